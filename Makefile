@@ -1,0 +1,48 @@
+# Two commands do all set-up: `make run` and `make test`. Everything lands in .venv and runs/.
+PYTHON ?= python3
+BIN := .venv/bin
+NAME ?= bin_packing
+
+.PHONY: run test test-all bench lint sandbox clean
+
+run: .venv/installed sandbox
+	$(BIN)/evo run bin_packing --name $(NAME)-$$(date +%Y%m%d-%H%M%S)
+
+test: .venv/tests-installed sandbox lint
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: .venv/tests-installed sandbox lint
+	$(BIN)/python -m pytest
+
+bench: .venv/tests-installed sandbox
+	$(BIN)/python -m tests.benchmarks
+
+lint: .venv/tests-installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# uv when it is there, venv and pip when not.
+INSTALL = if command -v uv >/dev/null; then uv pip install -q --python $(BIN)/python -e "$(1)"; \
+	else $(BIN)/python -m pip install -q --disable-pip-version-check -e "$(1)"; fi
+
+.venv/bin/python:
+	@if command -v uv >/dev/null; then uv venv -q --python $(PYTHON) .venv; else $(PYTHON) -m venv .venv; fi
+
+.venv/installed: .venv/bin/python pyproject.toml
+	@echo "installing into .venv (once; about a minute)"
+	@$(call INSTALL,.)
+	@touch $@
+
+.venv/tests-installed: .venv/installed
+	@$(call INSTALL,.[test])
+	@touch $@
+
+# bubblewrap makes the strongest sandbox. Where it is missing and we may, install it; else the fallback is used, and said.
+sandbox:
+	@command -v bwrap >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		apt-get update -qq && apt-get install -y -qq bubblewrap >/dev/null; } || \
+		echo "bubblewrap is not installed: candidates will run with weaker isolation (see 'evo check')" >&2
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache

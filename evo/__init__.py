@@ -1,0 +1,1 @@
+"""The engine: genomes, search, survival, journal, lineage, configuration, command line."""

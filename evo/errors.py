@@ -1,0 +1,68 @@
+"""Every error the platform raises on purpose.
+
+EvoError
+├── UserError            a mistake the user can mend: exit 2 and one sentence, never a traceback
+│   ├── ConfigError      an unknown key, a bad value
+│   ├── UnknownNameError no problem, operator, survival or executor of that name
+│   ├── GenomeError      a genome that cannot be read
+│   ├── RunFolderError   missing, already there, unwritable, or in use by another process
+│   ├── JournalError     a journal that cannot be read or written
+│   └── LineageError     a lineage database that is absent, locked for too long, or a query it refuses
+├── CandidateError       what a candidate did wrong; becomes an Evaluation, never reaches the user as an error
+└── SandboxError         the sandbox itself is broken (not the candidate)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from evo.values import Outcome
+
+
+class EvoError(Exception):
+    """Root of the tree."""
+
+
+class UserError(EvoError):
+    """A mistake the user can mend; the message says what, where and what to do."""
+
+
+class ConfigError(UserError):
+    """A configuration that means nothing: an unknown key, a value out of range."""
+
+
+class UnknownNameError(UserError):
+    """Nothing is registered under that name."""
+
+
+class GenomeError(UserError):
+    """A text or JSON that is no genome of the expected kind."""
+
+
+class RunFolderError(UserError):
+    """A run folder that is missing, taken, unwritable or in use."""
+
+
+class JournalError(UserError):
+    """A journal that cannot be read (corrupt in the middle) or written (disk full)."""
+
+
+class LineageError(UserError):
+    """A lineage database that cannot be opened or a query it refuses."""
+
+
+class CandidateError(EvoError):
+    """A candidate failed: the outcome and the feedback that its evaluation will carry."""
+
+    def __init__(self, outcome: Outcome, feedback: str) -> None:
+        super().__init__(f"{outcome}: {feedback}")
+        self.outcome: Outcome = outcome
+        self.feedback = feedback
+
+    def __reduce__(self) -> tuple[type[CandidateError], tuple[Outcome, str]]:
+        return CandidateError, (self.outcome, self.feedback)
+
+
+class SandboxError(EvoError):
+    """The sandbox could not start, or broke; says nothing about the candidate."""

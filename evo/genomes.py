@@ -1,0 +1,245 @@
+"""The four kinds of genome: what a search varies. A genome is data; it never runs outside the sandbox."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from evo.errors import GenomeError
+from evo.regions import region_texts
+
+Choice = str | int | float | bool
+
+
+class Genome:
+    """What a search varies.
+
+    Attributes:
+        kind: names the subclass in files and tables.
+        canonical: one text for all genomes that mean the same; the digest is taken of it.
+        digest: 128-bit BLAKE2b of kind and canonical text, in hex.
+        size: how big it is, in the kind's own unit (see the subclass); an objective where parsimony counts.
+    """
+
+    kind: ClassVar[str]
+
+    @property
+    def canonical(self) -> str:
+        raise TypeError(f"{type(self).__name__} must define canonical")
+
+    @property
+    def size(self) -> int:
+        raise TypeError(f"{type(self).__name__} must define size")
+
+    @cached_property
+    def digest(self) -> str:
+        text = f"{self.kind}\0{self.canonical}".encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+    def fields(self) -> dict[str, Any]:
+        """What `to_json` writes beside the kind; the keyword arguments that build it again."""
+        raise TypeError(f"{type(self).__name__} must define fields")
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, **self.fields()}
+
+
+@dataclass(frozen=True, eq=True)
+class Program(Genome):
+    """Source text in one or more files; the first is the main one. Size: syntax nodes of the marked regions.
+
+    Two programs whose Python regions differ in comments or spacing only have the same canonical text. The size of a file
+    in another language, or of one that does not parse, is its count of non-blank lines.
+
+    Attributes:
+        files: file name to text, at least one.
+    """
+
+    files: Mapping[str, str]
+    kind: ClassVar[str] = "program"
+
+    def __post_init__(self) -> None:
+        if not self.files:
+            raise GenomeError("a program needs at least one file")
+        object.__setattr__(self, "files", MappingProxyType(dict(self.files)))
+
+    @classmethod
+    def single(cls, text: str, name: str = "main.py") -> Program:
+        """A program of one file."""
+        return cls({name: text})
+
+    @property
+    def main(self) -> str:
+        """Name of the main file."""
+        return next(iter(self.files))
+
+    @property
+    def text(self) -> str:
+        """Text of the main file."""
+        return self.files[self.main]
+
+    @cached_property
+    def canonical(self) -> str:
+        return "\n".join(f"# {name}\n{_canonical_text(name, text)}" for name, text in self.files.items())
+
+    @cached_property
+    def size(self) -> int:
+        return sum(_text_size(name, text) for name, text in self.files.items())
+
+    def with_text(self, text: str) -> Program:
+        """The same program with another main file."""
+        return Program({**self.files, self.main: text})
+
+    def fields(self) -> dict[str, Any]:
+        return {"files": dict(self.files)}
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __reduce__(self) -> tuple[type[Program], tuple[dict[str, str]]]:
+        return Program, (dict(self.files),)
+
+
+@dataclass(frozen=True, eq=True)
+class Prompt(Genome):
+    """Named text parts, worked demonstrations, and the format that renders them. Size: words of parts and demonstrations.
+
+    Attributes:
+        parts: part name to text, in the order of rendering.
+        demonstrations: each a mapping of field name to text.
+        format: renderer settings, name to text.
+    """
+
+    parts: Mapping[str, str]
+    demonstrations: tuple[Mapping[str, str], ...] = ()
+    format: Mapping[str, str] = field(default_factory=dict)
+    kind: ClassVar[str] = "prompt"
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise GenomeError("a prompt needs at least one part")
+        object.__setattr__(self, "demonstrations", tuple(dict(one) for one in self.demonstrations))
+
+    @cached_property
+    def canonical(self) -> str:
+        # Order matters in a prompt, so keys are not sorted.
+        return json.dumps(self.fields(), ensure_ascii=False)
+
+    @cached_property
+    def size(self) -> int:
+        texts = [*self.parts.values(), *(text for one in self.demonstrations for text in one.values())]
+        return sum(len(text.split()) for text in texts)
+
+    def fields(self) -> dict[str, Any]:
+        return {"parts": dict(self.parts), "demonstrations": list(self.demonstrations), "format": dict(self.format)}
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+@dataclass(frozen=True, eq=True)
+class Architecture(Genome):
+    """One choice per slot of a declared space. Size: number of slots.
+
+    Attributes:
+        choices: slot name to the choice made there.
+    """
+
+    choices: Mapping[str, Choice]
+    kind: ClassVar[str] = "architecture"
+
+    @cached_property
+    def canonical(self) -> str:
+        return json.dumps(dict(self.choices), sort_keys=True, ensure_ascii=False)
+
+    @property
+    def size(self) -> int:
+        return len(self.choices)
+
+    def fields(self) -> dict[str, Any]:
+        return {"choices": dict(self.choices)}
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+@dataclass(frozen=True, eq=True)
+class Vector(Genome):
+    """Bounded reals; the bounds belong to the problem's space. Size: number of dimensions.
+
+    Attributes:
+        values: finite numbers, shape (n,).
+    """
+
+    values: tuple[float, ...]
+    kind: ClassVar[str] = "vector"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", tuple(float(value) for value in self.values))
+        if not all(math.isfinite(value) for value in self.values):
+            raise GenomeError(f"a vector needs finite values, got {self.values}")
+
+    @cached_property
+    def canonical(self) -> str:
+        return json.dumps([value + 0.0 for value in self.values])
+
+    @property
+    def size(self) -> int:
+        return len(self.values)
+
+    def fields(self) -> dict[str, Any]:
+        return {"values": list(self.values)}
+
+
+KINDS: Mapping[str, type[Genome]] = {one.kind: one for one in (Program, Prompt, Architecture, Vector)}
+
+
+def genome_from_json(fields: Mapping[str, Any]) -> Genome:
+    """The genome that `to_json` wrote.
+
+    Raises:
+        GenomeError: an unknown kind, or fields that do not fit it.
+    """
+    rest = dict(fields)
+    kind = rest.pop("kind", None)
+    if kind not in KINDS:
+        raise GenomeError(f"unknown genome kind {kind!r}; known: {', '.join(KINDS)}")
+    try:
+        return KINDS[kind](**rest)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise GenomeError(f"these fields make no {kind}: {error}") from error
+
+
+def _canonical_text(name: str, text: str) -> str:
+    tree = _parsed(name, text)
+    return ast.unparse(tree) if tree is not None else "\n".join(line.rstrip() for line in text.splitlines())
+
+
+def _text_size(name: str, text: str) -> int:
+    sizes = []
+    for region in region_texts(text):
+        tree = _parsed(name, region)
+        sizes.append(_count_nodes(tree) if tree is not None else sum(1 for line in region.splitlines() if line.strip()))
+    return sum(sizes)
+
+
+def _parsed(name: str, text: str) -> ast.Module | None:
+    if not name.endswith(".py"):
+        return None
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _count_nodes(tree: ast.AST) -> int:
+    """Syntax nodes without contexts (Load, Store), operators' own symbols and the module itself."""
+    symbols = (ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop, ast.mod)
+    return sum(1 for node in ast.walk(tree) if not isinstance(node, symbols))

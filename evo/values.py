@@ -1,0 +1,224 @@
+"""The frozen values that pass along the line: Ask, Proposal, Candidate, Evaluation, Individual."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from evo.genomes import Choice, Genome
+
+Outcome = Literal["ok", "invalid", "timeout", "oom", "crash", "lost"]
+ProposalOutcome = Literal["ok", "unparsable", "refused", "duplicate", "error"]
+Direction = Literal["min", "max"]
+Role = Literal["base", "mate", "inspiration"]
+Part = Literal["train", "holdout"]
+
+FEEDBACK_LIMIT_BYTES = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One thing to minimise or maximise.
+
+    Attributes:
+        name: as it appears in tables and on screen.
+        direction: the user's own; only survival turns it round.
+        unit: "%", "s", "nodes"; empty for a bare number.
+    """
+
+    name: str
+    direction: Direction
+    unit: str = ""
+
+    @property
+    def sign(self) -> float:
+        """Multiply a value by this to have something to minimise."""
+        return 1.0 if self.direction == "min" else -1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one evaluation may use.
+
+    Attributes:
+        wall_seconds: from the start of the candidate's process to its last answer.
+        memory_bytes: address space of each of its processes.
+        output_bytes: what it may print; more makes the print fail.
+        reply_bytes: the largest value that it may return.
+        processes: 1 forbids it to start any other; threads do not count.
+    """
+
+    wall_seconds: float = 10.0
+    memory_bytes: int = 2 << 30
+    output_bytes: int = 1 << 20
+    reply_bytes: int = 64 << 20
+    processes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A space of vectors: `lower[i] <= x[i] <= upper[i]`."""
+
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """A space of architectures: slot name to the options that it may take."""
+
+    options: Mapping[str, tuple[Choice, ...]]
+
+
+Space = Box | Slots
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """An edge of the lineage: which individual, and what it was to the child."""
+
+    id: int
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request for one offspring.
+
+    Attributes:
+        id: 0, 1, 2, ... in the order of asking.
+        operator: name of the operator that shall propose; "seed" takes the problem's own first genomes.
+        parents: individuals to vary, base first.
+        model: name of the language model, None for model-free operators.
+    """
+
+    id: int
+    operator: str
+    parents: tuple[Parent, ...] = ()
+    island: int = 0
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What an operator answered.
+
+    Attributes:
+        outcome: ok, or why there is no genome.
+        genome: present exactly when outcome is ok.
+        thought: the idea behind it in words, or why it failed.
+    """
+
+    outcome: ProposalOutcome
+    genome: Genome | None = None
+    thought: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.outcome == "ok") != (self.genome is not None):
+            raise ValueError(f"outcome {self.outcome!r} with genome {self.genome!r}: a genome comes exactly with ok")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A proposed genome that was admitted to evaluation.
+
+    Attributes:
+        id: 0, 1, 2, ... without gaps, in the order of admission; the individual keeps it.
+    """
+
+    id: int
+    ask: Ask
+    genome: Genome
+    thought: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a problem says of a genome that ran.
+
+    Attributes:
+        objectives: name to value, in the problem's own direction.
+        violations: name to amount by which a constraint is broken; feasible means all are <= 0.
+        feedback: text for the next proposal.
+    """
+
+    objectives: Mapping[str, float]
+    violations: Mapping[str, float] = field(default_factory=dict)
+    feedback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What evaluating one genome gave.
+
+    Attributes:
+        outcome: ok, or why there is no result (invalid, timeout, oom, crash, lost).
+        objectives: name to value, in the problem's own direction; finite, and empty unless outcome is ok.
+        violations: name to amount by which a constraint is broken; feasible means all are <= 0.
+        feedback: text for the next proposal (stderr, failing cases), at most 8 KiB.
+        seconds: wall time of the evaluation.
+        cpu_seconds: CPU time of the candidate's process; 0 where none ran.
+        memory_bytes: peak resident memory of the candidate's process; 0 where none ran.
+        isolation: how the candidate was held: "bubblewrap", "process", or "none" where nothing of it ran.
+        worker: name of the process that evaluated.
+        node: name of the machine.
+        started: seconds since 1970 when it began.
+    """
+
+    outcome: Outcome
+    objectives: Mapping[str, float] = field(default_factory=dict)
+    violations: Mapping[str, float] = field(default_factory=dict)
+    feedback: str = ""
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    memory_bytes: int = 0
+    isolation: str = "none"
+    worker: str = ""
+    node: str = ""
+    started: float = 0.0
+
+    @property
+    def violation(self) -> float:
+        """Total constraint violation; 0 means feasible."""
+        return math.fsum(max(0.0, amount) for amount in self.violations.values())
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Evaluation:
+        return cls(**fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Individual:
+    """An evaluated member of the search's history.
+
+    Attributes:
+        tell: its place in the order of telling: 0, 1, 2, ...
+    """
+
+    id: int
+    tell: int
+    ask: Ask
+    genome: Genome
+    evaluation: Evaluation
+    thought: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether its evaluation gave objectives."""
+        return self.evaluation.outcome == "ok"
+
+
+def clip_text(text: str, limit_bytes: int = FEEDBACK_LIMIT_BYTES) -> str:
+    """`text` as valid UTF-8 of at most `limit_bytes`: the beginning and the end of it where it is longer."""
+    encoded = text.encode("utf-8", "replace")
+    if len(encoded) <= limit_bytes:
+        return encoded.decode("utf-8")
+    half = (limit_bytes - 40) // 2
+    cut = len(encoded) - 2 * half
+    head, tail = (piece.decode("utf-8", "ignore") for piece in (encoded[:half], encoded[-half:]))
+    return f"{head}\n... {cut} bytes cut ...\n{tail}"

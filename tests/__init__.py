@@ -1,0 +1,1 @@
+"""Laws, contracts and end-to-end tests."""
