@@ -55,8 +55,8 @@ class Genome:
 class Program(Genome):
     """Source text in one or more files; the first is the main one. Size: syntax nodes of the marked regions.
 
-    Two programs whose Python regions differ in comments or spacing only have the same canonical text. The size of a file
-    in another language, or of one that does not parse, is its count of non-blank lines.
+    Two programs whose Python regions differ in comments or spacing only have the same canonical text. The size of a
+    file in another language, or of one that does not parse, is its count of non-blank lines.
 
     Attributes:
         files: file name to text, at least one.
@@ -109,7 +109,7 @@ class Program(Genome):
 
 @dataclass(frozen=True, eq=True)
 class Prompt(Genome):
-    """Named text parts, worked demonstrations, and the format that renders them. Size: words of parts and demonstrations.
+    """Named text parts, worked demonstrations, and the format that renders them. Size: words of parts and examples.
 
     Attributes:
         parts: part name to text, in the order of rendering.

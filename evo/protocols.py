@@ -41,15 +41,15 @@ class Run(Protocol):
         Args:
             program: what to load, in a process of its own.
             entry: the function to call.
-            harness: source that defines `wrap(entry)`; called beside the candidate, it returns the function that is called
-                instead, to save round trips. It shares the candidate's process, so what it returns is no more to be
-                trusted than what the candidate returns: send it no answer key, and check what it says.
+            harness: source that defines `wrap(entry)`; called beside the candidate, it returns the function that is
+                called instead, to save round trips. It shares the candidate's process, so what it returns is no more to
+                be trusted than what the candidate returns: send it no answer key, and check what it says.
         """
         ...
 
 
 class Problem(Protocol):
-    """What is searched. Subclass it to have the defaults; keyword arguments of __init__ are its options in a config file.
+    """What is searched. Subclass it to have the defaults; the arguments of __init__ are its options in a config file.
 
     Attributes:
         description: what is wanted, for a reader and for a model.
@@ -107,33 +107,38 @@ class Operator(Protocol):
     Attributes:
         arity: how many parents it takes, base first.
         kind: kind of genome that it varies ("program", "prompt", "architecture", "vector").
+        weight: its share of the asks, relative to the others', where a configuration names none.
     """
 
     arity: ClassVar[int]
     kind: ClassVar[str]
+    weight: ClassVar[float]
 
     async def propose(self, parents: Sequence[Individual], context: Context) -> Proposal:
-        """A genome that differs from the base, or a proposal that says why there is none. Never raises for its input."""
+        """A genome that differs from the base, or a proposal that says why there is none; never raises for it."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """A pool put in order.
+class Ranking(Protocol):
+    """A pool put in order: by front, then by how lonely a member is within it.
 
     Attributes:
-        order: indices into the pool, best first, shape (n,).
         rank: front of each member of the pool, 0 the best, shape (n,).
-        crowding: distance to its neighbours within the front, larger is lonelier, shape (n,).
     """
 
-    order: IntArray
     rank: IntArray
-    crowding: FloatArray
+
+    def crowding(self, member: int) -> float:
+        """How lonely this member of the pool is within its front; larger is better."""
+        ...
+
+    def worst(self, count: int) -> list[int]:
+        """The `count` members to drop, as indices into the pool; ties fall on the later member."""
+        ...
 
 
 class Survival(Protocol):
-    """Orders a pool; the first `population` of it survive."""
+    """Decides who stays."""
 
     def ranking(self, objectives: FloatArray, violation: FloatArray) -> Ranking:
         """Rank a pool without failures.
@@ -145,14 +150,35 @@ class Survival(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What an executor is made for: the problem, by name so that any worker can make it, and how to run it.
+
+    Attributes:
+        workers: side by side; None takes every CPU there is.
+        address: of a cluster; None starts what is needed here.
+        limits: instead of the problem's own, where given.
+        require_namespace: refuse to evaluate where only weaker isolation can be had.
+    """
+
+    problem: str
+    options: Mapping[str, Any]
+    workers: int | None = None
+    address: str | None = None
+    limits: Limits | None = None
+    require_namespace: bool = False
+
+
 class Executor(Protocol):
     """Evaluates genomes side by side, each in a sandbox.
 
     Attributes:
-        width: how many evaluations run at once.
+        capacity: how many evaluations it can make good use of at once, those that wait their turn included. May change
+            as it learns how long they take.
     """
 
-    width: int
+    @property
+    def capacity(self) -> int: ...
 
     async def evaluate(self, genome: Genome, part: Part = "train") -> Evaluation:
         """Never raises for what a candidate does; SandboxError where the machine cannot evaluate at all."""

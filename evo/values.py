@@ -37,6 +37,10 @@ class Objective:
         """Multiply a value by this to have something to minimise."""
         return 1.0 if self.direction == "min" else -1.0
 
+    def better(self, one: Evaluation, other: Evaluation) -> bool:
+        """Whether the first evaluation is strictly better in this objective."""
+        return self.sign * one.objectives[self.name] < self.sign * other.objectives[self.name]
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

@@ -1,0 +1,182 @@
+"""The commands. Each imports what it needs when it is called, so that `evo --help` answers at once."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Evolve programs, prompts, architectures and vectors; every ancestor is kept.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a configuration value.")
+]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as in runs/bin_packing-1.")]
+Target = Annotated[str, typer.Argument(metavar="CONFIG|PROBLEM", help="A YAML file, or the name of a problem.")]
+
+
+class Format(StrEnum):
+    """How a table is written."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+class Kind(StrEnum):
+    """What `list` lists."""
+
+    problems = "problems"
+    operators = "operators"
+    survival = "survival"
+    executors = "executors"
+
+
+@app.command()
+def run(
+    target: Target,
+    overrides: Overrides = None,
+    *,
+    name: Annotated[str | None, typer.Option(help="Name of the run's folder.")] = None,
+    run_dir: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
+    address: Annotated[str | None, typer.Option(help="Address of a Ray cluster.")] = None,
+) -> None:
+    """Run a search to the end of its budget."""
+    from evo import session
+    from evo.cli.progress import Progress
+    from evo.cli.report import report
+    from evo.config import load_config
+    from evo.run_folder import create_run_folder
+
+    if address:
+        overrides = [*(overrides or []), f"executor.address={address}"]
+    config = load_config(target, overrides or []).config
+    prepared = session.prepare(config)
+    folder = create_run_folder(run_dir, name, config.problem.name)
+    with Progress(prepared, folder) as progress:
+        ended = session.start(prepared, folder, watch=progress.told)
+    report(ended)
+    _exit_if_interrupted(ended.reason)
+
+
+@app.command()
+def resume(run: RunArgument, overrides: Overrides = None) -> None:
+    """Go on with a run that was interrupted, or further with one that is finished."""
+    from evo import session
+    from evo.cli.progress import Progress
+    from evo.cli.report import report
+
+    with session.reopened(run, overrides or []) as prepared, Progress(prepared, run) as progress:
+        ended = session.go_on(prepared, run, watch=progress.told)
+    report(ended)
+    _exit_if_interrupted(ended.reason)
+
+
+@app.command()
+def check(target: Target, overrides: Overrides = None) -> None:
+    """Say what a run would do, without running it: its configuration, its seed, its sandbox."""
+    from evo.cli.checking import check as check_target
+
+    check_target(target, overrides or [])
+
+
+@app.command()
+def evaluate(
+    target: Target,
+    file: Annotated[Path, typer.Argument(help="A program, or a genome as JSON.")],
+    overrides: Overrides = None,
+    *,
+    holdout: Annotated[bool, typer.Option("--holdout", help="On the hold-out part.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Score one genome file as a run would. Exit code 1 where it fails."""
+    from evo.cli.checking import evaluate_file, print_evaluation
+    from evo.config import load_config
+
+    evaluation = asyncio.run(
+        evaluate_file(load_config(target, overrides or []), file, "holdout" if holdout else "train")
+    )
+    print_evaluation(evaluation, as_json=as_json)
+    raise typer.Exit(0 if evaluation.outcome == "ok" else 1)
+
+
+@app.command()
+def top(run: RunArgument, count: Annotated[int, typer.Option(min=1, help="How many.")] = 10) -> None:
+    """The best individuals of a run, by its first objective."""
+    from evo.cli.tables import print_table
+    from evo.lineage import open_run
+    from evo.lineage.queries import top as query
+
+    print_table(query(open_run(run), count), "table")
+
+
+@app.command()
+def show(run: RunArgument, individual: Annotated[int, typer.Argument(metavar="ID")]) -> None:
+    """One individual: genome, objectives, parents, and how it differs from its base."""
+    from evo.cli.showing import show as show_individual
+    from evo.lineage import open_run
+
+    show_individual(open_run(run), individual)
+
+
+@app.command()
+def sql(
+    run: RunArgument,
+    query: Annotated[str, typer.Argument(help='As in: "FROM best_so_far".')],
+    format: Annotated[Format, typer.Option(help="How the answer is written.")] = Format.table,
+) -> None:
+    """Query a run's lineage, during the run or after it."""
+    from evo.cli.tables import print_table
+    from evo.lineage import open_run
+
+    print_table(open_run(run).sql(query), format.value)
+
+
+@app.command()
+def index(run: RunArgument) -> None:
+    """Build the lineage database anew from the journal."""
+    from evo.lineage import rebuild
+    from evo.run_folder import existing_run_folder, held
+
+    existing_run_folder(run)
+    with held(run):
+        events = rebuild(run)
+    print(f"{events} events of {run} indexed")
+
+
+@app.command(name="list")
+def list_names(kind: Kind) -> None:
+    """What is registered, by name."""
+    from evo.cli.tables import print_table
+    from evo.lineage import Table
+    from evo.registry import names
+
+    print_table(
+        Table(("name", "what it is"), tuple((name, _summary(kind, name)) for name in names(kind.value))),
+        "table",
+    )
+
+
+def _summary(kind: Kind, name: str) -> str:
+    from evo.errors import UnknownNameError
+    from evo.registry import resolve
+
+    try:
+        return (resolve(kind.value, name).__doc__ or "").strip().partition("\n")[0]
+    except UnknownNameError as error:
+        return str(error)
+
+
+def _exit_if_interrupted(reason: str) -> None:
+    if reason == "interrupted":
+        print("interrupted; what was under way is recorded, and `evo resume` goes on", file=sys.stderr)
+        raise typer.Exit(130)

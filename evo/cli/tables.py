@@ -1,0 +1,50 @@
+"""Tables on stdout: for people, for spreadsheets, for programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from typing import Any, Literal
+
+from evo.lineage import Table
+
+WIDEST_CELL = 60
+
+
+def print_table(table: Table, format: Literal["table", "csv", "json"]) -> None:
+    """Write a table; `table` clips long cells, `csv` and `json` keep all."""
+    if format == "json":
+        rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+        print(json.dumps(rows, default=str, ensure_ascii=False, indent=1))
+    elif format == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(table.columns)
+        writer.writerows(table.rows)
+    else:
+        print("\n".join(lines(table)))
+
+
+def lines(table: Table) -> list[str]:
+    """A header, a rule and a line a row; numbers to the right."""
+    cells = [[_cell(value) for value in row] for row in table.rows]
+    widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(table.columns)]
+    right = [any(isinstance(row[i], int | float) for row in table.rows) for i in range(len(widths))]
+
+    def line(row: list[str]) -> str:
+        padded = [
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        ]
+        return "  ".join(padded).rstrip()
+
+    return [line(list(table.columns)), line(["-" * width for width in widths]), *map(line, cells)]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = " ".join("".join(one if one.isprintable() else " " for one in str(value)).split())
+    return text if len(text) <= WIDEST_CELL else text[: WIDEST_CELL - 3] + "..."

@@ -1,0 +1,146 @@
+"""The loop: ask, propose, evaluate, tell, record; as many offspring under way at once as the executor can use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evo.genomes import Genome
+from evo.protocols import Context, Executor, Operator
+from evo.recorder import Recorder
+from evo.replay import Replayed
+from evo.search import SEED_OPERATOR, Search, Told
+from evo.turnstile import AsTheyCome, InOrder, Turnstile
+from evo.values import Ask, Candidate, Evaluation, Proposal
+
+Watch = Callable[[Told], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What turns asks into individuals.
+
+    Attributes:
+        seeds: genomes that the first asks take, in order.
+        context: what operators may know; each ask gets it with randomness of its own.
+    """
+
+    operators: Mapping[str, Operator]
+    executor: Executor
+    seeds: Sequence[Genome]
+    context: Context
+
+
+class Driver:
+    """Drives a search until its budget is used up, or until it is told to stop.
+
+    Args:
+        left: what an earlier session left to be done.
+        watch: called after each tell that is on the disk.
+    """
+
+    def __init__(
+        self, search: Search, workshop: Workshop, recorder: Recorder, *, left: Replayed | None = None, watch: Watch
+    ) -> None:
+        self.search = search
+        self._workshop = workshop
+        self._recorder = recorder
+        self._left = left or Replayed()
+        self._watch = watch
+        self._stopping = False
+        in_order = search.settings.order == "ask"
+        self._admissions: Turnstile = InOrder() if in_order else AsTheyCome()
+        self._tells: Turnstile = InOrder() if in_order else AsTheyCome()
+
+    def stop(self) -> None:
+        """Follow no further ask; what is under way is finished and recorded."""
+        self._stopping = True
+
+    async def run(self) -> None:
+        """Until nothing is under way any more.
+
+        Raises:
+            SandboxError, JournalError: the machine failed, not a candidate.
+        """
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                self._take_up_what_was_left()
+                self._fill()
+        except* Exception as failures:
+            raise failures.exceptions[0] from None
+
+    def _take_up_what_was_left(self) -> None:
+        admitted = {candidate.ask.id: candidate for candidate in self._left.candidates.values()}
+        for number, ask in sorted(self.search.under_way.items()):
+            self._tells.take(number)
+            if number in admitted:
+                self._group.create_task(self._measure(admitted[number]))
+            else:
+                self._admissions.take(number)
+                self._group.create_task(self._follow(ask))
+
+    def _fill(self) -> None:
+        """Ask for as many offspring as may be under way."""
+        while self._room() and (ask := self.search.ask()):
+            self._recorder.asked(ask)
+            self._tells.take(ask.id)
+            if not self._stopping:
+                self._admissions.take(ask.id)
+                self._group.create_task(self._follow(ask))
+
+    def _room(self) -> bool:
+        in_order = self.search.settings.order == "ask"
+        return in_order or len(self.search.under_way) < self._workshop.executor.capacity
+
+    async def _follow(self, ask: Ask) -> None:
+        """One offspring, from ask to record."""
+        proposal = await self._propose(ask)
+        candidate = await self._admit(ask, proposal)
+        if candidate is None:
+            await self._drop(ask, proposal)
+        else:
+            await self._measure(candidate)
+
+    async def _measure(self, candidate: Candidate) -> None:
+        await self._recorder.journal.durable()
+        evaluation = await self._workshop.executor.evaluate(candidate.genome)
+        told = await self._tell(candidate, evaluation)
+        await self._recorder.journal.durable()
+        self._watch(told)
+
+    async def _propose(self, ask: Ask) -> Proposal:
+        if ask.operator == SEED_OPERATOR:
+            return Proposal("ok", self._workshop.seeds[ask.id])
+        given = self._workshop.context
+        rng = np.random.default_rng((self.search.settings.seed, ask.id, 1))
+        context = Context(rng, given.space, given.objectives, given.description)
+        try:
+            return await self._workshop.operators[ask.operator].propose(self.search.parents(ask), context)
+        except Exception as error:  # an operator may be anyone's code; its failure is recorded as a proposal's
+            return Proposal("error", thought=f"{type(error).__name__}: {error}")
+
+    async def _admit(self, ask: Ask, proposal: Proposal) -> Candidate | None:
+        async with self._admissions.turn(ask.id):
+            if proposal.genome is None:
+                return None
+            candidate = self.search.admit(ask, proposal.genome, proposal.thought)
+            if candidate:
+                self._recorder.admitted(candidate)
+            return candidate
+
+    async def _drop(self, ask: Ask, proposal: Proposal) -> None:
+        async with self._tells.turn(ask.id):
+            self.search.drop(ask)
+            self._recorder.dropped(ask, proposal)
+            self._fill()
+        await asyncio.sleep(0)
+
+    async def _tell(self, candidate: Candidate, evaluation: Evaluation) -> Told:
+        async with self._tells.turn(candidate.ask.id):
+            told = self.search.tell(candidate, evaluation)
+            self._recorder.told(told, self.search)
+            self._fill()
+        return told

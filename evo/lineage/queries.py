@@ -1,0 +1,91 @@
+"""The queries that the command line asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from evo.errors import LineageError
+from evo.lineage.reading import LineageReader, Table
+
+
+def objectives(reader: LineageReader) -> tuple[tuple[str, str, str], ...]:
+    """Name, direction and unit of each objective, the first one first."""
+    return tuple(reader.sql("SELECT name, direction, unit FROM objective_names ORDER BY position").rows)
+
+
+def top(reader: LineageReader, count: int) -> Table:
+    """The best individuals by the first objective, with all objectives and, where measured, the hold-out."""
+    named = objectives(reader)
+    if not named:
+        raise LineageError(f"{reader.path} holds no run yet; wait a second, or run `evo index {reader.path.parent}`")
+    columns = ", ".join(
+        f"max(o.value) FILTER (o.name = {_quoted(name)}) AS {_identifier(name)}" for name, _, _ in named
+    )
+    first, direction, _ = named[0]
+    return reader.sql(f"""
+        SELECT i.id, {columns}, max(h.value) AS {_identifier(first + " held out")},
+            any_value(i.operator) AS operator, any_value(i.tell) AS tell, any_value(i.size) AS size
+        FROM individuals i JOIN objectives o ON o.individual = i.id
+        LEFT JOIN holdout h ON h.individual = i.id AND h.name = {_quoted(first)}
+        WHERE i.outcome = 'ok' GROUP BY i.id
+        ORDER BY {_identifier(first)} {"ASC" if direction == "min" else "DESC"}, i.id LIMIT {count}
+    """)
+
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """An individual as the lineage knows it.
+
+    Attributes:
+        fields: column to value of its row in individuals.
+        parents: (id, role) pairs.
+        ancestors: how many there are, itself left out.
+    """
+
+    fields: dict[str, Any]
+    objectives: Table
+    evaluations: Table
+    parents: tuple[tuple[int, str], ...]
+    children: tuple[int, ...]
+    ancestors: int
+
+
+def portrait(reader: LineageReader, individual: int) -> Portrait:
+    """All about one individual.
+
+    Raises:
+        LineageError: there is none of that id.
+    """
+    found = reader.sql("FROM individuals WHERE id = ?", [individual])
+    if not found.rows:
+        count = reader.sql("SELECT count(*) FROM individuals").scalar()
+        raise LineageError(f"no individual {individual} in {reader.path.parent}; it has {count}, numbered from 0")
+    scores = (
+        "SELECT o.name, o.value AS train, h.value AS holdout FROM objectives o "
+        "LEFT JOIN holdout h ON h.individual = o.individual AND h.name = o.name WHERE o.individual = ?"
+    )
+    stages = "SELECT stage, outcome, seconds, isolation, worker, feedback FROM evaluations WHERE individual = ?"
+    children = reader.sql("SELECT DISTINCT child FROM parents WHERE parent = ? ORDER BY child", [individual]).rows
+    return Portrait(
+        fields=dict(zip(found.columns, found.rows[0], strict=True)),
+        objectives=reader.sql(scores, [individual]),
+        evaluations=reader.sql(stages, [individual]),
+        parents=tuple(reader.sql("SELECT parent, role FROM parents WHERE child = ?", [individual]).rows),
+        children=tuple(row[0] for row in children),
+        ancestors=reader.sql("SELECT count(*) - 1 FROM ancestors(?)", [individual]).scalar(),
+    )
+
+
+def genome_json(reader: LineageReader, individual: int) -> str | None:
+    """The genome of an individual as JSON; None where there is none of that id."""
+    genome: str | None = reader.sql("SELECT genome FROM individuals WHERE id = ?", [individual]).scalar()
+    return genome
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _identifier(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'

@@ -1,0 +1,133 @@
+"""From journal events to table rows. Pure: no database, no file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from evo.journal import Event
+
+Row = tuple[Any, ...]
+Rows = dict[str, list[Row]]
+
+
+class RowMaker:
+    """Turns events into rows, and remembers what candidates under way still need: their ask and their proposal."""
+
+    def __init__(self) -> None:
+        self._asks: dict[int, tuple[int, Event]] = {}
+        self._proposals: dict[int, tuple[int, Event]] = {}
+        self._makers: Mapping[str, Callable[[Event, Rows], None]] = {
+            "run": self._run,
+            "proposal": self._proposal,
+            "tell": self._tell,
+            "holdout": self._holdout,
+        }
+
+    def oldest_pending(self, otherwise: int) -> int:
+        """Offset of the oldest event that an untold candidate still needs."""
+        pending = [*self._first(self._asks), *self._first(self._proposals)]
+        return min([*pending, otherwise])
+
+    def remember(self, offset: int, event: Event) -> None:
+        """Take in an event that was projected before, only for what is still pending on it."""
+        if event["event"] == "ask":
+            self._asks[event["ask"]] = (offset, event)
+        elif event["event"] == "proposal":
+            if event["outcome"] == "ok":
+                self._proposals[event["individual"]] = (offset, event)
+            else:
+                self._asks.pop(event["ask"], None)
+        elif event["event"] == "tell":
+            _, proposal = self._proposals.pop(event["individual"], (0, {}))
+            self._asks.pop(proposal.get("ask", -1), None)
+
+    def add(self, offset: int, event: Event, rows: Rows) -> None:
+        """Append the rows of a new event."""
+        self._makers.get(event["event"], self._other)(event, rows)
+        self.remember(offset, event)
+
+    @staticmethod
+    def _first(pending: Mapping[int, tuple[int, Event]]) -> list[int]:
+        return [next(iter(pending.values()))[0]] if pending else []
+
+    def _run(self, event: Event, rows: Rows) -> None:
+        config, versions = json.dumps(event["config"]), json.dumps(event["versions"])
+        description = text(event["description"])
+        run = (
+            event["run"],
+            moment(event["at"]),
+            event["problem"],
+            description,
+            event["config"]["seed"],
+            config,
+            versions,
+        )
+        rows["runs"].append(run)
+        for position, one in enumerate(event["objectives"]):
+            rows["objective_names"].append((position, one["name"], one["direction"], one["unit"]))
+
+    def _proposal(self, event: Event, rows: Rows) -> None:
+        ask = self._asks[event["ask"]][1]
+        rows["proposals"].append(
+            (
+                *(event["ask"], event.get("individual"), ask["island"], ask["operator"], ask["model"]),
+                *(event["outcome"], text(event["thought"]), moment(event["at"])),
+            )
+        )
+
+    def _tell(self, event: Event, rows: Rows) -> None:
+        proposal = self._proposals[event["individual"]][1]
+        ask = self._asks[proposal["ask"]][1]
+        rows["individuals"].append(_individual(event, proposal, ask))
+        rows["parents"].extend((event["individual"], parent, role) for parent, role in ask["parents"])
+        self._evaluation(event, "train", rows)
+        tell = event["tell"]
+        rows["removals"].extend((tell, one) for one in event["removed"])
+        rows["front_moves"].extend((tell, one, False) for one in event["left_front"])
+        if event["entered_front"]:
+            rows["front_moves"].append((tell, event["individual"], True))
+        rows["indicators"].append((tell, event["front"], event["population"], *event["best"]))
+
+    def _holdout(self, event: Event, rows: Rows) -> None:
+        self._evaluation(event, "holdout", rows)
+
+    def _evaluation(self, event: Event, stage: str, rows: Rows) -> None:
+        values, one = event["evaluation"], event["individual"]
+        violation = sum(max(0.0, amount) for amount in values["violations"].values())
+        rows["evaluations"].append(
+            (
+                *(one, 0, stage, values["outcome"], values["seconds"], values["cpu_seconds"], values["memory_bytes"]),
+                *(moment(values["started"]), values["worker"], values["node"], values["isolation"]),
+                *(violation, text(values["feedback"])),
+            )
+        )
+        table = "objectives" if stage == "train" else "holdout"
+        rows[table].extend((one, name, value) for name, value in values["objectives"].items())
+
+    def _other(self, event: Event, rows: Rows) -> None:
+        if event["event"] != "ask":
+            detail = {name: value for name, value in event.items() if name not in ("event", "at")}
+            rows["events"].append((moment(event["at"]), event["event"], json.dumps(detail)))
+
+
+def moment(seconds: float) -> datetime:
+    """Seconds since 1970 as a time in UTC, without its zone."""
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+
+
+def text(value: str) -> str:
+    """What a database takes: no lone surrogates, no NUL."""
+    return value.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{SYMBOL FOR NULL}")
+
+
+def _individual(tell: Event, proposal: Event, ask: Event) -> Row:
+    genome = text(json.dumps(proposal["genome"], ensure_ascii=False))
+    kind, digest, size = proposal["genome"]["kind"], proposal["digest"], proposal["size"]
+    return (
+        *(tell["individual"], tell["tell"], ask["island"], kind, genome, digest, size),
+        *(ask["operator"], ask["model"], tell["survived"], text(proposal["thought"])),
+        *(tell["evaluation"]["outcome"], moment(tell["at"])),
+    )

@@ -1,0 +1,93 @@
+-- The queryable projection of a run's journal. Rows are only ever appended.
+
+CREATE TABLE projection (version INTEGER, next_offset BIGINT, pending_offset BIGINT);
+COMMENT ON TABLE projection IS 'How far the journal has been read; one row';
+COMMENT ON COLUMN projection.next_offset IS 'Byte of the journal where unread events begin';
+COMMENT ON COLUMN projection.pending_offset IS 'Byte of the oldest event that belongs to a candidate not yet told';
+
+CREATE TABLE runs (run VARCHAR, started TIMESTAMP, problem VARCHAR, description VARCHAR, seed BIGINT, config JSON, versions JSON);
+COMMENT ON TABLE runs IS 'One row: what this run is';
+COMMENT ON COLUMN runs.config IS 'The effective configuration';
+
+CREATE TABLE objective_names (position INTEGER, name VARCHAR, direction VARCHAR, unit VARCHAR);
+COMMENT ON TABLE objective_names IS 'What is minimised or maximised; position 0 is the one shown first';
+
+CREATE TABLE proposals (
+    ask BIGINT, individual BIGINT, island INTEGER, operator VARCHAR, model VARCHAR, outcome VARCHAR, thought VARCHAR,
+    proposed TIMESTAMP
+);
+COMMENT ON TABLE proposals IS 'Every answer of an operator, those that came to nothing included';
+COMMENT ON COLUMN proposals.individual IS 'The candidate it became; NULL where it became none';
+COMMENT ON COLUMN proposals.outcome IS 'ok, unparsable, refused, duplicate or error';
+
+CREATE TABLE individuals (
+    id BIGINT, tell BIGINT, island INTEGER, kind VARCHAR, genome VARCHAR, digest VARCHAR, size BIGINT, operator VARCHAR,
+    model VARCHAR, survived BOOLEAN, thought VARCHAR, outcome VARCHAR, told TIMESTAMP
+);
+COMMENT ON TABLE individuals IS 'Every evaluated genome';
+COMMENT ON COLUMN individuals.tell IS 'Its place in the order of telling';
+COMMENT ON COLUMN individuals.genome IS 'JSON: its kind and fields';
+COMMENT ON COLUMN individuals.survived IS 'Whether it entered the population when it was told';
+
+CREATE TABLE parents (child BIGINT, parent BIGINT, role VARCHAR);
+COMMENT ON TABLE parents IS 'Edges of the lineage; role is base, mate or inspiration';
+
+CREATE TABLE evaluations (
+    individual BIGINT, attempt INTEGER, stage VARCHAR, outcome VARCHAR, seconds DOUBLE, cpu_seconds DOUBLE, memory_bytes BIGINT,
+    started TIMESTAMP, worker VARCHAR, node VARCHAR, isolation VARCHAR, violation DOUBLE, feedback VARCHAR
+);
+COMMENT ON TABLE evaluations IS 'Every evaluation; stage is train or holdout';
+COMMENT ON COLUMN evaluations.isolation IS 'How the candidate was held: bubblewrap, process, or none where nothing of it ran';
+
+CREATE TABLE objectives (individual BIGINT, name VARCHAR, value DOUBLE);
+COMMENT ON TABLE objectives IS 'Train objectives, in the direction of the problem';
+
+CREATE TABLE holdout (individual BIGINT, name VARCHAR, value DOUBLE);
+COMMENT ON TABLE holdout IS 'The same objectives on the hold-out part, for the individuals that were measured there';
+
+CREATE TABLE removals (tell BIGINT, individual BIGINT);
+COMMENT ON TABLE removals IS 'Which individual left the population at which tell';
+
+CREATE TABLE front_moves (tell BIGINT, individual BIGINT, entered BOOLEAN);
+COMMENT ON TABLE front_moves IS 'Who entered or left the front of all individuals told so far, and at which tell';
+
+CREATE TABLE indicators (tell BIGINT, front_size INTEGER, population INTEGER, name VARCHAR, best DOUBLE);
+COMMENT ON TABLE indicators IS 'After each tell: sizes, and the best value of the first objective so far (name says which)';
+
+CREATE TABLE events (happened TIMESTAMP, kind VARCHAR, detail JSON);
+COMMENT ON TABLE events IS 'Start, resumption, stop and the like';
+
+CREATE VIEW population AS
+    SELECT i.* FROM individuals i WHERE i.survived AND NOT EXISTS (FROM removals r WHERE r.individual = i.id);
+COMMENT ON VIEW population IS 'The living';
+
+CREATE VIEW front AS
+    SELECT i.* FROM individuals i
+    WHERE i.id IN (SELECT individual FROM front_moves GROUP BY individual HAVING bool_and(entered));
+COMMENT ON VIEW front IS 'Individuals that nothing told so far dominates';
+
+CREATE VIEW best_so_far AS SELECT tell, name, best FROM indicators WHERE best IS NOT NULL;
+COMMENT ON VIEW best_so_far IS 'The first objective''s best value after each tell';
+
+CREATE VIEW operator_yield AS
+    SELECT p.operator, p.model, count(*) AS proposals, count(*) FILTER (p.outcome = 'ok') AS admitted,
+        count(*) FILTER (i.outcome = 'ok') AS valid, count(*) FILTER (i.survived) AS survived,
+        count(*) FILTER (f.individual IS NOT NULL) AS entered_front
+    FROM proposals p
+    LEFT JOIN individuals i ON i.id = p.individual
+    LEFT JOIN (SELECT individual FROM front_moves WHERE entered) f ON f.individual = p.individual
+    GROUP BY p.operator, p.model ORDER BY survived DESC;
+COMMENT ON VIEW operator_yield IS 'What came of each operator''s proposals';
+
+CREATE VIEW worker_timeline AS
+    SELECT worker, node, individual, stage, outcome, started, started + to_microseconds((seconds * 1e6)::BIGINT) AS ended
+    FROM evaluations ORDER BY started;
+COMMENT ON VIEW worker_timeline IS 'What each worker did, and when';
+
+CREATE MACRO ancestors(of) AS TABLE
+    WITH RECURSIVE line(id, generation) AS (
+        SELECT of::BIGINT, 0
+        UNION
+        SELECT p.parent, l.generation + 1 FROM line l JOIN parents p ON p.child = l.id
+    )
+    SELECT id, min(generation) AS generation FROM line GROUP BY id ORDER BY generation, id;

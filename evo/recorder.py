@@ -1,0 +1,97 @@
+"""What the journal says of each transition: the one place that knows the fields of its events."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evo.genomes import genome_from_json
+from evo.journal import Event, Journal
+from evo.search import Search, Told
+from evo.values import Ask, Candidate, Evaluation, Objective, Parent, Proposal
+
+
+class Recorder:
+    """Writes transitions into a journal."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+
+    def started(self, name: str, config: Mapping[str, Any], description: str, objectives: Sequence[Objective]) -> None:
+        named = [{"name": one.name, "direction": one.direction, "unit": one.unit} for one in objectives]
+        self.journal.append(
+            "run",
+            version=1,
+            run=name,
+            problem=config["problem"]["name"],
+            description=description,
+            config=config,
+            objectives=named,
+            versions={"python": platform.python_version()},
+            **_process(),
+        )
+
+    def resumed(self, config: Mapping[str, Any]) -> None:
+        self.journal.append("resume", config=config, **_process())
+
+    def asked(self, ask: Ask) -> None:
+        parents = [[parent.id, parent.role] for parent in ask.parents]
+        self.journal.append(
+            "ask", ask=ask.id, operator=ask.operator, parents=parents, island=ask.island, model=ask.model
+        )
+
+    def admitted(self, candidate: Candidate) -> None:
+        self.journal.append(
+            "proposal",
+            ask=candidate.ask.id,
+            outcome="ok",
+            individual=candidate.id,
+            genome=candidate.genome.to_json(),
+            digest=candidate.genome.digest,
+            size=candidate.genome.size,
+            thought=candidate.thought,
+        )
+
+    def dropped(self, ask: Ask, proposal: Proposal) -> None:
+        outcome = "duplicate" if proposal.outcome == "ok" else proposal.outcome
+        self.journal.append("proposal", ask=ask.id, outcome=outcome, thought=proposal.thought)
+
+    def told(self, told: Told, search: Search) -> None:
+        first = search.objectives[0].name
+        best = search.best[first].evaluation.objectives[first] if first in search.best else None
+        self.journal.append(
+            "tell",
+            individual=told.individual.id,
+            tell=told.individual.tell,
+            evaluation=told.individual.evaluation.to_json(),
+            survived=told.survived,
+            removed=told.removed,
+            entered_front=told.entered_front,
+            left_front=told.left_front,
+            front=len(search.front),
+            population=len(search.population),
+            best=[first, best],
+        )
+
+    def held_out(self, individual: int, evaluation: Evaluation) -> None:
+        self.journal.append("holdout", individual=individual, evaluation=evaluation.to_json())
+
+    def stopped(self, reason: str) -> None:
+        self.journal.append("stop", reason=reason)
+
+
+def ask_from(event: Event) -> Ask:
+    """The ask that `asked` wrote."""
+    parents = tuple(Parent(identity, role) for identity, role in event["parents"])
+    return Ask(event["ask"], event["operator"], parents, event["island"], event["model"])
+
+
+def candidate_from(event: Event, ask: Ask) -> Candidate:
+    """The candidate that `admitted` wrote."""
+    return Candidate(event["individual"], ask, genome_from_json(event["genome"]), event["thought"])
+
+
+def _process() -> dict[str, Any]:
+    return {"host": platform.node(), "pid": os.getpid()}

@@ -1,0 +1,110 @@
+"""Finding problems, operators, survivals and executors by name: entry points, or "module:Name", or "file.py:Name"."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, cast
+
+from evo.errors import ConfigError, UnknownNameError
+from evo.protocols import Problem
+
+Group = Literal["problems", "operators", "survival", "executors"]
+GROUPS: tuple[Group, ...] = ("problems", "operators", "survival", "executors")
+
+
+def names(group: Group) -> list[str]:
+    """All registered names of a group, sorted."""
+    return sorted(_registered(group))
+
+
+def resolve(group: Group, name: str) -> Any:
+    """The object behind a name.
+
+    Raises:
+        UnknownNameError: not registered, or no such module, file or attribute.
+    """
+    if ":" in name:
+        return _from_path(name)
+    registered = _registered(group)
+    if name not in registered:
+        raise UnknownNameError(unknown(group.removesuffix("s"), name, registered))
+    point = registered[name]
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        raise UnknownNameError(f"{name!r} is registered as {point.value}, which cannot be loaded: {error}") from error
+
+
+def portable(name: str) -> str:
+    """The name as a process with another working folder would need it: files by their full path."""
+    place, colon, attribute = name.rpartition(":")
+    return f"{Path(place).resolve()}:{attribute}" if colon and place.endswith(".py") else name
+
+
+def make_problem(name: str, options: Mapping[str, Any]) -> Problem:
+    """A problem with its options.
+
+    Raises:
+        UnknownNameError: no such problem.
+        ConfigError: an option that it does not take.
+    """
+    factory = resolve("problems", name)
+    accepted = inspect.signature(factory).parameters
+    for option in options:
+        if option not in accepted:
+            raise ConfigError(unknown(f"option of problem {name}", option, accepted))
+    try:
+        return cast(Problem, factory(**options))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"problem {name} does not take these options ({error}): {dict(options)}") from error
+
+
+def unknown(what: str, name: str, known: Mapping[str, Any]) -> str:
+    """One sentence for a name that is not known, with the nearest that is."""
+    near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    return f"unknown {what} {name!r}{hint} known: {', '.join(sorted(known)) or 'none'}"
+
+
+@cache
+def _registered(group: Group) -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=f"evo.{group}")}
+
+
+def _from_path(name: str) -> Any:
+    place, _, attribute = name.rpartition(":")
+    module = _load_file(Path(place)) if place.endswith(".py") else _import(place, name)
+    if not hasattr(module, attribute):
+        raise UnknownNameError(f"{place} has no {attribute!r}")
+    return getattr(module, attribute)
+
+
+def _import(place: str, name: str) -> ModuleType:
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        raise UnknownNameError(f"cannot import {place!r} for {name!r}: {error}") from error
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UnknownNameError(f"no file {path}")
+    module_name = f"_evo_file_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path.resolve())
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    spec.loader.exec_module(module)
+    return module

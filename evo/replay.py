@@ -1,0 +1,108 @@
+"""Rebuilding a search from its journal: the same transitions, in the same order, through the same pure search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from evo.errors import JournalError
+from evo.journal import Event, read_events
+from evo.recorder import ask_from, candidate_from
+from evo.search import Search
+from evo.values import Ask, Candidate, Evaluation
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What a journal leaves to be done.
+
+    Attributes:
+        asks: made, and without a proposal.
+        candidates: admitted, and without a result.
+        held_out: individuals that were measured on the hold-out part, with what came of it.
+        elapsed_seconds: running time so far.
+        stopped: why the last session ended; None where it was cut short.
+    """
+
+    asks: dict[int, Ask] = field(default_factory=dict)
+    candidates: dict[int, Candidate] = field(default_factory=dict)
+    held_out: dict[int, Evaluation] = field(default_factory=dict)
+    elapsed_seconds: float = 0.0
+    stopped: str | None = None
+
+
+def replay(path: Path, search: Search) -> Replayed:
+    """Bring a fresh search to where the journal ends.
+
+    Raises:
+        JournalError: corrupt, or this version would have searched otherwise.
+    """
+    budget = search.settings.evaluations
+    search.settings = replace(search.settings, evaluations=1 << 62)
+    replayed = Replayed()
+    for event in _timed(read_events(path), replayed):
+        try:
+            _apply(event, search, replayed)
+        except (KeyError, ValueError, TypeError) as error:
+            raise JournalError(
+                f"{path}: a {event['event']!r} event does not fit what came before: {error!r}"
+            ) from error
+    search.settings = replace(search.settings, evaluations=budget)
+    return replayed
+
+
+def first_event(path: Path) -> Event:
+    """The event that says what the run is.
+
+    Raises:
+        JournalError: the journal is empty or begins otherwise.
+    """
+    for _, event in read_events(path):
+        if event["event"] == "run":
+            return event
+        break
+    raise JournalError(f"{path} does not begin with a 'run' event, so there is nothing to resume; start the run anew")
+
+
+def _timed(events: Iterable[tuple[int, Event]], replayed: Replayed) -> Iterable[Event]:
+    """The events, adding up the time of each session: from its first event to its last."""
+    session = latest = None
+    for _, event in events:
+        if event["event"] in ("run", "resume") or session is None or latest is None:
+            session = latest = event["at"]
+        replayed.elapsed_seconds += max(0.0, event["at"] - latest)
+        latest = event["at"]
+        yield event
+
+
+def _apply(event: Event, search: Search, replayed: Replayed) -> None:
+    kind = event["event"]
+    if kind == "ask":
+        _apply_ask(ask_from(event), search, replayed)
+    elif kind == "proposal":
+        _apply_proposal(event, search, replayed)
+    elif kind == "tell":
+        search.tell(replayed.candidates.pop(event["individual"]), Evaluation.from_json(event["evaluation"]))
+    elif kind == "holdout":
+        replayed.held_out[event["individual"]] = Evaluation.from_json(event["evaluation"])
+    replayed.stopped = event["reason"] if kind == "stop" else None
+
+
+def _apply_ask(recorded: Ask, search: Search, replayed: Replayed) -> None:
+    ask = search.ask()
+    if ask != recorded:
+        raise ValueError(f"this version asks for {ask}, the journal has {recorded}")
+    replayed.asks[ask.id] = ask
+
+
+def _apply_proposal(event: Event, search: Search, replayed: Replayed) -> None:
+    ask = replayed.asks.pop(event["ask"])
+    if event["outcome"] != "ok":
+        search.drop(ask)
+        return
+    recorded = candidate_from(event, ask)
+    candidate = search.admit(ask, recorded.genome, recorded.thought)
+    if candidate != recorded:
+        raise ValueError(f"individual {recorded.id} would not be admitted now")
+    replayed.candidates[recorded.id] = recorded

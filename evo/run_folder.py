@@ -1,0 +1,80 @@
+"""A run's folder: made once, held by one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from evo.errors import RunFolderError
+
+JOURNAL = "journal.jsonl"
+LOCK = "lock"
+
+
+def create_run_folder(parent: Path, name: str | None, problem: str) -> Path:
+    """A new folder for a run; without a name, the problem's and the next free number.
+
+    Raises:
+        RunFolderError: it exists, or cannot be made.
+    """
+    folder = parent / name if name else _next_free(parent, problem.rpartition(":")[2] or problem)
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError as error:
+        raise RunFolderError(
+            f"{folder} exists; `evo resume {folder}` goes on with it, --name OTHER starts another run"
+        ) from error
+    except OSError as error:
+        raise RunFolderError(f"cannot make {folder}: {error.strerror}; choose another with --run-dir") from error
+    return folder
+
+
+def existing_run_folder(folder: Path) -> Path:
+    """The folder of a run that was started before.
+
+    Raises:
+        RunFolderError: no journal there.
+    """
+    if not (folder / JOURNAL).is_file():
+        raise RunFolderError(f"{folder} holds no run (no {JOURNAL}); `evo run PROBLEM` starts one")
+    return folder
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a run folder against every other process; the system lets go when this one dies.
+
+    Raises:
+        RunFolderError: another process holds it (its host and number are named), or it is not writable.
+    """
+    path = folder / LOCK
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise RunFolderError(f"cannot write in {folder}: {error.strerror}") from error
+    try:
+        _lock(file, folder)
+        yield
+    finally:
+        os.close(file)
+
+
+def _lock(file: int, folder: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.pread(file, 200, 0).decode("utf-8", "replace") or "another process"
+        raise RunFolderError(f"{folder} is in use by {holder}; wait for it or stop it") from error
+    os.ftruncate(file, 0)
+    os.pwrite(file, f"process {os.getpid()} on {platform.node()}".encode(), 0)
+
+
+def _next_free(parent: Path, stem: str) -> Path:
+    number = 1
+    while (parent / f"{stem}-{number}").exists():
+        number += 1
+    return parent / f"{stem}-{number}"

@@ -1,0 +1,63 @@
+"""Survival, by pymoo. The one place where objectives are numbers to be minimised."""
+
+from __future__ import annotations
+
+import numpy as np
+from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
+from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
+
+from evo.protocols import FloatArray, IntArray
+
+
+class FrontRanking:
+    """Ranks of a pool, with crowding worked out a front at a time, when first asked for."""
+
+    def __init__(self, objectives: FloatArray, rank: IntArray) -> None:
+        self.rank = rank
+        self._objectives = objectives
+        self._crowding: dict[int, dict[int, float]] = {}
+
+    def crowding(self, member: int) -> float:
+        return self._front(int(self.rank[member]))[member]
+
+    def worst(self, count: int) -> list[int]:
+        dropped: list[int] = []
+        for rank in range(int(self.rank.max()), -1, -1):
+            if len(dropped) == count:
+                break
+            front = self._front(rank)
+            loneliest_last = sorted(front, key=lambda member: (front[member], -member))
+            dropped.extend(loneliest_last[: count - len(dropped)])
+        return dropped
+
+    def _front(self, rank: int) -> dict[int, float]:
+        if rank not in self._crowding:
+            members = np.flatnonzero(self.rank == rank)
+            distances = calc_crowding_distance(self._objectives[members], filter_out_duplicates=True)
+            self._crowding[rank] = dict(zip(members.tolist(), distances.tolist(), strict=True))
+        return self._crowding[rank]
+
+
+class RankAndCrowding:
+    """NSGA-II's order: feasible by front and crowding distance, then infeasible by violation.
+
+    Source: Deb, Pratap, Agarwal and Meyarivan, "A fast and elitist multiobjective genetic algorithm: NSGA-II", 2002.
+    """
+
+    def __init__(self) -> None:
+        self._sorting = NonDominatedSorting()
+
+    def ranking(self, objectives: FloatArray, violation: FloatArray) -> FrontRanking:
+        rank = np.zeros(len(objectives), dtype=np.intp)
+        feasible = np.flatnonzero(violation <= 0)
+        if len(feasible):
+            _, rank[feasible] = self._sorting.do(objectives[feasible], return_rank=True)
+        if len(feasible) < len(objectives):
+            self._rank_infeasible(rank, violation, 1 + int(rank[feasible].max(initial=-1)))
+        return FrontRanking(objectives, rank)
+
+    @staticmethod
+    def _rank_infeasible(rank: IntArray, violation: FloatArray, first: int) -> None:
+        infeasible = np.flatnonzero(violation > 0)
+        _, position = np.unique(violation[infeasible], return_inverse=True)
+        rank[infeasible] = first + position

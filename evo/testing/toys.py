@@ -1,0 +1,59 @@
+"""Small problems and operators whose answers are known; fast enough for thousands of evaluations in a test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from evo.errors import CandidateError
+from evo.genomes import Genome, Vector
+from evo.protocols import Context, Problem, Run
+from evo.values import Box, Individual, Objective, Part, Proposal, Score
+
+
+class Valley(Problem):
+    """Two quarrelling objectives over a box: distance to the origin, and to the point (1, ..., 1).
+
+    Args:
+        dimensions: of the box [-2, 2]^n.
+        wall: vectors whose first value is above it fail, so that failures can be tested.
+    """
+
+    description = "Stay near the origin and near (1, ..., 1)."
+    objectives = (Objective("near", "min"), Objective("far", "max"))
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "search.operators": {"evo.testing.toys:Nudge": 1.0},
+        "search.population": 10,
+    }
+
+    def __init__(self, dimensions: int = 3, wall: float = 1.5) -> None:
+        self.space = Box((-2.0,) * dimensions, (2.0,) * dimensions)
+        self._dimensions = dimensions
+        self._wall = wall
+
+    def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
+        return [Vector(tuple(rng.uniform(-1, 1, self._dimensions))) for _ in range(count)]
+
+    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+        assert isinstance(genome, Vector)
+        point = np.array(genome.values)
+        if point[0] > self._wall:
+            raise CandidateError("invalid", f"the first value {point[0]:.2f} is beyond the wall at {self._wall}")
+        return Score({"near": float(point @ point), "far": -float((point - 1) @ (point - 1))})
+
+
+class Nudge:
+    """Adds a little noise to one parent."""
+
+    arity: ClassVar[int] = 1
+    kind: ClassVar[str] = "vector"
+    weight: ClassVar[float] = 1.0
+
+    async def propose(self, parents: Sequence[Individual], context: Context) -> Proposal:
+        base = parents[0].genome
+        assert isinstance(base, Vector)
+        assert isinstance(context.space, Box)
+        moved = np.array(base.values) + context.rng.normal(0, 0.3, base.size)
+        return Proposal("ok", Vector(tuple(np.clip(moved, context.space.lower, context.space.upper))))

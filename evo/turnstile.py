@@ -1,0 +1,47 @@
+"""Who goes next: in the order of asking, or as they come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class InOrder:
+    """Lets tickets through in the order in which they were taken, however early a later one arrives."""
+
+    def __init__(self) -> None:
+        self._queue: deque[int] = deque()
+        self._waiting: dict[int, asyncio.Future[None]] = {}
+
+    def take(self, ticket: int) -> None:
+        """Take a place in the queue."""
+        self._queue.append(ticket)
+
+    @asynccontextmanager
+    async def turn(self, ticket: int) -> AsyncIterator[None]:
+        """Wait until all earlier tickets are through; the next one goes when this block ends."""
+        if self._queue[0] != ticket:
+            self._waiting[ticket] = asyncio.get_running_loop().create_future()
+            await self._waiting[ticket]
+            del self._waiting[ticket]
+        yield
+        self._queue.popleft()
+        if self._queue and (future := self._waiting.get(self._queue[0])) and not future.done():
+            future.set_result(None)
+
+
+class AsTheyCome:
+    """Lets everyone through at once."""
+
+    def take(self, ticket: int) -> None:
+        """Nothing to queue for."""
+
+    @asynccontextmanager
+    async def turn(self, ticket: int) -> AsyncIterator[None]:
+        """Do not wait."""
+        yield
+
+
+Turnstile = InOrder | AsTheyCome
