@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -128,7 +128,7 @@ def start(prepared: Prepared, folder: Path, *, watch: Watch) -> Ended:
     problem, config = prepared.problem, prepared.config
     with held(folder), _recording(folder) as recorder:
         recorder.started(folder.name, config.model_dump(), problem.description, problem.objectives)
-        return asyncio.run(_sit(prepared, folder, recorder, watch))
+        return _run(_sit(prepared, folder, recorder, watch))
 
 
 @contextmanager
@@ -157,7 +157,14 @@ def go_on(prepared: Prepared, folder: Path, *, watch: Watch) -> Ended:
     """Continue a run that was reopened."""
     with _recording(folder) as recorder:
         recorder.resumed(prepared.config.model_dump())
-        return asyncio.run(_sit(prepared, folder, recorder, watch))
+        return _run(_sit(prepared, folder, recorder, watch))
+
+
+def _run(sitting: Coroutine[None, None, Ended]) -> Ended:
+    try:
+        return asyncio.run(sitting)
+    except asyncio.CancelledError:  # by the second signal
+        raise KeyboardInterrupt from None
 
 
 def latest_config(journal: Path) -> Config:

@@ -18,6 +18,7 @@ def main() -> None:
         print(f"evo: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
+        print("evo: stopped at once; all that was told is recorded, and `evo resume` goes on", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         # The reader went away (`evo sql ... | head`); Python would complain once more when it flushes at exit.

@@ -79,7 +79,8 @@ class Projection:
         with _writing(self.path) as connection:
             connection.execute("BEGIN")
             for table, lines in rows.items():
-                _insert(connection, table, lines)
+                if lines:
+                    _insert(connection, table, lines)
             connection.execute("UPDATE projection SET next_offset = ?, pending_offset = ?", [offset, pending])
             connection.execute("COMMIT")
 

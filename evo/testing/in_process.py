@@ -88,7 +88,14 @@ def _guarded(call: Callable[[], Any]) -> Any:
     except CandidateError:
         raise
     except (Exception, SystemExit) as error:  # a program may raise anything; that is its outcome, not ours
-        raise CandidateError("crash", "".join(traceback.format_exception(error))) from error
+        raise CandidateError("crash", _told(error)) from error
+
+
+def _told(error: BaseException) -> str:
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(error), error, frames))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -19,6 +20,7 @@ class Valley(Problem):
     Args:
         dimensions: of the box [-2, 2]^n.
         wall: vectors whose first value is above it fail, so that failures can be tested.
+        pause_seconds: how long an evaluation takes.
     """
 
     description = "Stay near the origin and near (1, ..., 1)."
@@ -28,16 +30,18 @@ class Valley(Problem):
         "search.population": 10,
     }
 
-    def __init__(self, dimensions: int = 3, wall: float = 1.5) -> None:
+    def __init__(self, dimensions: int = 3, wall: float = 1.5, pause_seconds: float = 0.0) -> None:
         self.space = Box((-2.0,) * dimensions, (2.0,) * dimensions)
         self._dimensions = dimensions
         self._wall = wall
+        self._pause_seconds = pause_seconds
 
     def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
         return [Vector(tuple(rng.uniform(-1, 1, self._dimensions))) for _ in range(count)]
 
     def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
         assert isinstance(genome, Vector)
+        time.sleep(self._pause_seconds)
         point = np.array(genome.values)
         if point[0] > self._wall:
             raise CandidateError("invalid", f"the first value {point[0]:.2f} is beyond the wall at {self._wall}")

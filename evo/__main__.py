@@ -1,0 +1,5 @@
+"""`python -m evo`: the same as `evo`."""
+
+from evo.cli import main
+
+main()

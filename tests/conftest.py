@@ -1,0 +1,52 @@
+"""Fixtures that many tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from evo import cli
+
+TOY = ("evo.testing.toys:Valley", "--set", "executor=evo.testing.executor:InProcessExecutor")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+Evo = Callable[..., Answer]
+
+
+@pytest.fixture
+def evo(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Evo:
+    """The command line, called in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> Answer:
+        monkeypatch.setattr("sys.argv", ["evo", *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else 1
+        printed = capsys.readouterr()
+        return Answer(code, printed.out, printed.err)
+
+    return call
+
+
+@pytest.fixture
+def toy_run(evo: Evo, tmp_path: Path) -> Path:
+    """The folder of a finished run of 60 evaluations on the toy problem."""
+    answer = evo("run", *TOY, "--set", "budget.evaluations=60", "--name", "toy")
+    assert answer.code == 0, answer.err
+    return tmp_path / "runs" / "toy"

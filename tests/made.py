@@ -1,0 +1,47 @@
+"""Made individuals and searches for tests."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evo.genomes import Genome, Vector
+from evo.search import OperatorShare, Search, SearchSettings
+from evo.survival import RankAndCrowding
+from evo.values import Ask, Candidate, Evaluation, Individual, Objective, Outcome
+
+TWO = (Objective("cost", "min"), Objective("gain", "max"))
+
+
+def evaluation(cost: float, gain: float, *, outcome: Outcome = "ok", violation: float = 0.0) -> Evaluation:
+    objectives = {"cost": cost, "gain": gain} if outcome == "ok" else {}
+    return Evaluation(outcome, objectives, {"limit": violation} if violation else {})
+
+
+def individual(identity: int, cost: float, gain: float, violation: float = 0.0) -> Individual:
+    ask = Ask(identity, "seed")
+    return Individual(identity, identity, ask, Vector((float(identity),)), evaluation(cost, gain, violation=violation))
+
+
+def search(*, population: int = 6, evaluations: int = 10_000, seed: int = 0, seeds: int = 1, **more: object) -> Search:
+    settings = SearchSettings(seed, population, evaluations, seeds=seeds, **more)  # type: ignore[arg-type]
+    shares = [OperatorShare("one", 1, 1.0), OperatorShare("two", 2, 2.0)]
+    return Search(settings, TWO, operators=shares, survival=RankAndCrowding())
+
+
+def advance(one: Search, genome: Genome, result: Evaluation) -> Candidate:
+    """One offspring from ask to tell."""
+    ask = one.ask()
+    assert ask is not None
+    candidate = one.admit(ask, genome)
+    assert candidate is not None
+    one.tell(candidate, result)
+    return candidate
+
+
+def filled(count: int, seed: int = 0, **settings: object) -> Search:
+    """A search that was told `count` random results."""
+    rng = np.random.default_rng(seed)
+    one = search(**settings)  # type: ignore[arg-type]
+    for number in range(count):
+        advance(one, Vector((float(number),)), evaluation(*rng.random(2)))
+    return one

@@ -1,0 +1,101 @@
+"""Laws of genomes and their marked regions."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evo.errors import GenomeError
+from evo.genomes import Architecture, Genome, Program, Prompt, Vector, genome_from_json
+from evo.regions import find_regions, frozen_text, region_texts, with_regions
+
+MARKED = """import numpy as np
+
+# EVOLVE-BLOCK-START
+def f(x):
+    return x + 1
+# EVOLVE-BLOCK-END
+
+print(f(1))
+"""
+
+words = st.text(st.characters(codec="utf-8"), max_size=20)
+genomes = st.one_of(
+    st.builds(Vector, st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=5).map(tuple)),
+    st.builds(Program, st.dictionaries(st.sampled_from(["a.py", "b.py", "c.txt"]), words, min_size=1)),
+    st.builds(Prompt, st.dictionaries(words, words, min_size=1), st.lists(st.dictionaries(words, words)).map(tuple)),
+    st.builds(Architecture, st.dictionaries(words, st.one_of(st.integers(), st.booleans(), words))),
+)
+
+
+def copy_of(genome: Genome) -> Genome:
+    copy: Genome = pickle.loads(pickle.dumps(genome))  # noqa: S301 - our own
+    return copy
+
+
+@given(genomes)
+def test_a_genome_survives_json_and_pickle(genome: Genome) -> None:
+    for copy in (genome_from_json(json.loads(json.dumps(genome.to_json()))), copy_of(genome)):
+        assert copy == genome
+        assert copy.digest == genome.digest
+        assert copy.size == genome.size
+
+
+def test_comments_and_spacing_do_not_change_a_program_but_meaning_does() -> None:
+    plain = Program.single("def f(x):\n    return x+1\n")
+    assert plain.digest == Program.single("# why\ndef f( x ):\n\n    return (x + 1)  # so\n").digest
+    assert plain.digest != Program.single("def f(x):\n    return x+2\n").digest
+    assert plain.digest != Program({"other.py": plain.text}).digest
+
+
+def test_the_size_of_a_program_counts_the_nodes_of_its_regions_only() -> None:
+    inside = Program.single("def f(x):\n    return x + 1\n")
+    assert Program.single(MARKED).size == inside.size
+    assert inside.size == 7  # def, arguments, their one name, return, sum, x, 1
+
+
+def test_the_size_of_another_language_counts_lines() -> None:
+    assert Program({"a.c": "// EVOLVE-BLOCK-START\nint a;\n\nint b;\n// EVOLVE-BLOCK-END\nint c;\n"}).size == 2
+
+
+def test_what_lies_outside_the_regions_stays() -> None:
+    changed = with_regions(MARKED, ("def f(x):\n    return 0\n",))
+    assert region_texts(changed) == ("def f(x):\n    return 0",)
+    assert frozen_text(changed) == frozen_text(MARKED)
+
+
+def test_a_file_without_markers_is_one_region() -> None:
+    assert region_texts("a\nb\n") == ("a\nb",)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("# EVOLVE-BLOCK-START\n", "line 1: EVOLVE-BLOCK-START without"),
+        ("x\n# EVOLVE-BLOCK-END\n", "line 2: EVOLVE-BLOCK-END without"),
+        ("# EVOLVE-BLOCK-START\n# EVOLVE-BLOCK-START\n", "inside the region opened at line 1"),
+    ],
+)
+def test_a_marker_without_its_partner_is_refused(text: str, complaint: str) -> None:
+    with pytest.raises(GenomeError, match=complaint):
+        find_regions(text)
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"kind": "tree"}, "unknown genome kind 'tree'"),
+        ({"kind": "vector", "values": [float("nan")]}, "finite"),
+        ({"kind": "vector"}, "make no vector"),
+        ({"kind": "program", "files": {}}, "at least one file"),
+        ({"kind": "program", "files": 3}, "make no program"),
+        ({"kind": "prompt", "parts": {}}, "at least one part"),
+    ],
+)
+def test_what_is_no_genome_is_refused(fields: dict[str, object], complaint: str) -> None:
+    with pytest.raises(GenomeError, match=complaint):
+        genome_from_json(fields)
