@@ -175,6 +175,23 @@ def test_hostile_text_reaches_the_tables_as_text(tmp_path: Path, toy_run: Path) 
     assert feedback == "? ␀ '); DROP TABLE runs; --"
 
 
+def test_a_reader_beside_a_run_never_meets_an_error(tmp_path: Path) -> None:
+    options = ("--set", "problem.options.pause_seconds=0.002", "--set", "budget.evaluations=100000")
+    command = [sys.executable, "-m", "evo", "run", *TOY, *options, "--run-dir", str(tmp_path), "--name", "live"]
+    counts = []
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "live" / "lineage.duckdb").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        while len(counts) < 12 or counts[-1] == counts[0]:
+            assert time.monotonic() < deadline
+            counts.append(open_run(tmp_path / "live").sql("SELECT count(*) FROM runs, individuals").scalar())
+            time.sleep(0.3)
+        process.terminate()
+    assert counts == sorted(counts)
+
+
 def test_the_toy_of_these_tests_fails_sometimes(evo: Evo) -> None:
     evo("run", *TOY, "--set", "budget.evaluations=60", "--set", "problem.options.wall=0", "--name", "walled")
     outcomes = dict(open_run("runs/walled").sql("SELECT outcome, count(*) FROM individuals GROUP BY 1").rows)

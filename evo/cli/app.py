@@ -160,10 +160,8 @@ def list_names(kind: Kind) -> None:
     from evo.lineage import Table
     from evo.registry import names
 
-    print_table(
-        Table(("name", "what it is"), tuple((name, _summary(kind, name)) for name in names(kind.value))),
-        "table",
-    )
+    rows = tuple((name, _summary(kind, name)) for name in names(kind.value))
+    print_table(Table(("name", "what it is"), rows), "table", widest=120)
 
 
 def _summary(kind: Kind, name: str) -> str:

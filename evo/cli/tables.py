@@ -12,7 +12,7 @@ from evo.lineage import Table
 WIDEST_CELL = 60
 
 
-def print_table(table: Table, format: Literal["table", "csv", "json"]) -> None:
+def print_table(table: Table, format: Literal["table", "csv", "json"], *, widest: int = WIDEST_CELL) -> None:
     """Write a table; `table` clips long cells, `csv` and `json` keep all."""
     if format == "json":
         rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
@@ -22,12 +22,12 @@ def print_table(table: Table, format: Literal["table", "csv", "json"]) -> None:
         writer.writerow(table.columns)
         writer.writerows(table.rows)
     else:
-        print("\n".join(lines(table)))
+        print("\n".join(lines(table, widest=widest)))
 
 
-def lines(table: Table) -> list[str]:
+def lines(table: Table, *, widest: int = WIDEST_CELL) -> list[str]:
     """A header, a rule and a line a row; numbers to the right."""
-    cells = [[_cell(value) for value in row] for row in table.rows]
+    cells = [[_cell(value, widest) for value in row] for row in table.rows]
     widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(table.columns)]
     right = [any(isinstance(row[i], int | float) for row in table.rows) for i in range(len(widths))]
 
@@ -41,10 +41,10 @@ def lines(table: Table) -> list[str]:
     return [line(list(table.columns)), line(["-" * width for width in widths]), *map(line, cells)]
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, widest: int) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
         return f"{value:.6g}"
     text = " ".join("".join(one if one.isprintable() else " " for one in str(value)).split())
-    return text if len(text) <= WIDEST_CELL else text[: WIDEST_CELL - 3] + "..."
+    return text if len(text) <= widest else text[: widest - 3] + "..."

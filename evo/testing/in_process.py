@@ -59,7 +59,7 @@ def as_data(value: Any) -> Any:
         CandidateError: it is no data.
     """
     match value:
-        case np.ndarray() if value.dtype.kind in "biufc":
+        case np.ndarray() if value.dtype.kind in "biuf":
             return np.array(value)
         case np.bool_() | np.integer() | np.floating():
             return value.item()

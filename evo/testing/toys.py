@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from evo.errors import CandidateError
-from evo.genomes import Genome, Vector
+from evo.genomes import Genome, Program, Vector
 from evo.protocols import Context, Problem, Run
 from evo.values import Box, Individual, Objective, Part, Proposal, Score
 
@@ -61,3 +61,49 @@ class Nudge:
         assert isinstance(context.space, Box)
         moved = np.array(base.values) + context.rng.normal(0, 0.3, base.size)
         return Proposal("ok", Vector(tuple(np.clip(moved, context.space.lower, context.space.upper))))
+
+
+class Nothing(Problem):
+    """Programs of which nothing is asked but to answer; what is left is what the platform costs.
+
+    Args:
+        mean_seconds: how long the worker sleeps beside it, lognormal around this, by the genome's digest.
+    """
+
+    description = "Answer a number."
+    objectives = (Objective("answer", "max"),)
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "search.operators": {"evo.testing.toys:Count": 1.0},
+        "search.population": 20,
+    }
+
+    def __init__(self, mean_seconds: float = 0.0) -> None:
+        self._mean_seconds = mean_seconds
+
+    def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
+        return [Program.single("def answer():\n    return 0\n")]
+
+    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+        assert isinstance(genome, Program)
+        time.sleep(self.pause_seconds(genome))
+        with run(genome, "answer") as answer:
+            return Score({"answer": float(answer())})
+
+    def pause_seconds(self, genome: Genome) -> float:
+        """How long the worker sleeps for this genome."""
+        if not self._mean_seconds:
+            return 0.0
+        rng = np.random.default_rng(int(genome.digest, 16))
+        return float(self._mean_seconds * rng.lognormal(-0.32, 0.8))
+
+
+class Count:
+    """Answers with another number than any before."""
+
+    arity: ClassVar[int] = 1
+    kind: ClassVar[str] = "program"
+    weight: ClassVar[float] = 1.0
+
+    async def propose(self, parents: Sequence[Individual], context: Context) -> Proposal:
+        number = context.rng.integers(1 << 60)
+        return Proposal("ok", Program.single(f"def answer():\n    return {number}\n"))

@@ -1,0 +1,1 @@
+"""One contract suite for each plug-in point; a plug-in's author subclasses it."""
