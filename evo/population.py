@@ -47,8 +47,9 @@ class Population:
         place = bisect.bisect(self._ids, newcomer.id)
         self._ids.insert(place, newcomer.id)
         self._members.insert(place, newcomer)
-        self._costs = np.insert(self._costs, place, costs_of(newcomer, self._objectives), axis=0)
-        self._violation = np.insert(self._violation, place, newcomer.evaluation.violation)
+        costs, violation = costs_of(newcomer, self._objectives)[np.newaxis], [newcomer.evaluation.violation]
+        self._costs = np.concatenate((self._costs[:place], costs, self._costs[place:]))
+        self._violation = np.concatenate((self._violation[:place], violation, self._violation[place:]))
         self._ranking = None
         excess = len(self._members) - self._capacity
         return self._drop(self.ranking.worst(excess)) if excess > 0 else []
@@ -71,7 +72,7 @@ class Population:
         gone = [self._ids[position] for position in positions]
         for position in sorted(positions, reverse=True):
             del self._ids[position], self._members[position]
+        self._ranking = self.ranking.without(positions)
         self._costs = np.delete(self._costs, positions, axis=0)
         self._violation = np.delete(self._violation, positions)
-        self._ranking = None
         return gone

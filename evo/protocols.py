@@ -136,6 +136,10 @@ class Ranking(Protocol):
         """The `count` members to drop, as indices into the pool; ties fall on the later member."""
         ...
 
+    def without(self, dropped: list[int]) -> Ranking:
+        """The ranking of the others once these, which `worst` named, are gone."""
+        ...
+
 
 class Survival(Protocol):
     """Decides who stays."""

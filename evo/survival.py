@@ -30,6 +30,10 @@ class FrontRanking:
             dropped.extend(loneliest_last[: count - len(dropped)])
         return dropped
 
+    def without(self, dropped: list[int]) -> FrontRanking:
+        """The ranking of those that are left when the worst are gone: they dominated nobody, so no rank changes."""
+        return FrontRanking(np.delete(self._objectives, dropped, axis=0), np.delete(self.rank, dropped))
+
     def _front(self, rank: int) -> dict[int, float]:
         if rank not in self._crowding:
             members = np.flatnonzero(self.rank == rank)

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from evo import cli
+
+settings.register_profile("evo", deadline=None, derandomize=True)
+settings.load_profile("evo")
 
 TOY = ("evo.testing.toys:Valley", "--set", "executor=evo.testing.executor:InProcessExecutor")
 

@@ -43,7 +43,9 @@ def test_the_first_ask_is_for_the_seed_and_the_next_waits_for_its_result() -> No
 
 
 @given(pairs)
-def test_a_dominated_individual_never_outlives_one_that_dominates_it(points: list[tuple[float, float, float]]) -> None:
+def test_a_dominated_individual_never_outlives_one_that_dominates_it(
+    points: list[tuple[float, float, float]],
+) -> None:
     population = Population(5, TWO, RankAndCrowding())
     everyone = [individual(number, *point) for number, point in enumerate(points)]
     for one in everyone:

@@ -30,7 +30,7 @@ def report(ended: Ended) -> None:
     if not len(search.front):
         return
     print("\n" + "\n".join(lines(_front(ended))))
-    best = search.best[problem.objectives[0].name]
+    best = _members(ended)[0]
     print(f"\nbest {problem.objectives[0].name}, individual {best.id}:\n\n{written(best.genome)}")
     print(f"\nnext:\n{_next(ended, best)}")
 

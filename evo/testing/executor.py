@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from evo.errors import CandidateError
 from evo.genomes import Genome
 from evo.protocols import Job
 from evo.registry import make_problem
+from evo.scoring import scored
 from evo.testing.in_process import run_in_process
 from evo.values import Evaluation, Part
 
@@ -27,11 +27,7 @@ class InProcessExecutor:
         # Later genomes overtake earlier ones, so that who relies on the order of arrival is found out.
         for _ in range(int(genome.digest, 16) % 7):
             await asyncio.sleep(0)
-        try:
-            score = self._problem.evaluate(genome, run_in_process, part)
-        except CandidateError as error:
-            return Evaluation(error.outcome, feedback=error.feedback)
-        return Evaluation("ok", dict(score.objectives), dict(score.violations), score.feedback)
+        return scored(self._problem, genome, run_in_process, part)
 
     async def close(self) -> None:
         """Nothing was started."""

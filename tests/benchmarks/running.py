@@ -17,16 +17,20 @@ class Measured:
     """A finished run.
 
     Attributes:
-        driver_cpu_seconds: of this process, its threads and the projection included.
+        cpu_seconds: of this process when each tell was on the disk, its threads and the projection included.
         tells: the journal's tell events, in order.
     """
 
-    driver_cpu_seconds: float
+    cpu_seconds: list[float]
     tells: list[Event]
 
     def rate(self, first: int, last: int) -> float:
         """Candidates a second from one tell to another."""
         return (last - first) / (self.tells[last]["at"] - self.tells[first]["at"])
+
+    def driver_milliseconds(self, first: int, last: int) -> float:
+        """CPU of the driver per candidate, from one tell to another."""
+        return 1e3 * (self.cpu_seconds[last] - self.cpu_seconds[first]) / (last - first)
 
 
 def run_search(problem: str, *overrides: str) -> Measured:
@@ -35,9 +39,8 @@ def run_search(problem: str, *overrides: str) -> Measured:
         folder = Path(parent) / "run"
         folder.mkdir()
         prepared = session.prepare(load_config(problem, overrides).config)
-        before = cpu_seconds()
-        session.start(prepared, folder, watch=lambda told: None)
-        spent = cpu_seconds() - before
+        spent: list[float] = []
+        session.start(prepared, folder, watch=lambda told: spent.append(cpu_seconds()))
         tells = [event for _, event in read_events(folder / "journal.jsonl") if event["event"] == "tell"]
     return Measured(spent, tells)
 

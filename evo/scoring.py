@@ -1,0 +1,53 @@
+"""The boundary at which a candidate's or a scorer's failure becomes data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from evo.errors import CandidateError, SandboxError
+from evo.genomes import Genome
+from evo.protocols import Problem, Run
+from evo.values import Evaluation, Objective, Part, clip_text
+
+
+def scored(problem: Problem, genome: Genome, run: Run, part: Part) -> Evaluation:
+    """A problem's score of a genome, checked; whatever goes wrong with it is in the evaluation.
+
+    Raises:
+        SandboxError: the machine cannot hold candidates.
+    """
+    try:
+        score = problem.evaluate(genome, run, part)
+        objectives = _checked(score.objectives, problem.objectives)
+        violations = {name: _finite(name, value) for name, value in score.violations.items()}
+        return Evaluation("ok", objectives, violations, clip_text(score.feedback))
+    except CandidateError as error:
+        return Evaluation(error.outcome, feedback=clip_text(error.feedback))
+    except SandboxError:
+        raise
+    except Exception as error:  # a scorer met what it did not expect of a candidate
+        return Evaluation("invalid", feedback=clip_text(f"the scorer failed: {type(error).__name__}: {error}"))
+
+
+def _checked(values: object, objectives: Sequence[Objective]) -> dict[str, float]:
+    expected = [one.name for one in objectives]
+    if not isinstance(values, dict) or set(values) != set(expected):
+        got = sorted(map(str, values)) if isinstance(values, dict) else values
+        raise CandidateError("invalid", f"expected the objectives {expected}, got {got!r}"[:300])
+    return {name: _finite(name, values[name]) for name in expected}
+
+
+def _finite(name: str, value: object) -> float:
+    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    try:
+        number = float(value) if real else math.nan  # type: ignore[arg-type]
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise CandidateError(
+            "invalid", f"{name} must be a finite real number, got {type(value).__name__} {value!r:.80}"
+        )
+    return number
