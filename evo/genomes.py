@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from evo.errors import GenomeError
-from evo.regions import region_texts
+from evo.regions import find_regions, region_texts
 
 Choice = str | int | float | bool
 
@@ -60,6 +60,9 @@ class Program(Genome):
 
     Attributes:
         files: file name to text, at least one.
+
+    Raises:
+        GenomeError: no file, or region markers that do not pair up.
     """
 
     files: Mapping[str, str]
@@ -68,6 +71,8 @@ class Program(Genome):
     def __post_init__(self) -> None:
         if not self.files:
             raise GenomeError("a program needs at least one file")
+        for text in self.files.values():
+            find_regions(text)
         object.__setattr__(self, "files", MappingProxyType(dict(self.files)))
 
     @classmethod
@@ -219,7 +224,12 @@ def genome_from_json(fields: Mapping[str, Any]) -> Genome:
 
 def _canonical_text(name: str, text: str) -> str:
     tree = _parsed(name, text)
-    return ast.unparse(tree) if tree is not None else "\n".join(line.rstrip() for line in text.splitlines())
+    try:
+        if tree is not None:
+            return ast.unparse(tree)
+    except (RecursionError, ValueError):
+        pass  # deep nesting, or a number too long to be written: such a text stands for itself
+    return "\n".join(line.rstrip() for line in text.splitlines())
 
 
 def _text_size(name: str, text: str) -> int:

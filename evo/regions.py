@@ -28,7 +28,7 @@ def find_regions(text: str) -> tuple[Region, ...]:
     Raises:
         GenomeError: a marker without its partner, or a region inside a region.
     """
-    lines = text.splitlines()
+    lines = text.split("\n")
     regions: list[Region] = []
     opened: int | None = None
     for number, line in enumerate(lines):
@@ -43,17 +43,17 @@ def find_regions(text: str) -> tuple[Region, ...]:
             opened = None
     if opened is not None:
         raise GenomeError(f"line {opened}: {START} without {END}")
-    return tuple(regions) if regions else (Region(0, len(lines)),)
+    return tuple(regions) if regions else (Region(0, len(lines) - text.endswith("\n")),)
 
 
 def region_texts(text: str) -> tuple[str, ...]:
     """The text of each region, in order, lines joined by newlines."""
-    lines = text.splitlines()
+    lines = text.split("\n")
     return tuple("\n".join(lines[region.first : region.last]) for region in find_regions(text))
 
 
 def with_regions(text: str, replacements: tuple[str, ...]) -> str:
-    """`text` with its regions replaced, in order; everything outside them is kept.
+    """`text` with its regions replaced, in order; everything outside them is kept, byte for byte.
 
     Raises:
         GenomeError: as many replacements as regions are expected.
@@ -61,10 +61,10 @@ def with_regions(text: str, replacements: tuple[str, ...]) -> str:
     regions = find_regions(text)
     if len(regions) != len(replacements):
         raise GenomeError(f"expected {len(regions)} replacements, one a region, got {len(replacements)}")
-    lines = text.splitlines()
+    lines = text.split("\n")
     for region, replacement in reversed(list(zip(regions, replacements, strict=True))):
-        lines[region.first : region.last] = replacement.splitlines()
-    return "\n".join(lines) + "\n"
+        lines[region.first : region.last] = replacement.split("\n") if replacement else []
+    return "\n".join(lines)
 
 
 def frozen_text(text: str) -> str:

@@ -22,7 +22,7 @@ class FrontRanking:
 
     def worst(self, count: int) -> list[int]:
         dropped: list[int] = []
-        for rank in range(int(self.rank.max()), -1, -1):
+        for rank in sorted(set(self.rank.tolist()), reverse=True):
             if len(dropped) == count:
                 break
             front = self._front(rank)
@@ -43,7 +43,11 @@ class FrontRanking:
 
 
 class RankAndCrowding:
-    """NSGA-II's order: feasible by front and crowding distance, then infeasible by violation.
+    """NSGA-II's order: feasible by front and crowding distance, then infeasible by violation; twins come last.
+
+    Programs that do the same score the same to the last digit, and would fill a population with copies of a few points
+    (measured on bin packing: 7 of 10 searches beat best fit so, 10 of 10 with this). So of individuals with equal
+    objectives the newest keeps its rank, the second newest ranks behind all fronts of newest ones, and so on.
 
     Source: Deb, Pratap, Agarwal and Meyarivan, "A fast and elitist multiobjective genetic algorithm: NSGA-II", 2002.
     """
@@ -55,13 +59,30 @@ class RankAndCrowding:
         rank = np.zeros(len(objectives), dtype=np.intp)
         feasible = np.flatnonzero(violation <= 0)
         if len(feasible):
-            _, rank[feasible] = self._sorting.do(objectives[feasible], return_rank=True)
+            rank[feasible] = self._rank_feasible(objectives[feasible])
         if len(feasible) < len(objectives):
             self._rank_infeasible(rank, violation, 1 + int(rank[feasible].max(initial=-1)))
         return FrontRanking(objectives, rank)
+
+    def _rank_feasible(self, objectives: FloatArray) -> IntArray:
+        _, rank = self._sorting.do(objectives, return_rank=True)
+        fronts = 1 + int(rank.max())
+        ranks: IntArray = rank + fronts * _newer_twins(objectives)
+        return ranks
 
     @staticmethod
     def _rank_infeasible(rank: IntArray, violation: FloatArray, first: int) -> None:
         infeasible = np.flatnonzero(violation > 0)
         _, position = np.unique(violation[infeasible], return_inverse=True)
         rank[infeasible] = first + position
+
+
+def _newer_twins(objectives: FloatArray) -> IntArray:
+    """How many later members of the pool have the same objectives, shape (n,)."""
+    seen: dict[bytes, int] = {}
+    twins = np.zeros(len(objectives), dtype=np.intp)
+    for member in range(len(objectives) - 1, -1, -1):
+        point = objectives[member].tobytes()
+        twins[member] = seen.get(point, 0)
+        seen[point] = int(twins[member]) + 1
+    return twins

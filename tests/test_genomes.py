@@ -63,9 +63,23 @@ def test_the_size_of_another_language_counts_lines() -> None:
 
 
 def test_what_lies_outside_the_regions_stays() -> None:
-    changed = with_regions(MARKED, ("def f(x):\n    return 0\n",))
+    changed = with_regions(MARKED, ("def f(x):\n    return 0",))
     assert region_texts(changed) == ("def f(x):\n    return 0",)
     assert frozen_text(changed) == frozen_text(MARKED)
+
+
+@pytest.mark.parametrize("text", ["f = " + "1 + " * 3000 + "1", "f = " + "0x" + "f" * 9000, "f = " + "(" * 500])
+def test_a_program_that_python_cannot_write_again_still_has_a_canonical_text(text: str) -> None:
+    assert Program.single(text).canonical == f"# main.py\n{text}"
+    assert Program.single(text).size >= 1
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b\r", "c\u2028d", "e\x0c", "", "# EVOLVE-BLOCK-START\n# x\n# EVOLVE-BLOCK-END"]))
+)
+def test_putting_the_same_regions_back_changes_no_byte(pieces: list[str]) -> None:
+    text = "\n".join(pieces)
+    assert with_regions(text, region_texts(text)) == text
 
 
 def test_a_file_without_markers_is_one_region() -> None:

@@ -43,7 +43,7 @@ def test_the_first_ask_is_for_the_seed_and_the_next_waits_for_its_result() -> No
 
 
 @given(pairs)
-def test_a_dominated_individual_never_outlives_one_that_dominates_it(
+def test_a_dominated_individual_never_outlives_one_that_dominates_it_and_all_its_twins(
     points: list[tuple[float, float, float]],
 ) -> None:
     population = Population(5, TWO, RankAndCrowding())
@@ -51,8 +51,16 @@ def test_a_dominated_individual_never_outlives_one_that_dominates_it(
     for one in everyone:
         population.add(one)
         kept = {member.id for member in population}
-        gone = [other for other in everyone[: one.id + 1] if other.id not in kept]
+        points = [member.evaluation for member in population]
+        gone = [other for other in everyone[: one.id + 1] if other.id not in kept and other.evaluation not in points]
         assert not [(a.id, b.id) for a, b in itertools.product(gone, population) if dominates(a, b)]
+
+
+def test_of_individuals_with_equal_objectives_the_newest_stays_and_the_distinct_come_before_them() -> None:
+    population = Population(3, TWO, RankAndCrowding())
+    for number, (cost, gain) in enumerate([(1.0, 1.0), (1.0, 1.0), (1.0, 1.0), (2.0, 0.0), (3.0, -1.0)]):
+        population.add(individual(number, cost, gain))
+    assert [member.id for member in population] == [2, 3, 4]
 
 
 @given(pairs, st.randoms(use_true_random=False))

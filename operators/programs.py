@@ -1,0 +1,216 @@
+"""Model-free operators on programs: small changes of the syntax tree within the marked regions of Python files."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from evo.genomes import Program
+from evo.protocols import Context
+from evo.values import Individual, Proposal
+from operators import edits
+from operators.drafts import Draft, read_draft
+from operators.draws import pick, rounded
+from operators.grammar import Grammar, Grower
+from operators.nodes import Number, count_nodes, number, number_of
+from operators.parents import genomes_of
+from operators.refusal import RefusalError
+from operators.sites import Role, Site
+from operators.swaps import swapped
+
+DRAWS = 20
+LARGEST_EXPONENT = 10
+
+
+class ProgramOperator(ABC):
+    """Changes a parsed region of the base. What changes nothing, does not parse or grows too big is tried again.
+
+    Attributes:
+        weight: its share where several operators are mixed.
+        grows: whether an offspring may be bigger than its base.
+    """
+
+    arity: ClassVar[int] = 1
+    kind: ClassVar[str] = "program"
+    weight: ClassVar[float] = 1.0
+    grows: ClassVar[bool] = True
+
+    def __init__(self, *, attempts: int = 3, again: float = 0.2, max_nodes: int = 400) -> None:
+        """Options.
+
+        Args:
+            attempts: how many offspring are tried before giving up.
+            again: chance of a second change on top of the first, which crosses plateaus that single steps do not.
+            max_nodes: syntax nodes of a region, at most, for operators that grow it.
+        """
+        self.attempts = attempts
+        self.again = again
+        self.max_nodes = max_nodes
+
+    @abstractmethod
+    def edit(self, draft: Draft, rng: np.random.Generator) -> str | None:
+        """Change the draft in place and say what was done; None, with nothing changed, where the draw did not fit.
+
+        Raises:
+            RefusalError: no draw would fit.
+        """
+
+    async def propose(self, parents: Sequence[Individual], context: Context) -> Proposal:
+        try:
+            return self._first_fit(genomes_of(parents, Program, self.arity), context.rng)
+        except RefusalError as refusal:
+            return Proposal(refusal.outcome, thought=str(refusal))
+        except (RecursionError, ValueError) as error:
+            return Proposal("error", thought=f"the program cannot be written back: {error}")
+
+    def _first_fit(self, programs: Sequence[Program], rng: np.random.Generator) -> Proposal:
+        refusal = RefusalError("refused", "no attempt was allowed")
+        for _ in range(self.attempts):
+            base, *others = programs
+            draft = read_draft(base, rng, tuple(read_draft(one, rng) for one in others))
+            try:
+                return self._offspring(draft, rng)
+            except RefusalError as reason:
+                refusal = reason
+        raise refusal
+
+    def _offspring(self, draft: Draft, rng: np.random.Generator) -> Proposal:
+        changes = [self._change(draft, rng)]
+        if rng.random() < self.again and (more := self.edit(draft.surveyed(), rng)):
+            changes.append(more)
+        if self.grows and (nodes := count_nodes(draft.statements)) > self.max_nodes:
+            raise RefusalError("refused", f"the region would have {nodes} syntax nodes; at most {self.max_nodes}")
+        child, thought = draft.render(), "; ".join(changes)
+        # One change always shows; only a second can undo it, so only then are the two texts worth comparing.
+        if len(changes) > 1 and child.canonical == draft.program.canonical:
+            raise RefusalError("duplicate", f"the second change undid the first: {thought}")
+        return Proposal("ok", child, thought=thought)
+
+    def _change(self, draft: Draft, rng: np.random.Generator) -> str:
+        done = next(filter(None, (self.edit(draft, rng) for _ in range(DRAWS))), None)
+        if done is None:
+            raise RefusalError("refused", f"none of {DRAWS} draws fitted the region")
+        return done
+
+
+class JitterConstant(ProgramOperator):
+    """Moves a numeric constant: by a factor, by a step, to the other sign, or anew."""
+
+    weight: ClassVar[float] = 2.0
+    grows: ClassVar[bool] = False
+
+    def edit(self, draft: Draft, rng: np.random.Generator) -> str | None:
+        constants = [(site, value) for site in draft.sites if (value := number_of(site.node)) is not None]
+        if not constants:
+            raise RefusalError("refused", "the region holds no numeric constant")
+        site, value = pick(rng, constants)
+        return edits.replace(site, number(_moved(site, value, rng)))
+
+
+class SwapOperator(ProgramOperator):
+    """Puts another operator or function of the same signature, or turns the operands round."""
+
+    weight: ClassVar[float] = 1.0
+    grows: ClassVar[bool] = False
+
+    def edit(self, draft: Draft, rng: np.random.Generator) -> str | None:
+        for index in rng.permutation(len(draft.sites)):
+            site = draft.sites[index]
+            other = swapped(site.node, site.scope, rng)
+            if other is not None and (done := edits.replace(site, other)):
+                return done
+        return None
+
+
+class ReplaceSubtree(ProgramOperator):
+    """Puts a grown expression in the place of one that is there."""
+
+    weight: ClassVar[float] = 2.0
+
+    def edit(self, draft: Draft, rng: np.random.Generator) -> str | None:
+        site = pick(rng, _sites(draft, "number", "condition"))
+        grow = Grower(rng, site.scope, Grammar(depth=int(rng.integers(0, 4))), draft.sites)
+        if site.role == "condition":
+            return edits.replace(site, grow.condition())
+        node = grow.number() if number_of(site.node) is not None else grow.variable()
+        return edits.replace_alike(site, node, rng)
+
+
+class CrossoverSubtree(ProgramOperator):
+    """Puts an expression of the mate in the place of one of the base."""
+
+    arity: ClassVar[int] = 2
+    weight: ClassVar[float] = 3.0
+
+    def edit(self, draft: Draft, rng: np.random.Generator) -> str | None:
+        site = pick(rng, _sites(draft, "number", "condition"))
+        donor = pick(rng, _sites(draft.mates[0], "number", "condition"))
+        node = edits.adapted(donor.node, site.scope, rng) if donor.role == site.role else None
+        return edits.replace_alike(site, node, rng) if node is not None else None
+
+
+class InsertExpression(ProgramOperator):
+    """Combines an expression with a grown one, in its place or in a statement of its own."""
+
+    weight: ClassVar[float] = 3.0
+
+    def edit(self, draft: Draft, rng: np.random.Generator) -> str | None:
+        site = pick(rng, _sites(draft, "number"))
+        grammar = Grammar(depth=int(rng.integers(0, 3)))
+        if rng.random() < 0.7:
+            return edits.replace(site, edits.combined(site.node, Grower(rng, site.scope, grammar, draft.sites)))
+        spot = pick(rng, draft.spots)
+        insert = edits.rebind if rng.random() < 0.7 else edits.introduce
+        return insert(draft, spot, Grower(rng, spot.scope, grammar, draft.sites))
+
+
+class EditStatement(ProgramOperator):
+    """Deletes, doubles or swaps statements, where no variable loses its value by it."""
+
+    weight: ClassVar[float] = 0.3
+
+    def edit(self, draft: Draft, rng: np.random.Generator) -> str | None:
+        if not draft.spots:
+            raise RefusalError("refused", "the region holds no statement to edit")
+        return pick(rng, (edits.delete, edits.double, edits.exchange))(draft, pick(rng, draft.spots))
+
+
+class Simplify(ProgramOperator):
+    """Puts a part of an expression in its place, or a variable's expression in the place of the variable."""
+
+    weight: ClassVar[float] = 1.0
+    grows: ClassVar[bool] = False
+
+    def edit(self, draft: Draft, rng: np.random.Generator) -> str | None:
+        if not draft.sites:
+            raise RefusalError("refused", "the region holds no expression to simplify")
+        return edits.inline(draft, rng) if rng.random() < 0.2 else edits.hoist(draft, rng)
+
+
+def _sites(draft: Draft, *roles: Role) -> list[Site]:
+    sites = [site for site in draft.sites if site.role in roles]
+    if not sites:
+        raise RefusalError("refused", f"the region holds no expression that is a {' or '.join(roles)}")
+    return sites
+
+
+def _moved(site: Site, value: Number, rng: np.random.Generator) -> Number:
+    if site.role == "integer":
+        return int(value) + pick(rng, (-2, -1, 1, 2))
+    moved, digits = _drawn(site, value, rng), pick(rng, (2, 3))
+    # A larger exponent can take whole numbers, and so the sandbox's time, beyond all bounds.
+    limit = LARGEST_EXPONENT if site.role == "exponent" else math.inf
+    return rounded(min(max(moved, -limit), limit), digits)
+
+
+def _drawn(site: Site, value: Number, rng: np.random.Generator) -> float:
+    draw = rng.random()
+    if draw < 0.6:
+        return value * math.exp(pick(rng, (0.05, 0.3, 1.0)) * rng.standard_normal())
+    if draw < 0.8:
+        return value + pick(rng, (0.1, 1.0, 10.0)) * rng.standard_normal()
+    return -value if draw < 0.85 else Grower(rng, site.scope).constant()
