@@ -41,6 +41,8 @@ class RayExecutor:
 
     @property
     def capacity(self) -> int:
+        if self._width == 1:
+            return 1  # one after the other, so that a run at width 1 does not depend on timing
         batch = self._batch
         return self._width * TASKS_PER_WORKER * batch + (self._width * batch if batch > 1 else 0)
 

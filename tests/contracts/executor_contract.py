@@ -88,3 +88,12 @@ class ExecutorContract:
             return capacity
 
         assert asyncio.run(go()) >= 3
+
+    def test_at_width_1_it_wants_one_at_a_time(self, make: MakeExecutor) -> None:
+        async def go() -> int:
+            executor = make(Job(VALLEY, {}, workers=1))
+            capacity = executor.capacity
+            await executor.close()
+            return capacity
+
+        assert asyncio.run(go()) == 1
