@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from evo.errors import ConfigError
 from evo.registry import make_problem, unknown
 
-NAMED_SECTIONS = ("problem", "executor")
+NAMED_SECTIONS = ("problem", "executor", "model")
 
 
 class Section(BaseModel):
@@ -35,6 +35,45 @@ class ProblemConfig(Section):
 
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
+
+
+class PriceConfig(Section):
+    """Dollars per million tokens."""
+
+    input_usd: float = Field(ge=0)
+    output_usd: float = Field(ge=0)
+    cached_usd: float | None = Field(default=None, ge=0)
+
+
+class EndpointConfig(Section):
+    """An OpenAI-compatible server; see `evo.models.Endpoint`.
+
+    Attributes:
+        key_variable: name of the environment variable that holds the key.
+        price: "free" or numbers; without it prices are looked up, and a loopback address is free.
+    """
+
+    base_url: str | None = None
+    key_variable: str = "OPENAI_API_KEY"
+    models: tuple[str, ...] = ()
+    concurrency: int = Field(default=16, ge=1, le=10_000)
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    tokens_per_minute: float | None = Field(default=None, gt=0)
+    timeout_seconds: float = Field(default=120.0, gt=0)
+    retries: int = Field(default=3, ge=0, le=20)
+    price: Literal["free"] | PriceConfig | None = None
+
+
+class ModelConfig(Section):
+    """Which language model proposes.
+
+    Attributes:
+        name: of the model; None searches by model-free operators.
+        endpoints: by name; none means OpenAI, or the server that OPENAI_BASE_URL names.
+    """
+
+    name: str | None = None
+    endpoints: dict[str, EndpointConfig] = Field(default_factory=dict)
 
 
 class SearchConfig(Section):
@@ -61,10 +100,16 @@ class BudgetConfig(Section):
     Attributes:
         evaluations: how many genomes are evaluated.
         wall_seconds: running time, added up over resumptions.
+        usd: what completions may cost; reserved before a call, so it is never passed.
+        tokens: prompt and reply tokens of all completions.
+        calls: completions.
     """
 
     evaluations: int = Field(default=1000, ge=1)
     wall_seconds: float | None = Field(default=None, gt=0)
+    usd: float | None = Field(default=None, ge=0)
+    tokens: int | None = Field(default=None, ge=0)
+    calls: int | None = Field(default=None, ge=0)
 
 
 class ExecutorConfig(Section):
@@ -100,6 +145,7 @@ class Config(Section):
 
     problem: ProblemConfig
     seed: int = Field(default=0, ge=0)
+    model: ModelConfig = ModelConfig()
     search: SearchConfig = SearchConfig()
     budget: BudgetConfig = BudgetConfig()
     executor: ExecutorConfig = ExecutorConfig()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from evo.genomes import Genome
+from evo.models import BudgetSpentError, Completion, ModelAccessError
 from evo.protocols import Context, Executor, Operator
 from evo.recorder import Recorder
+from evo.recording import AskModel
 from evo.replay import Replayed
 from evo.search import SEED_OPERATOR, Search, Told
 from evo.turnstile import AsTheyCome, InOrder, Turnstile
@@ -25,17 +27,24 @@ class Workshop:
 
     Attributes:
         seeds: genomes that the first asks take, in order.
-        context: what operators may know; each ask gets it with randomness of its own.
+        context: what operators may know; each ask gets it with randomness and a record of its own.
+        model_calls: how many offspring may wait for a model beside those that the executor holds; 0 without a model.
+        reusable: completions of another run, by the request's digest.
     """
 
     operators: Mapping[str, Operator]
     executor: Executor
     seeds: Sequence[Genome]
     context: Context
+    model_calls: int = 0
+    reusable: Callable[[str], Completion | None] = lambda digest: None
 
 
 class Driver:
     """Drives a search until its budget is used up, or until it is told to stop.
+
+    Attributes:
+        spent: whether a call was refused because it might have passed a cap.
 
     Args:
         left: what an earlier session left to be done.
@@ -51,6 +60,7 @@ class Driver:
         self._left = left or Replayed()
         self._watch = watch
         self._stopping = False
+        self.spent = False
         in_order = search.settings.order == "ask"
         self._admissions: Turnstile = InOrder() if in_order else AsTheyCome()
         self._tells: Turnstile = InOrder() if in_order else AsTheyCome()
@@ -92,8 +102,8 @@ class Driver:
                 self._group.create_task(self._follow(ask))
 
     def _room(self) -> bool:
-        in_order = self.search.settings.order == "ask"
-        return in_order or len(self.search.under_way) < self._workshop.executor.capacity
+        most = self._workshop.executor.capacity + self._workshop.model_calls
+        return self.search.settings.order == "ask" or len(self.search.under_way) < most
 
     async def _follow(self, ask: Ask) -> None:
         """One offspring, from ask to record."""
@@ -114,13 +124,24 @@ class Driver:
     async def _propose(self, ask: Ask) -> Proposal:
         if ask.operator == SEED_OPERATOR:
             return Proposal("ok", self._workshop.seeds[ask.id])
-        given = self._workshop.context
-        rng = np.random.default_rng((self.search.settings.seed, ask.id, 1))
-        context = Context(rng, given.space, given.objectives, given.description)
         try:
-            return await self._workshop.operators[ask.operator].propose(self.search.parents(ask), context)
+            return await self._workshop.operators[ask.operator].propose(self.search.parents(ask), self._context(ask))
+        except BudgetSpentError as error:
+            self.spent = True
+            self.stop()
+            return Proposal("error", thought=str(error))
+        except ModelAccessError:
+            raise
         except Exception as error:  # an operator may be anyone's code; its failure is recorded as a proposal's
             return Proposal("error", thought=f"{type(error).__name__}: {error}")
+
+    def _context(self, ask: Ask) -> Context:
+        given = self._workshop.context
+        rng = np.random.default_rng((self.search.settings.seed, ask.id, 1))
+        if given.model is None:
+            return replace(given, rng=rng)
+        model = AskModel(ask.id, given.model, self._recorder, self._left.completions, self._workshop.reusable)
+        return replace(given, rng=rng, model=model)
 
     async def _admit(self, ask: Ask, proposal: Proposal) -> Candidate | None:
         async with self._admissions.turn(ask.id):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evo.genomes import Genome, Program
+from evo.models import Model
 from evo.values import Evaluation, Individual, Limits, Objective, Part, Proposal, Score, Space
 
 FloatArray: TypeAlias = NDArray[np.float64]
@@ -93,12 +94,14 @@ class Context:
         space: the problem's bounds or slots.
         objectives: the problem's objectives.
         description: the problem's text.
+        model: answers requests to a language model; None where the run has none.
     """
 
     rng: np.random.Generator
     space: Space | None = None
     objectives: tuple[Objective, ...] = ()
     description: str = ""
+    model: Model | None = None
 
 
 class Operator(Protocol):

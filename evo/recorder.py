@@ -9,6 +9,7 @@ from typing import Any
 
 from evo.genomes import genome_from_json
 from evo.journal import Event, Journal
+from evo.models import Completion, Request
 from evo.search import Search, Told
 from evo.values import Ask, Candidate, Evaluation, Objective, Parent, Proposal
 
@@ -40,6 +41,15 @@ class Recorder:
         parents = [[parent.id, parent.role] for parent in ask.parents]
         self.journal.append(
             "ask", ask=ask.id, operator=ask.operator, parents=parents, island=ask.island, model=ask.model
+        )
+
+    def completed(self, ask: int, request: Request, completion: Completion) -> None:
+        self.journal.append(
+            "completion",
+            ask=ask,
+            digest=request.digest,
+            request=request.to_json(),
+            completion=completion.to_json(),
         )
 
     def admitted(self, candidate: Candidate) -> None:

@@ -1,4 +1,4 @@
-"""Finding problems, operators, survivals and executors by name: entry points, or "module:Name", or "file.py:Name"."""
+"""Finding problems, operators, executors and the like by name: entry points, or "module:Name", or "file.py:Name"."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from typing import Any, Literal, cast
 from evo.errors import ConfigError, UnknownNameError
 from evo.protocols import Problem
 
-Group = Literal["problems", "operators", "survival", "executors"]
-GROUPS: tuple[Group, ...] = ("problems", "operators", "survival", "executors")
+Group = Literal["problems", "operators", "survival", "executors", "gateways"]
 
 
 def names(group: Group) -> list[str]:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from evo.errors import JournalError
 from evo.journal import Event, read_events
+from evo.models import Caps, Completion
 from evo.recorder import ask_from, candidate_from
+from evo.recording import Recorded
 from evo.search import Search
 from evo.values import Ask, Candidate, Evaluation
 
@@ -20,6 +22,8 @@ class Replayed:
     Attributes:
         asks: made, and without a proposal.
         candidates: admitted, and without a result.
+        completions: paid for, of asks that have no proposal yet.
+        used: what completions used of the run's caps.
         held_out: individuals that were measured on the hold-out part, with what came of it.
         elapsed_seconds: running time so far.
         stopped: why the last session ended; None where it was cut short.
@@ -28,6 +32,8 @@ class Replayed:
     asks: dict[int, Ask] = field(default_factory=dict)
     candidates: dict[int, Candidate] = field(default_factory=dict)
     held_out: dict[int, Evaluation] = field(default_factory=dict)
+    completions: Recorded = field(default_factory=Recorded)
+    used: Caps = field(default_factory=lambda: Caps(0.0, 0, 0))
     elapsed_seconds: float = 0.0
     stopped: str | None = None
 
@@ -80,6 +86,10 @@ def _apply(event: Event, search: Search, replayed: Replayed) -> None:
     kind = event["event"]
     if kind == "ask":
         _apply_ask(ask_from(event), search, replayed)
+    elif kind == "completion":
+        completion = Completion.from_json(event["completion"])
+        replayed.completions.add(event["ask"], event["digest"], completion)
+        replayed.used = replayed.used.plus(completion)
     elif kind == "proposal":
         _apply_proposal(event, search, replayed)
     elif kind == "tell":
@@ -98,6 +108,7 @@ def _apply_ask(recorded: Ask, search: Search, replayed: Replayed) -> None:
 
 def _apply_proposal(event: Event, search: Search, replayed: Replayed) -> None:
     ask = replayed.asks.pop(event["ask"])
+    replayed.completions.forget(ask.id)
     if event["outcome"] != "ok":
         search.drop(ask)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -13,10 +14,12 @@ import numpy as np
 
 from evo.config import Config, config_from_json, overridden
 from evo.driver import Driver, Watch, Workshop
+from evo.endpoints import make_gateway, model_calls
 from evo.errors import ConfigError, UserError
 from evo.genomes import Genome
 from evo.journal import Journal, cut_torn_line, latest_event
 from evo.lineage.live import LiveLineage
+from evo.models import Completion, Gateway
 from evo.protocols import Context, Executor, Job, Operator, Problem
 from evo.recorder import Recorder
 from evo.registry import make_problem, names, portable, resolve
@@ -34,7 +37,7 @@ class Ended:
     """How a session ended.
 
     Attributes:
-        reason: budget, wall, exhausted or interrupted.
+        reason: budget, wall, spent, exhausted or interrupted.
         held_out: id to its evaluation on the hold-out part.
     """
 
@@ -55,6 +58,7 @@ class Prepared:
     seeds: Sequence[Genome]
     search: Search
     left: Replayed = field(default_factory=Replayed)
+    reusable: Callable[[str], Completion | None] = lambda digest: None
 
 
 def prepare(config: Config) -> Prepared:
@@ -65,7 +69,7 @@ def prepare(config: Config) -> Prepared:
     """
     problem = make_problem(config.problem.name, config.problem.options)
     seeds = problem.seeds(config.search.population, np.random.default_rng(config.seed))
-    operators = make_operators(config.search.operators, seeds[0].kind)
+    operators = make_operators(config, seeds[0].kind)
     shares = [OperatorShare(name, one.arity, weight) for name, (one, weight) in operators.items()]
     settings = SearchSettings(
         seed=config.seed,
@@ -80,27 +84,41 @@ def prepare(config: Config) -> Prepared:
     return Prepared(config, problem, {name: one for name, (one, _) in operators.items()}, seeds, search)
 
 
-def make_operators(weights: Mapping[str, float], kind: str) -> dict[str, tuple[Operator, float]]:
-    """Operators with their weights; without weights, all registered ones that vary this kind of genome.
+def make_operators(config: Config, kind: str) -> dict[str, tuple[Operator, float]]:
+    """Operators with their weights; without weights, all that vary this kind of genome: by model where there is one.
 
     Raises:
-        ConfigError: an operator for another kind, a negative weight, or none at all.
+        ConfigError: an operator for another kind, one that needs a model where there is none, or a bad weight.
     """
+    weights = config.search.operators
     chosen = weights or dict.fromkeys(names("operators"), -1.0)
     operators: dict[str, tuple[Operator, float]] = {}
     for name, weight in chosen.items():
-        operator = resolve("operators", name)()
-        if operator.kind == kind:
+        operator: Operator = resolve("operators", name)()
+        problem = _unfit(operator, kind, config)
+        if problem and weights:
+            raise ConfigError(f"operator {name!r} {problem}")
+        if not problem and (weights or needs_model(operator) == (config.model.name is not None)):
             operators[name] = operator, weight if weights else operator.weight
-        elif weights:
-            raise ConfigError(f"operator {name!r} varies a {operator.kind}, but this problem's genome is a {kind}")
-    if (
-        not operators
-        or not all(weight >= 0 for _, weight in operators.values())
-        or not any(w for _, w in operators.values())
-    ):
-        raise ConfigError(f"search.operators needs at least one positive weight and none below 0, got {dict(weights)}")
+    given = [weight for _, weight in operators.values()]
+    if not any(given) or min(given) < 0:
+        raise ConfigError(
+            f"search.operators needs a positive weight and none below 0, got {dict(weights)} for a {kind}"
+        )
     return operators
+
+
+def needs_model(operator: Operator) -> bool:
+    """Whether an operator asks a language model."""
+    return bool(getattr(operator, "needs_model", False))
+
+
+def _unfit(operator: Operator, kind: str, config: Config) -> str | None:
+    if operator.kind != kind:
+        return f"varies a {operator.kind}, but this problem's genome is a {kind}"
+    if needs_model(operator) and config.model.name is None:
+        return "needs a language model; name one with --model NAME"
+    return None
 
 
 def make_executor(config: Config, problem: Problem) -> Executor:
@@ -208,9 +226,10 @@ def _recording(folder: Path) -> Iterator[Recorder]:
 async def _sit(prepared: Prepared, folder: Path, recorder: Recorder, watch: Watch) -> Ended:
     problem, search = prepared.problem, prepared.search
     await recorder.journal.durable()
-    async with _executor(prepared) as executor:
-        context = Context(np.random.default_rng(0), problem.space, problem.objectives, problem.description)
-        workshop = Workshop(prepared.operators, executor, prepared.seeds, context)
+    async with _executor(prepared) as executor, _gateway(prepared) as gateway:
+        context = Context(np.random.default_rng(0), problem.space, problem.objectives, problem.description, gateway)
+        calls = model_calls(prepared.config)
+        workshop = Workshop(prepared.operators, executor, prepared.seeds, context, calls, prepared.reusable)
         driver = Driver(search, workshop, recorder, left=prepared.left, watch=watch)
         reason = await _drive(driver, prepared)
         held_out = await _hold_out(executor, recorder, prepared)
@@ -227,6 +246,16 @@ async def _executor(prepared: Prepared) -> AsyncIterator[Executor]:
         await executor.close()
 
 
+@asynccontextmanager
+async def _gateway(prepared: Prepared) -> AsyncIterator[Gateway | None]:
+    gateway = make_gateway(prepared.config, os.environ, prepared.left.used)
+    try:
+        yield gateway
+    finally:
+        if gateway:
+            await gateway.close()
+
+
 async def _drive(driver: Driver, prepared: Prepared) -> str:
     stops: list[str] = []
 
@@ -241,7 +270,9 @@ async def _drive(driver: Driver, prepared: Prepared) -> str:
         await driver.run()
     if timer:
         timer.cancel()
-    return stops[0] if stops else "exhausted" if driver.search.exhausted else "budget"
+    if stops or driver.spent:
+        return stops[0] if stops else "spent"
+    return "exhausted" if driver.search.exhausted else "budget"
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -49,18 +50,23 @@ def run(
     name: Annotated[str | None, typer.Option(help="Name of the run's folder.")] = None,
     run_dir: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
     address: Annotated[str | None, typer.Option(help="Address of a Ray cluster.")] = None,
+    model: Annotated[str | None, typer.Option(help="Language model that proposes.")] = None,
+    replay_from: Annotated[Path | None, typer.Option(metavar="RUN", help="Reuse this run's completions.")] = None,
 ) -> None:
     """Run a search to the end of its budget."""
     from evo import session
     from evo.cli.progress import Progress
     from evo.cli.report import report
     from evo.config import load_config
-    from evo.run_folder import create_run_folder
+    from evo.endpoints import reusable_from, with_access
+    from evo.run_folder import JOURNAL, create_run_folder, existing_run_folder
 
-    if address:
-        overrides = [*(overrides or []), f"executor.address={address}"]
-    config = load_config(target, overrides or []).config
+    named = {"executor.address": address, "model.name": model}
+    overrides = [*(overrides or []), *(f"{key}={value}" for key, value in named.items() if value)]
+    config = with_access(load_config(target, overrides).config, os.environ)
     prepared = session.prepare(config)
+    if replay_from:
+        prepared.reusable = reusable_from(existing_run_folder(replay_from) / JOURNAL)
     folder = create_run_folder(run_dir, name, config.problem.name)
     with Progress(prepared, folder) as progress:
         ended = session.start(prepared, folder, watch=progress.told)

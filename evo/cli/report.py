@@ -13,6 +13,7 @@ from evo.values import Evaluation, Individual
 ENDINGS = {
     "budget": "its budget of evaluations is used up",
     "wall": "its time is used up",
+    "spent": "the next completion might have passed its budget of dollars, tokens or calls",
     "exhausted": "the operators find nothing new any more",
     "interrupted": "it was interrupted",
 }

@@ -23,6 +23,7 @@ class RowMaker:
             "run": self._run,
             "proposal": self._proposal,
             "tell": self._tell,
+            "completion": self._completion,
             "holdout": self._holdout,
         }
 
@@ -75,6 +76,17 @@ class RowMaker:
             (
                 *(event["ask"], event.get("individual"), ask["island"], ask["operator"], ask["model"]),
                 *(event["outcome"], text(event["thought"]), moment(event["at"])),
+            )
+        )
+
+    def _completion(self, event: Event, rows: Rows) -> None:
+        request, one = event["request"], event["completion"]
+        prompt = text(json.dumps(request["messages"], ensure_ascii=False))
+        rows["completions"].append(
+            (
+                *(event["ask"], request["purpose"], one["model"], one["endpoint"], one["outcome"]),
+                *(one["input_tokens"], one["cached_tokens"], one["output_tokens"], one["cost_usd"], one["seconds"]),
+                *(one["requests"], prompt, text(one["text"]), text(one["error"]), moment(event["at"])),
             )
         )
 

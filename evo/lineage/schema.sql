@@ -45,6 +45,15 @@ COMMENT ON TABLE objectives IS 'Train objectives, in the direction of the proble
 CREATE TABLE holdout (individual BIGINT, name VARCHAR, value DOUBLE);
 COMMENT ON TABLE holdout IS 'The same objectives on the hold-out part, for the individuals that were measured there';
 
+CREATE TABLE completions (
+    ask BIGINT, purpose VARCHAR, model VARCHAR, endpoint VARCHAR, outcome VARCHAR, input_tokens BIGINT, cached_tokens BIGINT,
+    output_tokens BIGINT, cost_usd DOUBLE, seconds DOUBLE, requests INTEGER, prompt JSON, reply VARCHAR, error VARCHAR,
+    completed TIMESTAMP
+);
+COMMENT ON TABLE completions IS 'Every completion of a language model, the failed ones included';
+COMMENT ON COLUMN completions.ask IS 'The ask it was for; proposals.ask leads on to the individual';
+COMMENT ON COLUMN completions.prompt IS 'What the model was sent: [role, text] pairs';
+
 CREATE TABLE removals (tell BIGINT, individual BIGINT);
 COMMENT ON TABLE removals IS 'Which individual left the population at which tell';
 
@@ -78,6 +87,18 @@ CREATE VIEW operator_yield AS
     LEFT JOIN (SELECT individual FROM front_moves WHERE entered) f ON f.individual = p.individual
     GROUP BY p.operator, p.model ORDER BY survived DESC;
 COMMENT ON VIEW operator_yield IS 'What came of each operator''s proposals';
+
+CREATE VIEW cost_per_improvement AS
+    SELECT p.operator, c.model, sum(c.cost_usd) AS usd, count(DISTINCT p.ask) AS proposals,
+        count(DISTINCT f.individual) AS improvements, sum(c.cost_usd) / nullif(count(DISTINCT f.individual), 0) AS usd_each
+    FROM completions c JOIN proposals p USING (ask)
+    LEFT JOIN (SELECT individual FROM front_moves WHERE entered) f ON f.individual = p.individual
+    GROUP BY p.operator, c.model ORDER BY usd_each;
+COMMENT ON VIEW cost_per_improvement IS 'Dollars per individual that entered the front, by operator and model';
+
+CREATE MACRO made_by(of) AS TABLE
+    SELECT c.purpose, c.model, c.prompt, c.reply, c.cost_usd FROM completions c JOIN proposals p USING (ask)
+    WHERE p.individual = of ORDER BY c.completed;
 
 CREATE VIEW worker_timeline AS
     SELECT worker, node, individual, stage, outcome, started, started + to_microseconds((seconds * 1e6)::BIGINT) AS ended

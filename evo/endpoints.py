@@ -1,0 +1,75 @@
+"""From a configuration to a gateway: endpoints, caps, and what to do where there is no model to be had."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from evo.config import Config, EndpointConfig, PriceConfig
+from evo.journal import read_events
+from evo.models import FREE, Caps, Completion, Endpoint, Gateway, Price
+from evo.registry import resolve
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+URL_VARIABLE = "OPENAI_BASE_URL"
+
+
+def with_access(config: Config, environment: Mapping[str, str]) -> Config:
+    """The configuration, without its model where there is neither an endpoint nor a key; that is said on stderr."""
+    reachable = config.model.endpoints or environment.get(KEY_VARIABLE) or environment.get(URL_VARIABLE)
+    if reachable or config.model.name is None:
+        return config
+    print(
+        f"no {KEY_VARIABLE}, no {URL_VARIABLE} and no endpoint: searching without {config.model.name}, "
+        "by model-free operators",
+        file=sys.stderr,
+    )
+    return config.model_copy(update={"model": config.model.model_copy(update={"name": None})})
+
+
+def make_gateway(config: Config, environment: Mapping[str, str], spent: Caps) -> Gateway | None:
+    """The gateway that a configuration describes; None where it names no model.
+
+    Args:
+        spent: what earlier sessions of the run used of its caps.
+
+    Raises:
+        UserError: a model without a price, an endpoint without a key.
+    """
+    if config.model.name is None:
+        return None
+    budget = config.budget
+    caps = Caps(budget.usd, budget.tokens, budget.calls)
+    factory = resolve("gateways", "openai")
+    gateway: Gateway = factory(endpoints_of(config), config.model.name, caps, environment=environment, spent=spent)
+    return gateway
+
+
+def endpoints_of(config: Config) -> list[Endpoint]:
+    """The endpoints of a configuration; without any, the one that the environment describes."""
+    described = config.model.endpoints or {"openai": EndpointConfig()}
+    return [_endpoint(name, one) for name, one in described.items()]
+
+
+def model_calls(config: Config) -> int:
+    """How many offspring may wait for a model at once; 0 without one."""
+    return sum(one.concurrency for one in endpoints_of(config)) if config.model.name else 0
+
+
+def reusable_from(journal: Path) -> Callable[[str], Completion | None]:
+    """The completions of another run, by the request's digest; each costs nothing when it is used again."""
+    events = (event for _, event in read_events(journal) if event["event"] == "completion")
+    known = {event["digest"]: Completion.from_json({**event["completion"], "cost_usd": 0.0}) for event in events}
+    return known.get
+
+
+def _endpoint(name: str, one: EndpointConfig) -> Endpoint:
+    fields = one.model_dump(exclude={"price"})
+    return Endpoint(name=name, **fields, price=_price(one.price))
+
+
+def _price(price: str | PriceConfig | None) -> Price | None:
+    if isinstance(price, PriceConfig):
+        return Price(price.input_usd, price.output_usd, price.cached_usd)
+    return FREE if price == "free" else None
