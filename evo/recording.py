@@ -54,12 +54,3 @@ class AskModel:
         self.recorder.completed(self.ask, request, completion)
         await self.recorder.journal.durable()
         return completion
-
-
-class NoModel:
-    """Stands in for a model where every completion has to come from a record."""
-
-    async def complete(self, request: Request) -> Completion:
-        return Completion(
-            "failed", error=f"no completion of {request.purpose!r} with digest {request.digest} is recorded"
-        )

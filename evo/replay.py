@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from evo.errors import JournalError
+from evo.genomes import genome_from_json
 from evo.journal import Event, read_events
 from evo.models import Caps, Completion
 from evo.recorder import ask_from, candidate_from
 from evo.recording import Recorded
 from evo.search import Search
-from evo.values import Ask, Candidate, Evaluation
+from evo.values import Ask, Candidate, Evaluation, Individual, Proposal
 
 
 @dataclass(slots=True)
@@ -38,8 +39,14 @@ class Replayed:
     stopped: str | None = None
 
 
-def replay(path: Path, search: Search) -> Replayed:
+Compare = Callable[[Ask, tuple[Individual, ...], Recorded, Proposal], None]
+
+
+def replay(path: Path, search: Search, compare: Compare | None = None) -> Replayed:
     """Bring a fresh search to where the journal ends.
+
+    Args:
+        compare: called with each recorded proposal, its ask, parents and completions, before it is applied.
 
     Raises:
         JournalError: corrupt, or this version would have searched otherwise.
@@ -49,6 +56,9 @@ def replay(path: Path, search: Search) -> Replayed:
     replayed = Replayed()
     for event in _timed(read_events(path), replayed):
         try:
+            if compare and event["event"] == "proposal":
+                ask = replayed.asks[event["ask"]]
+                compare(ask, search.parents(ask), replayed.completions, _recorded_proposal(event))
             _apply(event, search, replayed)
         except (KeyError, ValueError, TypeError) as error:
             raise JournalError(
@@ -104,6 +114,11 @@ def _apply_ask(recorded: Ask, search: Search, replayed: Replayed) -> None:
     if ask != recorded:
         raise ValueError(f"this version asks for {ask}, the journal has {recorded}")
     replayed.asks[ask.id] = ask
+
+
+def _recorded_proposal(event: Event) -> Proposal:
+    genome = genome_from_json(event["genome"]) if event["outcome"] == "ok" else None
+    return Proposal(event["outcome"], genome, event["thought"])
 
 
 def _apply_proposal(event: Event, search: Search, replayed: Replayed) -> None:

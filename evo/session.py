@@ -81,7 +81,10 @@ def prepare(config: Config) -> Prepared:
     )
     survival = resolve("survival", config.search.survival)()
     search = Search(settings, problem.objectives, operators=shares, survival=survival)
-    return Prepared(config, problem, {name: one for name, (one, _) in operators.items()}, seeds, search)
+    # Written out, so that a run goes on with its own mixture even where other operators are installed by then.
+    mixture = {name: weight for name, (_, weight) in operators.items()}
+    told = config.model_copy(update={"search": config.search.model_copy(update={"operators": mixture})})
+    return Prepared(told, problem, {name: one for name, (one, _) in operators.items()}, seeds, search)
 
 
 def make_operators(config: Config, kind: str) -> dict[str, tuple[Operator, float]]:

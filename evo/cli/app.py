@@ -88,6 +88,26 @@ def resume(run: RunArgument, overrides: Overrides = None) -> None:
 
 
 @app.command()
+def replay(run: RunArgument) -> None:
+    """Repeat a recorded search from its completions, at no cost, and say whether it comes out the same."""
+    from evo.repeating import repeat
+    from evo.run_folder import JOURNAL, existing_run_folder
+    from evo.session import latest_config, prepare
+
+    journal = existing_run_folder(run) / JOURNAL
+    prepared = prepare(latest_config(journal))
+    repeated = repeat(journal, prepared)
+    used = repeated.left.used
+    print(f"{run}: {prepared.search.told} evaluations told again, {repeated.same} proposals the same, 0 dollars")
+    print(f"the run itself: {used.calls} completions, {used.tokens} tokens, {used.usd:.6g} dollars")
+    for name, best in prepared.search.best.items():
+        print(f"best {name}: {best.evaluation.objectives[name]:.10g}, individual {best.id}")
+    for ask, (recorded, came) in repeated.different.items():
+        print(f"ask {ask} came out otherwise: recorded {recorded}, now {came}")
+    raise typer.Exit(1 if repeated.different else 0)
+
+
+@app.command()
 def check(target: Target, overrides: Overrides = None) -> None:
     """Say what a run would do, without running it: its configuration, its seed, its sandbox."""
     from evo.cli.checking import check as check_target

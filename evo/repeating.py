@@ -1,0 +1,88 @@
+"""Repeating a recorded search: every operator runs again on its recorded completions, and its answer is compared.
+
+Nothing is sent and nothing is evaluated: completions and results come from the journal, asks from the pure search.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from evo.models import Completion, Request
+from evo.protocols import Context
+from evo.recording import Recorded
+from evo.replay import Replayed, replay
+from evo.search import SEED_OPERATOR
+from evo.session import Prepared
+from evo.values import Ask, Individual, Proposal
+
+
+@dataclass(slots=True)
+class Repeated:
+    """What came of repeating a run.
+
+    Attributes:
+        same: proposals that came out as recorded.
+        different: asks whose proposal came out otherwise, with what was recorded and what came.
+    """
+
+    left: Replayed
+    same: int = 0
+    different: dict[int, tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedModel:
+    """Answers an ask from the record alone."""
+
+    ask: int
+    past: Recorded
+
+    async def complete(self, request: Request) -> Completion:
+        recorded = self.past.take(self.ask, request.digest)
+        return recorded or Completion("failed", error=f"no completion with digest {request.digest} is recorded")
+
+
+def repeat(journal: Path, prepared: Prepared) -> Repeated:
+    """Run a journal again, proposals included.
+
+    Raises:
+        JournalError: corrupt, or the search itself would have gone otherwise.
+    """
+    repeated = Repeated(Replayed())
+
+    def compare(ask: Ask, parents: tuple[Individual, ...], past: Recorded, recorded: Proposal) -> None:
+        proposal = loop.run_until_complete(_propose(prepared, ask, parents, past))
+        if _same(proposal, recorded):
+            repeated.same += 1
+        else:
+            repeated.different[ask.id] = (_told(recorded), _told(proposal))
+
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        repeated.left = replay(journal, prepared.search, compare)
+    return repeated
+
+
+async def _propose(prepared: Prepared, ask: Ask, parents: tuple[Individual, ...], past: Recorded) -> Proposal:
+    if ask.operator == SEED_OPERATOR:
+        return Proposal("ok", prepared.seeds[ask.id])
+    problem = prepared.problem
+    rng = np.random.default_rng((prepared.config.seed, ask.id, 1))
+    model = RecordedModel(ask.id, past) if prepared.config.model.name else None
+    context = Context(rng, problem.space, problem.objectives, problem.description, model)
+    return await prepared.operators[ask.operator].propose(parents, context)
+
+
+def _same(proposal: Proposal, recorded: Proposal) -> bool:
+    if recorded.genome is not None:
+        return proposal.genome == recorded.genome
+    # A duplicate is told from an admitted genome by the search, not by the operator.
+    return recorded.outcome in (proposal.outcome, "duplicate")
+
+
+def _told(proposal: Proposal) -> str:
+    return proposal.outcome if proposal.genome is None else f"{proposal.outcome} {proposal.genome.digest}"
