@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Literal
@@ -111,6 +112,8 @@ class WarmParent:
 
     def __init__(self, plan: Plan) -> None:
         self._scratch = tempfile.mkdtemp(prefix="evo-scratch-") if plan.isolation == "process" else None
+        # Also where nobody calls `stop`, when this object or the interpreter ends.
+        self._tidy = weakref.finalize(self, _remove, self._scratch)
         self._process: subprocess.Popen[bytes] | None = None
         self._control, theirs = socket.socketpair()
         try:
@@ -155,8 +158,7 @@ class WarmParent:
                 self._process.wait(_END_SECONDS)
             self._process.kill()
             self._process.wait()
-        if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+        self._tidy()
 
     def _hand_over(self, job: Mapping[str, Any], log: IO[bytes]) -> None:
         self._control.settimeout(_START_SECONDS)
@@ -245,6 +247,11 @@ def _bubblewrap(hidden: Sequence[str]) -> list[str]:
 
 def _environment(scratch: str) -> dict[str, str]:
     return _ENVIRONMENT | {"HOME": scratch, "TMPDIR": scratch}
+
+
+def _remove(scratch: str | None) -> None:
+    if scratch is not None:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _tail(log: IO[bytes]) -> str:

@@ -282,6 +282,13 @@ def test_close_leaves_no_process(fresh: Sandbox) -> None:
     assert not left
 
 
+def test_the_scratch_folder_is_removed_even_where_nobody_closes(tmp_path: Path) -> None:
+    code = OWNER.replace("    f(1)\n", "").format(path=sys.path, isolation="process")
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, stdout=subprocess.PIPE)
+    assert list(tmp_path.iterdir()) == []
+
+
 def kill_all(processes: set[psutil.Process]) -> None:
     for process in processes:
         process.kill()
