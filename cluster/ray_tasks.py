@@ -6,6 +6,7 @@ import asyncio
 import math
 import os
 import pickle
+import socket
 from collections import deque
 from typing import Any
 
@@ -19,6 +20,7 @@ TASK_SECONDS = 0.03
 LARGEST_BATCH = 16
 TASKS_PER_WORKER = 2
 RETRIES = 3
+KNOCK_SECONDS = 5.0
 
 Waiting = tuple[Genome, Part, asyncio.Future[Evaluation]]
 
@@ -125,12 +127,20 @@ def _connect(job: Job) -> bool:
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if job.address:
+            _knock(job.address)
             ray.init(job.address, **quiet)
         else:
             ray.init("local", num_cpus=job.workers, include_dashboard=False, object_store_memory=128 << 20, **quiet)
     except Exception as error:  # Ray raises many kinds; each means that there is no cluster
         raise UserError(f"cannot reach a Ray cluster at {job.address or 'this machine'}: {error}") from error
     return True
+
+
+def _knock(address: str) -> None:
+    """Ray itself goes on for ten minutes where nobody answers; addresses other than HOST:PORT are left to it."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
 
 
 def _cause(error: Any) -> BaseException:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from evo.config import Config, EndpointConfig, PriceConfig
 from evo.journal import read_events
+from evo.ledger import Charge
 from evo.models import FREE, Caps, Completion, Endpoint, Gateway, Price
 from evo.registry import resolve
 
@@ -28,7 +29,7 @@ def with_access(config: Config, environment: Mapping[str, str]) -> Config:
     return config.model_copy(update={"model": config.model.model_copy(update={"name": None})})
 
 
-def make_gateway(config: Config, environment: Mapping[str, str], spent: Caps) -> Gateway | None:
+def make_gateway(config: Config, environment: Mapping[str, str], spent: Charge) -> Gateway | None:
     """The gateway that a configuration describes; None where it names no model.
 
     Args:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from evo.errors import ConfigError
-from evo.models import BudgetSpentError, Caps
+from evo.models import BudgetSpentError, Caps, Completion
 
 NANO = 1_000_000_000
 
@@ -113,6 +113,12 @@ class Ledger:
                 figures = (_shown(name, amount) for amount in (limit, spent, held, wanted))
                 return "the cap of {} is reached: {} spent, {} reserved, {} asked".format(*figures)
         return ""
+
+
+def charge_of(completion: Completion) -> Charge:
+    """What a completion was charged, exactly; a resumed run's ledger begins with the sum over its earlier ones."""
+    tokens = completion.input_tokens + completion.output_tokens
+    return Charge.of(completion.cost_usd, tokens=tokens, calls=1)
 
 
 def _limits(caps: Caps) -> dict[str, int]:

@@ -115,6 +115,11 @@ class Model(Protocol):
 class Gateway(Model, Protocol):
     """The one place that holds keys and money: sends requests to endpoints, within the caps."""
 
+    @property
+    def prices(self) -> Mapping[str, Price]:
+        """What each model costs, as of the start of the run."""
+        ...
+
     async def close(self) -> None:
         """Close every connection."""
         ...
@@ -167,8 +172,3 @@ class Caps:
     usd: float | None = None
     tokens: int | None = None
     calls: int | None = None
-
-    def plus(self, one: Completion) -> Caps:
-        """What was used, with one completion more."""
-        tokens = one.input_tokens + one.output_tokens
-        return Caps((self.usd or 0.0) + one.cost_usd, (self.tokens or 0) + tokens, (self.calls or 0) + 1)

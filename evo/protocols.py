@@ -111,6 +111,7 @@ class Operator(Protocol):
         arity: how many parents it takes, base first.
         kind: kind of genome that it varies ("program", "prompt", "architecture", "vector").
         weight: its share of the asks, relative to the others', where a configuration names none.
+        needs_model: whether it asks a language model; taken for False where it is missing.
     """
 
     arity: ClassVar[int]
@@ -118,7 +119,11 @@ class Operator(Protocol):
     weight: ClassVar[float]
 
     async def propose(self, parents: Sequence[Individual], context: Context) -> Proposal:
-        """A genome that differs from the base, or a proposal that says why there is none; never raises for it."""
+        """A genome that differs from the base, or a proposal that says why there is none.
+
+        Raises:
+            BudgetSpentError, ModelAccessError: from the model, to be let through; nothing else.
+        """
         ...
 
 

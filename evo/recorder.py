@@ -9,7 +9,7 @@ from typing import Any
 
 from evo.genomes import genome_from_json
 from evo.journal import Event, Journal
-from evo.models import Completion, Request
+from evo.models import Completion, Price, Request
 from evo.search import Search, Told
 from evo.values import Ask, Candidate, Evaluation, Objective, Parent, Proposal
 
@@ -42,6 +42,10 @@ class Recorder:
         self.journal.append(
             "ask", ask=ask.id, operator=ask.operator, parents=parents, island=ask.island, model=ask.model
         )
+
+    def priced(self, prices: Mapping[str, Price]) -> None:
+        shown = {model: [price.input_usd, price.cached_usd, price.output_usd] for model, price in prices.items()}
+        self.journal.append("prices", usd_per_million_tokens=shown)
 
     def completed(self, ask: int, request: Request, completion: Completion) -> None:
         self.journal.append(

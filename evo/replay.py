@@ -9,7 +9,8 @@ from pathlib import Path
 from evo.errors import JournalError
 from evo.genomes import genome_from_json
 from evo.journal import Event, read_events
-from evo.models import Caps, Completion
+from evo.ledger import Charge, charge_of
+from evo.models import Completion
 from evo.recorder import ask_from, candidate_from
 from evo.recording import Recorded
 from evo.search import Search
@@ -34,7 +35,7 @@ class Replayed:
     candidates: dict[int, Candidate] = field(default_factory=dict)
     held_out: dict[int, Evaluation] = field(default_factory=dict)
     completions: Recorded = field(default_factory=Recorded)
-    used: Caps = field(default_factory=lambda: Caps(0.0, 0, 0))
+    used: Charge = field(default_factory=Charge)
     elapsed_seconds: float = 0.0
     stopped: str | None = None
 
@@ -99,7 +100,7 @@ def _apply(event: Event, search: Search, replayed: Replayed) -> None:
     elif kind == "completion":
         completion = Completion.from_json(event["completion"])
         replayed.completions.add(event["ask"], event["digest"], completion)
-        replayed.used = replayed.used.plus(completion)
+        replayed.used = replayed.used + charge_of(completion)
     elif kind == "proposal":
         _apply_proposal(event, search, replayed)
     elif kind == "tell":

@@ -229,7 +229,7 @@ def _recording(folder: Path) -> Iterator[Recorder]:
 async def _sit(prepared: Prepared, folder: Path, recorder: Recorder, watch: Watch) -> Ended:
     problem, search = prepared.problem, prepared.search
     await recorder.journal.durable()
-    async with _executor(prepared) as executor, _gateway(prepared) as gateway:
+    async with _executor(prepared) as executor, _gateway(prepared, recorder) as gateway:
         context = Context(np.random.default_rng(0), problem.space, problem.objectives, problem.description, gateway)
         calls = model_calls(prepared.config)
         workshop = Workshop(prepared.operators, executor, prepared.seeds, context, calls, prepared.reusable)
@@ -250,8 +250,10 @@ async def _executor(prepared: Prepared) -> AsyncIterator[Executor]:
 
 
 @asynccontextmanager
-async def _gateway(prepared: Prepared) -> AsyncIterator[Gateway | None]:
+async def _gateway(prepared: Prepared, recorder: Recorder) -> AsyncIterator[Gateway | None]:
     gateway = make_gateway(prepared.config, os.environ, prepared.left.used)
+    if gateway:
+        recorder.priced(gateway.prices)
     try:
         yield gateway
     finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,6 @@ import pytest
 
 from cluster.local import LocalExecutor
 from cluster.ray_tasks import RayExecutor
-from evo.errors import UserError
 from evo.protocols import Job
 from evo.testing.executor import InProcessExecutor
 from tests.conftest import Evo
@@ -64,13 +65,12 @@ class TestRay(ExecutorContract):
         assert executor.capacity == alone
 
 
-def test_a_cluster_that_is_not_there_is_one_sentence() -> None:
-    import ray
-
-    if ray.is_initialized():
-        pytest.skip("this process has its Ray already, and an executor uses it")
-    with pytest.raises(UserError, match="cannot reach a Ray cluster at 127.0.0.1:1"):
-        RayExecutor(Job("evo.testing.toys:Nothing", {}, address="127.0.0.1:1"))
+def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "evo", "run", "k_module", "--address", "127.0.0.1:1", "--run-dir", str(tmp_path)]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert answer.returncode == 2
+    assert "cannot reach a Ray cluster at 127.0.0.1:1" in answer.stderr
+    assert "Traceback" not in answer.stderr
 
 
 @pytest.mark.usefixtures("ray_here")

@@ -11,7 +11,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("evo", "operators", "problems", "cluster", "dashboard")
-OWNERS = {"openai": "operators", "ray": "cluster", "streamlit": "dashboard", "duckdb": "evo/lineage"}
+OWNERS = {
+    "openai": "operators",
+    "aiohttp": "operators",
+    "ray": "cluster",
+    "streamlit": "dashboard",
+    "duckdb": "evo/lineage",
+}
 
 
 def sources(room: str) -> Iterator[tuple[Path, ast.Module]]:

@@ -190,6 +190,25 @@ def list_names(kind: Kind) -> None:
     print_table(Table(("name", "what it is"), rows), "table", widest=120)
 
 
+@app.command()
+def serve_scripted(
+    rule: Annotated[str, typer.Option(help="How it answers; an unknown one names the known.")] = "constant_jitter",
+    fault: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="As in hang=0.05.")] = None,
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    key: Annotated[str | None, typer.Option(help="The key that callers must have.")] = None,
+) -> None:
+    """Serve a scripted model (a simulation, no language model) behind an OpenAI-compatible address."""
+    import importlib
+
+    # By name: the engine may not know its siblings.
+    scripted = importlib.import_module("operators.scripted")
+    faults = scripted.Faults.parsed(fault or [])
+    server = scripted.ScriptedServer(scripted.find_rule(rule), faults, seed=seed, require_key=key)
+    scripted.serve(server, host="127.0.0.1", port=port)
+
+
 def _summary(kind: Kind, name: str) -> str:
     from evo.errors import UnknownNameError
     from evo.registry import resolve

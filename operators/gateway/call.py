@@ -1,0 +1,161 @@
+"""One completion, from its reservation to what it cost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass
+
+from evo.ledger import Charge, Reservation
+from evo.models import BudgetSpentError, Completion, Price, Request
+from operators.gateway.line import Line
+from operators.gateway.prices import cost, estimated_tokens, prompt_bound, worst_case
+from operators.gateway.replies import Reply, read_answer
+from operators.gateway.till import Till
+
+CANCELLED = Reply("cancelled", error="cancelled by its caller", billing="free")
+
+_JITTER = random.Random()  # spreads retries out; decides nothing that a search sees
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Tokens and money that were charged."""
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    nanodollars: int = 0
+
+    def __add__(self, other: Used) -> Used:
+        return Used(
+            self.input_tokens + other.input_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.output_tokens + other.output_tokens,
+            self.nanodollars + other.nanodollars,
+        )
+
+
+class Call:
+    """A completion under way.
+
+    It sends at most 1 + retries requests, and one more for each parameter that the model turns out not to take. At any
+    time at most one of them is reserved for: one that was answered by an error is free and leaves its reservation to
+    the next; one that may have been billed without an answer is paid for at its worst case, and the next reserves anew.
+
+    Attributes:
+        opened: something was reserved, so there is a completion to tell of, whatever becomes of it.
+    """
+
+    def __init__(self, request: Request, *, model: str, price: Price, line: Line, till: Till) -> None:
+        self._request = request
+        self._model = model
+        self._price = price
+        self._line = line
+        self._till = till
+        self._worst = worst_case(request, price)
+        self._reservation: Reservation | None = None
+        self._used = Used()
+        self._requests = 0
+        self._started: float | None = None
+        self._on_the_wire = False
+        self.opened = False
+
+    async def run(self) -> Reply:
+        """Send until there is an answer or no use in another try; all that was reserved is settled.
+
+        Raises:
+            BudgetSpentError: a cap would be passed; nothing was sent.
+        """
+        self._reservation = await self._till.reserve(self._worst)
+        self.opened = True
+        try:
+            return await self._answered()
+        finally:
+            if self._on_the_wire:  # cancelled: the endpoint may answer all the same, and bill it
+                self._pay(self._most())
+            self._pay(Used())
+
+    def completion(self, reply: Reply) -> Completion:
+        """The reply as others see it; its tokens and dollars are those of all the requests that were charged."""
+        transport, used = self._line.transport, self._used
+        return Completion(
+            outcome=reply.outcome,
+            text=transport.hide_in_reply(reply.text),
+            model=self._model,
+            endpoint=self._line.endpoint.name,
+            input_tokens=used.input_tokens,
+            cached_tokens=used.cached_tokens,
+            output_tokens=used.output_tokens,
+            cost_usd=Charge(used.nanodollars).usd,
+            seconds=0.0 if self._started is None else time.monotonic() - self._started,
+            requests=self._requests,
+            error=transport.hide(reply.error),
+        )
+
+    async def _answered(self) -> Reply:
+        retries = 0
+        while True:
+            reply, retry_after, learnt = await self._send()
+            if not learnt:
+                if not reply.retry or retries == self._line.endpoint.retries:
+                    return reply
+                jitter = _JITTER.random()
+                await asyncio.sleep(self._line.patience.wait_seconds(retries, retry_after, jitter))
+                retries += 1
+            if not await self._reserved_again():
+                return reply
+
+    async def _send(self) -> tuple[Reply, float | None, bool]:
+        """One HTTP request, paid for; the wait that the endpoint asks for; whether the next will differ from it."""
+        prompt_tokens = sum(estimated_tokens(one.text) for one in self._request.messages)
+        await self._line.requests.wait(1)
+        await self._line.tokens.wait(prompt_tokens)
+        dialect = self._line.dialect(self._model)
+        fields = dialect.fields(self._request, self._model)
+        self._started = self._started or time.monotonic()
+        self._on_the_wire = True
+        self._requests += 1
+        answer = await self._line.transport.send(fields)
+        self._on_the_wire = False
+        self._requests -= not answer.sent
+        reply = read_answer(answer)
+        used = self._charged(reply)
+        self._line.tokens.take(used.input_tokens + used.output_tokens - prompt_tokens)
+        if reply.billing != "free":
+            self._pay(used)
+        return reply, answer.retry_after, dialect.learn(answer, fields)
+
+    async def _reserved_again(self) -> bool:
+        """Whether there is a reservation for another request; the caps may not allow it."""
+        if self._reservation is None:
+            try:
+                self._reservation = await self._till.reserve(Charge(self._worst.nanodollars, self._worst.tokens))
+            except BudgetSpentError:
+                return False
+        return True
+
+    def _charged(self, reply: Reply) -> Used:
+        if reply.billing == "free":
+            return Used()
+        if reply.billing == "worst":
+            return self._most()
+        prompt = sum(estimated_tokens(one.text) for one in self._request.messages)
+        given = prompt if reply.input_tokens is None else reply.input_tokens
+        cached = min(reply.cached_tokens, given)
+        output = estimated_tokens(reply.text) if reply.output_tokens is None else reply.output_tokens
+        charge = cost(self._price, given, output, cached_tokens=cached)
+        return Used(given, cached, output, charge.nanodollars)
+
+    def _most(self) -> Used:
+        return Used(prompt_bound(self._request), 0, self._request.max_tokens, self._worst.nanodollars)
+
+    def _pay(self, used: Used) -> None:
+        """Settle what is reserved; nothing to do where it is settled already."""
+        if self._reservation is None:
+            return
+        calls = self._reservation.worst.calls
+        self._till.settle(self._reservation, Charge(used.nanodollars, used.input_tokens + used.output_tokens, calls))
+        self._reservation = None
+        self._used += used

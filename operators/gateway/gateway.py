@@ -1,0 +1,139 @@
+"""The one place that holds keys and money: every completion goes through it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from evo.errors import ConfigError
+from evo.ledger import Charge, Ledger
+from evo.models import Caps, Completion, Endpoint, ModelAccessError, Price, Request
+from operators.gateway.call import CANCELLED, Call
+from operators.gateway.line import Health, Line
+from operators.gateway.patience import Patience
+from operators.gateway.replies import Access
+from operators.gateway.till import Till
+
+Record = Callable[[Request, Completion], None]
+
+
+class Gateway:
+    """Answers requests from OpenAI-compatible endpoints, within caps; an `evo.models.Model`.
+
+    For one completion an endpoint is sent at most 1 + retries HTTP requests, and one more for each parameter that the
+    model answers 400 about (once a run and model). Each takes at most the endpoint's timeout_seconds, and each wait
+    between two of them at most `patience.longest_wait_seconds`; waits for a free place, for the rates and for a paused
+    endpoint come on top. Lives in one event loop.
+    """
+
+    def __init__(
+        self,
+        endpoints: Sequence[Endpoint],
+        default_model: str,
+        caps: Caps,
+        *,
+        environment: Mapping[str, str],
+        record: Record | None = None,
+        spent: Charge | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        """Check keys, addresses and prices; nothing is sent.
+
+        Args:
+            default_model: for requests that name none.
+            environment: where keys, and OPENAI_BASE_URL, are looked up.
+            record: told of each completion before its caller is; what it raises, the caller sees.
+            spent: in an earlier part of the same run; counts towards the caps.
+
+        Raises:
+            ConfigError: endpoints that share a name, a bad address, a price that is unknown.
+            ModelAccessError: a key that is missing.
+        """
+        _check_names(endpoints)
+        self._default_model = default_model
+        self._lines = [Line(one, environment, patience or Patience()) for one in endpoints]
+        self._till = Till(Ledger(caps, spent))
+        self._record = record
+        self._price_all()
+
+    @property
+    def ledger(self) -> Ledger:
+        """What was spent and is reserved; to be read."""
+        return self._till.ledger
+
+    @property
+    def prices(self) -> Mapping[str, Price]:
+        """Of every model that was configured or asked for, for the journal."""
+        return {model: price for line in reversed(self._lines) for model, price in line.prices.items()}
+
+    def health(self) -> Mapping[str, Health]:
+        """Endpoint name to how it does."""
+        return {line.endpoint.name: line.health for line in self._lines}
+
+    async def complete(self, request: Request) -> Completion:
+        """The completion, recorded and paid for; a failure of the endpoint is an outcome.
+
+        One that is cancelled is charged for what it may have used, and recorded, before CancelledError goes on.
+
+        Raises:
+            BudgetSpentError: a cap would be passed; nothing was sent.
+            ModelAccessError: the key is refused, there is no such model, or the account has no credit.
+            ConfigError: the model's price is unknown.
+        """
+        model = request.model or self._default_model
+        line = self._line_of(model)
+        call = Call(request, model=model, price=line.price(model), line=line, till=self._till)
+        async with line.place() as visit:
+            try:
+                reply = await call.run()
+            except asyncio.CancelledError:
+                if call.opened:
+                    visit.completion = self._recorded(request, call.completion(CANCELLED))
+                raise
+            visit.completion = self._recorded(request, call.completion(reply))
+        if reply.access:
+            raise ModelAccessError(_sentence(reply.access, model, line.endpoint, visit.completion.error))
+        return visit.completion
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for line in self._lines:
+            await line.transport.close()
+
+    def _recorded(self, request: Request, completion: Completion) -> Completion:
+        if self._record is not None:
+            self._record(request, completion)
+        return completion
+
+    def _line_of(self, model: str) -> Line:
+        if not model:
+            raise ModelAccessError("the request names no model and the run has no default; name one with --model")
+        takers = [line for line in self._lines if model in line.endpoint.models]
+        takers += [line for line in self._lines if not line.endpoint.models]
+        if not takers:
+            known = ", ".join(sorted({name for line in self._lines for name in line.endpoint.models}))
+            raise ModelAccessError(f"no endpoint has a model {model!r}; known: {known}")
+        return takers[0]
+
+    def _price_all(self) -> None:
+        named = {name for line in self._lines for name in line.endpoint.models}
+        for model in sorted(named | ({self._default_model} - {""})):
+            self._line_of(model).price(model)
+
+
+def _check_names(endpoints: Sequence[Endpoint]) -> None:
+    if not endpoints:
+        raise ConfigError("a gateway needs at least one endpoint")
+    for name, count in Counter(one.name for one in endpoints).items():
+        if count > 1:
+            raise ConfigError(f"{count} endpoints are named {name!r}; each needs a name of its own")
+
+
+def _sentence(access: Access, model: str, endpoint: Endpoint, error: str) -> str:
+    reasons = {
+        "key": f"refuses the key in {endpoint.key_variable or 'no variable'} for model {model!r}",
+        "model": f"has no model {model!r}, or no chat completions at this address",
+        "credit": f"says that the account behind {endpoint.key_variable} has no credit left",
+    }
+    return f"endpoint {endpoint.name!r} {reasons[access]} ({error})"

@@ -1,0 +1,103 @@
+"""One endpoint: its places, its rates, its breaker, and what is known of its models."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from evo.models import Completion, Endpoint, Price
+from operators.gateway.breaker import Breaker
+from operators.gateway.dialect import Dialect
+from operators.gateway.limits import Bucket
+from operators.gateway.patience import Patience
+from operators.gateway.prices import OPENAI_URL, price_of
+from operators.gateway.transport import Transport
+
+FAILURES = frozenset({"failed", "timeout", "unreachable"})
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How an endpoint does.
+
+    Attributes:
+        in_flight: completions under way, those that wait between two tries included.
+        calls: completions that ended.
+        failures: in a row, up to now.
+        paused: calls wait, because it failed so often.
+        pause_left_seconds: until it is probed again.
+    """
+
+    in_flight: int
+    calls: int
+    failures: int
+    paused: bool
+    pause_left_seconds: float
+
+
+class Visit:
+    """A call's stay at an endpoint; says at the end how it went."""
+
+    completion: Completion | None = None
+
+    @property
+    def failed(self) -> bool | None:
+        """None where it says nothing of the endpoint: nothing was sent, or the caller gave up."""
+        if self.completion is None or self.completion.outcome == "cancelled":
+            return None
+        return self.completion.outcome in FAILURES
+
+
+class Line:
+    """The state that all calls to one endpoint share."""
+
+    def __init__(self, endpoint: Endpoint, environment: Mapping[str, str], patience: Patience) -> None:
+        self.transport = Transport(endpoint, environment, patience)
+        # With OPENAI_BASE_URL filled in, so that prices see the true address.
+        self.endpoint = replace(endpoint, base_url=self.transport.url)
+        self.patience = patience
+        self.requests = Bucket(endpoint.requests_per_minute)
+        self.tokens = Bucket(endpoint.tokens_per_minute)
+        self._places = asyncio.Semaphore(endpoint.concurrency)
+        self._breaker = Breaker(patience)
+        self._dialects: dict[str, Dialect] = {}
+        self._prices: dict[str, Price] = {}
+        self._in_flight = 0
+        self._calls = 0
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[Visit]:
+        """Wait for a free place, and while the endpoint is paused."""
+        async with self._places:
+            probe = await self._breaker.enter()
+            visit = Visit()
+            self._in_flight += 1
+            try:
+                yield visit
+            finally:
+                self._in_flight -= 1
+                self._calls += visit.completion is not None
+                self._breaker.leave(probe, visit.failed)
+
+    def dialect(self, model: str) -> Dialect:
+        at_openai = urlsplit(self.transport.url).hostname == urlsplit(OPENAI_URL).hostname
+        return self._dialects.setdefault(model, Dialect(at_openai=at_openai))
+
+    def price(self, model: str) -> Price:
+        """Looked up once, so that it stays the same for the whole run."""
+        if model not in self._prices:
+            self._prices[model] = price_of(model, self.endpoint)
+        return self._prices[model]
+
+    @property
+    def prices(self) -> Mapping[str, Price]:
+        """Of the models that were asked for."""
+        return dict(self._prices)
+
+    @property
+    def health(self) -> Health:
+        breaker = self._breaker
+        return Health(self._in_flight, self._calls, breaker.failures, breaker.paused, breaker.pause_left_seconds)

@@ -1,0 +1,110 @@
+"""What a model charges, what a completion cost, and the most that a request can cost."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from urllib.parse import urlsplit
+
+from genai_prices.data_snapshot import get_snapshot
+from genai_prices.types import TieredPrices
+
+from evo.errors import ConfigError
+from evo.ledger import Charge, nanodollars
+from evo.models import FREE, Endpoint, Price, Request
+
+OPENAI_URL = "https://api.openai.com/v1"
+CHARACTERS_PER_TOKEN = 4
+TOKENS_PER_MESSAGE = 16
+TOKENS_PER_REQUEST = 128
+
+
+def price_of(model: str, endpoint: Endpoint) -> Price:
+    """The endpoint's own price, free on a loopback address, or else the list price that came with genai-prices.
+
+    The list is the one in the installed package; nothing is fetched. Where a model costs more beyond a prompt length
+    (hundreds of thousands of tokens), the price below it is taken.
+
+    Raises:
+        ConfigError: the price is unknown.
+    """
+    if endpoint.price is not None:
+        return endpoint.price
+    url = endpoint.base_url or OPENAI_URL
+    if is_loopback(url):
+        return FREE
+    return _list_price(model, url) or _refuse(model, endpoint)
+
+
+def snapshot(models: Mapping[str, Endpoint]) -> dict[str, Price]:
+    """The price of each model at its endpoint, to be written into the journal at the start of a run."""
+    return {model: price_of(model, endpoint) for model, endpoint in models.items()}
+
+
+def cost(price: Price, input_tokens: int, output_tokens: int, *, cached_tokens: int = 0) -> Charge:
+    """What one answered call costs; cached input at its own price where there is one. Rounded up to a nano-dollar."""
+    cached = min(cached_tokens, input_tokens) if price.cached_usd is not None else 0
+    millionths = (
+        Decimal(repr(price.input_usd)) * (input_tokens - cached)
+        + Decimal(repr(price.cached_usd or 0.0)) * cached
+        + Decimal(repr(price.output_usd)) * output_tokens
+    )
+    return Charge(nanodollars(millionths / 1_000_000), input_tokens + output_tokens, 1)
+
+
+def worst_case(request: Request, price: Price) -> Charge:
+    """The most that one call of `request` can cost: the longest prompt, none of it cached, and the longest reply."""
+    dearest = Price(max(price.input_usd, price.cached_usd or 0.0), price.output_usd)
+    return cost(dearest, prompt_bound(request), request.max_tokens)
+
+
+def prompt_bound(request: Request) -> int:
+    """An upper bound of the prompt's tokens: one a byte of UTF-8, and room for what a chat template adds.
+
+    Tokenisers that fall back to bytes (byte-level BPE, SentencePiece) never make more tokens than bytes; text in
+    English or code has a quarter of it. The schema counts, for an endpoint may put it into the prompt.
+    """
+    texts = sum(len(one.text.encode("utf-8", "surrogatepass")) for one in request.messages)
+    schema = 2 * len(json.dumps(dict(request.schema))) if request.schema else 0
+    return texts + schema + TOKENS_PER_MESSAGE * len(request.messages) + TOKENS_PER_REQUEST
+
+
+def estimated_tokens(text: str) -> int:
+    """Tokens of a text that no endpoint counted: a token for four characters begun, and one at least."""
+    return max(1, -(-len(text) // CHARACTERS_PER_TOKEN))
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL names this very machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _list_price(model: str, url: str) -> Price | None:
+    try:
+        _, found = get_snapshot().find_provider_model(model, None, None, url)
+    except LookupError:
+        return None
+    prices = found.get_prices(datetime.now(tz=UTC))
+    input_usd, output_usd = _below_tiers(prices.input_mtok), _below_tiers(prices.output_mtok)
+    if input_usd is None or output_usd is None:
+        return None
+    return Price(input_usd, output_usd, _below_tiers(prices.cache_read_mtok))
+
+
+def _below_tiers(price: Decimal | TieredPrices | None) -> float | None:
+    amount = price.base if isinstance(price, TieredPrices) else price
+    return None if amount is None else float(amount)
+
+
+def _refuse(model: str, endpoint: Endpoint) -> Price:
+    raise ConfigError(
+        f"no price is known for model {model!r} at endpoint {endpoint.name!r}; "
+        "give the endpoint a price (dollars per million tokens, input and output) or 'price: free'"
+    )

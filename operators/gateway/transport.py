@@ -1,0 +1,175 @@
+"""One HTTP request to one endpoint, and what came of it. openai's client speaks; retrying is its caller's business."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import httpx2
+from openai import APIConnectionError, APIStatusError, AsyncOpenAI
+
+from evo.errors import ConfigError
+from evo.models import Endpoint, ModelAccessError
+from operators.gateway.patience import Patience
+from operators.gateway.prices import OPENAI_URL, is_loopback
+
+NO_KEY = "none"
+KEPT_HEADERS = ("content-type", "retry-after")
+SHORTEST_SECRET = 16
+KEEPALIVE_SECONDS = 4.0  # below the 5 s after which uvicorn, and so vLLM, hangs up
+
+Fault = Literal["", "timeout", "unreachable", "broken", "too long"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one HTTP request gave.
+
+    Attributes:
+        status: of the HTTP answer; 0 where none came.
+        retry_after: seconds that the endpoint asks to wait, where it does.
+        fault: why there is no answer: not within the time, no connection, a connection that broke, a reply too long.
+    """
+
+    status: int = 0
+    body: bytes = b""
+    retry_after: float | None = None
+    fault: Fault = ""
+
+    @property
+    def sent(self) -> bool:
+        """Whether the endpoint can have seen the request."""
+        return self.fault != "unreachable"
+
+
+class Transport:
+    """Sends requests to one endpoint; the only object that knows its key."""
+
+    def __init__(self, endpoint: Endpoint, environment: Mapping[str, str], patience: Patience) -> None:
+        url = _url(endpoint, environment)
+        self._key = _key(endpoint, url, environment)
+        self._timeout_seconds = endpoint.timeout_seconds
+        self.url = url
+        self._client = AsyncOpenAI(
+            api_key=self._key or NO_KEY,
+            base_url=url,
+            max_retries=0,
+            # Compression would let a small reply unpack into a huge one.
+            default_headers={"Accept-Encoding": "identity"},
+            http_client=_BoundedClient(endpoint, patience, trust_env=not is_loopback(url)),
+        )
+
+    async def send(self, fields: Mapping[str, Any]) -> Answer:
+        """Post a chat completion; every failure is an answer."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                response = await self._client.post("/chat/completions", cast_to=httpx2.Response, body=dict(fields))
+        except APIStatusError as error:
+            response = error.response
+        except APIConnectionError as error:
+            return Answer(fault=_fault(error.__cause__))
+        except TimeoutError:
+            return Answer(fault="timeout")
+        return Answer(response.status_code, response.content, _retry_after(response.headers))
+
+    def hide(self, text: str) -> str:
+        """A message of our own without the key, whatever the endpoint may have echoed."""
+        return text.replace(self._key, "[key]") if self._key else text
+
+    def hide_in_reply(self, text: str) -> str:
+        """A model's text without the key; a stand-in such as "EMPTY" is no secret, and may be a word of the text."""
+        return self.hide(text) if len(self._key) >= SHORTEST_SECRET else text
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+class _ReplyTooLongError(httpx2.RequestError):
+    """The reply passed the limit; the rest of it was not read."""
+
+
+class _BoundedClient(httpx2.AsyncClient):
+    """Reads every reply whole, at most so many bytes of it, and follows no redirect.
+
+    A redirect would be a request more than was counted, and could carry the prompt to another host.
+    """
+
+    def __init__(self, endpoint: Endpoint, patience: Patience, *, trust_env: bool) -> None:
+        connect = min(patience.connect_seconds, endpoint.timeout_seconds)
+        places = endpoint.concurrency
+        super().__init__(
+            timeout=httpx2.Timeout(endpoint.timeout_seconds, connect=connect),
+            limits=httpx2.Limits(
+                max_connections=places, max_keepalive_connections=places, keepalive_expiry=KEEPALIVE_SECONDS
+            ),
+            follow_redirects=False,
+            trust_env=trust_env,
+        )
+        self._reply_bytes = patience.reply_bytes
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        options |= {"stream": True, "follow_redirects": False}
+        response = await super().send(request, **options)
+        try:
+            content = await self._read(response)
+        finally:
+            await response.aclose()
+        # Not the other headers: they would have the bytes unpacked once more.
+        headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
+        return httpx2.Response(response.status_code, headers=headers, content=content, request=request)
+
+    async def _read(self, response: httpx2.Response) -> bytes:
+        content = bytearray()
+        async for chunk in response.aiter_raw():
+            content += chunk
+            if len(content) > self._reply_bytes:
+                raise _ReplyTooLongError("the reply is too long", request=response.request)
+        return bytes(content)
+
+
+def _url(endpoint: Endpoint, environment: Mapping[str, str]) -> str:
+    url = endpoint.base_url or environment.get("OPENAI_BASE_URL") or OPENAI_URL
+    if not url.startswith(("http://", "https://")):
+        raise ConfigError(f"endpoint {endpoint.name!r}: base_url must begin with http:// or https://, got {url!r}")
+    return url
+
+
+def _key(endpoint: Endpoint, url: str, environment: Mapping[str, str]) -> str:
+    """The key, or nothing where none is needed: no variable is named, or the endpoint is on this machine."""
+    variable = endpoint.key_variable
+    key = environment.get(variable, "").strip() if variable else ""
+    if not key and variable and not is_loopback(url):
+        raise ModelAccessError(
+            f"endpoint {endpoint.name!r} needs a key: set the environment variable {variable}, "
+            "or name none (key_variable: '') where the server asks for none"
+        )
+    if not (key.isascii() and key.isprintable()):
+        raise ModelAccessError(f"the environment variable {variable} holds characters that no key can have")
+    return key
+
+
+def _fault(cause: BaseException | None) -> Fault:
+    unsent = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
+    if isinstance(cause, _ReplyTooLongError):
+        return "too long"
+    if isinstance(cause, unsent):
+        return "unreachable"
+    return "timeout" if isinstance(cause, httpx2.TimeoutException) else "broken"
+
+
+def _retry_after(headers: httpx2.Headers) -> float | None:
+    """Seconds from a Retry-After header, given in seconds or as a date; None where it is missing or means nothing."""
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        date = email.utils.parsedate_tz(value)
+        seconds = email.utils.mktime_tz(date) - time.time() if date else math.nan
+    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -1,0 +1,50 @@
+"""From a reply to a program that may be evaluated."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from typing import Literal
+
+from evo.genomes import Program
+from operators.llm.diffs import edited, holds_edits
+from operators.llm.rewrites import rewritten
+from operators.refusal import RefusalError
+
+Form = Literal["diff", "rewrite"]
+
+
+def offspring_of(text: str, programs: Sequence[Program], form: Form) -> Program:
+    """The program that a reply makes of the first of its parents.
+
+    Args:
+        form: "rewrite" also takes SEARCH/REPLACE blocks; "diff" takes nothing else, since a block of code may be an
+            excerpt.
+
+    Raises:
+        RefusalError: it makes none, one that does not parse, or one that a parent is already.
+    """
+    base = programs[0]
+    child = edited(text, base) if form == "diff" or holds_edits(text) else rewritten(text, base)
+    _refuse_twins(child, programs)
+    for name, source in child.files.items():
+        if name.endswith(".py") and source != base.files[name]:
+            _refuse_broken(name, source)
+    return child
+
+
+def _refuse_twins(child: Program, programs: Sequence[Program]) -> None:
+    if child.files == programs[0].files:
+        raise RefusalError("duplicate", "the reply changes nothing")
+    if any(child.canonical == one.canonical for one in programs):
+        raise RefusalError("duplicate", "the reply means the same as a parent")
+
+
+def _refuse_broken(name: str, source: str) -> None:
+    try:
+        ast.parse(source)
+    except SyntaxError as error:
+        at = f"line {error.lineno}: {error.text.strip()!r:.120}" if error.text else f"line {error.lineno}"
+        raise RefusalError("unparsable", f"{name} would not parse: {error.msg} at {at}") from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise RefusalError("unparsable", f"{name} would not parse: {error}") from error

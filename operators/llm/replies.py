@@ -1,0 +1,187 @@
+"""What a reply holds: fenced blocks of code and the words before them. Pure, and total but for RefusalError.
+
+A reply may be anything: what cannot be read is refused here with a reason that names the place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from evo.models import Completion
+from evo.values import clip_text
+from operators.refusal import RefusalError
+
+MAX_CHARACTERS = 400_000
+THOUGHT_BYTES = 2000
+
+SEARCH = re.compile(r"^\s{0,3}<{5,9} ?SEARCH\b[ \t]*(.*)$")
+# A thought in braces may stand in front of the fence, on its line.
+_OPENING = re.compile(r"^( {0,3}|[^`]*\}\s*)(`{3,}|~{3,})([^`]*)$")
+_ORNAMENTS = " \t#*`\"'/-"
+_REFUSAL = re.compile(
+    r"\W*((i'?m|i am) (very |really )?(sorry|afraid|unable|not able)|sorry\b|as an ai\b|unfortunately, i can"
+    r"|i (cannot|can't|can not|will not|won't|must decline))",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block of code.
+
+    Attributes:
+        tag: the words behind the opening fence.
+        above: the last line with words in front of it, where a file may be named.
+    """
+
+    text: str
+    tag: str = ""
+    above: str = ""
+
+
+def text_of(completion: Completion) -> str:
+    """The text to read, its newlines unified and the model's thinking aloud left out.
+
+    Raises:
+        RefusalError: the completion failed, or its text is empty, too long or no text.
+    """
+    match completion.outcome:
+        case "ok" | "truncated":
+            return readable(completion.text)
+        case "refused":
+            raise RefusalError("refused", f"the model refused: {_told(completion) or 'no reason given'}")
+    reason = clip_text(completion.error, THOUGHT_BYTES) or "no reason given"
+    raise RefusalError("error", f"the completion is {completion.outcome}: {reason}")
+
+
+def readable(reply: str) -> str:
+    """A reply's text, its newlines unified and the model's thinking aloud left out.
+
+    Raises:
+        RefusalError: it is empty, too long or no text.
+    """
+    if len(reply) > MAX_CHARACTERS:
+        raise RefusalError("unparsable", f"a reply of {len(reply)} characters; at most {MAX_CHARACTERS} are read")
+    if "\0" in reply or not _encodable(reply):
+        raise RefusalError("unparsable", "the reply holds NUL characters or lone surrogates, so it is no text")
+    text = reply.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    if text.lstrip().startswith("<think>"):
+        _, closed, text = text.rpartition("</think>")
+        if not closed:
+            raise RefusalError("unparsable", "the reply ends within the model's thinking")
+    if not text.strip():
+        raise RefusalError("unparsable", "the reply is empty")
+    return text
+
+
+def blocks_of(text: str) -> tuple[Block, ...]:
+    """The closed blocks, in order. One that is never closed is left out: nobody knows what is missing of it.
+
+    Raises:
+        RefusalError: there is none.
+    """
+    blocks: list[Block] = []
+    lines, number, above = text.split("\n"), 0, ""
+    while number < len(lines):
+        if opened := _OPENING.match(lines[number]):
+            end = _closing(lines, number + 1, opened[2])
+            if end is None:
+                break
+            inside = [line.removeprefix(opened[1]) for line in lines[number + 1 : end]]
+            blocks.append(Block("\n".join(inside), opened[3].strip(), above))
+            number, above = end, ""
+        elif lines[number].strip():
+            above = lines[number]
+        number += 1
+    if not blocks:
+        raise _none_found(text, closed=number == len(lines))
+    return tuple(blocks)
+
+
+def thought_of(text: str, *, braces: bool = False) -> str:
+    """The words in front of the code, at most 2,000 bytes of them.
+
+    Args:
+        braces: take only what stands within the first and the last brace, where there are any.
+    """
+    words = text[: _start_of_code(text)].strip()
+    first, last = words.find("{"), words.rfind("}")
+    return clip_text(words[first + 1 : last].strip() if braces and 0 <= first < last else words, THOUGHT_BYTES)
+
+
+def direction_of(text: str) -> str:
+    """The line that states a direction; the words in front of the code where none does."""
+    said = (_said(line, "direction") for line in text[: _start_of_code(text)].split("\n"))
+    return clip_text(next(filter(None, said), ""), THOUGHT_BYTES) or thought_of(text)
+
+
+def file_named(line: str, files: Collection[str]) -> str | None:
+    """The file that a line names ("FILE: name", or the name alone); None where it names none.
+
+    Raises:
+        RefusalError: it says FILE and names one that the program does not have.
+    """
+    if (bare := line.strip(f"{_ORNAMENTS}:")) in files:
+        return bare
+    said = _said(line, "file")
+    if not said or said in files:
+        return said
+    raise RefusalError("unparsable", f"the program has no file {said!r:.80}; its files are {', '.join(files)}")
+
+
+def refuses(text: str) -> bool:
+    """Whether a text without code begins as refusals do."""
+    return bool(_REFUSAL.match(text[:200].replace("\u2019", "'")))
+
+
+def without_code(text: str, reason: str) -> RefusalError:
+    """The refusal of a reply that holds no code: the model's own where its words say so."""
+    if refuses(text):
+        return RefusalError("refused", f"the model refused: {clip_text(text.strip(), THOUGHT_BYTES)}")
+    return RefusalError("unparsable", reason)
+
+
+def _none_found(text: str, *, closed: bool) -> RefusalError:
+    if closed:
+        return without_code(text, "the reply holds no fenced block of code")
+    return RefusalError("unparsable", "the block of code is not closed, so its end is missing")
+
+
+def _closing(lines: list[str], start: int, fence: str) -> int | None:
+    for number in range(start, len(lines)):
+        line = lines[number].rstrip()
+        bare = line.lstrip(" ")
+        if bare.startswith(fence) and not bare.strip(fence[0]) and len(line) - len(bare) <= 3:
+            return number
+    return None
+
+
+def _start_of_code(text: str) -> int:
+    start = 0
+    for line in text.split("\n"):
+        if opened := _OPENING.match(line):
+            return start + opened.start(2)
+        if SEARCH.match(line) or _said(line, "file"):
+            return start
+        start += len(line) + 1
+    return len(text)
+
+
+def _said(line: str, what: str) -> str | None:
+    """What follows "WHAT:" at the beginning of a line, with or without Markdown around it."""
+    head, colon, rest = line.partition(":")
+    return (rest.strip(" \t*`\"':") or None) if colon and head.strip(_ORNAMENTS).lower() == what else None
+
+
+def _told(completion: Completion) -> str:
+    return clip_text(completion.error or completion.text.strip(), THOUGHT_BYTES)
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
