@@ -1,0 +1,167 @@
+"""Searches by a model, end to end: the real client and a real HTTP server over loopback, with a scripted model behind."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evo.journal import read_events
+from evo.lineage import open_run
+from operators.scripted import Faults, ScriptedServer, find_rule
+from tests.conftest import Evo
+from tests.test_driver import wait_for_tells
+
+KEY = "sk-a-key-that-nobody-may-see-0123456789"
+TOY = ("evo.testing.toys:Nothing", "--set", "executor=evo.testing.executor:InProcessExecutor", "--model", "scripted")
+REWRITE = ("--set", "search.operators={model_rewrite: 1}")
+TROUBLES = {"rate_limited": 0.05, "server_error": 0.05, "hang": 0.05, "malformed_json": 0.05, "no_code": 0.05}
+
+
+def priced(server: ScriptedServer, **more: object) -> tuple[str, str]:
+    """An endpoint that costs something, as an override."""
+    endpoint = {"base_url": server.base_url, "price": {"input_usd": 1.0, "output_usd": 4.0}, **more}
+    return "--set", f"model.endpoints.here={json.dumps(endpoint)}"
+
+
+def events(folder: Path, kind: str) -> list[dict[str, Any]]:
+    return [event for _, event in read_events(folder / "journal.jsonl") if event["event"] == kind]
+
+
+def spent(folder: Path) -> float:
+    return math.fsum(event["completion"]["cost_usd"] for event in events(folder, "completion"))
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    one = ScriptedServer(find_rule("constant_jitter"), Faults(latency_seconds=0.01), require_key=KEY)
+    with one.in_thread():
+        yield one
+
+
+def test_what_was_paid_made_the_program_and_replays_at_no_cost(
+    evo: Evo, tmp_path: Path, server: ScriptedServer
+) -> None:
+    answer = evo("run", *TOY, *REWRITE, *priced(server), "--set", "budget.evaluations=40", "--name", "paid")
+    assert answer.code == 0, answer.err
+    run = tmp_path / "runs/paid"
+    reader = open_run(run)
+    assert reader.sql("SELECT sum(cost_usd) FROM completions").scalar() == pytest.approx(spent(run))
+    assert spent(run) > 0
+    latest = reader.sql("SELECT max(id) FROM individuals").scalar()
+    made = reader.sql("FROM made_by(?)", [latest]).rows
+    assert len(made) == 1
+    purpose, model, prompt, reply, cost = made[0]
+    assert (purpose, model) == ("rewrite", "scripted")
+    assert "def answer" in prompt
+    assert "def answer" in reply
+    assert cost > 0
+    assert reader.sql("SELECT sum(usd) FROM cost_per_improvement").scalar() == pytest.approx(spent(run))
+    again = evo("replay", run)
+    assert again.code == 0, again.out
+    assert "0 dollars" in again.out
+    assert "otherwise" not in again.out
+
+
+def test_another_run_reuses_recorded_completions(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
+    common = (*TOY, *REWRITE, *priced(server), "--set", "budget.evaluations=20", "--set", "search.order=ask")
+    evo("run", *common, "--name", "first")
+    before = server.stats().requests
+    answer = evo("run", *common, "--name", "second", "--replay-from", tmp_path / "runs/first")
+    assert answer.code == 0, answer.err
+    assert server.stats().requests == before
+    assert spent(tmp_path / "runs/second") == 0
+
+
+def test_a_cap_in_dollars_is_never_passed(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
+    caps = ("--set", "budget.usd=0.05", "--set", "budget.evaluations=5000")
+    answer = evo("run", *TOY, *REWRITE, *priced(server), *caps, "--name", "capped")
+    assert answer.code == 0, answer.err
+    assert "might have passed its budget of dollars" in answer.out
+    assert 0.02 < spent(tmp_path / "runs/capped") <= 0.05
+
+
+def test_a_wrong_key_stops_the_run_at_once_and_appears_nowhere(
+    evo: Evo, tmp_path: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = "sk-a-wrong-key-9876543210"
+    monkeypatch.setenv("OPENAI_API_KEY", wrong)
+    answer = evo("run", *TOY, *REWRITE, *priced(server), "--name", "refused")
+    assert answer.code == 2
+    assert len(answer.err.strip().splitlines()) <= 3
+    assert "Traceback" not in answer.err
+    assert wrong not in answer.err + answer.out + (tmp_path / "runs/refused/journal.jsonl").read_text("utf-8")
+
+
+def test_the_key_is_in_no_file_of_a_run(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
+    evo("run", *TOY, *REWRITE, *priced(server), "--set", "budget.evaluations=20", "--name", "kept")
+    for path in (tmp_path / "runs/kept").iterdir():
+        assert KEY.encode() not in path.read_bytes(), path
+
+
+def test_without_a_key_and_an_endpoint_a_search_goes_on_without_a_model(
+    evo: Evo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    answer = evo(
+        "run", "symbolic_regression", "--model", "some", "--set", "executor=local", "--set", "budget.evaluations=10"
+    )
+    assert answer.code == 0, answer.err
+    assert "no OPENAI_API_KEY, no OPENAI_BASE_URL and no endpoint: searching without some" in answer.err
+
+
+def test_an_operator_that_needs_a_model_is_refused_without_one(evo: Evo) -> None:
+    answer = evo("run", "bin_packing", *REWRITE)
+    assert answer.code == 2
+    assert "'model_rewrite' needs a language model; name one with --model NAME" in answer.err
+
+
+def test_every_proposal_of_a_troubled_endpoint_is_accounted_for(
+    evo: Evo, tmp_path: Path, server: ScriptedServer
+) -> None:
+    faults = Faults(shares=TROUBLES, latency_seconds=0.01, hang_seconds=30)
+    with ScriptedServer(find_rule("constant_jitter"), faults).in_thread() as troubled:
+        endpoint = priced(troubled, concurrency=64, timeout_seconds=1.0, retries=3)
+        budget = ("--set", "budget.evaluations=300", "--set", "budget.usd=5")
+        answer = evo("run", *TOY, *REWRITE, *endpoint, *budget, "--name", "troubled")
+    assert answer.code == 0, answer.err
+    run = tmp_path / "runs/troubled"
+    asks = {event["ask"] for event in events(run, "ask")}
+    proposals = [event["ask"] for event in events(run, "proposal")]
+    assert sorted(proposals) == sorted(asks)
+    outcomes = {event["outcome"] for event in events(run, "proposal")}
+    assert {"ok", "unparsable"} <= outcomes
+    assert spent(run) <= 5
+    assert open_run(run).sql("SELECT sum(cost_usd) FROM completions").scalar() == pytest.approx(spent(run))
+    assert evo("replay", run).code == 0
+
+
+def test_killed_and_resumed_no_completion_is_paid_for_twice(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
+    run, calls = tmp_path / "runs/killed", 4
+    options = (*TOY, *REWRITE, *priced(server, concurrency=calls), "--set", "budget.evaluations=150")
+    command = [sys.executable, "-m", "evo", "run", *options, "--name", "killed", "--run-dir", str(tmp_path / "runs")]
+    lost = 0
+    for tells in (10, 40, 80):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            wait_for_tells(run, tells)
+            process.send_signal(signal.SIGKILL)
+        lost += calls
+        command = [sys.executable, "-m", "evo", "resume", str(run)]
+    answer = evo("resume", run)
+    assert answer.code == 0, answer.err
+    completions = events(run, "completion")
+    pairs = [(event["ask"], event["digest"]) for event in completions]
+    assert len(pairs) == len(set(pairs))
+    # A call whose answer was still under way when the process died was never recorded, so it alone is sent again.
+    assert len(completions) <= server.stats().requests <= len(completions) + lost
+    assert open_run(run).sql("SELECT count(*) FROM completions").scalar() == len(completions)
