@@ -1,12 +1,11 @@
 # Two commands do all set-up: `make run` and `make test`. Everything lands in .venv and runs/.
 PYTHON ?= python3
 BIN := .venv/bin
-NAME ?= bin_packing
 
 .PHONY: run test test-all bench lint sandbox clean
 
 run: .venv/installed sandbox
-	$(BIN)/evo run bin_packing --name $(NAME)-$$(date +%Y%m%d-%H%M%S)
+	$(BIN)/evo run bin_packing --set budget.wall_seconds=80
 
 test: .venv/tests-installed sandbox lint
 	$(BIN)/python -m pytest -m "not slow"

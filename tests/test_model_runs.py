@@ -1,4 +1,4 @@
-"""Searches by a model, end to end: the real client and a real HTTP server over loopback, with a scripted model behind."""
+"""Searches by a model, end to end: the real client, a real HTTP server over loopback, and a scripted model behind."""
 
 from __future__ import annotations
 
