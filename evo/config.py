@@ -177,9 +177,17 @@ def load_config(target: str, overrides: Sequence[str] = ()) -> Loaded:
     _check_keys(stated, Config)
     problem = _problem_section(stated.get("problem"))
     defaults = make_problem(problem.name, problem.options).defaults
-    layers.insert(0, (f"problem {problem.name}", _nest(defaults)))
+    layers.insert(0, (f"problem {problem.name}", _suited(_nest(defaults), stated)))
     sources = {key: source for source, values in layers for key, _ in _leaves(values)}
     return Loaded(_validated(_merge(layers)), sources)
+
+
+def _suited(defaults: dict[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
+    """A problem's defaults, without its mixture of operators where another is stated: mixtures do not add up."""
+    if "operators" not in (stated.get("search") or {}) or "search" not in defaults:
+        return defaults
+    rest = {key: value for key, value in defaults["search"].items() if key != "operators"}
+    return {**defaults, "search": rest}
 
 
 def overridden(config: Config, overrides: Sequence[str]) -> Config:

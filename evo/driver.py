@@ -102,8 +102,12 @@ class Driver:
                 self._group.create_task(self._follow(ask))
 
     def _room(self) -> bool:
+        # In the order of asking, a run that is stopping goes on asking without following: the next session follows, and
+        # the search has gone as it would have without the stop.
+        if self.search.settings.order == "ask":
+            return True
         most = self._workshop.executor.capacity + self._workshop.model_calls
-        return self.search.settings.order == "ask" or len(self.search.under_way) < most
+        return not self._stopping and len(self.search.under_way) < most
 
     async def _follow(self, ask: Ask) -> None:
         """One offspring, from ask to record."""

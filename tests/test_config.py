@@ -33,6 +33,13 @@ def test_options_reach_the_problem(tmp_path: Path) -> None:
     assert load_config(file).config.problem.options == {"dimensions": 5}
 
 
+def test_a_stated_mixture_of_operators_takes_the_place_of_the_problems_own() -> None:
+    assert list(load_config(TOY).config.search.operators) == ["evo.testing.toys:Nudge"]
+    stated = load_config(TOY, ["search.operators={gaussian: 2}"]).config.search
+    assert stated.operators == {"gaussian": 2.0}
+    assert stated.population == 10
+
+
 @pytest.mark.parametrize(
     ("overrides", "complaint"),
     [
