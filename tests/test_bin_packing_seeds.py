@@ -12,7 +12,10 @@ from evo.lineage import open_run
 from evo.registry import make_problem
 
 SEEDS = range(1, 11)
-BEST = "SELECT h.value FROM objectives o JOIN holdout h USING (individual, name) WHERE name = 'excess' ORDER BY o.value LIMIT 1"
+BEST = """
+    SELECT h.value FROM objectives o JOIN holdout h USING (individual, name)
+    WHERE name = 'excess' ORDER BY o.value LIMIT 1
+"""
 
 
 @pytest.mark.slow

@@ -36,8 +36,9 @@ class Projection:
         """Project all that the journal holds beyond what the database has; how many events that were."""
         if self._maker is None:
             self._start()
-        total = 0
-        while count := self._project_batch():
+        total = count = self._project_batch()
+        while count == BATCH_EVENTS:  # a smaller batch came to the end; what was written meanwhile is for the next call
+            count = self._project_batch()
             total += count
         return total
 
