@@ -10,6 +10,7 @@ from evo.errors import LineageError
 from evo.lineage.projection import Projection
 
 PERIOD_SECONDS = 1.0
+RETRY_SECONDS = 0.1
 
 
 class LiveLineage:
@@ -40,8 +41,10 @@ class LiveLineage:
                 time.sleep(0.05)
 
     def _keep_up(self) -> None:
-        while not self._closing.wait(PERIOD_SECONDS):
+        pause_seconds = PERIOD_SECONDS
+        while not self._closing.wait(pause_seconds):
             try:
                 self._projection.catch_up()
+                pause_seconds = PERIOD_SECONDS
             except LineageError:
-                continue  # held by a reader; the next round takes it all up
+                pause_seconds = RETRY_SECONDS  # held by a reader; all is taken up once it lets go
