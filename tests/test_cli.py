@@ -115,3 +115,13 @@ def test_everything_that_is_registered_loads_and_says_what_it_is(evo: Evo, kind:
         name, _, what = row.partition("  ")
         assert what.strip(), name
         assert "cannot be loaded" not in what
+
+
+def test_the_problem_in_the_readme_runs(evo: Evo, tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    source = readme.partition("```python\n")[2].partition("```")[0]
+    (tmp_path / "ridge.py").write_text(source, "utf-8")
+    answer = evo("run", "ridge.py:Ridge", "--set", "budget.evaluations=60", "--set", "executor=local")
+    assert answer.code == 0, answer.err
+    assert "runs/Ridge-1: 60 evaluations" in answer.out
+    assert "crash" not in answer.out
