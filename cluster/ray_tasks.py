@@ -6,8 +6,12 @@ import asyncio
 import math
 import os
 import pickle
+import signal
 import socket
+import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from cluster.worker import Worker
@@ -130,10 +134,24 @@ def _connect(job: Job) -> bool:
             _knock(job.address)
             ray.init(job.address, **quiet)
         else:
-            ray.init("local", num_cpus=job.workers, include_dashboard=False, object_store_memory=128 << 20, **quiet)
+            with _deaf_to_interrupts():
+                ray.init("local", num_cpus=job.workers, include_dashboard=False, object_store_memory=128 << 20, **quiet)
     except Exception as error:  # Ray raises many kinds; each means that there is no cluster
         raise UserError(f"cannot reach a Ray cluster at {job.address or 'this machine'}: {error}") from error
     return True
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """What is started here ignores Ctrl-C, which a terminal sends to all: the driver decides when its workers end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _knock(address: str) -> None:

@@ -9,7 +9,8 @@ EvoError
 │   ├── JournalError     a journal that cannot be read or written
 │   └── LineageError     a lineage database that is absent, locked for too long, or a query it refuses
 ├── CandidateError       what a candidate did wrong; becomes an Evaluation, never reaches the user as an error
-└── SandboxError         the sandbox itself is broken (not the candidate)
+├── SandboxError         the sandbox itself is broken (not the candidate)
+└── StoppedError         a second interruption: stop now, exit 130
 """
 
 from __future__ import annotations
@@ -62,6 +63,10 @@ class CandidateError(EvoError):
 
     def __reduce__(self) -> tuple[type[CandidateError], tuple[Outcome, str]]:
         return CandidateError, (self.outcome, self.feedback)
+
+
+class StoppedError(EvoError):
+    """The user asked a second time to stop; what was under way is left for `evo resume`."""
 
 
 class SandboxError(EvoError):

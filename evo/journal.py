@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,8 @@ class Journal:
             ready = [waiter for waiter in self._waiters if waiter[0] <= self._committed]
             self._waiters = [waiter for waiter in self._waiters if waiter[0] > self._committed]
         for loop in {waiter[1] for waiter in ready}:
-            loop.call_soon_threadsafe(self._resolve, [future for _, own, future in ready if own is loop])
+            with suppress(RuntimeError):  # a loop that was closed at once has nobody left who waits
+                loop.call_soon_threadsafe(self._resolve, [future for _, own, future in ready if own is loop])
 
     def _write(self, block: bytes) -> None:
         try:

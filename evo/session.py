@@ -15,7 +15,7 @@ import numpy as np
 from evo.config import Config, config_from_json, overridden
 from evo.driver import Driver, Watch, Workshop
 from evo.endpoints import make_gateway, model_calls
-from evo.errors import ConfigError, UserError
+from evo.errors import ConfigError, StoppedError, UserError
 from evo.genomes import Genome
 from evo.journal import Journal, cut_torn_line, latest_event
 from evo.lineage.live import LiveLineage
@@ -185,7 +185,7 @@ def _run(sitting: Coroutine[None, None, Ended]) -> Ended:
     try:
         return asyncio.run(sitting)
     except asyncio.CancelledError:  # by the second signal
-        raise KeyboardInterrupt from None
+        raise StoppedError("stopped at once; all that was told is recorded, and `evo resume` goes on") from None
 
 
 def latest_config(journal: Path) -> Config:

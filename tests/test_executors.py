@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from evo.protocols import Job
 from evo.testing.executor import InProcessExecutor
 from tests.conftest import Evo
 from tests.contracts.executor_contract import ExecutorContract, MakeExecutor
-from tests.test_driver import history, sorted_history
+from tests.test_driver import events, history, sorted_history, wait_for_tells
 
 SMALL = ("--set", "budget.evaluations=40", "--set", "search.population=8", "--set", "seed=3")
 
@@ -63,6 +65,21 @@ class TestRay(ExecutorContract):
         assert executor.capacity > 4 * alone
         executor._seconds = 2.0
         assert executor.capacity == alone
+
+
+def test_an_interruption_from_the_terminal_reaches_the_driver_alone(tmp_path: Path) -> None:
+    options = ["--set", "budget.evaluations=100000", "--name", "run", "--run-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "evo", "run", "evo.testing.toys:Nothing", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    wait_for_tells(tmp_path / "run", 50)
+    # As a terminal does: to Ray's processes and the sandboxes as well.
+    os.killpg(process.pid, signal.SIGINT)
+    _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 130, complaint
+    assert b"interrupted; what was under way is recorded" in complaint
+    outcomes = {event["evaluation"]["outcome"] for event in events(tmp_path / "run") if event["event"] == "tell"}
+    assert outcomes == {"ok"}
+    assert events(tmp_path / "run")[-1]["event"] == "stop"
 
 
 def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from evo.errors import EvoError
+from evo.errors import EvoError, StoppedError
 
 
 def main() -> None:
@@ -16,9 +16,8 @@ def main() -> None:
         app()
     except EvoError as error:
         print(f"evo: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(130 if isinstance(error, StoppedError) else 2)
     except KeyboardInterrupt:
-        print("evo: stopped at once; all that was told is recorded, and `evo resume` goes on", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         # The reader went away (`evo sql ... | head`); Python would complain once more when it flushes at exit.
