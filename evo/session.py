@@ -103,6 +103,9 @@ def make_operators(config: Config, kind: str) -> dict[str, tuple[Operator, float
             raise ConfigError(f"operator {name!r} {problem}")
         if not problem and (weights or needs_model(operator) == (config.model.name is not None)):
             operators[name] = operator, weight if weights else operator.weight
+    if not operators:
+        how = f"asks a model and varies a {kind}; leave --model out" if config.model.name else f"varies a {kind}"
+        raise ConfigError(f"no registered operator {how}, or name others in search.operators")
     given = [weight for _, weight in operators.values()]
     if not any(given) or min(given) < 0:
         raise ConfigError(

@@ -121,6 +121,12 @@ def test_without_a_key_and_an_endpoint_a_search_goes_on_without_a_model(
     assert "no OPENAI_API_KEY, no OPENAI_BASE_URL and no endpoint: searching without some" in answer.err
 
 
+def test_a_genome_that_no_model_operator_varies_is_told_so(evo: Evo, server: ScriptedServer) -> None:
+    answer = evo("run", "sphere", "--model", "scripted")
+    assert answer.code == 2
+    assert "no registered operator asks a model and varies a vector; leave --model out" in answer.err
+
+
 def test_an_operator_that_needs_a_model_is_refused_without_one(evo: Evo) -> None:
     answer = evo("run", "bin_packing", *REWRITE)
     assert answer.code == 2
