@@ -62,6 +62,7 @@ class EndpointConfig(Section):
     timeout_seconds: float = Field(default=120.0, gt=0)
     retries: int = Field(default=3, ge=0, le=20)
     price: Literal["free"] | PriceConfig | None = None
+    api: Literal["chat", "responses"] = "chat"
 
 
 class ModelConfig(Section):

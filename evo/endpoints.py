@@ -8,8 +8,9 @@ from pathlib import Path
 
 from evo.config import Config, EndpointConfig, PriceConfig
 from evo.journal import read_events
-from evo.ledger import Charge
-from evo.models import FREE, Caps, Completion, Endpoint, Gateway, Price
+from evo.ledger import Charge, Ledger
+from evo.models import FREE, Caps, Completion, Endpoint, Price
+from evo.protocols import Gateway
 from evo.registry import resolve
 
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -41,9 +42,9 @@ def make_gateway(config: Config, environment: Mapping[str, str], spent: Charge) 
     if config.model.name is None:
         return None
     budget = config.budget
-    caps = Caps(budget.usd, budget.tokens, budget.calls)
+    ledger = Ledger(Caps(budget.usd, budget.tokens, budget.calls), spent)
     factory = resolve("gateways", "openai")
-    gateway: Gateway = factory(endpoints_of(config), config.model.name, caps, environment=environment, spent=spent)
+    gateway: Gateway = factory(endpoints_of(config), config.model.name, ledger, environment=environment)
     return gateway
 
 

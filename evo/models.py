@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -38,6 +39,8 @@ class Request:
         model: a model's name; empty takes the run's default.
         max_tokens: of the reply; the worst case that is reserved before it is sent.
         schema: JSON schema of the reply, where it has to be JSON.
+        output: "vector" asks an embedding model for the one message's vector instead of a reply; the completion's text
+            is then that vector as base64 of little-endian 32-bit floats.
     """
 
     purpose: str
@@ -47,6 +50,7 @@ class Request:
     max_tokens: int = 4096
     seed: int | None = None
     schema: Mapping[str, Any] | None = None
+    output: Literal["text", "vector"] = "text"
 
     @property
     def digest(self) -> str:
@@ -57,6 +61,8 @@ class Request:
             "sampling": [self.temperature, self.max_tokens, self.seed],
             "schema": dict(self.schema) if self.schema else None,
         }
+        if self.output != "text":
+            seen["output"] = self.output
         text = json.dumps(seen, sort_keys=True, ensure_ascii=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
@@ -72,7 +78,8 @@ class Completion:
     Attributes:
         outcome: ok, or why the text is missing or incomplete.
         text: the reply; whatever of it came where the outcome is not ok.
-        input_tokens: as the endpoint counts them, cached ones included; estimated where it says nothing.
+        input_tokens: as the endpoint counts them, cached ones and those of charged tries that failed included;
+            estimated where it says nothing.
         cost_usd: what was charged, failed attempts included.
         seconds: from the first attempt to the last answer, the wait for a free place left out.
         requests: HTTP requests that were sent for it.
@@ -108,21 +115,41 @@ class Model(Protocol):
         Raises:
             BudgetSpentError: a cap would have been passed; nothing was sent.
             ModelAccessError: the key is refused, or there is no such model.
+            ConfigError: what the model costs is not known.
         """
         ...
 
 
-class Gateway(Model, Protocol):
-    """The one place that holds keys and money: sends requests to endpoints, within the caps."""
+NO_MODEL = "this problem's evaluations ask a language model, and the run has none; name one with --model NAME"
 
-    @property
-    def prices(self) -> Mapping[str, Price]:
-        """What each model costs, as of the start of the run."""
-        ...
 
-    async def close(self) -> None:
-        """Close every connection."""
-        ...
+async def complete_all(model: Model, requests: Sequence[Request]) -> list[Completion]:
+    """All completions, side by side, in the order of the requests; where one raises, the others are awaited first."""
+    answers = await asyncio.gather(*map(model.complete, requests), return_exceptions=True)
+    completions = [answer for answer in answers if isinstance(answer, Completion)]
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return completions
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How an endpoint does.
+
+    Attributes:
+        in_flight: completions under way, those that wait between two tries included.
+        calls: completions that ended.
+        failures: in a row, up to now.
+        paused: calls wait, because it failed so often.
+        pause_left_seconds: until it is probed again.
+    """
+
+    in_flight: int
+    calls: int
+    failures: int
+    paused: bool
+    pause_left_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +170,8 @@ class Endpoint:
 
     Attributes:
         base_url: as in "http://127.0.0.1:8000/v1"; None takes OPENAI_BASE_URL, or OpenAI itself.
-        key_variable: name of the environment variable that holds the key; the key itself is never in a configuration.
+        key_variable: name of the environment variable that holds the key, empty where none is needed; the key itself
+            is never in a configuration.
         models: names that are sent here; empty takes whatever no other endpoint names.
         concurrency: calls at once.
         requests_per_minute: None for no limit of ours.
@@ -151,6 +179,7 @@ class Endpoint:
         timeout_seconds: of one HTTP request.
         retries: HTTP requests beyond the first for one completion, at most.
         price: for all its models; None looks each up, and a loopback address is free.
+        api: "chat" for chat completions, which every server speaks; "responses" for OpenAI's newer interface.
     """
 
     name: str
@@ -163,6 +192,7 @@ class Endpoint:
     timeout_seconds: float = 120.0
     retries: int = 3
     price: Price | None = None
+    api: Literal["chat", "responses"] = "chat"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evo.genomes import Genome, Program
-from evo.models import Model
-from evo.values import Evaluation, Individual, Limits, Objective, Part, Proposal, Score, Space
+from evo.ledger import Ledger
+from evo.models import Completion, Health, Model, Price, Request
+from evo.values import Evaluation, Individual, Limits, Objective, Part, Proposal, Score, Space, Tip
 
 FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.intp]
@@ -34,7 +35,10 @@ class Function(Protocol):
 
 
 class Run(Protocol):
-    """Opens a program in the sandbox. Raises nothing at once: a program that fails to load fails at the first call."""
+    """What an evaluation may use: programs run in the sandbox, and language models by way of the driver's gateway.
+
+    Opening a program raises nothing at once: one that fails to load fails at the first call.
+    """
 
     def __call__(self, program: Program, entry: str, *, harness: str | None = None) -> AbstractContextManager[Function]:
         """A context that holds the candidate's process; `limits` of the problem apply to the whole context.
@@ -48,6 +52,17 @@ class Run(Protocol):
         """
         ...
 
+    def ask(self, requests: Sequence[Request]) -> list[Completion]:
+        """The completions of all the requests, which are sent side by side; in the order of the requests.
+
+        A request that was answered before in this run has the same completion again, and is not paid for twice.
+
+        Raises:
+            BudgetSpentError, ModelAccessError: let it through; the evaluation is undone, and so nobody's failure.
+            CandidateError: "invalid", where the run has no model.
+        """
+        ...
+
 
 class Problem(Protocol):
     """What is searched. Subclass it to have the defaults; the arguments of __init__ are its options in a config file.
@@ -58,6 +73,9 @@ class Problem(Protocol):
         space: bounds or slots, for vectors and architectures.
         limits: what one evaluation may use.
         imports: modules to load once before candidates run (they may import others, more slowly).
+        cpus: that one evaluation keeps busy; a fraction where it mostly waits for a model.
+        needs_model: whether its evaluations ask a language model.
+        final_parts: on which the best are measured once the search is over.
         defaults: overrides of the configuration's own defaults that suit this problem, as dotted keys.
     """
 
@@ -66,6 +84,9 @@ class Problem(Protocol):
     space: Space | None = None
     limits: Limits = Limits()
     imports: tuple[str, ...] = ("numpy",)
+    cpus: float = 1.0
+    needs_model: bool = False
+    final_parts: tuple[Part, ...] = ("holdout",)
     defaults: ClassVar[Mapping[str, Any]] = {}
 
     def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
@@ -94,7 +115,10 @@ class Context:
         space: the problem's bounds or slots.
         objectives: the problem's objectives.
         description: the problem's text.
-        model: answers requests to a language model; None where the run has none.
+        model: answers requests to a language model; None where the run has none. A request that names no model goes to
+            the one that was chosen for this ask.
+        tips: lessons of the search so far and of earlier runs, the most useful first.
+        record: how operators and models have done so far.
     """
 
     rng: np.random.Generator
@@ -102,6 +126,8 @@ class Context:
     objectives: tuple[Objective, ...] = ()
     description: str = ""
     model: Model | None = None
+    tips: tuple[Tip, ...] = ()
+    record: tuple[ArmRecord, ...] = ()
 
 
 class Operator(Protocol):
@@ -124,6 +150,63 @@ class Operator(Protocol):
         Raises:
             BudgetSpentError, ModelAccessError: from the model, to be let through; nothing else.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A way to make offspring: an operator with the language model that it asks.
+
+    Attributes:
+        model: None for an operator without one.
+        arity: how many parents it takes.
+        weight: its share of the asks where weights decide.
+    """
+
+    operator: str
+    model: str | None
+    arity: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class ArmRecord:
+    """What came of an arm so far.
+
+    Attributes:
+        pulls: asks that ended.
+        gain: sum over them: 1 for an offspring that entered the front, 0.5 for one that survived, else 0.
+        usd: what their completions cost together.
+    """
+
+    operator: str
+    model: str | None
+    pulls: float = 0.0
+    gain: float = 0.0
+    usd: float = 0.0
+
+
+class Choice(Protocol):
+    """Decides which operator proposes next, and by which model. Pure: what it does follows from what it was told."""
+
+    def choose(self, rng: np.random.Generator) -> int:
+        """The arm for the next ask, before its parents are known."""
+        ...
+
+    def routed(self, arm: int, base: Individual, rng: np.random.Generator) -> int:
+        """The same arm, or one that differs from it in the model only, now that the base is known."""
+        ...
+
+    def asked(self, arm: int) -> None:
+        """An ask is under way."""
+        ...
+
+    def ended(self, arm: int, base: Individual, *, gain: float, usd: float) -> None:
+        """An ask has ended; see `ArmRecord` for what the numbers mean."""
+        ...
+
+    def record(self) -> tuple[ArmRecord, ...]:
+        """How each arm has done in this run."""
         ...
 
 
@@ -192,10 +275,40 @@ class Executor(Protocol):
     @property
     def capacity(self) -> int: ...
 
-    async def evaluate(self, genome: Genome, part: Part = "train") -> Evaluation:
-        """Never raises for what a candidate does; SandboxError where the machine cannot evaluate at all."""
+    async def evaluate(self, genome: Genome, part: Part = "train", *, model: Model | None = None) -> Evaluation:
+        """Evaluate one genome.
+
+        Args:
+            model: answers what the problem asks by `Run.ask`, here in the driver's process.
+
+        Raises:
+            SandboxError: the machine cannot evaluate at all; never for what a candidate does.
+            BudgetSpentError, ModelAccessError: by the model.
+        """
         ...
 
     async def close(self) -> None:
         """End every process that was started here."""
+        ...
+
+
+class Gateway(Model, Protocol):
+    """The one place that holds keys and money: sends requests to endpoints, within the caps."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """What was spent and is reserved; to be read."""
+        ...
+
+    @property
+    def prices(self) -> Mapping[str, Price]:
+        """What each model costs, as of the start of the run."""
+        ...
+
+    def health(self) -> Mapping[str, Health]:
+        """Endpoint name to how it does."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection."""
         ...

@@ -19,8 +19,8 @@ from evo.errors import ConfigError, StoppedError, UserError
 from evo.genomes import Genome
 from evo.journal import Journal, cut_torn_line, latest_event
 from evo.lineage.live import LiveLineage
-from evo.models import Completion, Gateway
-from evo.protocols import Context, Executor, Job, Operator, Problem
+from evo.models import Completion
+from evo.protocols import Context, Executor, Gateway, Job, Operator, Problem
 from evo.recorder import Recorder
 from evo.registry import make_problem, names, portable, resolve
 from evo.replay import Replayed, first_event, replay

@@ -13,9 +13,11 @@ Outcome = Literal["ok", "invalid", "timeout", "oom", "crash", "lost"]
 ProposalOutcome = Literal["ok", "unparsable", "refused", "duplicate", "error"]
 Direction = Literal["min", "max"]
 Role = Literal["base", "mate", "inspiration"]
-Part = Literal["train", "holdout"]
+Part = Literal["train", "validation", "holdout"]
+TipKind = Literal["short", "long"]
 
 FEEDBACK_LIMIT_BYTES = 8192
+PAST_LIMIT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,22 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Tip:
+    """A lesson in words, drawn from the search by a model and shown to it again later.
+
+    Attributes:
+        kind: "short" for what one comparison taught, "long" for what was distilled from many.
+        ask: that it came with; -1 where it was learnt in an earlier run.
+        gain: of the individual that it came with: 1 entered the front, 0.5 survived, 0 neither, or none came of it.
+    """
+
+    kind: TipKind
+    text: str
+    ask: int = -1
+    gain: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """What an operator answered.
 
@@ -113,11 +131,14 @@ class Proposal:
         outcome: ok, or why there is no genome.
         genome: present exactly when outcome is ok.
         thought: the idea behind it in words, or why it failed.
+        tips: lessons learnt on the way, kept in the lineage whatever the outcome; kind and text count, the rest is
+            filled in by the search.
     """
 
     outcome: ProposalOutcome
     genome: Genome | None = None
     thought: str = ""
+    tips: tuple[Tip, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.outcome == "ok") != (self.genome is not None):
@@ -130,12 +151,14 @@ class Candidate:
 
     Attributes:
         id: 0, 1, 2, ... without gaps, in the order of admission; the individual keeps it.
+        vector: its embedding, where one was asked for.
     """
 
     id: int
     ask: Ask
     genome: Genome
     thought: str = ""
+    vector: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,11 +220,23 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """An ancestor, as far as its descendants remember it."""
+
+    id: int
+    operator: str
+    evaluation: Evaluation
+    thought: str
+
+
+@dataclass(frozen=True, slots=True)
 class Individual:
     """An evaluated member of the search's history.
 
     Attributes:
         tell: its place in the order of telling: 0, 1, 2, ...
+        past: its nearest ancestors in the line of bases, the oldest first; at most PAST_LIMIT.
+        vector: its embedding, where one was asked for.
     """
 
     id: int
@@ -210,6 +245,13 @@ class Individual:
     genome: Genome
     evaluation: Evaluation
     thought: str = ""
+    past: tuple[Step, ...] = ()
+    vector: tuple[float, ...] = ()
+
+    @property
+    def step(self) -> Step:
+        """What descendants remember of it."""
+        return Step(self.id, self.ask.operator, self.evaluation, self.thought)
 
     @property
     def ok(self) -> bool:

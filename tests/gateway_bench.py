@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from evo.ledger import Charge, charge_of
 from evo.models import Caps, Completion, Endpoint, Message, Price, Request
-from operators.gateway import Gateway, Health, Patience
+from operators.gateway import Gateway, Patience
 from tests.fake_endpoint import FakeEndpoint, serve
 
 T = TypeVar("T")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -16,19 +18,39 @@ import numpy as np
 
 from evo.errors import CandidateError
 from evo.genomes import Program
+from evo.models import NO_MODEL, Completion, Model, Request, complete_all
 from evo.protocols import Function
 
 
-@contextmanager
-def run_in_process(program: Program, entry: str, *, harness: str | None = None) -> Iterator[Function]:
+@dataclass(frozen=True, slots=True)
+class InProcessRun:
     """An `evo.protocols.Run` that runs the program right here, in the calling process.
 
     No isolation: for trusted programs in tests only. What the program raises becomes CandidateError("crash"), a missing
     entry or an answer that is no data CandidateError("invalid"). Arguments and answers are copied, and arrive equal
     except that tuples become lists and numpy scalars plain numbers, as they do over the wire.
+
+    Attributes:
+        model: answers requests; None where there is none.
+        loop: that the model lives in, running in another thread; None runs one for each `ask`.
     """
-    with _importable(program):
-        yield _Loaded(program, entry, harness)
+
+    model: Model | None = None
+    loop: asyncio.AbstractEventLoop | None = None
+
+    @contextmanager
+    def __call__(self, program: Program, entry: str, *, harness: str | None = None) -> Iterator[Function]:
+        with _importable(program):
+            yield _Loaded(program, entry, harness)
+
+    def ask(self, requests: Sequence[Request]) -> list[Completion]:
+        if self.model is None:
+            raise CandidateError("invalid", NO_MODEL)
+        asked = complete_all(self.model, requests)
+        return asyncio.run_coroutine_threadsafe(asked, self.loop).result() if self.loop else asyncio.run(asked)
+
+
+run_in_process = InProcessRun()
 
 
 class _Loaded:

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from evo.errors import ConfigError
-from evo.ledger import Charge, Ledger
-from evo.models import Caps, Completion, Endpoint, ModelAccessError, Price, Request
+from evo.ledger import Ledger
+from evo.models import Completion, Endpoint, Health, ModelAccessError, Price, Request
 from operators.gateway.call import CANCELLED, Call
-from operators.gateway.line import Health, Line
+from operators.gateway.line import Line
 from operators.gateway.patience import Patience
 from operators.gateway.replies import Access
 from operators.gateway.till import Till
@@ -31,20 +31,19 @@ class Gateway:
         self,
         endpoints: Sequence[Endpoint],
         default_model: str,
-        caps: Caps,
+        ledger: Ledger,
         *,
         environment: Mapping[str, str],
         record: Record | None = None,
-        spent: Charge | None = None,
         patience: Patience | None = None,
     ) -> None:
         """Check keys, addresses and prices; nothing is sent.
 
         Args:
             default_model: for requests that name none.
+            ledger: its caps, and what an earlier part of the same run spent of them.
             environment: where keys, and OPENAI_BASE_URL, are looked up.
             record: told of each completion before its caller is; what it raises, the caller sees.
-            spent: in an earlier part of the same run; counts towards the caps.
 
         Raises:
             ConfigError: endpoints that share a name, a bad address, a price that is unknown.
@@ -53,7 +52,7 @@ class Gateway:
         _check_names(endpoints)
         self._default_model = default_model
         self._lines = [Line(one, environment, patience or Patience()) for one in endpoints]
-        self._till = Till(Ledger(caps, spent))
+        self._till = Till(ledger)
         self._record = record
         self._price_all()
 

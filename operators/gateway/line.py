@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import urlsplit
 
-from evo.models import Completion, Endpoint, Price
+from evo.models import Completion, Endpoint, Health, Price
 from operators.gateway.breaker import Breaker
 from operators.gateway.dialect import Dialect
 from operators.gateway.limits import Bucket
@@ -17,25 +17,6 @@ from operators.gateway.prices import OPENAI_URL, price_of
 from operators.gateway.transport import Transport
 
 FAILURES = frozenset({"failed", "timeout", "unreachable"})
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """How an endpoint does.
-
-    Attributes:
-        in_flight: completions under way, those that wait between two tries included.
-        calls: completions that ended.
-        failures: in a row, up to now.
-        paused: calls wait, because it failed so often.
-        pause_left_seconds: until it is probed again.
-    """
-
-    in_flight: int
-    calls: int
-    failures: int
-    paused: bool
-    pause_left_seconds: float
 
 
 class Visit:

@@ -2,153 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from evo.errors import ConfigError
 from evo.genomes import Program
-from evo.models import Completion, Message, Request
 from evo.protocols import Context
 from evo.values import Individual, Proposal
-from operators.llm.budget import CHARACTERS_PER_TOKEN, Cut, fitted
+from operators.llm.budget import Cut
+from operators.llm.model_operator import ModelOperator
 from operators.llm.offspring import Form, offspring_of
-from operators.llm.prompts import check_templates, render
-from operators.llm.replies import direction_of, text_of, thought_of
-from operators.llm.views import WORDS, base_view, measured, other_view, plain, worst_first
+from operators.llm.replies import direction_of, thought_of
+from operators.llm.views import base_view, measured, other_view, worst_first
 from operators.parents import genomes_of
-from operators.refusal import RefusalError
-
-LEAST_PROMPT_TOKENS = 1000
-SYSTEM = "system"
 
 
-class ModelOperator:
+class ProgramOperator(ModelOperator):
     """Sends one prompt and reads a program from the reply.
 
     Attributes:
-        purpose: of its requests, and the name of its template.
         form: how the reply gives the change.
-        needs_model: it proposes nothing in a run without a language model.
     """
 
-    arity: ClassVar[int] = 1
     kind: ClassVar[str] = "program"
-    weight: ClassVar[float] = 1.0
-    needs_model: ClassVar[bool] = True
-    purpose: ClassVar[str]
     form: ClassVar[Form] = "rewrite"
 
-    def __init__(
-        self,
-        *,
-        model: str = "",
-        temperature: float | None = None,
-        templates: str | None = None,
-        prompt_tokens: int = 6000,
-        reply_tokens: int = 4096,
-    ) -> None:
-        """Options.
+    def check(self, parents: Sequence[Individual]) -> None:
+        genomes_of(parents, Program, self.arity)
 
-        Args:
-            model: to ask; empty takes the run's default.
-            temperature: of sampling; None leaves it to the endpoint.
-            templates: folder of Jinja2 templates that go before the package's own of the same name.
-            prompt_tokens: of a whole prompt, at 4 characters each; what is longer is cut.
-            reply_tokens: of a reply, at most.
-
-        Raises:
-            ConfigError: no such folder, a template that is none, or a prompt too small to say anything.
-        """
-        if prompt_tokens < LEAST_PROMPT_TOKENS or reply_tokens < 1:
-            reason = f"prompt_tokens must be at least {LEAST_PROMPT_TOKENS} and reply_tokens at least 1"
-            raise ConfigError(f"{reason}, got {prompt_tokens} and {reply_tokens}")
-        check_templates(templates, (SYSTEM, *self.template_names()))
-        self._model = model
-        self._temperature = temperature
-        self._templates = templates
-        self._prompt_characters = prompt_tokens * CHARACTERS_PER_TOKEN
-        self._reply_tokens = reply_tokens
-
-    @classmethod
-    def template_names(cls) -> tuple[str, ...]:
-        """The templates that it renders, beside the system's."""
-        return (cls.purpose,)
-
-    async def propose(self, parents: Sequence[Individual], context: Context) -> Proposal:
-        """A program read from the reply, or why there is none.
-
-        Raises:
-            BudgetSpentError, ModelAccessError: by the model; they end the search.
-        """
-        try:
-            programs = genomes_of(parents, Program, self.arity)
-            text = text_of(completion := await self.answer(parents[: self.arity], context))
-            return self._read(text, programs, completion)
-        except RefusalError as refusal:
-            return Proposal(refusal.outcome, thought=plain(str(refusal)))
-
-    async def answer(self, parents: Sequence[Individual], context: Context) -> Completion:
-        """The completion that holds the offspring."""
-        return await self.ask(self.purpose, parents, context)
-
-    def thought(self, text: str) -> str:
-        """The idea that a reply states."""
-        return thought_of(text)
+    def read(self, text: str, parents: Sequence[Individual]) -> Proposal:
+        programs = genomes_of(parents, Program, self.arity)
+        return Proposal("ok", offspring_of(text, programs, self.form), self.thought(text))
 
     def variables(self, parents: Sequence[Individual], context: Context, cut: Cut) -> dict[str, Any]:
-        """What the template sees."""
         base, *others = parents
-        return {
-            "description": cut(plain(context.description).strip(), WORDS),
-            "objectives": context.objectives,
+        return super().variables(parents, context, cut) | {
             "base": base_view(base, context, cut),
             "others": [other_view(one, base, context, cut) for one in worst_first(others, context.objectives)],
         }
 
-    async def ask(
-        self,
-        purpose: str,
-        parents: Sequence[Individual],
-        context: Context,
-        *,
-        template: str | None = None,
-        more: Mapping[str, Any] | None = None,
-    ) -> Completion:
-        """The completion of one prompt.
 
-        Args:
-            template: to render; the one named like the purpose without it.
-            more: texts and lists of texts that the template sees beside the usual.
-
-        Raises:
-            RefusalError: no model, or a template that failed.
-        """
-        if context.model is None:
-            raise RefusalError("error", "this operator asks a language model, and the run has none")
-        system = render(self._templates, SYSTEM, {})
-
-        def user(cut: Cut) -> str:
-            seen = self.variables(parents, context, cut) | _cut_all(more or {}, cut)
-            return render(self._templates, template or purpose, seen)
-
-        room = max(self._prompt_characters - len(system), self._prompt_characters // 2)
-        messages = Message("system", system), Message("user", fitted(user, room))
-        # Two asks may show the same parents; the seed tells their requests apart, and repeats with the run's.
-        seed = int(context.rng.integers(2**31))
-        request = Request(purpose, messages, self._model, self._temperature, self._reply_tokens, seed)
-        return await context.model.complete(request)
-
-    def _read(self, text: str, programs: Sequence[Program], completion: Completion) -> Proposal:
-        try:
-            return Proposal("ok", offspring_of(text, programs, self.form), self.thought(text))
-        except RefusalError as refusal:
-            if completion.outcome != "truncated" or refusal.outcome != "unparsable":
-                raise
-            cut_off = f"the reply was cut off at {self._reply_tokens} tokens"
-            raise RefusalError("unparsable", f"{cut_off}: {refusal}") from refusal
-
-
-class Diff(ModelOperator):
+class Diff(ProgramOperator):
     """Changes a few lines, by SEARCH/REPLACE blocks."""
 
     weight: ClassVar[float] = 3.0
@@ -156,21 +49,21 @@ class Diff(ModelOperator):
     form: ClassVar[Form] = "diff"
 
 
-class Rewrite(ModelOperator):
+class Rewrite(ProgramOperator):
     """Writes the regions anew."""
 
     weight: ClassVar[float] = 2.0
     purpose: ClassVar[str] = "rewrite"
 
 
-class Crossover(ModelOperator):
+class Crossover(ProgramOperator):
     """Joins the strengths of two programs."""
 
     arity: ClassVar[int] = 2
     purpose: ClassVar[str] = "crossover"
 
 
-class Inspired(ModelOperator):
+class Inspired(ProgramOperator):
     """Improves the base in the light of two others, shown from the worst to the best."""
 
     arity: ClassVar[int] = 3
@@ -178,7 +71,7 @@ class Inspired(ModelOperator):
     purpose: ClassVar[str] = "inspired"
 
 
-class ThoughtAndCode(ModelOperator):
+class ThoughtAndCode(ProgramOperator):
     """Evolution of Heuristics (Liu et al., ICML 2024): the idea in braces first, then the code that carries it out."""
 
     purpose: ClassVar[str] = "thought"
@@ -220,14 +113,14 @@ class M3(ThoughtAndCode):
     purpose: ClassVar[str] = "m3"
 
 
-class Repair(ModelOperator):
+class Repair(ProgramOperator):
     """Mends what the evaluation complained about."""
 
     purpose: ClassVar[str] = "repair"
     form: ClassVar[Form] = "diff"
 
 
-class Directional(ModelOperator):
+class Directional(ProgramOperator):
     """Derives a direction from the trajectory of three programs, and goes on in it; the direction is the thought."""
 
     arity: ClassVar[int] = 3
@@ -245,16 +138,8 @@ class Directional(ModelOperator):
         return super().variables(parents, context, cut) | {"trajectory": steps}
 
 
-class Simplify(ModelOperator):
+class Simplify(ProgramOperator):
     """The same behaviour in less code."""
 
     weight: ClassVar[float] = 0.5
     purpose: ClassVar[str] = "simplify"
-
-
-def _cut_all(variables: Mapping[str, Any], cut: Cut) -> dict[str, Any]:
-    """The same variables with every text in a list of {field, text} cut."""
-    return {
-        name: [{**one, "text": cut(one["text"], WORDS)} for one in value] if isinstance(value, list) else value
-        for name, value in variables.items()
-    }

@@ -1,0 +1,162 @@
+"""What operators that ask a language model have in common: options, a prompt within its budget, a reply."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from evo.errors import ConfigError
+from evo.models import Completion, Message, Request
+from evo.protocols import Context
+from evo.values import Individual, Proposal
+from operators.llm.budget import CHARACTERS_PER_TOKEN, Cut, fitted
+from operators.llm.prompts import check_templates, render
+from operators.llm.replies import text_of, thought_of
+from operators.llm.views import WORDS, plain
+from operators.refusal import RefusalError
+
+LEAST_PROMPT_TOKENS = 1000
+SYSTEM = "system"
+
+
+class ModelOperator(ABC):
+    """Sends one prompt and reads an offspring from the reply.
+
+    Attributes:
+        purpose: of its requests, and the name of its template.
+        needs_model: it proposes nothing in a run without a language model.
+    """
+
+    arity: ClassVar[int] = 1
+    kind: ClassVar[str]
+    weight: ClassVar[float] = 1.0
+    needs_model: ClassVar[bool] = True
+    purpose: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        model: str = "",
+        temperature: float | None = None,
+        templates: str | None = None,
+        prompt_tokens: int = 6000,
+        reply_tokens: int = 4096,
+    ) -> None:
+        """Options.
+
+        Args:
+            model: to ask; empty takes the run's default.
+            temperature: of sampling; None leaves it to the endpoint.
+            templates: folder of Jinja2 templates that go before the package's own of the same name.
+            prompt_tokens: of a whole prompt, at 4 characters each; what is longer is cut.
+            reply_tokens: of a reply, at most.
+
+        Raises:
+            ConfigError: no such folder, a template that is none, or a prompt too small to say anything.
+        """
+        if prompt_tokens < LEAST_PROMPT_TOKENS or reply_tokens < 1:
+            reason = f"prompt_tokens must be at least {LEAST_PROMPT_TOKENS} and reply_tokens at least 1"
+            raise ConfigError(f"{reason}, got {prompt_tokens} and {reply_tokens}")
+        check_templates(templates, (SYSTEM, *self.template_names()))
+        self._model = model
+        self._temperature = temperature
+        self._templates = templates
+        self._prompt_characters = prompt_tokens * CHARACTERS_PER_TOKEN
+        self._reply_tokens = reply_tokens
+
+    @classmethod
+    def template_names(cls) -> tuple[str, ...]:
+        """The templates that it renders, beside the system's."""
+        return (cls.purpose,)
+
+    async def propose(self, parents: Sequence[Individual], context: Context) -> Proposal:
+        """An offspring read from the reply, or why there is none.
+
+        Raises:
+            BudgetSpentError, ModelAccessError: by the model; they end the search.
+        """
+        try:
+            self.check(parents)
+            text = text_of(completion := await self.answer(parents[: self.arity], context))
+            return self._offspring(text, parents[: self.arity], completion)
+        except RefusalError as refusal:
+            return Proposal(refusal.outcome, thought=plain(str(refusal)))
+
+    @abstractmethod
+    def check(self, parents: Sequence[Individual]) -> None:
+        """Refuse parents of another kind, or too few of them, before anything is paid for.
+
+        Raises:
+            RefusalError: as it says.
+        """
+
+    @abstractmethod
+    def read(self, text: str, parents: Sequence[Individual]) -> Proposal:
+        """The proposal that a reply makes.
+
+        Raises:
+            RefusalError: it makes none.
+        """
+
+    async def answer(self, parents: Sequence[Individual], context: Context) -> Completion:
+        """The completion that holds the offspring."""
+        return await self.ask(self.purpose, parents, context)
+
+    def thought(self, text: str) -> str:
+        """The idea that a reply states."""
+        return thought_of(text)
+
+    def variables(self, parents: Sequence[Individual], context: Context, cut: Cut) -> dict[str, Any]:
+        """What the template sees."""
+        return {"description": cut(plain(context.description).strip(), WORDS), "objectives": context.objectives}
+
+    async def ask(
+        self,
+        purpose: str,
+        parents: Sequence[Individual],
+        context: Context,
+        *,
+        template: str | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> Completion:
+        """The completion of one prompt.
+
+        Args:
+            template: to render; the one named like the purpose without it.
+            more: texts and lists of texts that the template sees beside the usual.
+
+        Raises:
+            RefusalError: no model, or a template that failed.
+        """
+        if context.model is None:
+            raise RefusalError("error", "this operator asks a language model, and the run has none")
+        system = render(self._templates, SYSTEM, {})
+
+        def user(cut: Cut) -> str:
+            seen = self.variables(parents, context, cut) | _cut_all(more or {}, cut)
+            return render(self._templates, template or purpose, seen)
+
+        room = max(self._prompt_characters - len(system), self._prompt_characters // 2)
+        messages = Message("system", system), Message("user", fitted(user, room))
+        # Two asks may show the same parents; the seed tells their requests apart, and repeats with the run's.
+        seed = int(context.rng.integers(2**31))
+        request = Request(purpose, messages, self._model, self._temperature, self._reply_tokens, seed)
+        return await context.model.complete(request)
+
+    def _offspring(self, text: str, parents: Sequence[Individual], completion: Completion) -> Proposal:
+        try:
+            return self.read(text, parents)
+        except RefusalError as refusal:
+            if completion.outcome != "truncated" or refusal.outcome != "unparsable":
+                raise
+            cut_off = f"the reply was cut off at {self._reply_tokens} tokens"
+            raise RefusalError("unparsable", f"{cut_off}: {refusal}") from refusal
+
+
+def _cut_all(variables: Mapping[str, Any], cut: Cut) -> dict[str, Any]:
+    """The same variables with every text in a list of {field, text} cut."""
+    return {
+        name: [{**one, "text": cut(one["text"], WORDS)} for one in value] if isinstance(value, list) else value
+        for name, value in variables.items()
+    }
