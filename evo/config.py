@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evo.errors import ConfigError
+from evo.parents import ParentChoice
 from evo.registry import make_problem, unknown
 
-NAMED_SECTIONS = ("problem", "executor", "model")
+NAMED_SECTIONS = ("problem", "executor", "model", "search.choice")
 
 
 class Section(BaseModel):
@@ -70,11 +71,52 @@ class ModelConfig(Section):
 
     Attributes:
         name: of the model; None searches by model-free operators.
+        pool: models that propose, by name, each with its share; empty lets the one that is named propose alone.
         endpoints: by name; none means OpenAI, or the server that OPENAI_BASE_URL names.
     """
 
     name: str | None = None
+    pool: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     endpoints: dict[str, EndpointConfig] = Field(default_factory=dict)
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """Models that propose, by name, with shares that add up to 1; empty without a model."""
+        pool = self.pool if self.pool or self.name is None else {self.name: 1.0}
+        return {name: share / sum(pool.values()) for name, share in pool.items()}
+
+
+class OperatorConfig(Section):
+    """An operator's share of the asks, and its own options."""
+
+    weight: float = 1.0
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class ChoiceConfig(Section):
+    """Who chooses the operator and the model of each ask.
+
+    Attributes:
+        name: "weights" (fixed shares), "ucb1", "thompson", "router", or another registered one.
+        options: its own, such as per_dollar.
+    """
+
+    name: str = "weights"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class AlikeConfig(Section):
+    """When a proposal is turned away as a near duplicate of a living individual, before it is evaluated.
+
+    Attributes:
+        text: likeness of their texts, 0 to 1, from which it is; None does not compare.
+        vectors: cosine of their embeddings from which it is; None does not compare.
+        model: for embeddings; has to be named where `vectors` is given.
+    """
+
+    text: float | None = Field(default=None, gt=0, le=1)
+    vectors: float | None = Field(default=None, gt=0, le=1)
+    model: str | None = None
 
 
 class SearchConfig(Section):
@@ -85,14 +127,24 @@ class SearchConfig(Section):
         order: "arrival", or "ask" for the same result whatever the timing.
         lag: with order "ask", how many offspring are under way at once.
         survival: registered name.
-        operators: operator name to weight; empty takes all that fit the genome, by their own weights.
+        parents: how they are chosen: "tournament", "uniform", "best" (hill climbing) or "seed" (best of n).
+        operators: operator name to weight, or to a weight and options; empty takes all that fit the genome, by their
+            own weights.
+        learn_from: folders of earlier runs, whose lessons and records this one begins with.
+        fruitless: after how many proposals in a row that gave nothing new to give up; None means 200 where proposals
+            cost money, else 2,000.
     """
 
     population: int = Field(default=64, ge=2, le=1_000_000)
     order: Literal["arrival", "ask"] = "arrival"
     lag: int = Field(default=16, ge=1, le=100_000)
     survival: str = "rank_and_crowding"
-    operators: dict[str, float] = Field(default_factory=dict)
+    parents: ParentChoice = "tournament"
+    operators: dict[str, float | OperatorConfig] = Field(default_factory=dict)
+    choice: ChoiceConfig = ChoiceConfig()
+    alike: AlikeConfig = AlikeConfig()
+    learn_from: tuple[str, ...] = ()
+    fruitless: int | None = Field(default=None, ge=1)
 
 
 class BudgetConfig(Section):
@@ -178,7 +230,7 @@ def load_config(target: str, overrides: Sequence[str] = ()) -> Loaded:
     _check_keys(stated, Config)
     problem = _problem_section(stated.get("problem"))
     defaults = make_problem(problem.name, problem.options).defaults
-    layers.insert(0, (f"problem {problem.name}", _suited(_nest(defaults), stated)))
+    layers.insert(0, (f"problem {problem.name}", _suited(_normalised(_nest(defaults)), stated)))
     sources = {key: source for source, values in layers for key, _ in _leaves(values)}
     return Loaded(_validated(_merge(layers)), sources)
 
@@ -226,8 +278,14 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 def _normalised(values: dict[str, Any]) -> dict[str, Any]:
     """Sections that are written as a bare name, spelt out."""
-    short = {key: {"name": values[key]} for key in NAMED_SECTIONS if isinstance(values.get(key), str)}
-    return {**values, **short}
+    short = {key: {"name": value} for key in NAMED_SECTIONS if isinstance(value := _found(values, key), str)}
+    return _merge([("", values), ("", _nest(short))])
+
+
+def _found(values: Mapping[str, Any], key: str) -> Any:
+    section, dot, rest = key.partition(".")
+    inner = values.get(section)
+    return _found(inner, rest) if dot and isinstance(inner, Mapping) else None if dot else inner
 
 
 def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:

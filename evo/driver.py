@@ -9,14 +9,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evo.genomes import Genome
-from evo.models import BudgetSpentError, Completion, ModelAccessError
+from evo.models import BudgetSpentError, Message, ModelAccessError, Request
 from evo.protocols import Context, Executor, Operator
 from evo.recorder import Recorder
-from evo.recording import AskModel
+from evo.recording import AskModel, TaskModels, Till
 from evo.replay import Replayed
 from evo.search import SEED_OPERATOR, Search, Told
+from evo.similarity import vector_of
 from evo.turnstile import AsTheyCome, InOrder, Turnstile
-from evo.values import Ask, Candidate, Evaluation, Proposal
+from evo.values import Ask, Candidate, Evaluation, Proposal, clip_text
+
+EMBEDDED_BYTES = 16_000
 
 Watch = Callable[[Told], None]
 
@@ -27,17 +30,21 @@ class Workshop:
 
     Attributes:
         seeds: genomes that the first asks take, in order.
-        context: what operators may know; each ask gets it with randomness and a record of its own.
+        context: what operators may know; each ask gets it with randomness, a record and a model of its own.
+        till: where models are paid; None in a run without one.
         model_calls: how many offspring may wait for a model beside those that the executor holds; 0 without a model.
-        reusable: completions of another run, by the request's digest.
+        task_models: for problems whose evaluations ask a model; None for the others.
+        embedding: model whose vectors tell near duplicates; None without.
     """
 
     operators: Mapping[str, Operator]
     executor: Executor
     seeds: Sequence[Genome]
     context: Context
+    till: Till | None = None
     model_calls: int = 0
-    reusable: Callable[[str], Completion | None] = lambda digest: None
+    task_models: TaskModels | None = None
+    embedding: str | None = None
 
 
 class Driver:
@@ -113,14 +120,21 @@ class Driver:
         """One offspring, from ask to record."""
         proposal = await self._propose(ask)
         candidate = await self._admit(ask, proposal)
-        if candidate is None:
-            await self._drop(ask, proposal)
+        if isinstance(candidate, str):
+            await self._drop(ask, proposal, candidate)
         else:
             await self._measure(candidate)
 
     async def _measure(self, candidate: Candidate) -> None:
         await self._recorder.journal.durable()
-        evaluation = await self._workshop.executor.evaluate(candidate.genome)
+        models = self._workshop.task_models
+        model = models.of(candidate.ask.id, self.search.spend) if models else None
+        try:
+            evaluation = await self._workshop.executor.evaluate(candidate.genome, model=model)
+        except BudgetSpentError:
+            self._out_of_money()
+            self._tells.close()  # this one is told by the session that can pay for it, and those behind it after it
+            return
         told = await self._tell(candidate, evaluation)
         await self._recorder.journal.durable()
         self._watch(told)
@@ -129,10 +143,10 @@ class Driver:
         if ask.operator == SEED_OPERATOR:
             return Proposal("ok", self._workshop.seeds[ask.id])
         try:
-            return await self._workshop.operators[ask.operator].propose(self.search.parents(ask), self._context(ask))
+            parents = self.search.briefing(ask).parents
+            return await self._workshop.operators[ask.operator].propose(parents, self._context(ask))
         except BudgetSpentError as error:
-            self.spent = True
-            self.stop()
+            self._out_of_money()
             return Proposal("error", thought=str(error))
         except ModelAccessError:
             raise
@@ -140,26 +154,46 @@ class Driver:
             return Proposal("error", thought=f"{type(error).__name__}: {error}")
 
     def _context(self, ask: Ask) -> Context:
-        given = self._workshop.context
+        briefing = self.search.briefing(ask)
         rng = np.random.default_rng((self.search.settings.seed, ask.id, 1))
-        if given.model is None:
-            return replace(given, rng=rng)
-        model = AskModel(ask.id, given.model, self._recorder, self._left.completions, self._workshop.reusable)
-        return replace(given, rng=rng, model=model)
+        model = self._model(ask)
+        return replace(self._workshop.context, rng=rng, model=model, tips=briefing.tips, record=briefing.record)
 
-    async def _admit(self, ask: Ask, proposal: Proposal) -> Candidate | None:
+    def _model(self, ask: Ask) -> AskModel | None:
+        return AskModel(ask, self._workshop.till, self.search.spend) if self._workshop.till else None
+
+    def _out_of_money(self) -> None:
+        self.spent = True
+        self.stop()
+
+    async def _admit(self, ask: Ask, proposal: Proposal) -> Candidate | str:
+        """The candidate, or why there is none; no reason where the proposal has one of its own."""
+        vector = await self._vector(ask, proposal)
         async with self._admissions.turn(ask.id):
             if proposal.genome is None:
-                return None
-            candidate = self.search.admit(ask, proposal.genome, proposal.thought)
-            if candidate:
-                self._recorder.admitted(candidate)
+                return ""
+            candidate = self.search.admit(ask, proposal, vector)
+            if isinstance(candidate, Candidate):
+                self._recorder.admitted(candidate, proposal.tips)
             return candidate
 
-    async def _drop(self, ask: Ask, proposal: Proposal) -> None:
+    async def _vector(self, ask: Ask, proposal: Proposal) -> tuple[float, ...]:
+        """The embedding of a proposed genome; () where none is asked for, can be had, or can be paid for."""
+        model, name = self._model(ask), self._workshop.embedding
+        if model is None or name is None or proposal.genome is None:
+            return ()
+        text = clip_text(proposal.genome.canonical, EMBEDDED_BYTES)
+        try:
+            completion = await model.complete(Request("embed", (Message("user", text),), name, output="vector"))
+        except BudgetSpentError:
+            self._out_of_money()
+            return ()
+        return vector_of(completion.text) if completion.outcome == "ok" else ()
+
+    async def _drop(self, ask: Ask, proposal: Proposal, twin: str) -> None:
         async with self._tells.turn(ask.id):
-            self.search.drop(ask)
-            self._recorder.dropped(ask, proposal)
+            self.search.drop(ask, proposal.tips)
+            self._recorder.dropped(ask, proposal, twin)
             self._fill()
         await asyncio.sleep(0)
 

@@ -177,6 +177,7 @@ class ArmRecord:
         pulls: asks that ended.
         gain: sum over them: 1 for an offspring that entered the front, 0.5 for one that survived, else 0.
         usd: what their completions cost together.
+        scale: of the bases' sizes that this is about, as `evo.choices.scale_of` says it; None for all sizes together.
     """
 
     operator: str
@@ -184,6 +185,7 @@ class ArmRecord:
     pulls: float = 0.0
     gain: float = 0.0
     usd: float = 0.0
+    scale: int | None = None
 
 
 class Choice(Protocol):

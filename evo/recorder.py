@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from evo.genomes import genome_from_json
+from evo.inheritance import Inheritance
 from evo.journal import Event, Journal
 from evo.models import Completion, Price, Request
 from evo.search import Search, Told
-from evo.values import Ask, Candidate, Evaluation, Objective, Parent, Proposal
+from evo.values import Ask, Candidate, Evaluation, Objective, Parent, Part, Proposal, Tip
+
+Stage = Literal["proposal", "evaluation", "final"]
 
 
 class Recorder:
@@ -47,16 +50,20 @@ class Recorder:
         shown = {model: [price.input_usd, price.cached_usd, price.output_usd] for model, price in prices.items()}
         self.journal.append("prices", usd_per_million_tokens=shown)
 
-    def completed(self, ask: int, request: Request, completion: Completion) -> None:
+    def inherited(self, inheritance: Inheritance) -> None:
+        self.journal.append("inherit", **inheritance.to_json())
+
+    def completed(self, ask: int, request: Request, completion: Completion, *, stage: Stage) -> None:
         self.journal.append(
             "completion",
             ask=ask,
+            stage=stage,
             digest=request.digest,
             request=request.to_json(),
             completion=completion.to_json(),
         )
 
-    def admitted(self, candidate: Candidate) -> None:
+    def admitted(self, candidate: Candidate, tips: Sequence[Tip] = ()) -> None:
         self.journal.append(
             "proposal",
             ask=candidate.ask.id,
@@ -66,11 +73,19 @@ class Recorder:
             digest=candidate.genome.digest,
             size=candidate.genome.size,
             thought=candidate.thought,
+            **_learnt(tips),
+            **({"vector": candidate.vector} if candidate.vector else {}),
         )
 
-    def dropped(self, ask: Ask, proposal: Proposal) -> None:
-        outcome = "duplicate" if proposal.outcome == "ok" else proposal.outcome
-        self.journal.append("proposal", ask=ask.id, outcome=outcome, thought=proposal.thought)
+    def dropped(self, ask: Ask, proposal: Proposal, twin: str = "") -> None:
+        """An ask that gave nothing to evaluate.
+
+        Args:
+            twin: why a proposal with a genome is a duplicate.
+        """
+        outcome = "duplicate" if twin else proposal.outcome
+        thought = f"{twin}; its idea: {proposal.thought}" if twin else proposal.thought
+        self.journal.append("proposal", ask=ask.id, outcome=outcome, thought=thought, **_learnt(proposal.tips))
 
     def told(self, told: Told, search: Search) -> None:
         first = search.objectives[0].name
@@ -89,8 +104,8 @@ class Recorder:
             best=[first, best],
         )
 
-    def held_out(self, individual: int, evaluation: Evaluation) -> None:
-        self.journal.append("holdout", individual=individual, evaluation=evaluation.to_json())
+    def held_out(self, individual: int, part: Part, evaluation: Evaluation) -> None:
+        self.journal.append("holdout", individual=individual, part=part, evaluation=evaluation.to_json())
 
     def stopped(self, reason: str) -> None:
         self.journal.append("stop", reason=reason)
@@ -104,7 +119,17 @@ def ask_from(event: Event) -> Ask:
 
 def candidate_from(event: Event, ask: Ask) -> Candidate:
     """The candidate that `admitted` wrote."""
-    return Candidate(event["individual"], ask, genome_from_json(event["genome"]), event["thought"])
+    genome, vector = genome_from_json(event["genome"]), tuple(event.get("vector", ()))
+    return Candidate(event["individual"], ask, genome, event["thought"], vector)
+
+
+def tips_from(event: Event) -> tuple[Tip, ...]:
+    """The lessons that came with a proposal."""
+    return tuple(Tip(kind, text) for kind, text in event.get("tips", ()))
+
+
+def _learnt(tips: Sequence[Tip]) -> dict[str, Any]:
+    return {"tips": [[one.kind, one.text] for one in tips]} if tips else {}
 
 
 def _process() -> dict[str, Any]:

@@ -1,13 +1,19 @@
-"""Between operators and the model: every completion is on the disk before it is used, and none is paid for twice."""
+"""Between the search and the model: every completion is on the disk before it is used, and none is paid for twice."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from evo.models import Completion, Model, Request
-from evo.recorder import Recorder
+from evo.recorder import Recorder, Stage
+from evo.values import Ask
+
+ANSWERED = frozenset({"ok", "truncated", "refused", "empty"})
+
+Spend = Callable[[int, float], None]
 
 
 @dataclass(slots=True)
@@ -33,24 +39,98 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class AskModel:
-    """A model as one ask sees it.
+class Till:
+    """What all requests of a session share.
 
     Attributes:
-        past: what was paid for already and is used first.
+        default_model: for requests that name none, where the ask names none either.
+        past: completions for proposals that were paid for already, and are used first.
+        answers: completions for evaluations by the request's digest; each is paid for once a run.
         reusable: completions of another run by digest; used without a charge, and recorded as free.
     """
 
-    ask: int
     model: Model
+    default_model: str
     recorder: Recorder
-    past: Recorded
+    past: Recorded = field(default_factory=Recorded)
+    answers: dict[str, Completion] = field(default_factory=dict)
     reusable: Callable[[str], Completion | None] = lambda digest: None
 
-    async def complete(self, request: Request) -> Completion:
-        if (paid := self.past.take(self.ask, request.digest)) is not None:
-            return paid
+    async def buy(self, request: Request, ask: int, stage: Stage) -> Completion:
+        """A completion, reused or new, recorded."""
         completion = self.reusable(request.digest) or await self.model.complete(request)
-        self.recorder.completed(self.ask, request, completion)
-        await self.recorder.journal.durable()
+        self.recorder.completed(ask, request, completion, stage=stage)
         return completion
+
+
+@dataclass(frozen=True, slots=True)
+class AskModel:
+    """A model as the operator of one ask sees it."""
+
+    ask: Ask
+    till: Till
+    spend: Spend
+
+    async def complete(self, request: Request) -> Completion:
+        request = addressed(request, self.ask.model or self.till.default_model)
+        if (paid := self.till.past.take(self.ask.id, request.digest)) is not None:
+            return paid
+        completion = await self.till.buy(request, self.ask.id, "proposal")
+        self.spend(self.ask.id, completion.cost_usd)
+        await self.till.recorder.journal.durable()
+        return completion
+
+
+@dataclass(frozen=True, slots=True)
+class TaskModels:
+    """Models as evaluations see them: a request that was answered once in a run is never sent again."""
+
+    till: Till
+    under_way: dict[str, asyncio.Task[Completion]] = field(default_factory=dict)
+
+    def of(self, ask: int, spend: Spend, stage: Stage = "evaluation") -> TaskModel:
+        """The model for the evaluation of an ask's offspring."""
+        return TaskModel(self, ask, spend, stage)
+
+    async def close(self) -> None:
+        """End what nobody waits for any more."""
+        tasks = list(self.under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskModel:
+    """A model as one evaluation sees it."""
+
+    shared: TaskModels
+    ask: int
+    spend: Spend
+    stage: Stage
+
+    async def complete(self, request: Request) -> Completion:
+        request = addressed(request, self.shared.till.default_model)
+        digest = request.digest
+        if (known := self.shared.till.answers.get(digest)) is not None:
+            return known
+        if digest not in self.shared.under_way:
+            task = asyncio.get_running_loop().create_task(self._bought(request))
+            self.shared.under_way[digest] = task
+            task.add_done_callback(lambda _: self.shared.under_way.pop(digest))
+        # Others may wait for the same answer, so one that gives up does not take it from them.
+        return await asyncio.shield(self.shared.under_way[digest])
+
+    async def _bought(self, request: Request) -> Completion:
+        till = self.shared.till
+        completion = await till.buy(request, self.ask, self.stage)
+        self.spend(self.ask, completion.cost_usd)
+        await till.recorder.journal.durable()
+        if completion.outcome in ANSWERED:
+            till.answers[request.digest] = completion
+        return completion
+
+
+def addressed(request: Request, model: str) -> Request:
+    """The request, to this model where it names none; so its digest says who was asked."""
+    return request if request.model else replace(request, model=model)

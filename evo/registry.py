@@ -17,7 +17,7 @@ from typing import Any, Literal, cast
 from evo.errors import ConfigError, UnknownNameError
 from evo.protocols import Problem
 
-Group = Literal["problems", "operators", "survival", "executors", "gateways"]
+Group = Literal["problems", "operators", "survival", "executors", "gateways", "choices"]
 
 
 def names(group: Group) -> list[str]:
@@ -56,15 +56,25 @@ def make_problem(name: str, options: Mapping[str, Any]) -> Problem:
         UnknownNameError: no such problem.
         ConfigError: an option that it does not take.
     """
-    factory = resolve("problems", name)
-    accepted = inspect.signature(factory).parameters
+    return cast(Problem, make("problems", name, options))
+
+
+def make(group: Group, name: str, options: Mapping[str, Any], *given: Any) -> Any:
+    """What a name stands for, called with what it is always given and with the user's options.
+
+    Raises:
+        UnknownNameError: no such name.
+        ConfigError: an option that it does not take.
+    """
+    factory, what = resolve(group, name), group.removesuffix("s")
+    accepted = dict(list(inspect.signature(factory).parameters.items())[len(given) :])
     for option in options:
         if option not in accepted:
-            raise ConfigError(unknown(f"option of problem {name}", option, accepted))
+            raise ConfigError(unknown(f"option of {what} {name}", option, accepted))
     try:
-        return cast(Problem, factory(**options))
+        return factory(*given, **options)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"problem {name} does not take these options ({error}): {dict(options)}") from error
+        raise ConfigError(f"{what} {name} does not take these options ({error}): {dict(options)}") from error
 
 
 def unknown(what: str, name: str, known: Mapping[str, Any]) -> str:

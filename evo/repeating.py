@@ -13,11 +13,11 @@ import numpy as np
 
 from evo.models import Completion, Request
 from evo.protocols import Context
-from evo.recording import Recorded
+from evo.recording import Recorded, addressed
 from evo.replay import Replayed, replay
-from evo.search import SEED_OPERATOR
+from evo.search import SEED_OPERATOR, Briefing
 from evo.session import Prepared
-from evo.values import Ask, Individual, Proposal
+from evo.values import Ask, Proposal
 
 
 @dataclass(slots=True)
@@ -40,8 +40,10 @@ class RecordedModel:
 
     ask: int
     past: Recorded
+    model: str
 
     async def complete(self, request: Request) -> Completion:
+        request = addressed(request, self.model)
         recorded = self.past.take(self.ask, request.digest)
         return recorded or Completion("failed", error=f"no completion with digest {request.digest} is recorded")
 
@@ -54,8 +56,8 @@ def repeat(journal: Path, prepared: Prepared) -> Repeated:
     """
     repeated = Repeated(Replayed())
 
-    def compare(ask: Ask, parents: tuple[Individual, ...], past: Recorded, recorded: Proposal) -> None:
-        proposal = loop.run_until_complete(_propose(prepared, ask, parents, past))
+    def compare(ask: Ask, briefing: Briefing, past: Recorded, recorded: Proposal) -> None:
+        proposal = loop.run_until_complete(_propose(prepared, ask, briefing, past))
         if _same(proposal, recorded):
             repeated.same += 1
         else:
@@ -67,14 +69,16 @@ def repeat(journal: Path, prepared: Prepared) -> Repeated:
     return repeated
 
 
-async def _propose(prepared: Prepared, ask: Ask, parents: tuple[Individual, ...], past: Recorded) -> Proposal:
+async def _propose(prepared: Prepared, ask: Ask, briefing: Briefing, past: Recorded) -> Proposal:
     if ask.operator == SEED_OPERATOR:
         return Proposal("ok", prepared.seeds[ask.id])
     problem = prepared.problem
     rng = np.random.default_rng((prepared.config.seed, ask.id, 1))
-    model = RecordedModel(ask.id, past) if prepared.config.model.name else None
-    context = Context(rng, problem.space, problem.objectives, problem.description, model)
-    return await prepared.operators[ask.operator].propose(parents, context)
+    default = prepared.config.model.name
+    model = RecordedModel(ask.id, past, ask.model or default) if default else None
+    told = problem.space, problem.objectives, problem.description, model
+    context = Context(rng, *told, tips=briefing.tips, record=briefing.record)
+    return await prepared.operators[ask.operator].propose(briefing.parents, context)
 
 
 def _same(proposal: Proposal, recorded: Proposal) -> bool:

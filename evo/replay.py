@@ -11,10 +11,10 @@ from evo.genomes import genome_from_json
 from evo.journal import Event, read_events
 from evo.ledger import Charge, charge_of
 from evo.models import Completion
-from evo.recorder import ask_from, candidate_from
-from evo.recording import Recorded
-from evo.search import Search
-from evo.values import Ask, Candidate, Evaluation, Individual, Proposal
+from evo.recorder import ask_from, candidate_from, tips_from
+from evo.recording import ANSWERED, Recorded
+from evo.search import Briefing, Search
+from evo.values import Ask, Candidate, Evaluation, Part, Proposal
 
 
 @dataclass(slots=True)
@@ -25,29 +25,32 @@ class Replayed:
         asks: made, and without a proposal.
         candidates: admitted, and without a result.
         completions: paid for, of asks that have no proposal yet.
+        answers: completions for evaluations, by the request's digest.
         used: what completions used of the run's caps.
-        held_out: individuals that were measured on the hold-out part, with what came of it.
+        held_out: what came of measuring an individual on a final part.
         elapsed_seconds: running time so far.
         stopped: why the last session ended; None where it was cut short.
     """
 
     asks: dict[int, Ask] = field(default_factory=dict)
     candidates: dict[int, Candidate] = field(default_factory=dict)
-    held_out: dict[int, Evaluation] = field(default_factory=dict)
+    held_out: dict[tuple[int, Part], Evaluation] = field(default_factory=dict)
     completions: Recorded = field(default_factory=Recorded)
+    answers: dict[str, Completion] = field(default_factory=dict)
     used: Charge = field(default_factory=Charge)
     elapsed_seconds: float = 0.0
     stopped: str | None = None
 
 
-Compare = Callable[[Ask, tuple[Individual, ...], Recorded, Proposal], None]
+Compare = Callable[[Ask, Briefing, Recorded, Proposal], None]
 
 
 def replay(path: Path, search: Search, compare: Compare | None = None) -> Replayed:
     """Bring a fresh search to where the journal ends.
 
     Args:
-        compare: called with each recorded proposal, its ask, parents and completions, before it is applied.
+        compare: called with each ask, what was known when it was made, its completions and its recorded proposal,
+            before that is applied.
 
     Raises:
         JournalError: corrupt, or this version would have searched otherwise.
@@ -59,7 +62,7 @@ def replay(path: Path, search: Search, compare: Compare | None = None) -> Replay
         try:
             if compare and event["event"] == "proposal":
                 ask = replayed.asks[event["ask"]]
-                compare(ask, search.parents(ask), replayed.completions, _recorded_proposal(event))
+                compare(ask, search.briefing(ask), replayed.completions, _recorded_proposal(event))
             _apply(event, search, replayed)
         except (KeyError, ValueError, TypeError) as error:
             raise JournalError(
@@ -98,16 +101,25 @@ def _apply(event: Event, search: Search, replayed: Replayed) -> None:
     if kind == "ask":
         _apply_ask(ask_from(event), search, replayed)
     elif kind == "completion":
-        completion = Completion.from_json(event["completion"])
-        replayed.completions.add(event["ask"], event["digest"], completion)
-        replayed.used = replayed.used + charge_of(completion)
+        _apply_completion(event, search, replayed)
     elif kind == "proposal":
         _apply_proposal(event, search, replayed)
     elif kind == "tell":
         search.tell(replayed.candidates.pop(event["individual"]), Evaluation.from_json(event["evaluation"]))
     elif kind == "holdout":
-        replayed.held_out[event["individual"]] = Evaluation.from_json(event["evaluation"])
+        replayed.held_out[event["individual"], event["part"]] = Evaluation.from_json(event["evaluation"])
     replayed.stopped = event["reason"] if kind == "stop" else None
+
+
+def _apply_completion(event: Event, search: Search, replayed: Replayed) -> None:
+    completion = Completion.from_json(event["completion"])
+    replayed.used = replayed.used + charge_of(completion)
+    if event["stage"] == "proposal":
+        replayed.completions.add(event["ask"], event["digest"], completion)
+    elif completion.outcome in ANSWERED:
+        replayed.answers[event["digest"]] = completion
+    if event["stage"] != "final":
+        search.spend(event["ask"], completion.cost_usd)
 
 
 def _apply_ask(recorded: Ask, search: Search, replayed: Replayed) -> None:
@@ -119,17 +131,17 @@ def _apply_ask(recorded: Ask, search: Search, replayed: Replayed) -> None:
 
 def _recorded_proposal(event: Event) -> Proposal:
     genome = genome_from_json(event["genome"]) if event["outcome"] == "ok" else None
-    return Proposal(event["outcome"], genome, event["thought"])
+    return Proposal(event["outcome"], genome, event["thought"], tips_from(event))
 
 
 def _apply_proposal(event: Event, search: Search, replayed: Replayed) -> None:
     ask = replayed.asks.pop(event["ask"])
     replayed.completions.forget(ask.id)
     if event["outcome"] != "ok":
-        search.drop(ask)
+        search.drop(ask, tips_from(event))
         return
     recorded = candidate_from(event, ask)
-    candidate = search.admit(ask, recorded.genome, recorded.thought)
+    candidate = search.admit(ask, _recorded_proposal(event), recorded.vector)
     if candidate != recorded:
         raise ValueError(f"individual {recorded.id} would not be admitted now")
     replayed.candidates[recorded.id] = recorded

@@ -7,29 +7,20 @@ so a journal of them is a checkpoint.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from evo.front import Front
-from evo.genomes import Genome
-from evo.parents import tournament
+from evo.parents import PARENT_CHOICES, Choosable, ParentChoice
 from evo.population import Population, costs_of
-from evo.protocols import Survival
-from evo.values import Ask, Candidate, Evaluation, Individual, Objective, Parent
+from evo.protocols import Arm, ArmRecord, Choice, Survival
+from evo.similarity import Alike
+from evo.tips import Tips
+from evo.values import PAST_LIMIT, Ask, Candidate, Evaluation, Individual, Objective, Parent, Proposal, Role, Tip
 
 SEED_OPERATOR = "seed"
-FRUITLESS_LIMIT = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class OperatorShare:
-    """An operator's place in the mixture: how many parents it takes, and its weight relative to the others."""
-
-    name: str
-    arity: int
-    weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +35,9 @@ class SearchSettings:
         order: "ask" tells results in the order of asking, so that a run does not depend on timing; "arrival" as they
             come.
         lag: with order "ask", how many offspring are under way at once, whatever the number of workers.
+        parents: how they are chosen; see `evo.parents`.
+        alike: when a proposal counts as a near duplicate.
+        fruitless: after how many proposals in a row that gave nothing new the search ends.
     """
 
     seed: int
@@ -52,6 +46,9 @@ class SearchSettings:
     seeds: int = 1
     order: Literal["arrival", "ask"] = "arrival"
     lag: int = 16
+    parents: ParentChoice = "tournament"
+    alike: Alike = field(default_factory=Alike)
+    fruitless: int = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +68,29 @@ class Told:
     entered_front: bool
     left_front: tuple[int, ...]
 
+    @property
+    def gain(self) -> float:
+        """1 for entering the front, 0.5 for surviving, else 0."""
+        return 1.0 if self.entered_front else 0.5 if self.survived else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Briefing:
+    """What was known when an ask was made, which is all that its operator may see, however late it runs."""
+
+    parents: tuple[Individual, ...] = ()
+    tips: tuple[Tip, ...] = ()
+    record: tuple[ArmRecord, ...] = ()
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    ask: Ask
+    briefing: Briefing
+    arm: int | None
+    usd: float = 0.0
+    tips: tuple[Tip, ...] = ()
+
 
 class Search:
     """Steady-state search: every tell may change the population, and no slow candidate holds the others."""
@@ -80,7 +100,8 @@ class Search:
         settings: SearchSettings,
         objectives: Sequence[Objective],
         *,
-        operators: Sequence[OperatorShare],
+        choice: Choice,
+        arms: Sequence[Arm],
         survival: Survival,
     ) -> None:
         self.settings = settings
@@ -92,17 +113,19 @@ class Search:
         self.first_failure: Evaluation | None = None
         self.told = 0
         self.admitted = 0
-        self._operators = tuple(operators)
-        self._shares = np.array([operator.weight for operator in operators], dtype=float)
+        self.tips = Tips()
+        self._choice = choice
+        self._arms = tuple(arms)
         self._asked = 0
         self._fruitless = 0
         self._seen: set[str] = set()
-        self._parents: dict[int, tuple[Individual, ...]] = {}
+        self._seeds: list[Individual] = []
+        self._open: dict[int, _UnderWay] = {}
 
     @property
     def exhausted(self) -> bool:
         """Whether so many proposals in a row gave nothing new that more of them would be a waste."""
-        return self._fruitless >= FRUITLESS_LIMIT
+        return self._fruitless >= self.settings.fruitless
 
     def ask(self) -> Ask | None:
         """The next offspring to make; None while there is none to ask for (wait for a tell, or the search is over)."""
@@ -111,51 +134,84 @@ class Search:
         if self.settings.order == "ask" and len(self.under_way) >= self.settings.lag:
             return None
         if self._asked < self.settings.seeds:
-            ask, parents = Ask(self._asked, SEED_OPERATOR), tuple[Individual, ...]()
+            opened = _UnderWay(Ask(self._asked, SEED_OPERATOR), Briefing(), None)
         elif len(self.population):
-            ask, parents = self._offspring()
+            opened = self._offspring()
         else:
             return None
         self._asked += 1
-        self.under_way[ask.id] = ask
-        self._parents[ask.id] = parents
-        return ask
+        self.under_way[opened.ask.id] = opened.ask
+        self._open[opened.ask.id] = opened
+        return opened.ask
 
-    def admit(self, ask: Ask, genome: Genome, thought: str = "") -> Candidate | None:
-        """Let a proposed genome through to evaluation; None where it was proposed before. `drop` the ask then."""
+    def spend(self, ask: int, usd: float) -> None:
+        """Take note of what a completion for an ask that is under way cost."""
+        self._open[ask].usd += usd
+
+    def admit(self, ask: Ask, proposal: Proposal, vector: tuple[float, ...] = ()) -> Candidate | str:
+        """Let a proposed genome through to evaluation, or say why not; `drop` the ask then.
+
+        Args:
+            proposal: with a genome.
+            vector: the genome's embedding, where one was asked for.
+        """
+        genome = proposal.genome
+        if genome is None:
+            raise ValueError(f"ask {ask.id}: only a proposal with a genome can be admitted")
         if genome.digest in self._seen:
-            return None
+            return "it was proposed before"
+        if reason := self.settings.alike.twin(genome, vector, self.population):
+            return reason
         self._seen.add(genome.digest)
+        self._open[ask.id].tips = proposal.tips
         self.admitted += 1
-        return Candidate(self.admitted - 1, ask, genome, thought)
+        return Candidate(self.admitted - 1, ask, genome, proposal.thought, vector)
 
-    def drop(self, ask: Ask) -> None:
-        """End an ask that gave nothing to evaluate."""
-        self._end(ask)
+    def drop(self, ask: Ask, tips: tuple[Tip, ...] = ()) -> None:
+        """End an ask that gave nothing to evaluate; its lessons count all the same."""
+        self._open[ask.id].tips = tips
+        self._end(ask, 0.0)
         self._fruitless += 1
 
     def tell(self, candidate: Candidate, evaluation: Evaluation) -> Told:
         """Take in a result. A failed evaluation is counted, and never enters the population."""
-        self._end(candidate.ask)
-        individual = Individual(
-            candidate.id, self.told, candidate.ask, candidate.genome, evaluation, thought=candidate.thought
-        )
+        told = self._place(self._individual(candidate, evaluation))
+        self._end(candidate.ask, told.gain)
         self.told += 1
         self._fruitless = 0
+        return told
+
+    def briefing(self, ask: Ask) -> Briefing:
+        """What the operator of an ask that is under way may see."""
+        return self._open[ask.id].briefing
+
+    def inherit(self, tips: Sequence[Tip]) -> None:
+        """Begin with lessons of earlier runs."""
+        self.tips.add(tuple(replace(one, ask=-1) for one in tips))
+
+    def _individual(self, candidate: Candidate, evaluation: Evaluation) -> Individual:
+        parents = self.briefing(candidate.ask).parents
+        past = (*parents[0].past, parents[0].step)[-PAST_LIMIT:] if parents else ()
+        given = candidate.id, self.told, candidate.ask, candidate.genome, evaluation
+        return Individual(*given, thought=candidate.thought, past=past, vector=candidate.vector)
+
+    def _place(self, individual: Individual) -> Told:
         if not individual.ok:
-            self.first_failure = self.first_failure or evaluation
+            self.first_failure = self.first_failure or individual.evaluation
             return Told(individual, False, (), False, ())
+        if individual.ask.operator == SEED_OPERATOR:
+            self._seeds.append(individual)
         removed = self.population.add(individual)
         entered, left = self._note_feasible(individual)
         survived = individual.id not in removed
         return Told(individual, survived, tuple(sorted(set(removed) - {individual.id})), entered, tuple(left))
 
-    def parents(self, ask: Ask) -> tuple[Individual, ...]:
-        """The parents of an ask that is under way, as they were when it was made; they may have left the population."""
-        return self._parents[ask.id]
-
-    def _end(self, ask: Ask) -> None:
-        del self.under_way[ask.id], self._parents[ask.id]
+    def _end(self, ask: Ask, gain: float) -> None:
+        ended = self._open.pop(ask.id)
+        del self.under_way[ask.id]
+        self.tips.add(tuple(replace(one, ask=ask.id, gain=gain) for one in ended.tips))
+        if ended.arm is not None:
+            self._choice.ended(ended.arm, ended.briefing.parents[0], gain=gain, usd=ended.usd)
 
     def _note_feasible(self, individual: Individual) -> tuple[bool, list[int]]:
         """Bests and front; the infeasible have no part in either."""
@@ -167,10 +223,18 @@ class Search:
                 self.best[objective.name] = individual
         return self.front.add(individual, costs_of(individual, self.objectives))
 
-    def _offspring(self) -> tuple[Ask, tuple[Individual, ...]]:
+    def _offspring(self) -> _UnderWay:
         rng = np.random.default_rng((self.settings.seed, self._asked, 0))
-        operator = self._operators[int(rng.choice(len(self._shares), p=self._shares / self._shares.sum()))]
-        chosen = tournament(self.population, operator.arity, rng)
-        roles = ["base", *["mate"] * (operator.arity - 1)]
-        parents = tuple(Parent(one.id, role) for one, role in zip(chosen, roles, strict=True))  # type: ignore[arg-type]
-        return Ask(self._asked, operator.name, parents), tuple(chosen)
+        arm = self._choice.choose(rng)
+        chosen = PARENT_CHOICES[self.settings.parents](
+            Choosable(self.population, self._seeds), self._arms[arm].arity, rng
+        )
+        arm = self._choice.routed(arm, chosen[0], rng)
+        self._choice.asked(arm)
+        mates: list[Role] = ["mate"] * (self._arms[arm].arity - 1)
+        roles: list[Role] = ["base", *mates]
+        parents = tuple(Parent(one.id, role) for one, role in zip(chosen, roles, strict=True))
+        ask = Ask(self._asked, self._arms[arm].operator, parents, model=self._arms[arm].model)
+        # Counting up what each arm came to is of use to a model alone.
+        record = self._choice.record() if ask.model else ()
+        return _UnderWay(ask, Briefing(tuple(chosen), self.tips.best, record), arm)

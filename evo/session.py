@@ -16,19 +16,24 @@ from evo.config import Config, config_from_json, overridden
 from evo.driver import Driver, Watch, Workshop
 from evo.endpoints import make_gateway, model_calls
 from evo.errors import ConfigError, StoppedError, UserError
+from evo.finale import Finale
 from evo.genomes import Genome
+from evo.inheritance import Inheritance, inherited_by, learnt_from
 from evo.journal import Journal, cut_torn_line, latest_event
 from evo.lineage.live import LiveLineage
-from evo.models import Completion
+from evo.mixture import make_mixture
+from evo.models import NO_MODEL, Completion
 from evo.protocols import Context, Executor, Gateway, Job, Operator, Problem
 from evo.recorder import Recorder
-from evo.registry import make_problem, names, portable, resolve
+from evo.recording import TaskModels, Till
+from evo.registry import make_problem, portable, resolve
 from evo.replay import Replayed, first_event, replay
 from evo.run_folder import JOURNAL, existing_run_folder, held
-from evo.search import OperatorShare, Search, SearchSettings
-from evo.values import Evaluation, Individual, Limits
+from evo.search import Search, SearchSettings
+from evo.similarity import Alike
+from evo.values import Evaluation, Limits, Part
 
-FRONT_SHOWN = 10
+FRUITLESS_FREE, FRUITLESS_PAID = 2000, 200
 RESUMABLE_SECTIONS = ("budget", "executor", "sandbox")
 
 
@@ -38,93 +43,81 @@ class Ended:
 
     Attributes:
         reason: budget, wall, spent, exhausted or interrupted.
-        held_out: id to its evaluation on the hold-out part.
+        held_out: id and final part to the evaluation there.
     """
 
     folder: Path
     problem: Problem
     search: Search
     reason: str
-    held_out: Mapping[int, Evaluation]
+    held_out: Mapping[tuple[int, Part], Evaluation]
 
 
 @dataclass(slots=True)
 class Prepared:
-    """All that a driver needs, made from a configuration."""
+    """All that a driver needs, made from a configuration.
+
+    Attributes:
+        left: what earlier sessions left to be done.
+        reusable: completions of another run, by digest.
+        gateway: while a session runs, and for those who watch it.
+    """
 
     config: Config
     problem: Problem
     operators: Mapping[str, Operator]
     seeds: Sequence[Genome]
     search: Search
+    inheritance: Inheritance = field(default_factory=Inheritance)
     left: Replayed = field(default_factory=Replayed)
     reusable: Callable[[str], Completion | None] = lambda digest: None
+    gateway: Gateway | None = None
 
 
-def prepare(config: Config) -> Prepared:
+def prepare(config: Config, inheritance: Inheritance | None = None) -> Prepared:
     """Make the problem, its seeds, the operators and a fresh search.
+
+    Args:
+        inheritance: what the run took over when it was started; None takes over what the configuration names.
 
     Raises:
         UserError: a name or a value that means nothing.
     """
     problem = make_problem(config.problem.name, config.problem.options)
+    if problem.needs_model and config.model.name is None:
+        raise ConfigError(NO_MODEL)
     seeds = problem.seeds(config.search.population, np.random.default_rng(config.seed))
-    operators = make_operators(config, seeds[0].kind)
-    shares = [OperatorShare(name, one.arity, weight) for name, (one, weight) in operators.items()]
-    settings = SearchSettings(
-        seed=config.seed,
-        population=config.search.population,
-        evaluations=config.budget.evaluations,
-        seeds=len(seeds),
-        order=config.search.order,
-        lag=config.search.lag,
+    mixture = make_mixture(config, seeds[0].kind)
+    if inheritance is None:
+        journals = [existing_run_folder(Path(one)) / JOURNAL for one in config.search.learn_from]
+        inheritance = learnt_from(journals, seeds[0].kind)
+    search = Search(
+        _settings(config, len(seeds), asks_models=mixture.asks_models),
+        problem.objectives,
+        choice=mixture.choice(config, inheritance.records),
+        arms=mixture.arms,
+        survival=resolve("survival", config.search.survival)(),
     )
-    survival = resolve("survival", config.search.survival)()
-    search = Search(settings, problem.objectives, operators=shares, survival=survival)
-    # Written out, so that a run goes on with its own mixture even where other operators are installed by then.
-    mixture = {name: weight for name, (_, weight) in operators.items()}
-    told = config.model_copy(update={"search": config.search.model_copy(update={"operators": mixture})})
-    return Prepared(told, problem, {name: one for name, (one, _) in operators.items()}, seeds, search)
+    search.inherit(inheritance.tips)
+    told = config.model_copy(update={"search": config.search.model_copy(update={"operators": mixture.stated})})
+    return Prepared(told, problem, mixture.operators, seeds, search, inheritance)
 
 
-def make_operators(config: Config, kind: str) -> dict[str, tuple[Operator, float]]:
-    """Operators with their weights; without weights, all that vary this kind of genome: by model where there is one.
-
-    Raises:
-        ConfigError: an operator for another kind, one that needs a model where there is none, or a bad weight.
-    """
-    weights = config.search.operators
-    chosen = weights or dict.fromkeys(names("operators"), -1.0)
-    operators: dict[str, tuple[Operator, float]] = {}
-    for name, weight in chosen.items():
-        operator: Operator = resolve("operators", name)()
-        problem = _unfit(operator, kind, config)
-        if problem and weights:
-            raise ConfigError(f"operator {name!r} {problem}")
-        if not problem and (weights or needs_model(operator) == (config.model.name is not None)):
-            operators[name] = operator, weight if weights else operator.weight
-    if not operators:
-        how = f"asks a model and varies a {kind}; leave --model out" if config.model.name else f"varies a {kind}"
-        raise ConfigError(f"no registered operator {how}, or name others in search.operators")
-    given = [weight for _, weight in operators.values()]
-    if not any(given) or min(given) < 0:
-        raise ConfigError(
-            f"search.operators needs a positive weight and none below 0, got {dict(weights)} for a {kind}"
-        )
-    return operators
-
-
-def needs_model(operator: Operator) -> bool:
-    """Whether an operator asks a language model."""
-    return bool(getattr(operator, "needs_model", False))
-
-
-def _unfit(operator: Operator, kind: str, config: Config) -> str | None:
-    if operator.kind != kind:
-        return f"varies a {operator.kind}, but this problem's genome is a {kind}"
-    if needs_model(operator) and config.model.name is None:
-        return "needs a language model; name one with --model NAME"
-    return None
+def _settings(config: Config, seeds: int, *, asks_models: bool) -> SearchSettings:
+    how = config.search
+    if how.alike.vectors is not None and (how.alike.model is None or config.model.name is None):
+        raise ConfigError("search.alike.vectors compares embeddings; name their model in search.alike.model")
+    return SearchSettings(
+        seed=config.seed,
+        population=how.population,
+        evaluations=config.budget.evaluations,
+        seeds=seeds,
+        order=how.order,
+        lag=how.lag,
+        parents=how.parents,
+        alike=Alike(how.alike.text, how.alike.vectors),
+        fruitless=how.fruitless or (FRUITLESS_PAID if asks_models else FRUITLESS_FREE),
+    )
 
 
 def make_executor(config: Config, problem: Problem) -> Executor:
@@ -152,6 +145,8 @@ def start(prepared: Prepared, folder: Path, *, watch: Watch) -> Ended:
     problem, config = prepared.problem, prepared.config
     with held(folder), _recording(folder) as recorder:
         recorder.started(folder.name, config.model_dump(), problem.description, problem.objectives)
+        if config.search.learn_from:
+            recorder.inherited(prepared.inheritance)
         return _run(_sit(prepared, folder, recorder, watch))
 
 
@@ -171,7 +166,7 @@ def reopened(folder: Path, overrides: Sequence[str]) -> Iterator[Prepared]:
         before = latest_config(journal)
         config = overridden(before, overrides)
         _refuse_changes(before, config)
-        prepared = prepare(config)
+        prepared = prepare(config, inherited_by(journal))
         prepared.left = replay(journal, prepared.search)
         _refuse_finished(prepared, folder)
         yield prepared
@@ -230,17 +225,32 @@ def _recording(folder: Path) -> Iterator[Recorder]:
 
 
 async def _sit(prepared: Prepared, folder: Path, recorder: Recorder, watch: Watch) -> Ended:
-    problem, search = prepared.problem, prepared.search
     await recorder.journal.durable()
-    async with _executor(prepared) as executor, _gateway(prepared, recorder) as gateway:
-        context = Context(np.random.default_rng(0), problem.space, problem.objectives, problem.description, gateway)
-        calls = model_calls(prepared.config)
-        workshop = Workshop(prepared.operators, executor, prepared.seeds, context, calls, prepared.reusable)
-        driver = Driver(search, workshop, recorder, left=prepared.left, watch=watch)
+    async with (
+        _executor(prepared) as executor,
+        _till(prepared, recorder) as till,
+        _task_models(prepared, till) as models,
+    ):
+        workshop = _workshop(prepared, executor, till, models)
+        driver = Driver(prepared.search, workshop, recorder, left=prepared.left, watch=watch)
         reason = await _drive(driver, prepared)
-        held_out = await _hold_out(executor, recorder, prepared)
+        held_out = await Finale(executor, recorder, models).measure(prepared)
     recorder.stopped(reason)
-    return Ended(folder, problem, search, reason, held_out)
+    return Ended(folder, prepared.problem, prepared.search, reason, held_out)
+
+
+def _workshop(prepared: Prepared, executor: Executor, till: Till | None, models: TaskModels | None) -> Workshop:
+    problem, config = prepared.problem, prepared.config
+    return Workshop(
+        prepared.operators,
+        executor,
+        prepared.seeds,
+        Context(np.random.default_rng(0), problem.space, problem.objectives, problem.description),
+        till=till,
+        model_calls=model_calls(config),
+        task_models=models,
+        embedding=config.search.alike.model,
+    )
 
 
 @asynccontextmanager
@@ -253,15 +263,29 @@ async def _executor(prepared: Prepared) -> AsyncIterator[Executor]:
 
 
 @asynccontextmanager
-async def _gateway(prepared: Prepared, recorder: Recorder) -> AsyncIterator[Gateway | None]:
-    gateway = make_gateway(prepared.config, os.environ, prepared.left.used)
-    if gateway:
-        recorder.priced(gateway.prices)
+async def _till(prepared: Prepared, recorder: Recorder) -> AsyncIterator[Till | None]:
+    prepared.gateway = gateway = make_gateway(prepared.config, os.environ, prepared.left.used)
+    if gateway is None:
+        yield None
+        return
+    recorder.priced(gateway.prices)
+    left, default = prepared.left, prepared.config.model.name or ""
     try:
-        yield gateway
+        yield Till(gateway, default, recorder, left.completions, left.answers, prepared.reusable)
     finally:
-        if gateway:
-            await gateway.close()
+        await gateway.close()
+
+
+@asynccontextmanager
+async def _task_models(prepared: Prepared, till: Till | None) -> AsyncIterator[TaskModels | None]:
+    if till is None or not prepared.problem.needs_model:
+        yield None
+        return
+    models = TaskModels(till)
+    try:
+        yield models
+    finally:
+        await models.close()
 
 
 async def _drive(driver: Driver, prepared: Prepared) -> str:
@@ -303,26 +327,6 @@ def _interruptible(stop: Callable[[], None]) -> Iterator[None]:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
-
-
-async def _hold_out(executor: Executor, recorder: Recorder, prepared: Prepared) -> dict[int, Evaluation]:
-    """Measure the best and a spread of the front on instances that the search never saw."""
-    held_out = dict(prepared.left.held_out)
-    chosen = [one for one in spread(prepared.search, FRONT_SHOWN) if one.id not in held_out]
-    evaluations = await asyncio.gather(*(executor.evaluate(one.genome, "holdout") for one in chosen))
-    for individual, evaluation in zip(chosen, evaluations, strict=True):
-        recorder.held_out(individual.id, evaluation)
-        held_out[individual.id] = evaluation
-    return held_out
-
-
-def spread(search: Search, count: int) -> list[Individual]:
-    """At most `count` members of the front, best by the first objective first, evenly over the rest."""
-    first = search.objectives[0]
-    front = sorted(search.front, key=lambda one: first.sign * one.evaluation.objectives[first.name])
-    if len(front) <= count:
-        return front
-    return [front[round(step * (len(front) - 1) / (count - 1))] for step in range(count)]
 
 
 def failed_seed(search: Search) -> Evaluation | None:

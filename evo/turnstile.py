@@ -14,6 +14,7 @@ class InOrder:
     def __init__(self) -> None:
         self._queue: deque[int] = deque()
         self._waiting: dict[int, asyncio.Future[None]] = {}
+        self._closed = False
 
     def take(self, ticket: int) -> None:
         """Take a place in the queue."""
@@ -22,6 +23,8 @@ class InOrder:
     @asynccontextmanager
     async def turn(self, ticket: int) -> AsyncIterator[None]:
         """Wait until all earlier tickets are through; the next one goes when this block ends."""
+        if self._closed:
+            raise asyncio.CancelledError
         if self._queue[0] != ticket:
             self._waiting[ticket] = asyncio.get_running_loop().create_future()
             await self._waiting[ticket]
@@ -30,6 +33,12 @@ class InOrder:
         self._queue.popleft()
         if self._queue and (future := self._waiting.get(self._queue[0])) and not future.done():
             future.set_result(None)
+
+    def close(self) -> None:
+        """Let nobody through any more, since one of them will never come: who waits, or comes later, is cancelled."""
+        self._closed = True
+        for future in self._waiting.values():
+            future.cancel()
 
 
 class AsTheyCome:
@@ -42,6 +51,9 @@ class AsTheyCome:
     async def turn(self, ticket: int) -> AsyncIterator[None]:
         """Do not wait."""
         yield
+
+    def close(self) -> None:
+        """Nobody waits for another here, so all that come go through."""
 
 
 Turnstile = InOrder | AsTheyCome

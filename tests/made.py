@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from evo.choices import Weights
 from evo.genomes import Genome, Vector
-from evo.search import OperatorShare, Search, SearchSettings
+from evo.protocols import Arm
+from evo.search import Search, SearchSettings
 from evo.survival import RankAndCrowding
-from evo.values import Ask, Candidate, Evaluation, Individual, Objective, Outcome
+from evo.values import Ask, Candidate, Evaluation, Individual, Objective, Outcome, Proposal
 
 TWO = (Objective("cost", "min"), Objective("gain", "max"))
 
@@ -24,16 +26,16 @@ def individual(identity: int, cost: float, gain: float, violation: float = 0.0) 
 
 def search(*, population: int = 6, evaluations: int = 10_000, seed: int = 0, seeds: int = 1, **more: object) -> Search:
     settings = SearchSettings(seed, population, evaluations, seeds=seeds, **more)  # type: ignore[arg-type]
-    shares = [OperatorShare("one", 1, 1.0), OperatorShare("two", 2, 2.0)]
-    return Search(settings, TWO, operators=shares, survival=RankAndCrowding())
+    arms = [Arm("one", None, 1, 1.0), Arm("two", None, 2, 2.0)]
+    return Search(settings, TWO, choice=Weights(arms), arms=arms, survival=RankAndCrowding())
 
 
 def advance(one: Search, genome: Genome, result: Evaluation) -> Candidate:
     """One offspring from ask to tell."""
     ask = one.ask()
     assert ask is not None
-    candidate = one.admit(ask, genome)
-    assert candidate is not None
+    candidate = one.admit(ask, Proposal("ok", genome))
+    assert isinstance(candidate, Candidate)
     one.tell(candidate, result)
     return candidate
 

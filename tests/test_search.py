@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from evo.genomes import Vector
 from evo.population import Population
-from evo.search import FRUITLESS_LIMIT, SEED_OPERATOR
+from evo.search import SEED_OPERATOR
 from evo.survival import RankAndCrowding
-from evo.values import Individual
+from evo.values import Candidate, Individual, Proposal
 from tests.made import TWO, advance, evaluation, filled, individual, search
 
 values = st.integers(0, 8).map(float)
@@ -34,8 +34,8 @@ def test_the_first_ask_is_for_the_seed_and_the_next_waits_for_its_result() -> No
     assert ask is not None
     assert ask.operator == SEED_OPERATOR
     assert one.ask() is None
-    candidate = one.admit(ask, Vector((0.0,)))
-    assert candidate is not None
+    candidate = one.admit(ask, Proposal("ok", Vector((0.0,))))
+    assert isinstance(candidate, Candidate)
     one.tell(candidate, evaluation(1, 1))
     following = one.ask()
     assert following is not None
@@ -123,7 +123,7 @@ def test_the_same_genome_is_admitted_once() -> None:
     one = filled(3)
     ask = one.ask()
     assert ask is not None
-    assert one.admit(ask, Vector((1.0,))) is None
+    assert one.admit(ask, Proposal("ok", Vector((1.0,)))) == "it was proposed before"
     one.drop(ask)
     assert one.told == 3
     assert one.admitted == 3
@@ -150,7 +150,7 @@ def test_asks_under_way_count_against_the_budget() -> None:
 
 def test_a_search_that_finds_nothing_new_ends() -> None:
     one = filled(3)
-    for _ in range(FRUITLESS_LIMIT):
+    for _ in range(one.settings.fruitless):
         ask = one.ask()
         assert ask is not None
         one.drop(ask)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from evo.cli.showing import written
 from evo.cli.tables import lines
 from evo.errors import UserError
+from evo.finale import FRONT_SHOWN, spread
 from evo.lineage import Table
 from evo.protocols import Problem
-from evo.session import FRONT_SHOWN, Ended, spread
-from evo.values import Evaluation, Individual
+from evo.session import Ended
+from evo.values import Individual, Part
 
+PART_NAMES = {"holdout": "held-out"}
 ENDINGS = {
     "budget": "its budget of evaluations is used up",
     "wall": "its time is used up",
@@ -47,30 +51,36 @@ def refuse_failed_seed(ended: Ended) -> None:
 
 
 def _front(ended: Ended) -> Table:
-    """The front and the baselines, train beside hold-out."""
+    """The front and the baselines, train beside the first objective on the final parts."""
     names = [f"{one.name} {one.unit}".strip() for one in ended.problem.objectives]
-    first = ended.problem.objectives[0].name
-    columns = ("front", *names, f"held-out {names[0]}")
-    rows = [_row(f"individual {one.id}", one.evaluation, ended.held_out.get(one.id), ended) for one in _members(ended)]
-    return Table(columns, (*rows, *_baselines(ended.problem, first)))
+    parts = [f"{PART_NAMES.get(part, part)} {names[0]}" for part in ended.problem.final_parts]
+    rows = [_row(one, ended) for one in _members(ended)]
+    return Table(("front", *names, *parts), (*rows, *_baselines(ended.problem)))
 
 
-def _members(ended: Ended) -> list[Individual]:
+def _members(ended: Ended) -> Sequence[Individual]:
     return spread(ended.search, FRONT_SHOWN)
 
 
-def _row(name: str, train: Evaluation, held_out: Evaluation | None, ended: Ended) -> tuple[object, ...]:
-    objectives = ended.problem.objectives
-    first = held_out.objectives.get(objectives[0].name) if held_out else None
-    failed = held_out.outcome if held_out and held_out.outcome != "ok" else None
-    return (name, *(train.objectives[one.name] for one in objectives), failed or first)
+def _row(one: Individual, ended: Ended) -> tuple[object, ...]:
+    problem = ended.problem
+    train = (one.evaluation.objectives[objective.name] for objective in problem.objectives)
+    return f"individual {one.id}", *train, *(_final(one, part, ended) for part in problem.final_parts)
 
 
-def _baselines(problem: Problem, first: str) -> list[tuple[object, ...]]:
-    train, held_out = problem.baselines("train"), problem.baselines("holdout")
+def _final(one: Individual, part: Part, ended: Ended) -> object:
+    measured = ended.held_out.get((one.id, part))
+    if measured is None or measured.outcome == "ok":
+        return measured and measured.objectives[ended.problem.objectives[0].name]
+    return measured.outcome
+
+
+def _baselines(problem: Problem) -> list[tuple[object, ...]]:
+    first = problem.objectives[0].name
+    finals = [problem.baselines(part) for part in problem.final_parts]
     return [
-        (name, *(values.get(one.name) for one in problem.objectives), held_out.get(name, {}).get(first))
-        for name, values in train.items()
+        (name, *(values.get(one.name) for one in problem.objectives), *(one.get(name, {}).get(first) for one in finals))
+        for name, values in problem.baselines("train").items()
     ]
 
 

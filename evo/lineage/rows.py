@@ -78,13 +78,16 @@ class RowMaker:
                 *(event["outcome"], text(event["thought"]), moment(event["at"])),
             )
         )
+        rows["tips"].extend(
+            (event["ask"], event.get("individual"), kind, text(tip)) for kind, tip in event.get("tips", ())
+        )
 
     def _completion(self, event: Event, rows: Rows) -> None:
         request, one = event["request"], event["completion"]
         prompt = text(json.dumps(request["messages"], ensure_ascii=False))
         rows["completions"].append(
             (
-                *(event["ask"], request["purpose"], one["model"], one["endpoint"], one["outcome"]),
+                *(event["ask"], event["stage"], request["purpose"], one["model"], one["endpoint"], one["outcome"]),
                 *(one["input_tokens"], one["cached_tokens"], one["output_tokens"], one["cost_usd"], one["seconds"]),
                 *(one["requests"], prompt, text(one["text"]), text(one["error"]), moment(event["at"])),
             )
@@ -104,7 +107,7 @@ class RowMaker:
         rows["indicators"].append((tell, event["front"], event["population"], *event["best"]))
 
     def _holdout(self, event: Event, rows: Rows) -> None:
-        self._evaluation(event, "holdout", rows)
+        self._evaluation(event, event["part"], rows)
 
     def _evaluation(self, event: Event, stage: str, rows: Rows) -> None:
         values, one = event["evaluation"], event["individual"]
@@ -116,8 +119,10 @@ class RowMaker:
                 *(violation, text(values["feedback"])),
             )
         )
-        table = "objectives" if stage == "train" else "holdout"
-        rows[table].extend((one, name, value) for name, value in values["objectives"].items())
+        if stage == "train":
+            rows["objectives"].extend((one, name, value) for name, value in values["objectives"].items())
+        else:
+            rows["finals"].extend((one, stage, name, value) for name, value in values["objectives"].items())
 
     def _other(self, event: Event, rows: Rows) -> None:
         if event["event"] != "ask":

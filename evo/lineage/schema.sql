@@ -36,22 +36,29 @@ CREATE TABLE evaluations (
     individual BIGINT, attempt INTEGER, stage VARCHAR, outcome VARCHAR, seconds DOUBLE, cpu_seconds DOUBLE, memory_bytes BIGINT,
     started TIMESTAMP, worker VARCHAR, node VARCHAR, isolation VARCHAR, violation DOUBLE, feedback VARCHAR
 );
-COMMENT ON TABLE evaluations IS 'Every evaluation; stage is train or holdout';
+COMMENT ON TABLE evaluations IS 'Every evaluation; stage is train, or the final part that was measured at the end';
 COMMENT ON COLUMN evaluations.isolation IS 'How the candidate was held: bubblewrap, process, or none where nothing of it ran';
 
 CREATE TABLE objectives (individual BIGINT, name VARCHAR, value DOUBLE);
 COMMENT ON TABLE objectives IS 'Train objectives, in the direction of the problem';
 
-CREATE TABLE holdout (individual BIGINT, name VARCHAR, value DOUBLE);
-COMMENT ON TABLE holdout IS 'The same objectives on the hold-out part, for the individuals that were measured there';
+CREATE TABLE finals (individual BIGINT, part VARCHAR, name VARCHAR, value DOUBLE);
+COMMENT ON TABLE finals IS 'The same objectives on parts that no candidate was chosen by (validation, holdout), for those measured there';
+
+CREATE VIEW holdout AS SELECT individual, name, value FROM finals WHERE part = 'holdout';
+COMMENT ON VIEW holdout IS 'Objectives on the hold-out part';
+
+CREATE TABLE tips (ask BIGINT, individual BIGINT, kind VARCHAR, tip VARCHAR);
+COMMENT ON TABLE tips IS 'Lessons that a model drew from the search; kind is short or long';
 
 CREATE TABLE completions (
-    ask BIGINT, purpose VARCHAR, model VARCHAR, endpoint VARCHAR, outcome VARCHAR, input_tokens BIGINT, cached_tokens BIGINT,
+    ask BIGINT, stage VARCHAR, purpose VARCHAR, model VARCHAR, endpoint VARCHAR, outcome VARCHAR, input_tokens BIGINT, cached_tokens BIGINT,
     output_tokens BIGINT, cost_usd DOUBLE, seconds DOUBLE, requests INTEGER, prompt JSON, reply VARCHAR, error VARCHAR,
     completed TIMESTAMP
 );
 COMMENT ON TABLE completions IS 'Every completion of a language model, the failed ones included';
 COMMENT ON COLUMN completions.ask IS 'The ask it was for; proposals.ask leads on to the individual';
+COMMENT ON COLUMN completions.stage IS 'proposal (for an operator), evaluation (for a problem), or final (for a problem, after the search)';
 COMMENT ON COLUMN completions.prompt IS 'What the model was sent: [role, text] pairs';
 
 CREATE TABLE removals (tell BIGINT, individual BIGINT);
@@ -93,12 +100,19 @@ CREATE VIEW cost_per_improvement AS
         count(DISTINCT f.individual) AS improvements, sum(c.cost_usd) / nullif(count(DISTINCT f.individual), 0) AS usd_each
     FROM completions c JOIN proposals p USING (ask)
     LEFT JOIN (SELECT individual FROM front_moves WHERE entered) f ON f.individual = p.individual
+    WHERE c.stage = 'proposal'
     GROUP BY p.operator, c.model ORDER BY usd_each;
 COMMENT ON VIEW cost_per_improvement IS 'Dollars per individual that entered the front, by operator and model';
 
 CREATE MACRO made_by(of) AS TABLE
     SELECT c.purpose, c.model, c.prompt, c.reply, c.cost_usd FROM completions c JOIN proposals p USING (ask)
-    WHERE p.individual = of ORDER BY c.completed;
+    WHERE p.individual = of AND c.stage = 'proposal' ORDER BY c.completed;
+
+CREATE VIEW spending AS
+    SELECT stage, purpose, model, endpoint, count(*) AS completions, sum(requests) AS requests,
+        sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens, sum(cost_usd) AS usd
+    FROM completions GROUP BY ALL ORDER BY usd DESC;
+COMMENT ON VIEW spending IS 'What models were asked for, and what it cost';
 
 CREATE VIEW worker_timeline AS
     SELECT worker, node, individual, stage, outcome, started, started + to_microseconds((seconds * 1e6)::BIGINT) AS ended

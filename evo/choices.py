@@ -1,0 +1,198 @@
+"""Which operator proposes next, and by which model: fixed weights, bandits, and a router that knows earlier runs.
+
+Rewards are the gains of `evo.protocols.ArmRecord`, between 0 and 1. With `per_dollar` an arm is judged by its gain for
+each dollar, as in fractional budgeted bandits (Tran-Thanh et al., AAAI 2012).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evo.errors import ConfigError
+from evo.protocols import Arm, ArmRecord
+from evo.values import Individual
+
+# An arm whose asks cost nothing would win by any gain at all; a cent buys a thousand of these.
+LEAST_USD = 1e-5
+INHERITED_PULLS = 50.0
+
+
+@dataclass(slots=True)
+class Tally:
+    """What is known of an arm: as `ArmRecord`, and how many of its asks are under way."""
+
+    pulls: float = 0.0
+    gain: float = 0.0
+    usd: float = 0.0
+    pending: int = 0
+
+    def end(self, gain: float, usd: float) -> None:
+        self.pulls, self.gain, self.usd = self.pulls + 1, self.gain + gain, self.usd + usd
+
+    def fade(self, factor: float) -> None:
+        self.pulls, self.gain, self.usd = self.pulls * factor, self.gain * factor, self.usd * factor
+
+
+class Weights:
+    """Fixed shares, whatever comes of them: the baseline."""
+
+    def __init__(self, arms: Sequence[Arm], inherited: Sequence[ArmRecord] = ()) -> None:
+        self.arms = tuple(arms)
+        self.told = [Tally() for _ in arms]
+        weights = np.array([arm.weight for arm in arms], dtype=float)
+        self.shares = weights / weights.sum()
+
+    def choose(self, rng: np.random.Generator) -> int:
+        return int(rng.choice(len(self.arms), p=self.shares))
+
+    def routed(self, arm: int, base: Individual, rng: np.random.Generator) -> int:
+        return arm
+
+    def asked(self, arm: int) -> None:
+        self.told[arm].pending += 1
+
+    def ended(self, arm: int, base: Individual, *, gain: float, usd: float) -> None:
+        self.told[arm].pending -= 1
+        self.told[arm].end(gain, usd)
+
+    def record(self) -> tuple[ArmRecord, ...]:
+        pairs = zip(self.arms, self.told, strict=True)
+        return tuple(ArmRecord(arm.operator, arm.model, one.pulls, one.gain, one.usd) for arm, one in pairs)
+
+
+class Bandit(Weights):
+    """What bandits have in common: gains that fade, and what a gain costs."""
+
+    def __init__(
+        self,
+        arms: Sequence[Arm],
+        inherited: Sequence[ArmRecord] = (),
+        *,
+        per_dollar: bool = False,
+        evaluation_usd: float = 0.0,
+        half_life: float | None = None,
+    ) -> None:
+        """Options.
+
+        Args:
+            per_dollar: judge by gain for each dollar.
+            evaluation_usd: what an evaluation is worth to you; it comes on top of what an ask's completions cost.
+            half_life: after how many asks a result counts half, since what helps early may not help late; None keeps
+                all in full.
+        """
+        if evaluation_usd < 0 or (half_life is not None and half_life <= 0):
+            raise ConfigError(f"evaluation_usd is {evaluation_usd} and half_life {half_life}; expected both above 0")
+        super().__init__(arms, inherited)
+        self._per_dollar = per_dollar
+        self._evaluation_usd = evaluation_usd
+        self._factor = 1.0 if half_life is None else 0.5 ** (1 / half_life)
+        # Apart from the record, which shows what was, unfaded.
+        self.known = [Tally() for _ in arms]
+
+    def asked(self, arm: int) -> None:
+        super().asked(arm)
+        self.known[arm].pending += 1
+
+    def ended(self, arm: int, base: Individual, *, gain: float, usd: float) -> None:
+        super().ended(arm, base, gain=gain, usd=usd)
+        if self._factor < 1:
+            for one in self.known:
+                one.fade(self._factor)
+        self.known[arm].pending -= 1
+        self.known[arm].end(gain, usd)
+
+    def prices(self, tallies: Sequence[Tally]) -> list[float]:
+        """What one ask of each arm costs, in dollars; all alike where money does not count."""
+        if not self._per_dollar:
+            return [1.0] * len(tallies)
+        mean = sum(one.usd for one in tallies) / max(1e-12, sum(one.pulls for one in tallies))
+        each = [one.usd / one.pulls if one.pulls > 0 else mean for one in tallies]
+        return [max(LEAST_USD, usd + self._evaluation_usd) for usd in each]
+
+
+class Ucb1(Bandit):
+    """Upper confidence bounds (Auer, Cesa-Bianchi and Fischer, 2002); asks under way count as tried."""
+
+    def choose(self, rng: np.random.Generator) -> int:
+        tried = [one.pulls + one.pending for one in self.known]
+        if 0 in tried:
+            return tried.index(0)
+        total = 2 * math.log(max(math.e, sum(tried)))
+        # An arm whose first results are still to come may be as good as any.
+        means = [one.gain / one.pulls if one.pulls > 0 else 1.0 for one in self.known]
+        bounds = [mean + math.sqrt(total / count) for mean, count in zip(means, tried, strict=True)]
+        prices = self.prices(self.known)
+        return max(range(len(bounds)), key=lambda arm: bounds[arm] / prices[arm])
+
+
+class Thompson(Bandit):
+    """Thompson sampling with a Beta posterior for each arm's gain (Chapelle and Li, NeurIPS 2011)."""
+
+    def choose(self, rng: np.random.Generator) -> int:
+        return self.sampled(self.known, rng)
+
+    def sampled(self, tallies: Sequence[Tally], rng: np.random.Generator) -> int:
+        """The arm that a draw from the posteriors favours."""
+        prices = self.prices(tallies)
+        draws = [rng.beta(1 + one.gain, 1 + max(0.0, one.pulls - one.gain)) for one in tallies]
+        return max(range(len(draws)), key=lambda arm: draws[arm] / prices[arm])
+
+
+class Router(Thompson):
+    """Operators by weight, then the model that suits a base of this size, learnt from earlier runs and from this one.
+
+    For each (operator, model) gains are kept by the size of the base, on a binary scale; a size of which little is
+    known leans on what is known of the others.
+    """
+
+    lean = 4.0
+
+    def __init__(
+        self,
+        arms: Sequence[Arm],
+        inherited: Sequence[ArmRecord] = (),
+        *,
+        per_dollar: bool = True,
+        evaluation_usd: float = 0.0,
+    ) -> None:
+        super().__init__(arms, inherited, per_dollar=per_dollar, evaluation_usd=evaluation_usd)
+        self._by_scale: Mapping[tuple[int, int], Tally] = defaultdict(Tally)
+        places = {(arm.operator, arm.model): place for place, arm in enumerate(arms)}
+        for one in inherited:
+            if (place := places.get((one.operator, one.model))) is not None and one.scale is not None:
+                _add(self._by_scale[place, one.scale], one)
+                _add(self.known[place], one)
+        for tally in [*self._by_scale.values(), *self.known]:
+            tally.fade(min(1.0, INHERITED_PULLS / max(tally.pulls, 1e-12)))
+
+    def choose(self, rng: np.random.Generator) -> int:
+        return int(rng.choice(len(self.arms), p=self.shares))
+
+    def routed(self, arm: int, base: Individual, rng: np.random.Generator) -> int:
+        alike = [place for place, one in enumerate(self.arms) if one.operator == self.arms[arm].operator]
+        return alike[self.sampled([self._leaning(place, scale_of(base)) for place in alike], rng)]
+
+    def ended(self, arm: int, base: Individual, *, gain: float, usd: float) -> None:
+        super().ended(arm, base, gain=gain, usd=usd)
+        self._by_scale[arm, scale_of(base)].end(gain, usd)
+
+    def _leaning(self, arm: int, scale: int) -> Tally:
+        here, all_sizes = self._by_scale[arm, scale], self.known[arm]
+        part = min(1.0, self.lean / max(all_sizes.pulls, 1e-12))
+        return Tally(
+            here.pulls + part * all_sizes.pulls, here.gain + part * all_sizes.gain, here.usd + part * all_sizes.usd
+        )
+
+
+def scale_of(base: Individual) -> int:
+    """The size of a base on a binary scale: 0 for 1, 1 for 2 and 3, 2 for 4 to 7, ..."""
+    return max(1, base.genome.size).bit_length() - 1
+
+
+def _add(tally: Tally, one: ArmRecord) -> None:
+    tally.pulls, tally.gain, tally.usd = tally.pulls + one.pulls, tally.gain + one.gain, tally.usd + one.usd

@@ -1,0 +1,67 @@
+"""The end of a search: the best are measured on parts of the problem that no candidate was chosen by."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from evo.models import BudgetSpentError
+from evo.protocols import Executor, Problem
+from evo.recorder import Recorder
+from evo.recording import TaskModels
+from evo.replay import Replayed
+from evo.search import Search
+from evo.values import Evaluation, Individual, Part
+
+FRONT_SHOWN = 10
+
+
+class Searched(Protocol):
+    """A search that is over, its problem, and what earlier sessions measured."""
+
+    problem: Problem
+    search: Search
+    left: Replayed
+
+
+@dataclass(frozen=True, slots=True)
+class Finale:
+    """Measures the best of a search, and records it."""
+
+    executor: Executor
+    recorder: Recorder
+    models: TaskModels | None
+
+    async def measure(self, searched: Searched) -> Mapping[tuple[int, Part], Evaluation]:
+        """Evaluations by individual and part; of those that can still be paid for."""
+        found = dict(searched.left.held_out)
+        wanted = [(one, part) for part in searched.problem.final_parts for one in spread(searched.search, FRONT_SHOWN)]
+        missing = [(one, part) for one, part in wanted if (one.id, part) not in found]
+        evaluations = await asyncio.gather(*(self._evaluation(one, part) for one, part in missing))
+        for (one, part), evaluation in zip(missing, evaluations, strict=True):
+            if evaluation is not None:
+                self.recorder.held_out(one.id, part, evaluation)
+                found[one.id, part] = evaluation
+        return found
+
+    async def _evaluation(self, individual: Individual, part: Part) -> Evaluation | None:
+        model = self.models.of(individual.ask.id, _unaccounted, "final") if self.models else None
+        try:
+            return await self.executor.evaluate(individual.genome, part, model=model)
+        except BudgetSpentError:
+            return None
+
+
+def spread(search: Search, count: int) -> Sequence[Individual]:
+    """At most `count` members of the front, best by the first objective first, evenly over the rest."""
+    first = search.objectives[0]
+    front = sorted(search.front, key=lambda one: first.sign * one.evaluation.objectives[first.name])
+    if len(front) <= count:
+        return front
+    return [front[round(step * (len(front) - 1) / (count - 1))] for step in range(count)]
+
+
+def _unaccounted(ask: int, usd: float) -> None:
+    """Measuring the best is no operator's expense."""

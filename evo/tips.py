@@ -1,0 +1,32 @@
+"""The lessons that a search remembers: a few, the most useful first."""
+
+from __future__ import annotations
+
+from evo.values import Tip
+
+SHORT_LIMIT = 24
+LONG_LIMIT = 3
+
+
+class Tips:
+    """Lessons as later operators see them: the latest distilled ones, then short ones by gain, then by recency.
+
+    Attributes:
+        best: what an operator is shown; replaced, never changed.
+    """
+
+    def __init__(self) -> None:
+        self.best: tuple[Tip, ...] = ()
+
+    def add(self, tips: tuple[Tip, ...]) -> None:
+        """Take lessons in; the least useful ones are forgotten, and of equal texts all but the best."""
+        if not tips:
+            return
+        ranked = {one.text: one for one in sorted((*self.best, *tips), key=_rank)}.values()
+        long = [one for one in ranked if one.kind == "long"]
+        short = [one for one in ranked if one.kind == "short"]
+        self.best = (*sorted(long, key=lambda one: one.ask)[::-1][:LONG_LIMIT], *short[::-1][:SHORT_LIMIT])
+
+
+def _rank(tip: Tip) -> tuple[float, int]:
+    return tip.gain, tip.ask
