@@ -120,6 +120,9 @@ class Prompt(Genome):
         parts: part name to text, in the order of rendering.
         demonstrations: each a mapping of field name to text.
         format: renderer settings, name to text.
+
+    Raises:
+        GenomeError: no part, or something in it that is no text.
     """
 
     parts: Mapping[str, str]
@@ -131,6 +134,9 @@ class Prompt(Genome):
         if not self.parts:
             raise GenomeError("a prompt needs at least one part")
         object.__setattr__(self, "demonstrations", tuple(dict(one) for one in self.demonstrations))
+        for texts in (self.parts, self.format, *self.demonstrations):
+            if not all(isinstance(text, str) for pair in texts.items() for text in pair):
+                raise GenomeError(f"parts, demonstrations and format of a prompt are texts by name, got {texts!r:.200}")
 
     @cached_property
     def canonical(self) -> str:

@@ -64,6 +64,7 @@ class Ledger:
     reservation is refused.
 
     Attributes:
+        before: what an earlier part of the run spent.
         spent: what was settled, from the start of the run, a resumed one's earlier part included.
         reserved: the worst cases of what is under way.
     """
@@ -72,7 +73,7 @@ class Ledger:
         self._limits = _limits(caps)
         self._open: dict[int, Charge] = {}
         self._next_id = 0
-        self.spent = spent or Charge()
+        self.before = self.spent = spent or Charge()
         self.reserved = Charge()
 
     def reserve(self, worst: Charge) -> Reservation:

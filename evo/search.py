@@ -115,7 +115,7 @@ class Search:
         self.admitted = 0
         self.tips = Tips()
         self._choice = choice
-        self._arms = tuple(arms)
+        self.arms = tuple(arms)
         self._asked = 0
         self._fruitless = 0
         self._seen: set[str] = set()
@@ -227,14 +227,14 @@ class Search:
         rng = np.random.default_rng((self.settings.seed, self._asked, 0))
         arm = self._choice.choose(rng)
         chosen = PARENT_CHOICES[self.settings.parents](
-            Choosable(self.population, self._seeds), self._arms[arm].arity, rng
+            Choosable(self.population, self._seeds), self.arms[arm].arity, rng
         )
         arm = self._choice.routed(arm, chosen[0], rng)
         self._choice.asked(arm)
-        mates: list[Role] = ["mate"] * (self._arms[arm].arity - 1)
+        mates: list[Role] = ["mate"] * (self.arms[arm].arity - 1)
         roles: list[Role] = ["base", *mates]
         parents = tuple(Parent(one.id, role) for one, role in zip(chosen, roles, strict=True))
-        ask = Ask(self._asked, self._arms[arm].operator, parents, model=self._arms[arm].model)
+        ask = Ask(self._asked, self.arms[arm].operator, parents, model=self.arms[arm].model)
         # Counting up what each arm came to is of use to a model alone.
         record = self._choice.record() if ask.model else ()
         return _UnderWay(ask, Briefing(tuple(chosen), self.tips.best, record), arm)

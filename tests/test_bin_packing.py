@@ -23,7 +23,7 @@ from problems.bin_packing import HARNESS, BinPacking
 from problems.bin_packing_instances import Instance, load_instances, weibull_instances
 from problems.bin_packing_rounds import Rounds
 from problems.bin_packing_rules import RULES
-from tests.contracts.problem_contract import run_answering
+from tests.contracts.problem_contract import Answering
 from tests.shared_data import shared_data
 
 INSTANCES = "online_bin_packing.json.gz"
@@ -200,15 +200,15 @@ def test_a_priority_that_raises_is_a_crash(expression: str) -> None:
 def test_a_claim_that_cannot_be_is_invalid(tmp_path: Path, answer: Any, message: str) -> None:
     problem = BinPacking(instances=written(tmp_path, Instance(10, (6, 6, 6))))
     with pytest.raises(CandidateError, match=f"^invalid: {message}$"):
-        problem.evaluate(RULES["best fit"].program, run_answering(answer), "train")
+        problem.evaluate(RULES["best fit"].program, Answering(answer=answer), "train")
 
 
 def test_a_bin_may_be_filled_to_the_brim_and_no_further(tmp_path: Path) -> None:
     brim = BinPacking(instances=written(tmp_path, Instance(10, (5, 5))))
-    assert brim.evaluate(RULES["best fit"].program, run_answering([0]), "train").objectives["excess"] == 0.0
+    assert brim.evaluate(RULES["best fit"].program, Answering(answer=[0]), "train").objectives["excess"] == 0.0
     beyond = BinPacking(instances=written(tmp_path, Instance(10, (5, 5, 1))))
     with pytest.raises(CandidateError, match="invalid: put items of 11 into bin 0 of capacity 10"):
-        beyond.evaluate(RULES["best fit"].program, run_answering([0]), "train")
+        beyond.evaluate(RULES["best fit"].program, Answering(answer=[0]), "train")
 
 
 def test_a_claimed_bin_must_exist_in_its_own_instance(tmp_path: Path) -> None:

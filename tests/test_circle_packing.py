@@ -18,7 +18,7 @@ from evo.protocols import FloatArray
 from evo.testing.in_process import run_in_process
 from problems.circle_geometry import TOLERANCE, valid_radii
 from problems.circle_packing import RECORDS, CirclePacking
-from tests.contracts.problem_contract import run_answering
+from tests.contracts.problem_contract import Answering
 from tests.shared_data import shared_json
 
 CONSTRUCTIONS = "alphaevolve_constructions.json.gz"
@@ -33,7 +33,7 @@ def returning(rows: list[list[float]]) -> Program:
 def scored(centres: Any, radii: Any) -> float:
     problem = CirclePacking(n=len(centres))
     seed = problem.seeds(1, np.random.default_rng(0))[0]
-    return problem.evaluate(seed, run_answering([centres, radii]), "train").objectives["sum_of_radii"]
+    return problem.evaluate(seed, Answering(answer=[centres, radii]), "train").objectives["sum_of_radii"]
 
 
 def is_strictly_valid(centres: FloatArray, radii: FloatArray) -> bool:

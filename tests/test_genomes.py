@@ -113,3 +113,11 @@ def test_a_marker_without_its_partner_is_refused(text: str, complaint: str) -> N
 def test_what_is_no_genome_is_refused(fields: dict[str, object], complaint: str) -> None:
     with pytest.raises(GenomeError, match=complaint):
         genome_from_json(fields)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"parts": {"a": 7}}, {"parts": {"a": "b"}, "demonstrations": [{"c": None}]}, {"parts": {"a": []}}]
+)
+def test_a_prompt_of_anything_but_text_is_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(GenomeError, match="are texts by name"):
+        genome_from_json({"kind": "prompt", **fields})

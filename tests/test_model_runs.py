@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +38,12 @@ def priced(server: ScriptedServer, **more: object) -> tuple[str, str]:
 
 def events(folder: Path, kind: str) -> list[dict[str, Any]]:
     return [event for _, event in read_events(folder / "journal.jsonl") if event["event"] == kind]
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 def spent(folder: Path) -> float:
@@ -172,3 +182,28 @@ def test_killed_and_resumed_no_completion_is_paid_for_twice(evo: Evo, tmp_path: 
     # A call whose answer was still under way when the process died was never recorded, so it alone is sent again.
     assert len(completions) <= server.stats().requests <= len(completions) + lost
     assert open_run(run).sql("SELECT count(*) FROM completions").scalar() == len(completions)
+
+
+def test_an_endpoint_that_is_down_is_paused_and_shown_and_the_run_goes_on_when_it_is_back(
+    evo: Evo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setattr("evo.cli.progress.LINE_EVERY_SECONDS", 0.5)
+    port, over = free_port(), threading.Event()
+
+    def come_back() -> None:
+        time.sleep(2.0)
+        with ScriptedServer(find_rule("constant_jitter")).in_thread(port):
+            over.wait(60)
+
+    thread = threading.Thread(target=come_back)
+    thread.start()
+    endpoint = {"base_url": f"http://127.0.0.1:{port}/v1", "concurrency": 64, "retries": 0}
+    budget = ("--set", "budget.evaluations=30", "--set", f"model.endpoints.here={json.dumps(endpoint)}")
+    answer = evo("run", *TOY, *REWRITE, *budget, "--name", "down")
+    over.set()
+    thread.join()
+    assert answer.code == 0, answer.err
+    assert re.search(r"here paused after \d+ failures, tried again in \d s", answer.err), answer.err
+    assert len(events(tmp_path / "runs/down", "tell")) == 30
+    assert {event["outcome"] for event in events(tmp_path / "runs/down", "proposal")} >= {"ok", "error"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -9,27 +10,79 @@ from pathlib import Path
 
 from evo.cli.tables import lines
 from evo.config import Config, Loaded, load_config
+from evo.endpoints import make_gateway
 from evo.errors import GenomeError
+from evo.forecast import expenses, mean_usd
 from evo.genomes import Genome, Program, genome_from_json
+from evo.ledger import Charge
 from evo.lineage import Table
+from evo.models import Message, Model, Request
+from evo.protocols import Gateway
 from evo.registry import make_problem
-from evo.session import make_executor, prepare
+from evo.session import Prepared, make_executor, prepare
 from evo.values import Evaluation, Part
 
 
 def check(target: str, overrides: list[str]) -> None:
     """Print what a run would do."""
-    import asyncio
-
     loaded = load_config(target, overrides)
     prepared = prepare(loaded.config)
     rows = tuple((key, "" if value is None else str(value), source) for key, value, source in loaded.values())
     print("\n".join(lines(Table(("key", "value", "from"), rows))))
     print(f"\noperators: {', '.join(prepared.operators)}")
-    evaluation = asyncio.run(_evaluate(loaded.config, prepared.seeds[0], "train"))
-    print("\nthe seed:")
-    print_evaluation(evaluation, as_json=False)
-    print("\n" + "\n".join([*_isolation(evaluation), _forecast(loaded.config, evaluation)]))
+    asyncio.run(_dry_run(prepared))
+
+
+async def _dry_run(prepared: Prepared) -> None:
+    config = prepared.config
+    gateway = make_gateway(config, os.environ, Charge())
+    try:
+        if gateway:
+            print("\n" + await _greeting(gateway, config))
+        evaluation = await _evaluate(config, prepared.seeds[0], "train", gateway)
+        print("\nthe seed:")
+        print_evaluation(evaluation, as_json=False)
+        print("\n" + "\n".join([*_isolation(evaluation), _forecast(config, evaluation)]))
+        if gateway:
+            print("\n" + "\n".join(await _dollars(prepared, evaluation, gateway)))
+    finally:
+        if gateway:
+            await gateway.close()
+
+
+async def _greeting(gateway: Gateway, config: Config) -> str:
+    """Whether each model answers: one short completion each, which is paid for."""
+    said = []
+    for model in config.model.shares:
+        request = Request("check", (Message("user", "Reply with the word ok."),), model, max_tokens=16)
+        answer = await gateway.complete(request)
+        how = (
+            f"answers after {answer.seconds:.2f} s"
+            if answer.requests and not answer.error
+            else f"fails: {answer.error}"
+        )
+        said.append(f"model {model} at {answer.endpoint}: {how}, ${answer.cost_usd:.3g}")
+    return "\n".join(said)
+
+
+async def _dollars(prepared: Prepared, seed: Evaluation, gateway: Gateway) -> list[str]:
+    """What proposals and evaluations will cost."""
+    config, arms = prepared.config, prepared.search.arms
+    each = await expenses(prepared, seed, gateway.prices)
+    columns = ("operator", "model", "calls", "prompt tokens", "reply tokens, at most", "dollars, likely", "at most")
+    rows = tuple(
+        (one.arm.operator, one.arm.model, one.calls, one.prompt_tokens, one.reply_tokens, one.likely_usd, one.most_usd)
+        for one in each
+    )
+    count, (likely, most) = config.budget.evaluations, mean_usd(each, arms)
+    cap = "no cap; set one with budget.usd" if config.budget.usd is None else f"the cap is ${config.budget.usd:.4g}"
+    sentence = (
+        f"forecast: {count} proposals for a parent like the seed cost about ${count * likely:.3g}, at most "
+        f"${count * most:.3g}; those that come to nothing come on top; {cap}"
+    )
+    spent = gateway.ledger.spent.usd
+    evaluations = [f"the evaluations ask a model too: about ${count * spent:.3g} like the seed's"]
+    return [*lines(Table(columns, rows)), sentence, *(evaluations if prepared.problem.needs_model else [])]
 
 
 async def evaluate_file(loaded: Loaded, file: Path, part: Part) -> Evaluation:
@@ -38,7 +91,12 @@ async def evaluate_file(loaded: Loaded, file: Path, part: Part) -> Evaluation:
     Raises:
         GenomeError: unreadable, or no genome.
     """
-    return await _evaluate(loaded.config, read_genome(file), part)
+    gateway = make_gateway(loaded.config, os.environ, Charge())
+    try:
+        return await _evaluate(loaded.config, read_genome(file), part, gateway)
+    finally:
+        if gateway:
+            await gateway.close()
 
 
 def read_genome(file: Path) -> Genome:
@@ -66,11 +124,11 @@ def print_evaluation(evaluation: Evaluation, *, as_json: bool) -> None:
         print(evaluation.feedback.rstrip())
 
 
-async def _evaluate(config: Config, genome: Genome, part: Part) -> Evaluation:
+async def _evaluate(config: Config, genome: Genome, part: Part, model: Model | None) -> Evaluation:
     alone = config.model_copy(update={"executor": config.executor.model_copy(update={"name": "local", "workers": 1})})
     executor = make_executor(alone, make_problem(config.problem.name, config.problem.options))
     try:
-        return await executor.evaluate(genome, part)
+        return await executor.evaluate(genome, part, model=model)
     finally:
         await executor.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
@@ -11,21 +12,27 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from evo.config import BudgetConfig
+from evo.protocols import Gateway
 from evo.search import Told
 from evo.session import Prepared
 
 LINE_EVERY_SECONDS = 10.0
+BAR_EVERY_SECONDS = 0.25
 
 
 class Progress:
-    """Told of each tell, shows best so far, rate and time left."""
+    """Told of each tell, shows best so far, rate, dollars, paused endpoints and time left.
+
+    A thread of its own shows them, so that a run that waits for its endpoint is seen to wait.
+    """
 
     def __init__(self, prepared: Prepared, folder: Path) -> None:
+        self._prepared = prepared
         self._search = prepared.search
-        self._budget = prepared.config.budget.evaluations
+        self._budget = prepared.config.budget
         self._failed = 0
         self._began, self._first = time.monotonic(), prepared.search.told
-        self._next_line = self._began
         columns = (
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -34,32 +41,73 @@ class Progress:
             TimeRemainingColumn(),
         )
         self._bar = Bar(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), refresh_per_second=4)
-        self._task = self._bar.add_task(folder.name, total=self._budget, completed=self._first, state="starting")
-        executor = prepared.config.executor
-        where = executor.address or ("Ray on this machine" if executor.name == "ray" else executor.name)
-        print(f"{folder}: {self._budget} evaluations, {where}", file=sys.stderr)
+        total = self._budget.evaluations
+        self._task = self._bar.add_task(folder.name, total=total, completed=self._first, state="starting")
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._show, name="progress", daemon=True)
+        print(f"{folder}: {_planned(prepared)}", file=sys.stderr)
 
     def told(self, told: Told) -> None:
         """Take note of a result."""
         self._failed += not told.individual.ok
-        if not self._bar.disable:
-            self._bar.update(self._task, completed=self._search.told, state=self._state())
-        elif time.monotonic() >= self._next_line:
-            print(f"{self._search.told}/{self._budget}  {self._state()}", file=sys.stderr)
-            self._next_line = time.monotonic() + LINE_EVERY_SECONDS
 
     def __enter__(self) -> Progress:
         self._bar.start()
+        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._over.set()
+        self._thread.join()
         self._bar.stop()
+
+    def _show(self) -> None:
+        every = LINE_EVERY_SECONDS if self._bar.disable else BAR_EVERY_SECONDS
+        while not self._over.wait(every):
+            if self._bar.disable:
+                print(f"{self._search.told}/{self._budget.evaluations}  {self._state()}", file=sys.stderr)
+            else:
+                self._update()
+        self._update()
+
+    def _update(self) -> None:
+        self._bar.update(self._task, completed=self._search.told, state=self._state())
 
     def _state(self) -> str:
         first = self._search.objectives[0]
         best = self._search.best.get(first.name)
         value = f"{best.evaluation.objectives[first.name]:.5g}{first.unit}" if best else "none yet"
-        rate = (self._search.told - self._first) / max(1e-9, time.monotonic() - self._began)
-        return f"best {first.name} {value}  {rate:.1f}/s  {self._failed} failed"
+        seconds = max(1e-9, time.monotonic() - self._began)
+        rate = (self._search.told - self._first) / seconds
+        found = f"best {first.name} {value}  {rate:.1f}/s  {self._failed} failed"
+        gateway = self._prepared.gateway
+        return "  ".join([found, *(spending(gateway, self._budget, seconds) if gateway else [])])
+
+
+def spending(gateway: Gateway, budget: BudgetConfig, seconds: float) -> list[str]:
+    """What was spent, how fast, and which endpoints are paused.
+
+    Args:
+        seconds: since this session began to spend.
+    """
+    spent = gateway.ledger.spent
+    rate = (spent.usd - gateway.ledger.before.usd) / seconds * 3600
+    of = f" of ${budget.usd:.4g}" if budget.usd is not None else ""
+    shown = [f"${spent.usd:.4g}{of}, ${rate:.3g}/h, {spent.calls} calls"]
+    for name, health in gateway.health().items():
+        if health.paused:
+            again = f"tried again in {health.pause_left_seconds:.0f} s"
+            shown.append(f"{name} paused after {health.failures} failures, {again}")
+    return shown
+
+
+def _planned(prepared: Prepared) -> str:
+    config = prepared.config
+    executor, budget = config.executor, config.budget
+    where = executor.address or ("Ray on this machine" if executor.name == "ray" else executor.name)
+    caps = {"s": budget.wall_seconds, "dollars": budget.usd, "tokens": budget.tokens, "calls": budget.calls}
+    limits = [f"at most {cap:g} {name}" for name, cap in caps.items() if cap is not None]
+    models = [f"by {', '.join(config.model.shares)}"] if config.model.name else []
+    return ", ".join([f"{budget.evaluations} evaluations", *limits, *models, where])

@@ -1,0 +1,279 @@
+"""Prompt task: find the prompt with which a language model answers the questions of a file best."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from evo.errors import CandidateError, ConfigError
+from evo.genomes import Genome, Prompt
+from evo.models import Completion, CompletionOutcome, Request
+from evo.protocols import Problem, Run
+from evo.values import FEEDBACK_LIMIT_BYTES, Objective, Part, Score, clip_text
+from problems.checks import genome_of, one_of, whole_number
+from problems.prompt_cases import Case, Shares, Source, read_cases, split
+from problems.prompt_metrics import METRICS, Metric, Verdict, guessed, is_number, regex
+from problems.prompt_rendering import Rendered, rendered
+
+EXAMPLE = Path(__file__).with_name("prompt_examples") / "arithmetic.jsonl"
+OBJECTIVES: Mapping[str, Objective] = {
+    "accuracy": Objective("accuracy", "max"),
+    "prompt_tokens": Objective("prompt_tokens", "min", "tokens"),
+    "usd_per_case": Objective("usd_per_case", "min", "$"),
+}
+METRIC_NAMES = (*METRICS, "regex")
+INSTRUCTION = "Answer the question."
+# For each metric: the part `format` of the seed, and what the description says of a right reply.
+WORDING: Mapping[str, tuple[str, str]] = {
+    "exact": (
+        'End your reply with "The answer is" and the answer.',
+        'the whole reply, or what follows "The answer is" in it, is the expected text but for case and punctuation',
+    ),
+    "multiple_choice": (
+        'End your reply with "The answer is" and the letter of the right option in parentheses.',
+        'the option that it chooses last, or after "The answer is", is the expected one',
+    ),
+    "numeric": (
+        'End your reply with "The answer is" and the number.',
+        'its last number, or the one after "The answer is", is the expected one',
+    ),
+    "regex": ("", "what this regular expression finds last in it is the expected text: "),
+}
+UNANSWERED: frozenset[CompletionOutcome] = frozenset({"failed", "timeout", "unreachable", "cancelled"})
+NO_REPLY: Mapping[CompletionOutcome, str] = {
+    "truncated": "the reply was cut off at {} tokens",
+    "refused": "the model refused to answer",
+    "empty": "the reply was empty",
+}
+FAILURES_SHOWN = 8
+EXAMPLES_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A case, what the model replied, and what the metric says of it."""
+
+    case: Case
+    completion: Completion
+    verdict: Verdict
+
+
+class PromptTask(Problem):
+    """Accuracy of a prompt over questions with known answers, and what it costs; see `problems.prompt_rendering`.
+
+    Args:
+        cases: path of a JSONL, CSV or JSON file, gzipped or not (see `read_cases`); made sums without it.
+        task: of a file that holds several.
+        metric: "exact", "multiple_choice", "numeric" or "regex" (see `problems.prompt_metrics`); without it the one
+            that suits the answers, or regex where there is a pattern.
+        pattern: for regex; its group is the answer.
+        question_field: of a row; "question", "input" or "text" without it.
+        answer_field: of a row; "answer", "target", "output" or "label" without it.
+        train: count or fraction of the cases (see `Shares`); half of them, at most 100, without it.
+        validation: the same, on which the best are measured at the end; a fifth, at most 100.
+        test: the same, the hold-out; three tenths, at most 200.
+        split_seed: another number draws other cases for each part.
+        cases_per_evaluation: of each part, at most; always the same ones, so that prompts are compared fairly.
+        model: that answers the cases; the run's own where it is empty.
+        temperature: None leaves it to the endpoint.
+        reply_tokens: at most, of a reply; one that is longer is wrong.
+        seed_prompt: part name to text.
+        objectives: some of accuracy, prompt_tokens and usd_per_case, accuracy among them.
+
+    Raises:
+        ConfigError: a file that holds no such cases, or an option that means nothing.
+    """
+
+    cpus = 0.1
+    needs_model = True
+    final_parts: tuple[Part, ...] = ("validation", "holdout")
+    defaults: ClassVar[Mapping[str, Any]] = {"search.population": 16, "budget.evaluations": 100}
+
+    def __init__(  # noqa: PLR0913 - the options of a problem are the arguments of its __init__
+        self,
+        *,
+        cases: str | None = None,
+        task: str | None = None,
+        metric: str | None = None,
+        pattern: str | None = None,
+        question_field: str | None = None,
+        answer_field: str | None = None,
+        train: int | float | None = None,
+        validation: int | float | None = None,
+        test: int | float | None = None,
+        split_seed: int = 0,
+        cases_per_evaluation: int | None = None,
+        model: str = "",
+        temperature: float | None = 0.0,
+        reply_tokens: int = 512,
+        seed_prompt: Mapping[str, str] | None = None,
+        objectives: Sequence[str] = ("accuracy", "prompt_tokens"),
+    ) -> None:
+        whole_number(split_seed, "split_seed", low=0, high=2**63)
+        whole_number(reply_tokens, "reply_tokens", low=1, high=1_000_000)
+        read = read_cases(Source(str(EXAMPLE) if cases is None else cases, task, question_field, answer_field))
+        self._metric_name, self._metric = _metric(metric, pattern, read)
+        parts = split(read, Shares(train, validation, test, split_seed))
+        most = _most(cases_per_evaluation)
+        self._cases = {part: some[:most] for part, some in parts.items()}
+        self._asked = Request("task", (), _model_name(model), _temperature(temperature), reply_tokens)
+        wording, right = WORDING[self._metric_name]
+        usual = {"instruction": INSTRUCTION, "format": wording or f"Your reply must match {pattern}"}
+        self._seed = _seed(usual if seed_prompt is None else seed_prompt)
+        self.objectives = _objectives(objectives)
+        name = task or Path(cases or EXAMPLE).name.partition(".")[0]
+        self.description = _description(name, right + (pattern or ""), rendered(self._seed), parts["train"])
+
+    def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
+        return [self._seed]
+
+    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+        prompt = genome_of(genome, Prompt)
+        cases = self._cases[part]
+        completions = run.ask(self.requests(rendered(prompt), cases))
+        _expect_answers(completions)
+        marked = [self._marked(case, one) for case, one in zip(cases, completions, strict=True)]
+        measured = _measured(marked)
+        # What is seen of validation and hold-out would no longer be unseen.
+        feedback = self._feedback(marked, prompt.digest) if part == "train" else ""
+        return Score({one.name: measured[one.name] for one in self.objectives}, feedback=feedback)
+
+    def requests(self, prompt: Rendered, cases: Sequence[Case]) -> list[Request]:
+        """One request a case. Equal prompts make equal requests, which the run answers and pays once."""
+        asked = self._asked
+        sampling = (asked.model, asked.temperature, asked.max_tokens)
+        return [Request(asked.purpose, prompt.messages(case.question), *sampling) for case in cases]
+
+    def _marked(self, case: Case, completion: Completion) -> Marked:
+        verdict = self._metric(completion.text, case) if completion.outcome == "ok" else Verdict(False)
+        return Marked(case, completion, verdict)
+
+    def _feedback(self, marked: Sequence[Marked], digest: str) -> str:
+        wrong = [one for one in marked if not one.verdict.correct]
+        measured = _measured(marked)
+        head = (
+            f"{len(marked) - len(wrong)} of {len(marked)} cases are right: accuracy {measured['accuracy']:.3f}, with "
+            f"{measured['prompt_tokens']:.1f} prompt tokens and ${measured['usd_per_case']:.3g} a case."
+        )
+        if not wrong:
+            return head
+        # Another prompt shows others, so that no handful of cases steers the whole search; the same one the same.
+        shown = random.Random(digest).sample(wrong, min(FAILURES_SHOWN, len(wrong)))
+        share = (FEEDBACK_LIMIT_BYTES - 300) // len(shown)
+        told = [self._told(number, one, min(share, 2000)) for number, one in enumerate(shown, 1)]
+        return "\n\n".join([f"{head} {len(shown)} of the {len(wrong)} wrong ones:", *told])
+
+    def _told(self, number: int, marked: Marked, limit_bytes: int) -> str:
+        """A failed case in at most that many bytes, of which the reply may take what the rest leaves."""
+        question = _cut(marked.case.question, limit_bytes // 2 - 120)
+        told = f"{number}. question: {question}\n   expected: {_cut(marked.case.answer, limit_bytes // 8)}\n   got: "
+        end = f"\n   why: {self._why(marked)}"
+        left = limit_bytes - len((told + end).encode("utf-8", "replace"))
+        return told + _cut(marked.completion.text, left) + end
+
+    def _why(self, marked: Marked) -> str:
+        if marked.completion.outcome != "ok":
+            return NO_REPLY[marked.completion.outcome].format(self._asked.max_tokens)
+        return f"read as {_cut(marked.verdict.found, 60)!r}" if marked.verdict.found else "no answer found in it"
+
+
+def _measured(marked: Sequence[Marked]) -> dict[str, float]:
+    return {
+        "accuracy": float(np.mean([one.verdict.correct for one in marked])),
+        "prompt_tokens": float(np.mean([one.completion.input_tokens for one in marked])),
+        "usd_per_case": float(np.mean([one.completion.cost_usd for one in marked])),
+    }
+
+
+def _expect_answers(completions: Sequence[Completion]) -> None:
+    lost = [one for one in completions if one.outcome in UNANSWERED]
+    if lost:
+        why = f"{lost[0].outcome} ({_cut(lost[0].error, 500)})" if lost[0].error else lost[0].outcome
+        raise CandidateError("lost", f"{len(lost)} of {len(completions)} cases got no answer: {why}")
+
+
+def _cut(text: str, limit_bytes: int) -> str:
+    """The text on one line, the beginning and the end of it where it is longer."""
+    # Of a reply of a megabyte, only the ends are looked at.
+    ends = text if len(text) <= 8 * limit_bytes else f"{text[: 4 * limit_bytes]} ... {text[-4 * limit_bytes :]}"
+    line = " ".join(ends.split()).encode("utf-8", "replace")
+    if len(line) <= limit_bytes:
+        return line.decode()
+    half = (limit_bytes - 5) // 2
+    return f"{line[:half].decode(errors='ignore')} ... {line[-half:].decode(errors='ignore')}"
+
+
+def _description(name: str, right: str, prompt: Rendered, train: Sequence[Case]) -> str:
+    # Only the way that the seed goes: operators neither add nor drop a placeholder.
+    place = (
+        "becomes the user message, with each question in the place of {question}"
+        if len(prompt.pieces) > 1
+        else "becomes the system message, and each question the user message"
+    )
+    examples = "\n\n".join(
+        f"question: {clip_text(case.question, 800)}\nexpected: {clip_text(case.answer, 200)}"
+        for case in train[:EXAMPLES_SHOWN]
+    )
+    return (
+        f"Write a prompt with which a language model answers the questions of the task {name!r}. It {place}; every "
+        f"question is asked by itself. A reply is right if {right}. The prompt is measured by how many questions it "
+        f"gets right, new ones at the end, and it should be short. Some of the questions:\n\n{examples}"
+    )
+
+
+def _metric(name: str | None, pattern: str | None, cases: Sequence[Case]) -> tuple[str, Metric]:
+    if name is None:
+        name = guessed(cases) if pattern is None else "regex"
+    one_of(name, "metric", METRIC_NAMES)
+    if name == "regex":
+        if not isinstance(pattern, str):
+            raise ConfigError(f"metric regex needs a pattern whose group is the answer, got {pattern!r}")
+        return name, regex(pattern)
+    if pattern is not None:
+        raise ConfigError(f"pattern {pattern!r} belongs to metric regex, and metric is {name}")
+    wrong = next((case for case in cases if name == "numeric" and not is_number(case.answer)), None)
+    if wrong is not None:
+        raise ConfigError(f"metric numeric: the answer {wrong.answer!r:.80} is no number; try metric=exact")
+    return name, METRICS[name]
+
+
+def _most(cases_per_evaluation: int | None) -> int | None:
+    if cases_per_evaluation is None:
+        return None
+    return whole_number(cases_per_evaluation, "cases_per_evaluation", low=1, high=1_000_000)
+
+
+def _model_name(model: object) -> str:
+    if not isinstance(model, str):
+        raise ConfigError(f"model must be the name of a language model, got {model!r}")
+    return model
+
+
+def _temperature(temperature: object) -> float | None:
+    if temperature is None:
+        return None
+    if type(temperature) not in (int, float) or not 0.0 <= temperature <= 2.0:  # type: ignore[operator]
+        raise ConfigError(f"temperature must be a number from 0 to 2, or null, got {temperature!r}")
+    return float(temperature)  # type: ignore[arg-type]
+
+
+def _seed(parts: object) -> Prompt:
+    texts = isinstance(parts, Mapping) and all(isinstance(one, str) for pair in parts.items() for one in pair)
+    if not isinstance(parts, Mapping) or not texts or not any(text.strip() for text in parts.values()):
+        raise ConfigError(f"seed_prompt must map names of parts to their texts, one at least; got {parts!r:.200}")
+    return Prompt(dict(parts))
+
+
+def _objectives(names: object) -> tuple[Objective, ...]:
+    if not isinstance(names, list | tuple) or not names or len(set(map(str, names))) < len(names):
+        raise ConfigError(f"objectives must list some of {', '.join(OBJECTIVES)}, each once; got {names!r}")
+    for name in names:
+        one_of(name, "objectives", tuple(OBJECTIVES))
+    if "accuracy" not in names:
+        raise ConfigError(f"objectives must have accuracy among them, or the empty prompt is best; got {names!r}")
+    return tuple(OBJECTIVES[name] for name in names)
