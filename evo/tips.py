@@ -22,10 +22,10 @@ class Tips:
         """Take lessons in; the least useful ones are forgotten, and of equal texts all but the best."""
         if not tips:
             return
-        ranked = {one.text: one for one in sorted((*self.best, *tips), key=_rank)}.values()
-        long = [one for one in ranked if one.kind == "long"]
-        short = [one for one in ranked if one.kind == "short"]
-        self.best = (*sorted(long, key=lambda one: one.ask)[::-1][:LONG_LIMIT], *short[::-1][:SHORT_LIMIT])
+        best = {one.text: one for one in sorted((*self.best, *tips), key=_rank)}.values()
+        long = sorted((one for one in best if one.kind == "long"), key=lambda one: one.ask, reverse=True)
+        short = sorted((one for one in best if one.kind == "short"), key=_rank, reverse=True)
+        self.best = (*long[:LONG_LIMIT], *short[:SHORT_LIMIT])
 
 
 def _rank(tip: Tip) -> tuple[float, int]:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from evo.errors import ConfigError
 from evo.models import Completion, Message, Request
 from evo.protocols import Context
 from evo.values import Individual, Proposal
-from operators.llm.budget import CHARACTERS_PER_TOKEN, Cut, fitted
+from operators.llm.budget import CHARACTERS_PER_TOKEN, Cut, fitted, shortened
+from operators.llm.experience import lesson_lines, record_lines
 from operators.llm.prompts import check_templates, render
 from operators.llm.replies import text_of, thought_of
 from operators.llm.views import WORDS, plain
 from operators.refusal import RefusalError
 
 LEAST_PROMPT_TOKENS = 1000
-SYSTEM = "system"
 
 
 class ModelOperator(ABC):
@@ -25,6 +25,7 @@ class ModelOperator(ABC):
 
     Attributes:
         purpose: of its requests, and the name of its template.
+        system: name of the template of the system message.
         needs_model: it proposes nothing in a run without a language model.
     """
 
@@ -33,6 +34,7 @@ class ModelOperator(ABC):
     weight: ClassVar[float] = 1.0
     needs_model: ClassVar[bool] = True
     purpose: ClassVar[str]
+    system: ClassVar[str] = "system"
 
     def __init__(
         self,
@@ -42,6 +44,8 @@ class ModelOperator(ABC):
         templates: str | None = None,
         prompt_tokens: int = 6000,
         reply_tokens: int = 4096,
+        show_tips: int = 5,
+        show_record: bool = False,
     ) -> None:
         """Options.
 
@@ -51,6 +55,8 @@ class ModelOperator(ABC):
             templates: folder of Jinja2 templates that go before the package's own of the same name.
             prompt_tokens: of a whole prompt, at 4 characters each; what is longer is cut.
             reply_tokens: of a reply, at most.
+            show_tips: how many lessons of the search so far a prompt holds, the most useful ones.
+            show_record: whether a prompt says how each operator and model has done so far.
 
         Raises:
             ConfigError: no such folder, a template that is none, or a prompt too small to say anything.
@@ -58,12 +64,16 @@ class ModelOperator(ABC):
         if prompt_tokens < LEAST_PROMPT_TOKENS or reply_tokens < 1:
             reason = f"prompt_tokens must be at least {LEAST_PROMPT_TOKENS} and reply_tokens at least 1"
             raise ConfigError(f"{reason}, got {prompt_tokens} and {reply_tokens}")
-        check_templates(templates, (SYSTEM, *self.template_names()))
+        if show_tips < 0:
+            raise ConfigError(f"show_tips must be 0 or more, got {show_tips}")
+        check_templates(templates, (self.system, *self.template_names()))
         self._model = model
         self._temperature = temperature
         self._templates = templates
         self._prompt_characters = prompt_tokens * CHARACTERS_PER_TOKEN
         self._reply_tokens = reply_tokens
+        self._show_tips = show_tips
+        self._show_record = show_record
 
     @classmethod
     def template_names(cls) -> tuple[str, ...]:
@@ -76,12 +86,20 @@ class ModelOperator(ABC):
         Raises:
             BudgetSpentError, ModelAccessError: by the model; they end the search.
         """
+        shown = parents[: self.arity]
         try:
             self.check(parents)
-            text = text_of(completion := await self.answer(parents[: self.arity], context))
-            return self._offspring(text, parents[: self.arity], completion)
         except RefusalError as refusal:
-            return Proposal(refusal.outcome, thought=plain(str(refusal)))
+            return refused(refusal)
+        return await self.concluded(self.answer(shown, context), shown)
+
+    async def concluded(self, answer: Awaitable[Completion], parents: Sequence[Individual]) -> Proposal:
+        """The offspring that an awaited reply holds, or why there is none."""
+        try:
+            text = text_of(completion := await answer)
+            return self._offspring(text, parents, completion)
+        except RefusalError as refusal:
+            return refused(refusal)
 
     @abstractmethod
     def check(self, parents: Sequence[Individual]) -> None:
@@ -109,7 +127,12 @@ class ModelOperator(ABC):
 
     def variables(self, parents: Sequence[Individual], context: Context, cut: Cut) -> dict[str, Any]:
         """What the template sees."""
-        return {"description": cut(plain(context.description).strip(), WORDS), "objectives": context.objectives}
+        return {
+            "description": cut(plain(context.description).strip(), WORDS),
+            "objectives": context.objectives,
+            "lessons": lesson_lines(context.tips[: self._show_tips], cut),
+            "record": record_lines(context.record) if self._show_record else [],
+        }
 
     async def ask(
         self,
@@ -124,21 +147,20 @@ class ModelOperator(ABC):
 
         Args:
             template: to render; the one named like the purpose without it.
-            more: texts and lists of texts that the template sees beside the usual.
+            more: what the template sees beside the usual, or instead of it; of lists of {text} each text is cut to fit.
 
         Raises:
             RefusalError: no model, or a template that failed.
         """
         if context.model is None:
             raise RefusalError("error", "this operator asks a language model, and the run has none")
-        system = render(self._templates, SYSTEM, {})
+        system = shortened(render(self._templates, self.system, {}), self._prompt_characters // 2)
 
         def user(cut: Cut) -> str:
             seen = self.variables(parents, context, cut) | _cut_all(more or {}, cut)
             return render(self._templates, template or purpose, seen)
 
-        room = max(self._prompt_characters - len(system), self._prompt_characters // 2)
-        messages = Message("system", system), Message("user", fitted(user, room))
+        messages = Message("system", system), Message("user", fitted(user, self._prompt_characters - len(system)))
         # Two asks may show the same parents; the seed tells their requests apart, and repeats with the run's.
         seed = int(context.rng.integers(2**31))
         request = Request(purpose, messages, self._model, self._temperature, self._reply_tokens, seed)
@@ -152,6 +174,11 @@ class ModelOperator(ABC):
                 raise
             cut_off = f"the reply was cut off at {self._reply_tokens} tokens"
             raise RefusalError("unparsable", f"{cut_off}: {refusal}") from refusal
+
+
+def refused(refusal: RefusalError) -> Proposal:
+    """The proposal that says why there is no offspring."""
+    return Proposal(refusal.outcome, thought=plain(str(refusal)))
 
 
 def _cut_all(variables: Mapping[str, Any], cut: Cut) -> dict[str, Any]:

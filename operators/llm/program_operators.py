@@ -9,10 +9,11 @@ from evo.genomes import Program
 from evo.protocols import Context
 from evo.values import Individual, Proposal
 from operators.llm.budget import Cut
+from operators.llm.experience import trajectory
 from operators.llm.model_operator import ModelOperator
 from operators.llm.offspring import Form, offspring_of
 from operators.llm.replies import direction_of, thought_of
-from operators.llm.views import base_view, measured, other_view, worst_first
+from operators.llm.views import base_view, other_view, worst_first
 from operators.parents import genomes_of
 
 
@@ -121,9 +122,9 @@ class Repair(ProgramOperator):
 
 
 class Directional(ProgramOperator):
-    """Derives a direction from the trajectory of three programs, and goes on in it; the direction is the thought."""
+    """Derives a direction from the base's line of ancestors, and goes on in it; the direction is the thought."""
 
-    arity: ClassVar[int] = 3
+    arity: ClassVar[int] = 2
     purpose: ClassVar[str] = "directional"
     form: ClassVar[Form] = "diff"
 
@@ -131,11 +132,7 @@ class Directional(ProgramOperator):
         return direction_of(text)
 
     def variables(self, parents: Sequence[Individual], context: Context, cut: Cut) -> dict[str, Any]:
-        steps = [
-            {"measured": measured(one.evaluation, context.objectives), "is_base": one is parents[0]}
-            for one in worst_first(parents, context.objectives)
-        ]
-        return super().variables(parents, context, cut) | {"trajectory": steps}
+        return super().variables(parents, context, cut) | {"trajectory": trajectory(parents[0], context, cut)}
 
 
 class Simplify(ProgramOperator):

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from evo.genomes import Program
 from evo.protocols import Context
 from evo.regions import START, find_regions, frozen_text
-from evo.values import Evaluation, Individual, Objective
+from evo.values import Evaluation, Individual, Objective, Outcome
 from operators.llm.budget import Cut
 from operators.llm.languages import tags_of
 
 # Shares of a prompt that is too long: a region of the base counts most, its frozen text and others' feedback least.
 BASE_REGION, OTHER_REGION, FROZEN, FEEDBACK, WORDS = 8.0, 4.0, 1.0, 2.0, 2.0
+MOST_BROKEN = 5
 
 _FENCES = re.compile(r"`{3,}|~{3,}")
 
@@ -45,11 +46,13 @@ class ParentView:
     """One parent.
 
     Attributes:
+        outcome: of its evaluation.
         measured: outcome, objectives with their units, broken constraints; in one line.
         feedback: the evaluator's own words.
         idea: the thought that came with it.
     """
 
+    outcome: Outcome
     measured: str
     feedback: str
     idea: str
@@ -86,13 +89,15 @@ def worst_first(parents: Sequence[Individual], objectives: Sequence[Objective]) 
 
 
 def measured(evaluation: Evaluation, objectives: Sequence[Objective]) -> str:
-    """What an evaluation found, in one line."""
+    """What an evaluation found, in one line; of broken constraints the worst."""
     if evaluation.outcome != "ok":
         return f"failed: {evaluation.outcome}"
     units = {one.name: f" {one.unit}" if one.unit else "" for one in objectives}
     values = [f"{name} = {value:.6g}{units.get(name, '')}" for name, value in evaluation.objectives.items()]
-    broken = [f"breaks {name} by {by:.6g}" for name, by in evaluation.violations.items() if by > 0]
-    return ", ".join([*values, *broken]) or "not measured"
+    worst = sorted((-by, name) for name, by in evaluation.violations.items() if by > 0)
+    broken = [f"breaks {name} by {-by:.6g}" for by, name in worst[:MOST_BROKEN]]
+    more = [f"breaks {len(worst) - MOST_BROKEN} more constraints"] if len(worst) > MOST_BROKEN else []
+    return ", ".join([*values, *broken, *more]) or "not measured"
 
 
 def wanted(objective: Objective) -> str:
@@ -103,7 +108,8 @@ def wanted(objective: Objective) -> str:
 
 def fenced(text: str, tag: str = "") -> str:
     """`text` as a fenced block that nothing within it can close."""
-    runs = [run.group() for run in _FENCES.finditer(text)]
+    # Most texts hold no fence, and the search for one is most of what a prompt costs.
+    runs = [run.group() for run in _FENCES.finditer(text)] if "```" in text or "~~~" in text else []
     fence = min((_longer(mark, runs) for mark in "`~"), key=len)
     return f"{fence}{tag}\n{text}\n{fence}"
 
@@ -120,9 +126,8 @@ def _longer(mark: str, runs: Sequence[str]) -> str:
 def _parent(parent: Individual, context: Context, cut: Cut, files: tuple[FileView, ...]) -> ParentView:
     evaluation = parent.evaluation
     feedback = cut(plain(evaluation.feedback).strip(), FEEDBACK)
-    return ParentView(
-        measured(evaluation, context.objectives), feedback, cut(plain(parent.thought).strip(), WORDS), files
-    )
+    idea = cut(plain(parent.thought).strip(), WORDS)
+    return ParentView(evaluation.outcome, measured(evaluation, context.objectives), feedback, idea, files)
 
 
 def _program(parent: Individual) -> Program:

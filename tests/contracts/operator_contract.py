@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import get_args
 
@@ -254,7 +255,9 @@ def frozen_pieces(text: str) -> list[str]:
         regions = find_regions(text)
     except GenomeError:
         return [text]
-    lines, ends = text.splitlines(keepends=True), [0, *(region.last for region in regions)]
+    # Not splitlines: it would split at form feeds too, where no region can begin or end.
+    lines = re.split(r"(?<=\n)", text)
+    ends = [0, *(region.last for region in regions)]
     starts = [*(region.first for region in regions), len(lines)]
     return ["".join(lines[end:start]) for end, start in zip(ends, starts, strict=True)]
 

@@ -1,0 +1,95 @@
+"""What a template sees of the search so far: lessons, how operators have done, and how a program came about.
+
+All of it is made of lines that nothing within them can leave: words of models are quoted, their white space joined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from evo.protocols import ArmRecord, Context
+from evo.values import Evaluation, Individual, Objective, Tip
+from operators.llm.budget import Cut
+from operators.llm.views import WORDS, measured, plain
+
+LESSON_CHARACTERS = 1000
+IDEA_CHARACTERS = 300
+NAME_CHARACTERS = 60
+RECORD_ROWS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """A program on the way from an ancestor to the base.
+
+    Attributes:
+        measured: as in `ParentView`.
+        idea: quoted; empty where none was told.
+        change: what was gained or lost since the step before; empty for the first, and where either failed.
+    """
+
+    measured: str
+    idea: str
+    change: str
+
+
+def lesson_lines(tips: Sequence[Tip], cut: Cut) -> list[str]:
+    """The lessons, long ones first, each once and quoted."""
+    long_first = sorted(tips, key=lambda tip: tip.kind != "long")
+    texts = dict.fromkeys(_line(tip.text, LESSON_CHARACTERS) for tip in long_first)
+    return [quoted(cut(text, WORDS)) for text in texts if text]
+
+
+def record_lines(record: Sequence[ArmRecord]) -> list[str]:
+    """Rows of a table of operator, model, tries, mean gain and dollars; the best gain first, at most RECORD_ROWS."""
+    tried = [one for one in record if one.pulls > 0 and one.scale is None]
+    tried.sort(key=lambda one: (-one.gain / one.pulls, -one.pulls))
+    return [_row(one) for one in tried[:RECORD_ROWS]]
+
+
+def trajectory(base: Individual, context: Context, cut: Cut) -> list[StepView]:
+    """The ancestors of the base that are remembered, the oldest first, and the base itself."""
+    steps = (*base.past, base.step)
+    moves = [change(one.evaluation, other.evaluation, context.objectives) for one, other in pairwise(steps)]
+    return [
+        StepView(
+            measured(step.evaluation, context.objectives),
+            quoted(cut(_line(step.thought, IDEA_CHARACTERS), WORDS)),
+            move,
+        )
+        for step, move in zip(steps, ["", *moves], strict=True)
+    ]
+
+
+def change(before: Evaluation, after: Evaluation, objectives: Sequence[Objective]) -> str:
+    """What was gained or lost from one evaluation to the next, in one line; empty where either failed."""
+    both = [one for one in objectives if one.name in before.objectives and one.name in after.objectives]
+    moves = [_move(one, before, after) for one in both]
+    if before.violation != after.violation:
+        moves.append(f"constraints broken by {before.violation:.6g} -> {after.violation:.6g}")
+    return ", ".join(moves) if both else ""
+
+
+def quoted(text: str, limit: int = LESSON_CHARACTERS) -> str:
+    """Words of a model as one quoted line of at most `limit` characters; empty where there are none."""
+    line = _line(text, limit).replace('"', "'")
+    return f'"{line}"' if line else ""
+
+
+def _line(text: str, limit: int) -> str:
+    line = " ".join(plain(text).split())
+    return line if len(line) <= limit else f"{line[: limit - 4]} ..."
+
+
+def _move(objective: Objective, before: Evaluation, after: Evaluation) -> str:
+    old, new = before.objectives[objective.name], after.objectives[objective.name]
+    verdict = "unchanged" if old == new else "better" if objective.better(after, before) else "worse"
+    return f"{objective.name} {old:.6g} -> {new:.6g} ({verdict})"
+
+
+def _row(one: ArmRecord) -> str:
+    names = (_line(name, NAME_CHARACTERS).replace("|", "/") for name in (one.operator, one.model or "none"))
+    numbers = f"{round(one.pulls, 1):g}", f"{one.gain / one.pulls:.3f}", f"{one.usd:.4f}"
+    return f"| {' | '.join((*names, *numbers))} |"
