@@ -5,24 +5,37 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TypeAlias
 
-from cluster.sandbox import Sandbox
+from cluster.sandbox import Opened, Sandbox
+from evo.errors import CandidateError
 from evo.genomes import Genome, Program
+from evo.models import NO_MODEL, Completion, Request
 from evo.protocols import Function, Problem
 from evo.scoring import scored
 from evo.values import Evaluation, Part
 
+Answerer: TypeAlias = Callable[[Sequence[Request]], list[Completion]]
+"""Carries requests to the driver's model, and waits. A CancelledError, which passes every `except Exception`, says that
+the evaluation is not wanted any more."""
 
-def evaluate(problem: Problem, genome: Genome, part: Part, sandbox: Sandbox) -> Evaluation:
+
+def evaluate(
+    problem: Problem, genome: Genome, part: Part, sandbox: Sandbox, *, ask: Answerer | None = None
+) -> Evaluation:
     """Score `genome`; what it or the scorer does wrong is the outcome.
+
+    Args:
+        ask: what `Run.ask` calls; None where there is no model.
 
     Raises:
         SandboxError: the machine cannot evaluate.
+        BudgetSpentError, ModelAccessError, CancelledError: by `ask`.
     """
-    meter = _Meter(sandbox)
+    meter = _Meter(sandbox, ask)
     started, began = time.time(), time.perf_counter()
     evaluation = scored(problem, genome, meter, part)
     return replace(
@@ -40,8 +53,10 @@ def evaluate(problem: Problem, genome: Genome, part: Part, sandbox: Sandbox) -> 
 class _Meter:
     """The sandbox as `evo.protocols.Run`, adding up what an evaluation uses of it."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, ask: Answerer | None) -> None:
         self._sandbox = sandbox
+        self._ask = ask
+        self._open: list[Opened] = []
         self.cpu_seconds = 0.0
         self.memory_bytes = 0
         self.isolation = "none"
@@ -51,7 +66,21 @@ class _Meter:
         self.isolation = self._sandbox.isolation
         try:
             with self._sandbox(program, entry, harness=harness) as function:
-                yield function
+                self._open.append(function)
+                try:
+                    yield function
+                finally:
+                    self._open.remove(function)
         finally:
             self.cpu_seconds += self._sandbox.usage.cpu_seconds
             self.memory_bytes = max(self.memory_bytes, self._sandbox.usage.memory_bytes)
+
+    def ask(self, requests: Sequence[Request]) -> list[Completion]:
+        if self._ask is None:
+            raise CandidateError("invalid", NO_MODEL)
+        began = time.monotonic()
+        try:
+            return self._ask(requests)
+        finally:
+            for function in self._open:
+                function.allow(time.monotonic() - began)

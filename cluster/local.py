@@ -3,41 +3,104 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 
-from cluster.worker import Worker
+from cluster.worker import Worker, width_on
 from evo.genomes import Genome
+from evo.models import Completion, Model, Request, complete_all
 from evo.protocols import Job
+from evo.registry import make_problem
 from evo.values import Evaluation, Part
 
 
 class LocalExecutor:
-    """Threads of this process; candidates run in the sandboxes' processes, so only scoring shares the interpreter."""
+    """Threads of this process; candidates run in the sandboxes' processes, so only scoring shares the interpreter.
+
+    `workers` of the job go side by side; by default as many as keep the cores busy.
+    """
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._width = job.workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-        self._threads = ThreadPoolExecutor(self._width, thread_name_prefix="evaluate")
+        problem = make_problem(job.problem, job.options)
+        self._width = job.workers or width_on(_cores(), problem.cpus)
+        # One that mostly waits for a model is followed at once by another thread's; none need wait its turn.
+        self._queued = 0 if self._width == 1 or problem.cpus < 1 else self._width
+        self._threads = concurrent.futures.ThreadPoolExecutor(self._width, thread_name_prefix="evaluate")
         self._own = threading.local()
         self._workers: list[Worker] = []
+        self._under_way: set[asyncio.Future[Evaluation]] = set()
 
     @property
     def capacity(self) -> int:
-        return self._width if self._width == 1 else 2 * self._width
+        return self._width + self._queued
 
-    async def evaluate(self, genome: Genome, part: Part = "train") -> Evaluation:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._evaluate, genome, part)
+    async def evaluate(self, genome: Genome, part: Part = "train", *, model: Model | None = None) -> Evaluation:
+        loop = asyncio.get_running_loop()
+        line = _Line(model, loop) if model else None
+        evaluation = loop.run_in_executor(self._threads, self._evaluate, genome, part, line)
+        self._under_way.add(evaluation)
+        try:
+            return await evaluation
+        finally:
+            self._under_way.discard(evaluation)
+            if line:
+                line.cut()
 
     async def close(self) -> None:
+        for evaluation in self._under_way:
+            evaluation.cancel()
         await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
         for worker in self._workers:
             worker.close()
 
-    def _evaluate(self, genome: Genome, part: Part) -> Evaluation:
+    def _evaluate(self, genome: Genome, part: Part, line: _Line | None) -> Evaluation:
         if not hasattr(self._own, "worker"):
             self._own.worker = Worker(self._job)
             self._workers.append(self._own.worker)
         worker: Worker = self._own.worker
-        return worker.evaluate([genome], part)[0]
+        [evaluation] = worker.evaluate([genome], part, ask=line.ask if line else None)
+        if line and line.failure:
+            raise line.failure
+        return evaluation
+
+
+class _Line:
+    """From one evaluation's thread to its model in the driver's event loop.
+
+    Attributes:
+        failure: what the model raised, which is no failure of the candidate even where the problem caught it.
+    """
+
+    def __init__(self, model: Model, loop: asyncio.AbstractEventLoop) -> None:
+        self._model = model
+        self._loop = loop
+        self._asked: list[concurrent.futures.Future[list[Completion]]] = []
+        self._is_cut = False
+        self.failure: Exception | None = None
+
+    def ask(self, requests: Sequence[Request]) -> list[Completion]:
+        """Called in the evaluation's thread; raises CancelledError once the line is cut."""
+        answer = asyncio.run_coroutine_threadsafe(complete_all(self._model, requests), self._loop)
+        self._asked.append(answer)
+        if self._is_cut:
+            answer.cancel()
+        try:
+            return answer.result()
+        except concurrent.futures.CancelledError:
+            raise asyncio.CancelledError from None
+        except Exception as error:
+            self.failure = error
+            raise
+
+    def cut(self) -> None:
+        """Nobody waits for the evaluation any more: cancel what it waits for, and whatever else it asks."""
+        self._is_cut = True
+        for answer in list(self._asked):
+            answer.cancel()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

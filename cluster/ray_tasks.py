@@ -1,32 +1,42 @@
-"""Evaluation as elastic Ray tasks: short evaluations travel several to a task, long ones alone."""
+"""Evaluation as elastic Ray tasks: short evaluations travel several to a task, long ones and those that ask alone."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-import os
 import pickle
-import signal
-import socket
-import threading
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import ray
+
+from cluster.keys import forget_keys
+from cluster.mailbox import Post, answerer
+from cluster.ray_cluster import connect, cpus_to_reserve, width_of_cluster
 from cluster.worker import Worker
-from evo.errors import EvoError, SandboxError, UserError
+from evo.errors import EvoError, SandboxError
 from evo.genomes import Genome
+from evo.models import Model
 from evo.protocols import Job
+from evo.registry import make_problem
 from evo.values import Evaluation, Part
 
 TASK_SECONDS = 0.03
 LARGEST_BATCH = 16
 TASKS_PER_WORKER = 2
 RETRIES = 3
-KNOCK_SECONDS = 5.0
 
-Waiting = tuple[Genome, Part, asyncio.Future[Evaluation]]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    """An evaluation that somebody waits for; with a ticket where it may ask a model."""
+
+    genome: Genome
+    part: Part
+    evaluation: asyncio.Future[Evaluation]
+    ticket: int | None
 
 
 class RayExecutor:
@@ -37,128 +47,140 @@ class RayExecutor:
     """
 
     def __init__(self, job: Job) -> None:
-        self._own = _connect(job)
-        self._width = job.workers or int(_ray().cluster_resources().get("CPU", 1))
-        self._remote = _ray().remote(num_cpus=1, max_retries=RETRIES)(_evaluate)
+        problem = make_problem(job.problem, job.options)
+        self._own = connect(job, problem.cpus)
+        self._width = job.workers or width_of_cluster(problem.cpus)
+        # Short evaluations are kept ready beside the worker; those that mostly wait for a model need not be.
+        self._together = problem.cpus >= 1 and not problem.needs_model
+        self._tasks = self._width * (TASKS_PER_WORKER if self._together else 1)
+        self._remote = ray.remote(num_cpus=cpus_to_reserve(problem.cpus), max_retries=RETRIES)(_evaluate)
         self._job = pickle.dumps(job)
-        self._queue: deque[Waiting] = deque()
+        self._under_way: set[asyncio.Future[Evaluation]] = set()
+        self._queue: deque[_Waiting] = deque()
         self._running: dict[asyncio.Task[None], Any] = {}
         self._seconds = TASK_SECONDS
+        self._post: Post | None = None
 
     @property
     def capacity(self) -> int:
         if self._width == 1:
             return 1  # one after the other, so that a run at width 1 does not depend on timing
         batch = self._batch
-        return self._width * TASKS_PER_WORKER * batch + (self._width * batch if batch > 1 else 0)
+        return self._tasks * batch + (self._width * batch if batch > 1 else 0)
 
-    async def evaluate(self, genome: Genome, part: Part = "train") -> Evaluation:
-        future: asyncio.Future[Evaluation] = asyncio.get_running_loop().create_future()
-        self._queue.append((genome, part, future))
+    async def evaluate(self, genome: Genome, part: Part = "train", *, model: Model | None = None) -> Evaluation:
+        evaluation: asyncio.Future[Evaluation] = asyncio.get_running_loop().create_future()
+        post = self._post_office() if model else None
+        ticket = post.admit(evaluation, model) if post and model else None
+        self._under_way.add(evaluation)
+        self._queue.append(_Waiting(genome, part, evaluation, ticket))
         self._dispatch()
-        return await future
+        try:
+            return await evaluation
+        finally:
+            self._under_way.discard(evaluation)
+            if post and ticket is not None:
+                post.dismiss(ticket)
 
     async def close(self) -> None:
+        self._queue.clear()
+        for evaluation in self._under_way:
+            evaluation.cancel()
+        running = list(self._running)
         for task, reference in self._running.items():
-            _ray().cancel(reference, force=True)
+            ray.cancel(reference, force=True)
             task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        if self._post:
+            await self._post.close()
         if self._own:
-            await asyncio.to_thread(_ray().shutdown)
+            await asyncio.to_thread(ray.shutdown)
 
     @property
     def _batch(self) -> int:
         """How many evaluations make a task long enough to be worth its trip."""
-        return min(LARGEST_BATCH, max(1, round(TASK_SECONDS / self._seconds)))
+        return min(LARGEST_BATCH, max(1, round(TASK_SECONDS / self._seconds))) if self._together else 1
+
+    def _post_office(self) -> Post:
+        if self._post is None or self._post.broken:
+            self._post = Post()
+        return self._post
 
     def _dispatch(self) -> None:
-        while self._queue and (free := self._width * TASKS_PER_WORKER - len(self._running)) > 0:
-            count = min(self._batch, math.ceil(len(self._queue) / free))
-            batch = [self._queue.popleft() for _ in range(count)]
-            part = batch[0][1]
-            alike = [one for one in batch if one[1] == part]
-            self._queue.extendleft(one for one in reversed(batch) if one[1] != part)
-            reference = self._remote.remote(self._job, [genome for genome, _, _ in alike], part)
-            task = asyncio.get_running_loop().create_task(self._collect(reference, alike))
-            self._running[task] = reference
-            task.add_done_callback(self._finished)
+        while self._queue and (free := self._tasks - len(self._running)) > 0:
+            batch = self._next_batch(min(self._batch, math.ceil(len(self._queue) / free)))
+            if batch:
+                reference = self._sent(batch)
+                task = asyncio.get_running_loop().create_task(self._collect(reference, batch))
+                self._running[task] = reference
+                task.add_done_callback(self._finished)
+
+    def _next_batch(self, most: int) -> list[_Waiting]:
+        """The first of the queue and those behind it that can travel with it; none that nobody waits for any more."""
+        batch: list[_Waiting] = []
+        while self._queue and len(batch) < most:
+            first = self._queue[0]
+            if first.evaluation.done():
+                self._queue.popleft()
+            elif batch and (first.part != batch[0].part or first.ticket != batch[0].ticket):
+                break
+            else:
+                batch.append(self._queue.popleft())
+        return batch
+
+    def _sent(self, batch: list[_Waiting]) -> Any:
+        ticket = batch[0].ticket
+        mail = (self._post.mailbox, ticket) if self._post and ticket is not None else None
+        return self._remote.remote(self._job, [one.genome for one in batch], batch[0].part, mail)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         del self._running[task]
         self._dispatch()
 
-    async def _collect(self, reference: Any, batch: list[Waiting]) -> None:
-        try:
-            evaluations: list[Evaluation] = await reference
-            mean = sum(one.seconds for one in evaluations) / len(evaluations)
-            self._seconds += 0.2 * (max(mean, 1e-4) - self._seconds)
-            answers: list[Evaluation | BaseException] = list(evaluations)
-        except _ray().exceptions.RayTaskError as error:
-            answers = [_cause(error)] * len(batch)
-        except _ray().exceptions.RayError as error:
-            answers = [Evaluation("lost", feedback=f"its worker died {1 + RETRIES} times: {error}")] * len(batch)
-        for (_, _, future), answer in zip(batch, answers, strict=True):
-            if future.done():
+    async def _collect(self, reference: Any, batch: list[_Waiting]) -> None:
+        answers = await self._answers(reference, len(batch))
+        for one, answer in zip(batch, answers, strict=True):
+            if one.evaluation.done():
                 continue
-            if isinstance(answer, BaseException):
-                future.set_exception(answer)
+            if answer is None:
+                one.evaluation.cancel()
+            elif isinstance(answer, BaseException):
+                one.evaluation.set_exception(answer)
             else:
-                future.set_result(answer)
+                one.evaluation.set_result(answer)
+
+    async def _answers(self, reference: Any, count: int) -> Sequence[Evaluation | BaseException | None]:
+        try:
+            evaluations: list[Evaluation] | None = await reference
+        except ray.exceptions.RayTaskError as error:
+            return [_cause(error)] * count
+        except ray.exceptions.RayError as error:
+            return [Evaluation("lost", feedback=f"its worker died {1 + RETRIES} times: {error}")] * count
+        if evaluations is None:
+            return [None] * count
+        mean = sum(one.seconds for one in evaluations) / len(evaluations)
+        self._seconds += 0.2 * (max(mean, 1e-4) - self._seconds)
+        return evaluations
 
 
 _workers: dict[bytes, Worker] = {}
 
 
-def _evaluate(job: bytes, genomes: list[Genome], part: Part) -> list[Evaluation]:
-    """Runs in a Ray worker process, which keeps its problem and its sandbox for the next task."""
+def _evaluate(job: bytes, genomes: list[Genome], part: Part, mail: tuple[Any, int] | None) -> list[Evaluation] | None:
+    """Runs in a Ray worker process, which keeps its problem and its sandbox for the next task.
+
+    Args:
+        mail: a mailbox, and the ticket with which to ask; None where there is no model.
+
+    None where nobody waits for the evaluations any more.
+    """
     if job not in _workers:
+        forget_keys()  # of whoever started a cluster that is not ours
         _workers[job] = Worker(pickle.loads(job))  # noqa: S301 - made by our own driver
-    return _workers[job].evaluate(genomes, part)
-
-
-def _ray() -> Any:
-    # Importing Ray takes a second, which the commands that need no cluster should not pay.
-    import ray
-
-    return ray
-
-
-def _connect(job: Job) -> bool:
-    """Whether a cluster was started here, and so is ours to end."""
-    ray = _ray()
-    if ray.is_initialized():
-        return False
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
-        if job.address:
-            _knock(job.address)
-            ray.init(job.address, **quiet)
-        else:
-            with _deaf_to_interrupts():
-                ray.init("local", num_cpus=job.workers, include_dashboard=False, object_store_memory=128 << 20, **quiet)
-    except Exception as error:  # Ray raises many kinds; each means that there is no cluster
-        raise UserError(f"cannot reach a Ray cluster at {job.address or 'this machine'}: {error}") from error
-    return True
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """What is started here ignores Ctrl-C, which a terminal sends to all: the driver decides when its workers end."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _knock(address: str) -> None:
-    """Ray itself goes on for ten minutes where nobody answers; addresses other than HOST:PORT are left to it."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdecimal():
-        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
+        return _workers[job].evaluate(genomes, part, ask=answerer(*mail) if mail else None)
+    except asyncio.CancelledError:
+        return None
 
 
 def _cause(error: Any) -> BaseException:

@@ -191,6 +191,10 @@ class Opened:
         assert self._failure is not None
         raise CandidateError(*self._failure)
 
+    def allow(self, seconds: float) -> None:
+        """So much more time, because so much of it was not the candidate's: its limit of CPU time stays as it is."""
+        self._line.allow(seconds)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -262,6 +266,10 @@ class _Line:
             os.close(descriptor)
         self.theirs = ()
         self._deadline = time.monotonic() + self._seconds
+
+    def allow(self, seconds: float) -> None:
+        """Move the deadline."""
+        self._deadline += seconds
 
     def send(self, frame: bytes) -> None:
         """Raises TimeoutError at the deadline, BrokenPipeError where nobody reads."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import TracebackType
 
-from cluster.evaluation import evaluate
+from cluster.evaluation import Answerer, evaluate
 from cluster.sandbox import Sandbox
 from evo.genomes import Genome
 from evo.protocols import Job
 from evo.registry import make_problem
 from evo.values import Evaluation, Part
+
+MOST_THAT_WAIT = 64
+"""Evaluations side by side on one machine where they outnumber its cores: each has a thread or a process of its own."""
 
 
 class Worker:
@@ -23,8 +26,8 @@ class Worker:
             limits, self._problem.imports, isolation="bubblewrap" if job.require_namespace else "auto"
         )
 
-    def evaluate(self, genomes: Sequence[Genome], part: Part) -> list[Evaluation]:
-        return [evaluate(self._problem, genome, part, self._sandbox) for genome in genomes]
+    def evaluate(self, genomes: Sequence[Genome], part: Part, *, ask: Answerer | None = None) -> list[Evaluation]:
+        return [evaluate(self._problem, genome, part, self._sandbox, ask=ask) for genome in genomes]
 
     def close(self) -> None:
         self._sandbox.close()
@@ -36,3 +39,10 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def width_on(cores: int, cpus: float) -> int:
+    """How many evaluations go side by side on one machine, where each keeps `cpus` of its cores busy."""
+    if cpus >= 1:
+        return max(1, int(cores / cpus))
+    return max(cores, int(min(MOST_THAT_WAIT, cores / max(cpus, 1e-3))))

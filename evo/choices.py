@@ -86,7 +86,9 @@ class Bandit(Weights):
                 all in full.
         """
         if evaluation_usd < 0 or (half_life is not None and half_life <= 0):
-            raise ConfigError(f"evaluation_usd is {evaluation_usd} and half_life {half_life}; expected at least 0 and above 0")
+            raise ConfigError(
+                f"evaluation_usd is {evaluation_usd} and half_life {half_life}; expected at least 0 and above 0"
+            )
         super().__init__(arms, inherited)
         self._per_dollar = per_dollar
         self._evaluation_usd = evaluation_usd

@@ -89,7 +89,7 @@ class PromptTask(Problem):
         ConfigError: a file that holds no such cases, or an option that means nothing.
     """
 
-    cpus = 0.1
+    cpus = 0.25
     needs_model = True
     final_parts: tuple[Part, ...] = ("validation", "holdout")
     defaults: ClassVar[Mapping[str, Any]] = {"search.population": 16, "budget.evaluations": 100}

@@ -1,9 +1,11 @@
-"""A chat-completions server on loopback that answers each request as it is told to, and counts what it saw."""
+"""An OpenAI-compatible server on loopback that answers each request as it is told to, and counts what it saw."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import struct
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -29,6 +31,7 @@ class FakeEndpoint:
         keys: Authorization headers, as they arrived.
         served: script name to requests that it answered.
         busiest: most requests that were open at once.
+        ports: of the callers' ends of the connections.
     """
 
     script: Iterable[str] = ()
@@ -38,6 +41,7 @@ class FakeEndpoint:
     keys: list[str] = field(default_factory=list)
     served: Counter[str] = field(default_factory=Counter)
     busiest: int = 0
+    ports: set[int] = field(default_factory=set)
     _open: int = 0
 
     def __post_init__(self) -> None:
@@ -47,6 +51,8 @@ class FakeEndpoint:
         fields = await http.json()
         self.bodies.append(fields)
         self.keys.append(http.headers.get("Authorization", ""))
+        if http.transport is not None:
+            self.ports.add(http.transport.get_extra_info("peername")[1])
         name = next(self._names, "ok")
         self.served[name] += 1
         self._open += 1
@@ -63,16 +69,18 @@ class FakeEndpoint:
         if name == "reset":
             assert http.transport is not None
             http.transport.abort()
-        if name in ("400 schema", "400 temperature", "400 max_tokens"):
-            return self._picky(name, fields)
+        if name.startswith("400 "):
+            return _picky(name)
         if name[:3].isdigit():
             return _error(name, http)
-        return web.Response(body=REPLIES[name](fields), content_type="application/json")
+        return web.Response(body=REPLIES_AT[http.path][name](fields), content_type="application/json")
 
-    def _picky(self, name: str, fields: Fields) -> web.Response:
-        parameter = {"400 schema": "response_format"}.get(name, name[4:])
-        text = f"Unsupported parameter: '{parameter}' is not supported with this model."
-        return web.json_response({"error": {"message": text, "param": parameter}}, status=400)
+
+def _picky(name: str) -> web.Response:
+    """As in "400 seed"."""
+    parameter = {"400 schema": "response_format"}.get(name, name[4:])
+    text = f"Unsupported parameter: '{parameter}' is not supported with this model."
+    return web.json_response({"error": {"message": text, "param": parameter}}, status=400)
 
 
 def _error(name: str, http: web.Request) -> web.Response:
@@ -135,11 +143,101 @@ REPLIES: dict[str, Callable[[Fields], bytes]] = {
 }
 
 
+def response(fields: Fields, text: str = "hello there", **rest: Any) -> bytes:
+    """A body as OpenAI's Responses interface gives it; `rest` replaces fields of it, None takes one out."""
+    messages = [{"content": fields.get("instructions", "")}, *fields["input"]]
+    body: Fields = {
+        "id": "1",
+        "object": "response",
+        "status": "completed",
+        "model": fields["model"],
+        "output": [{"type": "reasoning", "summary": []}, spoken({"type": "output_text", "text": text})],
+        "usage": {
+            "input_tokens": count_tokens(messages),
+            "output_tokens": min(fields["max_output_tokens"], len(text.split())),
+            "input_tokens_details": {"cached_tokens": 3},
+        },
+    }
+    return json.dumps({name: value for name, value in (body | rest).items() if value is not None}).encode()
+
+
+def spoken(*parts: Fields) -> Fields:
+    return {"type": "message", "role": "assistant", "content": list(parts)}
+
+
+RESPONSES: dict[str, Callable[[Fields], bytes]] = {
+    "ok": response,
+    "two parts": lambda fields: response(
+        fields, output=[spoken({"type": "output_text", "text": "a"}, {"type": "output_text", "text": "b"})]
+    ),
+    "no usage": lambda fields: response(fields, usage=None),
+    "no output": lambda fields: response(fields, output=[]),
+    "odd output": lambda fields: response(fields, output=[3, None, {"content": 7}, spoken({"text": 5})]),
+    "refusal": lambda fields: response(fields, output=[spoken({"type": "refusal", "refusal": "I would rather not."})]),
+    "truncated": lambda fields: response(
+        fields, "once upon", status="incomplete", incomplete_details={"reason": "max_output_tokens"}
+    ),
+    "filtered": lambda fields: response(
+        fields, "once", status="incomplete", incomplete_details={"reason": "content_filter"}
+    ),
+    "failed": lambda fields: response(
+        fields, "", status="failed", error={"code": "invalid_image", "message": "no such image"}, usage=None
+    ),
+    "failed and counted": lambda fields: response(
+        fields, "", status="failed", error={"code": "invalid_image", "message": "no such image"}
+    ),
+    "failed for now": lambda fields: response(
+        fields, "", status="failed", error={"code": "server_error", "message": "try again"}, usage=None
+    ),
+    "unfinished": lambda fields: response(fields, "", status="in_progress", usage=None),
+    "invalid JSON": lambda fields: b'{"output": [{"mess',
+}
+
+
+def embedding(fields: Fields, vector: object = (1.0, -0.5, 0.25), **rest: Any) -> bytes:
+    """A body as OpenAI's Embeddings interface gives it; a tuple is packed where that is asked for."""
+    if isinstance(vector, tuple):
+        packed = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+        vector = packed if fields.get("encoding_format") == "base64" else list(vector)
+    body: Fields = {
+        "object": "list",
+        "data": [{"object": "embedding", "index": 0, "embedding": vector}],
+        "model": fields["model"],
+        "usage": {"prompt_tokens": count_tokens([{"content": fields["input"]}]), "total_tokens": 1},
+    }
+    return json.dumps({name: value for name, value in (body | rest).items() if value is not None}).encode()
+
+
+EMBEDDINGS: dict[str, Callable[[Fields], bytes]] = {
+    "ok": embedding,
+    "numbers": lambda fields: embedding(fields, [1, -0.5, 0.25]),
+    "no usage": lambda fields: embedding(fields, usage=None),
+    "NaN": lambda fields: embedding(fields, (1.0, float("nan"))),
+    "NaN as number": lambda fields: embedding(fields, [1.0, float("nan")]),
+    "too large": lambda fields: embedding(fields, [1.0, 1e300]),
+    "far too large": lambda fields: embedding(fields, [1.0, 10**400]),
+    "words": lambda fields: embedding(fields, [1.0, "0.5"]),
+    "truths": lambda fields: embedding(fields, [True, False]),
+    "nothing": lambda fields: embedding(fields, []),
+    "empty text": lambda fields: embedding(fields, ""),
+    "null": lambda fields: embedding(fields, None),
+    "no base64": lambda fields: embedding(fields, "not base64!"),
+    "odd bytes": lambda fields: embedding(fields, base64.b64encode(b"12345").decode()),
+    "no row": lambda fields: embedding(fields, data=[]),
+    "two rows": lambda fields: embedding(fields, data=[{"embedding": [1.0]}] * 2),
+    "no data": lambda fields: embedding(fields, data=None),
+    "error in 200": lambda fields: json.dumps({"error": {"message": "upstream is down", "code": 502}}).encode(),
+    "invalid JSON": lambda fields: b'{"data": [{"embed',
+}
+REPLIES_AT = {"/v1/chat/completions": REPLIES, "/v1/responses": RESPONSES, "/v1/embeddings": EMBEDDINGS}
+
+
 @asynccontextmanager
 async def serve(endpoint: FakeEndpoint) -> AsyncIterator[FakeEndpoint]:
     """Run it on a port that the system chooses, until the block ends."""
     application = web.Application(client_max_size=64 << 20)
-    application.router.add_post("/v1/chat/completions", endpoint.handle)
+    for path in REPLIES_AT:
+        application.router.add_post(path, endpoint.handle)
     runner = web.AppRunner(application, shutdown_timeout=0.05, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from evo.ledger import Charge, charge_of
-from evo.models import Caps, Completion, Endpoint, Message, Price, Request
+from evo.ledger import Charge, Ledger, charge_of
+from evo.models import Caps, Completion, Endpoint, Health, Message, Price, Request
 from operators.gateway import Gateway, Patience
 from tests.fake_endpoint import FakeEndpoint, serve
 
@@ -33,7 +33,7 @@ class Bench:
         self.gateway = Gateway(
             [replace(endpoint, **options)],
             "small",
-            caps,
+            Ledger(caps),
             environment=ENVIRONMENT,
             record=lambda request, completion: self.recorded.append((request, completion)),
             patience=patience,

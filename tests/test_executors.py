@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import pickle
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
+import ray
 
+from cluster.keys import keys_out_of_sight
 from cluster.local import LocalExecutor
+from cluster.ray_cluster import connect
 from cluster.ray_tasks import RayExecutor
-from evo.protocols import Job
+from evo.errors import CandidateError, EvoError, SandboxError
+from evo.protocols import Executor, Job
 from evo.testing.executor import InProcessExecutor
 from tests.conftest import Evo
-from tests.contracts.executor_contract import ExecutorContract, MakeExecutor
+from tests.contracts.executor_contract import ECHO, ExecutorContract, MakeExecutor, Parrot, saying, until, using
 from tests.test_driver import events, history, sorted_history, wait_for_tells
 
 SMALL = ("--set", "budget.evaluations=40", "--set", "search.population=8", "--set", "seed=3")
 
 
+KEYS = {"OPENAI_API_KEY": "sk-no-worker-may-see", "team_Token": "tk-no-worker-may-see"}
+
+
 @pytest.fixture(scope="session")
 def ray_here() -> Iterator[None]:
-    """One Ray for the whole test session; executors that find it use it and leave it."""
-    import ray
-
-    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=128 << 20)
-    yield
+    """One Ray for the whole test session, started where keys are about; executors that find it use it and leave it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, key in KEYS.items():
+            patch.setenv(name, key)
+        assert connect(Job(ECHO, {}, workers=2), cpus=1.0)
+        assert {name: os.environ.get(name) for name in KEYS} == KEYS
+        yield
     ray.shutdown()
 
 
@@ -51,6 +63,11 @@ class TestLocal(ExecutorContract):
         self.test_many_at_once_each_get_their_own_answer(make)
         assert {one.pid for one in psutil.Process().children(recursive=True)} == before
 
+    def test_more_go_side_by_side_than_there_are_cores_where_they_wait_for_a_model(self, make: MakeExecutor) -> None:
+        cores = len(os.sched_getaffinity(0))
+        assert make(Job(ECHO, {})).capacity == max(cores, min(64, 10 * cores))
+        assert make(Job(ECHO, {}, workers=5)).capacity == 5
+
 
 @pytest.mark.usefixtures("ray_here")
 class TestRay(ExecutorContract):
@@ -65,6 +82,78 @@ class TestRay(ExecutorContract):
         assert executor.capacity > 4 * alone
         executor._seconds = 2.0
         assert executor.capacity == alone
+
+    def test_those_that_ask_travel_alone_and_more_go_side_by_side_than_there_are_cores(self) -> None:
+        executor = RayExecutor(Job(ECHO, {}))
+        executor._seconds = 0.001
+        assert executor.capacity == 20
+
+    def test_a_mailbox_that_dies_fails_what_waits_and_the_next_has_another(self) -> None:
+        hung = Parrot("hung", seconds=600.0)
+        executor = RayExecutor(Job(ECHO, {}, workers=2))
+
+        async def work(_: Executor) -> str:
+            waiting = [asyncio.create_task(executor.evaluate(saying(f"hello {n}"), model=hung)) for n in range(3)]
+            await until(lambda: hung.asked >= 10)
+            assert executor._post is not None
+            ray.kill(executor._post.mailbox)
+            for one in waiting:
+                with pytest.raises(SandboxError, match="the mailbox .* has died"):
+                    await one
+            return (await executor.evaluate(saying("hello"), model=Parrot("polly"))).outcome
+
+        assert using(executor, work) == "ok"
+        assert hung.given_up == hung.asked
+
+    def test_a_worker_that_dies_while_it_waits_is_replaced_and_asks_again(self) -> None:
+        slow = Parrot("slow", seconds=1.0)
+
+        async def work(executor: Executor) -> str:
+            waiting = asyncio.create_task(executor.evaluate(saying("hello"), model=slow))
+            await until(lambda: slow.asked == 5)
+            [worker] = [one for one in psutil.Process().children(recursive=True) if "ray::_evaluate" in one.cmdline()]
+            worker.kill()
+            return (await waiting).outcome
+
+        assert using(RayExecutor(Job(ECHO, {}, workers=1)), work) == "ok"
+        assert slow.asked == 10
+
+    def test_no_process_of_the_cluster_holds_a_key(self) -> None:
+        self.test_each_evaluation_asks_its_own_model(RayExecutor)
+        seen = list(environments_below())
+        assert sum(b"RAY_" in one for one in seen) >= 3  # the raylet and a worker or two at the least
+        assert sum(b"no-worker-may-see" in one for one in seen) == 0
+
+
+def environments_below() -> Iterator[bytes]:
+    """What each process that descends from this one was started with."""
+    for process in psutil.Process().children(recursive=True):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            yield Path(f"/proc/{process.pid}/environ").read_bytes()
+
+
+def kinds_of(kind: type[EvoError]) -> Iterator[type[EvoError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from kinds_of(below)
+
+
+@pytest.mark.parametrize("kind", sorted(kinds_of(EvoError), key=str))
+def test_every_error_of_ours_travels_between_processes(kind: type[EvoError]) -> None:
+    error = kind("invalid", "a reason") if kind is CandidateError else kind("a reason")
+    back = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    assert (type(back), str(back), vars(back)) == (kind, str(error), vars(error))
+
+
+def test_what_looks_like_a_key_is_out_of_sight_and_back_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "db_password", "KEYBOARD", "RAY_AUTH_TOKEN"):
+        monkeypatch.setenv(name, "text")
+    before = dict(os.environ)
+    with keys_out_of_sight():
+        gone = set(before) - set(os.environ)
+        assert {"OPENAI_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "db_password"} <= gone
+        assert not {"KEYBOARD", "RAY_AUTH_TOKEN", "PATH"} & gone
+    assert dict(os.environ) == before
 
 
 def test_an_interruption_from_the_terminal_reaches_the_driver_alone(tmp_path: Path) -> None:

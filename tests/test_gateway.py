@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from evo.errors import ConfigError
-from evo.ledger import Charge
+from evo.ledger import Charge, Ledger
 from evo.models import FREE, Caps, Completion, Endpoint, ModelAccessError
 from operators.gateway import Gateway
 from operators.gateway.prices import worst_case
@@ -88,12 +88,12 @@ def test_a_failed_try_is_repeated_and_free(failure: str) -> None:
 
 @pytest.mark.parametrize(("script", "outcome"), [("429", "failed"), ("reset", "unreachable"), ("hang", "timeout")])
 def test_no_completion_takes_more_requests_than_one_and_the_retries(script: str, outcome: str) -> None:
-    completion = one_ask(*[script] * 9, retries=2, timeout_seconds=0.1)
+    completion = one_ask(*[script] * 9, retries=2)
     assert (completion.outcome, completion.requests) == (outcome, 3)
 
 
 def test_a_try_that_was_sent_and_never_answered_is_charged_as_its_worst_case() -> None:
-    lost = one_ask("hang", "ok", timeout_seconds=0.1)
+    lost = one_ask("hang", "ok")
     worst = worst_case(ASK, PRICE)
     assert Charge.of(lost.cost_usd).nanodollars == worst.nanodollars + Charge.of(one_ask("ok").cost_usd).nanodollars
 
@@ -147,7 +147,7 @@ def test_the_key_never_leaves_but_in_the_header(script: str, caplog: pytest.LogC
         assert set(test.fake.keys) == {f"Bearer {KEY}"}
 
     with caplog.at_level(logging.DEBUG):
-        bench([script], act, retries=0, timeout_seconds=0.1)
+        bench([script], act, retries=0)
     seen += [record.getMessage() + str(record.exc_text) for record in caplog.records]
     assert caplog.records
     assert KEY not in "\n".join(seen)
@@ -156,18 +156,18 @@ def test_the_key_never_leaves_but_in_the_header(script: str, caplog: pytest.LogC
 def test_a_key_that_is_missing_or_no_key_is_said_before_anything_is_sent() -> None:
     remote = [Endpoint("far", "https://models.example/v1", key_variable="FAR_KEY", price=FREE)]
     with pytest.raises(ModelAccessError, match="set the environment variable FAR_KEY"):
-        Gateway(remote, "m", Caps(), environment={})
+        Gateway(remote, "m", Ledger(Caps()), environment={})
     with pytest.raises(ModelAccessError, match="FAR_KEY holds characters") as caught:
-        Gateway(remote, "m", Caps(), environment={"FAR_KEY": "sk-one\r\nsk-two"})
+        Gateway(remote, "m", Ledger(Caps()), environment={"FAR_KEY": "sk-one\r\nsk-two"})
     assert "sk-" not in str(caught.value)
-    Gateway([replace(remote[0], key_variable="")], "m", Caps(), environment={})
+    Gateway([replace(remote[0], key_variable="")], "m", Ledger(Caps()), environment={})
 
 
 def test_requests_go_where_their_model_is_named_or_else_where_any_is_taken() -> None:
     async def go() -> None:
         async with serve(FakeEndpoint()) as named, serve(FakeEndpoint()) as other:
             ends = [Endpoint("any", other.url), Endpoint("named", named.url, models=("a", "b"))]
-            gateway = Gateway(ends, "a", Caps(), environment={})
+            gateway = Gateway(ends, "a", Ledger(Caps()), environment={})
             answers = [await gateway.complete(replace(ASK, model=model)) for model in ("", "b", "c")]
             await gateway.close()
         assert [(one.endpoint, one.model) for one in answers] == [("named", "a"), ("named", "b"), ("any", "c")]
@@ -177,7 +177,9 @@ def test_requests_go_where_their_model_is_named_or_else_where_any_is_taken() -> 
 
 
 def test_a_model_that_no_endpoint_names_is_refused_with_the_known_ones() -> None:
-    gateway = Gateway([Endpoint("near", "http://localhost:1/v1", models=("a", "b"))], "a", Caps(), environment={})
+    gateway = Gateway(
+        [Endpoint("near", "http://localhost:1/v1", models=("a", "b"))], "a", Ledger(Caps()), environment={}
+    )
     with pytest.raises(ModelAccessError, match="no endpoint has a model 'c'; known: a, b"):
         asyncio.run(gateway.complete(replace(ASK, model="c")))
 
@@ -188,19 +190,22 @@ def test_a_model_that_no_endpoint_names_is_refused_with_the_known_ones() -> None
         ([], "at least one endpoint"),
         ([Endpoint("x", "http://localhost/v1")] * 2, "2 endpoints are named 'x'"),
         ([Endpoint("x", "localhost:8000")], "must begin with http"),
+        ([Endpoint("x", "http:///v1")], "names no host, or a port that is none"),
+        ([Endpoint("x", "http://localhost:99999/v1")], "names no host, or a port that is none"),
+        ([Endpoint("x", "http://a..b/v1")], "names no host, or a port that is none"),
         ([Endpoint("x", "https://models.example/v1")], "no price is known for model 'm' at endpoint 'x'"),
     ],
 )
 def test_endpoints_that_make_no_sense_are_refused(endpoints: list[Endpoint], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        Gateway(endpoints, "m", Caps(), environment=ENVIRONMENT)
+        Gateway(endpoints, "m", Ledger(Caps()), environment=ENVIRONMENT)
 
 
 def test_the_environment_alone_is_a_complete_configuration() -> None:
     async def go() -> Completion:
         async with serve(FakeEndpoint()) as fake:
             environment = ENVIRONMENT | {"OPENAI_BASE_URL": fake.url}
-            gateway = Gateway([Endpoint("openai")], "m", Caps(), environment=environment)
+            gateway = Gateway([Endpoint("openai")], "m", Ledger(Caps()), environment=environment)
             completion = await gateway.complete(ASK)
             await gateway.close()
             return completion
@@ -244,7 +249,11 @@ def test_a_completion_is_recorded_before_its_caller_has_it() -> None:
     async def go() -> None:
         async with serve(FakeEndpoint()) as fake:
             gateway = Gateway(
-                [Endpoint("fake", fake.url)], "m", Caps(), environment={}, record=lambda *_: order.append("recorded")
+                [Endpoint("fake", fake.url)],
+                "m",
+                Ledger(Caps()),
+                environment={},
+                record=lambda *_: order.append("recorded"),
             )
             await gateway.complete(ASK)
             order.append("returned")

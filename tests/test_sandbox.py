@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
@@ -25,7 +26,9 @@ from cluster.sandbox import Sandbox, claim_core
 from cluster.wire import WireError
 from evo.errors import CandidateError, SandboxError
 from evo.genomes import Genome, Program, Vector
+from evo.models import Completion, Message, Request
 from evo.protocols import Problem, Run
+from evo.testing.scripted import completed
 from evo.values import Limits, Objective, Part, Score
 
 LIMITS = Limits(wall_seconds=1.0, memory_bytes=1 << 30)
@@ -481,6 +484,54 @@ def test_an_evaluation_without_a_candidates_code_was_held_by_nothing(fresh: Sand
     evaluation = evaluate(Halving(), Vector((3.0,)), "train", fresh)
     assert (evaluation.outcome, evaluation.objectives) == ("ok", {"half": 1.5})
     assert (evaluation.isolation, evaluation.cpu_seconds, evaluation.memory_bytes) == ("none", 0.0, 0)
+
+
+class Consulting(Problem):
+    """Asks a model between two calls of a candidate."""
+
+    objectives = (Objective("length", "max"),)
+
+    def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
+        return [ECHO]
+
+    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+        assert isinstance(genome, Program)
+        with run(genome, "echo") as echo:
+            [answer] = run.ask([Request("task", (Message("user", echo("question")),))])
+            return Score({"length": len(echo(answer.text))})
+
+
+def test_waiting_for_a_model_is_not_the_candidates_time(fresh: Sandbox) -> None:
+    def ask(requests: Sequence[Request]) -> list[Completion]:
+        time.sleep(1.5 * LIMITS.wall_seconds)
+        return [completed(one, one.messages[0].text) for one in requests]
+
+    evaluation = evaluate(Consulting(), ECHO, "train", fresh, ask=ask)
+    assert (evaluation.outcome, evaluation.objectives) == ("ok", {"length": 8})
+    assert evaluation.seconds > 1.5 * LIMITS.wall_seconds
+
+
+def test_a_candidate_that_hangs_after_a_model_was_asked_has_its_own_time_only(fresh: Sandbox) -> None:
+    def ask(requests: Sequence[Request]) -> list[Completion]:
+        time.sleep(0.5 * LIMITS.wall_seconds)
+        return [completed(one, "answer") for one in requests]
+
+    hangs = program("def echo(x):\n    while x == 'answer': pass\n    return x\n")
+    evaluation = evaluate(Consulting(), hangs, "train", fresh, ask=ask)
+    assert evaluation.outcome == "timeout"
+    assert 1.5 * LIMITS.wall_seconds <= evaluation.seconds < 3 * LIMITS.wall_seconds
+
+
+def test_an_evaluation_that_nobody_wants_any_more_leaves_no_candidate(fresh: Sandbox) -> None:
+    def ask(requests: Sequence[Request]) -> list[Completion]:
+        raise asyncio.CancelledError("not wanted")
+
+    with fresh(ECHO, "echo") as echo:
+        assert echo(1) == 1
+    before = set(descendants())
+    with pytest.raises(asyncio.CancelledError, match="not wanted"):
+        evaluate(Consulting(), ECHO, "train", fresh, ask=ask)
+    assert set(descendants()) == before
 
 
 def test_a_scorer_that_fails_is_told_as_invalid_and_a_broken_sandbox_is_raised(fresh: Sandbox) -> None:

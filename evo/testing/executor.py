@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from evo.genomes import Genome
-from evo.models import Model
+from evo.models import Completion, Model, Request
 from evo.protocols import Job
 from evo.registry import make_problem
 from evo.scoring import scored
@@ -22,6 +22,7 @@ class InProcessExecutor:
 
     def __init__(self, job: Job) -> None:
         self._problem = make_problem(job.problem, job.options)
+        self._under_way: set[asyncio.Future[Evaluation]] = set()
         self.capacity = job.workers or 1
 
     async def evaluate(self, genome: Genome, part: Part = "train", *, model: Model | None = None) -> Evaluation:
@@ -30,8 +31,43 @@ class InProcessExecutor:
             await asyncio.sleep(0)
         if model is None:
             return scored(self._problem, genome, run_in_process, part)
-        run = InProcessRun(model, asyncio.get_running_loop())
-        return await asyncio.to_thread(scored, self._problem, genome, run, part)
+        return await self._beside_the_loop(genome, part, _Line(model))
 
     async def close(self) -> None:
-        """Nothing was started."""
+        for evaluation in self._under_way:
+            evaluation.cancel()
+
+    async def _beside_the_loop(self, genome: Genome, part: Part, line: _Line) -> Evaluation:
+        """In a thread, because asking waits for what happens in the loop."""
+        run = InProcessRun(line, asyncio.get_running_loop())
+        evaluation = asyncio.ensure_future(asyncio.to_thread(scored, self._problem, genome, run, part))
+        self._under_way.add(evaluation)
+        try:
+            return await evaluation
+        finally:
+            self._under_way.discard(evaluation)
+            line.cut()
+
+
+class _Line:
+    """A model, until the line to it is cut: what was asked is cancelled then, and whatever else is asked."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._answers: set[asyncio.Future[Completion]] = set()
+        self._is_cut = False
+
+    async def complete(self, request: Request) -> Completion:
+        answer = asyncio.ensure_future(self._model.complete(request))
+        self._answers.add(answer)
+        if self._is_cut:
+            answer.cancel()
+        try:
+            return await answer
+        finally:
+            self._answers.discard(answer)
+
+    def cut(self) -> None:
+        self._is_cut = True
+        for answer in self._answers:
+            answer.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import importlib
 import sys
 import tempfile
@@ -47,7 +48,12 @@ class InProcessRun:
         if self.model is None:
             raise CandidateError("invalid", NO_MODEL)
         asked = complete_all(self.model, requests)
-        return asyncio.run_coroutine_threadsafe(asked, self.loop).result() if self.loop else asyncio.run(asked)
+        if self.loop is None:
+            return asyncio.run(asked)
+        try:
+            return asyncio.run_coroutine_threadsafe(asked, self.loop).result()
+        except concurrent.futures.CancelledError:
+            raise asyncio.CancelledError from None  # which passes every `except Exception` of a problem
 
 
 run_in_process = InProcessRun()

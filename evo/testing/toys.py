@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from evo.errors import CandidateError
-from evo.genomes import Genome, Program, Vector
+from evo.genomes import Genome, Program, Prompt, Vector
+from evo.models import Message, Request
 from evo.protocols import Context, Problem, Run
 from evo.values import Box, Individual, Objective, Part, Proposal, Score
 
@@ -68,6 +69,7 @@ class Nothing(Problem):
 
     Args:
         mean_seconds: how long the worker sleeps beside it, lognormal around this, by the genome's digest.
+        first: what the seed answers.
     """
 
     description = "Answer a number."
@@ -77,11 +79,12 @@ class Nothing(Problem):
         "search.population": 20,
     }
 
-    def __init__(self, mean_seconds: float = 0.0) -> None:
+    def __init__(self, mean_seconds: float = 0.0, first: float = 0) -> None:
         self._mean_seconds = mean_seconds
+        self._first = first
 
     def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
-        return [Program.single("def answer():\n    return 0\n")]
+        return [Program.single(f"def answer():\n    return {self._first}\n")]
 
     def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
         assert isinstance(genome, Program)
@@ -107,3 +110,54 @@ class Count:
     async def propose(self, parents: Sequence[Individual], context: Context) -> Proposal:
         number = context.rng.integers(1 << 60)
         return Proposal("ok", Program.single(f"def answer():\n    return {number}\n"))
+
+
+class Echo(Problem):
+    """Prompts that a language model is sent with a number each time, and shall repeat.
+
+    Args:
+        questions: how many an evaluation asks, side by side.
+        rounds: how often it does so, one after the other.
+    """
+
+    description = "Be repeated."
+    objectives = (Objective("repeated", "max"),)
+    cpus = 0.1
+    needs_model = True
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "search.operators": {"evo.testing.toys:Reword": 1.0},
+        "search.population": 10,
+    }
+
+    def __init__(self, questions: int = 5, rounds: int = 1) -> None:
+        self._questions = questions
+        self._rounds = rounds
+
+    def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
+        return [Prompt({"task": "Repeat this."})]
+
+    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+        """The share of replies that end as their question did; the feedback is all replies, a line each."""
+        assert isinstance(genome, Prompt)
+        text, replies = " ".join(genome.parts.values()), []
+        texts = [f"{text} {part} {number}" for number in range(self._rounds * self._questions)]
+        for start in range(0, len(texts), self._questions):
+            asked = [Request("task", (Message("user", one),)) for one in texts[start : start + self._questions]]
+            replies += [completion.text for completion in run.ask(asked)]
+        right = sum(reply.endswith(one) for reply, one in zip(replies, texts, strict=True))
+        return Score({"repeated": right / len(texts)}, feedback="\n".join(replies))
+
+
+class Reword:
+    """Puts another number behind a prompt's first part."""
+
+    arity: ClassVar[int] = 1
+    kind: ClassVar[str] = "prompt"
+    weight: ClassVar[float] = 1.0
+
+    async def propose(self, parents: Sequence[Individual], context: Context) -> Proposal:
+        base = parents[0].genome
+        assert isinstance(base, Prompt)
+        (name, text), *others = base.parts.items()
+        words = f"{text.partition('#')[0]}#{context.rng.integers(1 << 60)}"
+        return Proposal("ok", Prompt({name: words, **dict(others)}, base.demonstrations, base.format))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from evo.ledger import Charge, Reservation
 from evo.models import BudgetSpentError, Completion, Price, Request
 from operators.gateway.line import Line
-from operators.gateway.prices import cost, estimated_tokens, prompt_bound, worst_case
+from operators.gateway.prices import cost, estimated_tokens, prompt_bound, reply_bound, worst_case
 from operators.gateway.replies import Reply, read_answer
 from operators.gateway.till import Till
 
@@ -54,7 +54,8 @@ class Call:
         self._price = price
         self._line = line
         self._till = till
-        self._worst = worst_case(request, price)
+        self._dialect = line.dialect(request, model)
+        self._worst = worst_case(request, price, api=line.endpoint.api)
         self._reservation: Reservation | None = None
         self._used = Used()
         self._requests = 0
@@ -112,20 +113,19 @@ class Call:
         prompt_tokens = sum(estimated_tokens(one.text) for one in self._request.messages)
         await self._line.requests.wait(1)
         await self._line.tokens.wait(prompt_tokens)
-        dialect = self._line.dialect(self._model)
-        fields = dialect.fields(self._request, self._model)
+        fields = self._dialect.fields(self._request, self._model)
         self._started = self._started or time.monotonic()
         self._on_the_wire = True
         self._requests += 1
-        answer = await self._line.transport.send(fields)
+        answer = await self._line.transport.send(self._dialect.form.path, fields)
         self._on_the_wire = False
         self._requests -= not answer.sent
-        reply = read_answer(answer)
+        reply = read_answer(answer, self._dialect.form.read)
         used = self._charged(reply)
         self._line.tokens.take(used.input_tokens + used.output_tokens - prompt_tokens)
         if reply.billing != "free":
             self._pay(used)
-        return reply, answer.retry_after, dialect.learn(answer, fields)
+        return reply, answer.retry_after, self._dialect.learn(answer, fields)
 
     async def _reserved_again(self) -> bool:
         """Whether there is a reservation for another request; the caps may not allow it."""
@@ -149,7 +149,8 @@ class Call:
         return Used(given, cached, output, charge.nanodollars)
 
     def _most(self) -> Used:
-        return Used(prompt_bound(self._request), 0, self._request.max_tokens, self._worst.nanodollars)
+        reply = reply_bound(self._request, self._line.endpoint.api)
+        return Used(prompt_bound(self._request), 0, reply, self._worst.nanodollars)
 
     def _pay(self, used: Used) -> None:
         """Settle what is reserved; nothing to do where it is settled already."""

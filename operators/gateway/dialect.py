@@ -2,69 +2,47 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from evo.models import Request
-from operators.gateway.replies import printable
+from operators.gateway.forms import CHAT, Form
+from operators.gateway.schemas import SCHEMA_WORDS
 from operators.gateway.transport import Answer
 
-LENGTHS = ("max_tokens", "max_completion_tokens")
 NO_SUCH = ("unsupported", "not support", "unknown", "unrecognized", "not permitted", "not allowed", "instead")
-SCHEMA_WORDS = ("response_format", "json_schema", "grammar", "guided")
 
 
 class Dialect:
     """Which optional parameters a model takes: all of them, until it answers 400 about one.
 
     Servers differ: llama.cpp and Ollama know `max_tokens`, OpenAI's reasoning models only `max_completion_tokens` and
-    no temperature; some take no JSON schema, which then becomes a sentence of the prompt.
+    no temperature; some take no JSON schema, which then becomes a sentence of the prompt; some know no base64.
     """
 
-    def __init__(self, *, at_openai: bool = False) -> None:
+    def __init__(self, form: Form = CHAT, *, at_openai: bool = False) -> None:
+        self.form = form
         self._refused: set[str] = {"max_tokens"} if at_openai else set()
 
     def fields(self, request: Request, model: str) -> dict[str, Any]:
         """The body of the HTTP request."""
-        messages = [{"role": one.role, "content": printable(one.text)} for one in request.messages]
-        if request.schema and "response_format" in self._refused:
-            messages[-1]["content"] += schema_sentence(request.schema)
-        return {"model": model, "messages": messages, self._length: request.max_tokens, **self._optional(request)}
+        return self.form.fields(request, model, self._refused)
 
     def learn(self, answer: Answer, sent: Mapping[str, Any]) -> bool:
         """Whether the answer refuses a parameter of `sent` that the next request can do without."""
         if answer.status not in (400, 422):
             return False
         said = answer.body.decode("utf-8", "replace").lower()
-        refused = {name for name in sent if _refuses(said, name)}
-        if set(LENGTHS) <= self._refused | refused:
-            refused -= set(LENGTHS)
+        refused = {name for name in sent if _refuses(said, self.form.optional.get(name, ()))}
+        alternatives = set(self.form.one_of)
+        if alternatives and alternatives <= self._refused | refused:
+            refused -= alternatives
         self._refused |= refused
         return bool(refused)
 
-    @property
-    def _length(self) -> str:
-        return LENGTHS[0] if LENGTHS[0] not in self._refused else LENGTHS[1]
 
-    def _optional(self, request: Request) -> dict[str, Any]:
-        schema = {"type": "json_schema", "json_schema": {"name": "reply", "schema": dict(request.schema or {})}}
-        optional = {
-            "temperature": request.temperature,
-            "seed": request.seed,
-            "response_format": schema if request.schema else None,
-        }
-        return {name: value for name, value in optional.items() if value is not None and name not in self._refused}
-
-
-def schema_sentence(schema: Mapping[str, Any]) -> str:
-    """What a prompt says where the endpoint cannot be told the schema."""
-    return (
-        f"\n\nAnswer with one JSON value that fits this JSON schema, and with nothing else:\n{json.dumps(dict(schema))}"
-    )
-
-
-def _refuses(said: str, name: str) -> bool:
-    if name == "response_format":
-        return any(word in said for word in SCHEMA_WORDS)
-    return name in ("temperature", "seed", *LENGTHS) and name in said and any(word in said for word in NO_SUCH)
+def _refuses(said: str, words: tuple[str, ...]) -> bool:
+    """Whether an answer names a parameter by one of its words, as one that is not taken."""
+    # An endpoint that speaks of grammars at all has failed at the schema, however it puts it.
+    refusing = words == SCHEMA_WORDS or any(word in said for word in NO_SUCH)
+    return refusing and any(word in said for word in words)

@@ -19,7 +19,10 @@ Record = Callable[[Request, Completion], None]
 
 
 class Gateway:
-    """Answers requests from OpenAI-compatible endpoints, within caps; an `evo.models.Model`.
+    """Answers requests from OpenAI-compatible endpoints, within caps; an `evo.protocols.Gateway`.
+
+    Replies come from an endpoint's chat completions or its Responses interface, vectors from its embeddings; retries,
+    limits, pauses, caps and prices are the same for all three.
 
     For one completion an endpoint is sent at most 1 + retries HTTP requests, and one more for each parameter that the
     model answers 400 about (once a run and model). Each takes at most the endpoint's timeout_seconds, and each wait
@@ -79,10 +82,12 @@ class Gateway:
             BudgetSpentError: a cap would be passed; nothing was sent.
             ModelAccessError: the key is refused, there is no such model, or the account has no credit.
             ConfigError: the model's price is unknown.
+            ValueError: a vector of several messages, which is none.
         """
+        _check_vector(request)
         model = request.model or self._default_model
         line = self._line_of(model)
-        call = Call(request, model=model, price=line.price(model), line=line, till=self._till)
+        call = Call(request, model=model, price=line.price(model, request.output), line=line, till=self._till)
         async with line.place() as visit:
             try:
                 reply = await call.run()
@@ -92,7 +97,7 @@ class Gateway:
                 raise
             visit.completion = self._recorded(request, call.completion(reply))
         if reply.access:
-            raise ModelAccessError(_sentence(reply.access, model, line.endpoint, visit.completion.error))
+            raise ModelAccessError(_sentence(reply.access, request, line, visit.completion))
         return visit.completion
 
     async def close(self) -> None:
@@ -116,9 +121,16 @@ class Gateway:
         return takers[0]
 
     def _price_all(self) -> None:
-        named = {name for line in self._lines for name in line.endpoint.models}
-        for model in sorted(named | ({self._default_model} - {""})):
-            self._line_of(model).price(model)
+        """Now, so that an unknown price ends the run before it begins; models that are only named may give vectors."""
+        if self._default_model:
+            self._line_of(self._default_model).price(self._default_model, "text")
+        for model in sorted({name for line in self._lines for name in line.endpoint.models} - {self._default_model}):
+            self._line_of(model).price(model, "vector")
+
+
+def _check_vector(request: Request) -> None:
+    if request.output == "vector" and len(request.messages) != 1:
+        raise ValueError(f"a request for a vector has one message, this one has {len(request.messages)}")
 
 
 def _check_names(endpoints: Sequence[Endpoint]) -> None:
@@ -129,10 +141,11 @@ def _check_names(endpoints: Sequence[Endpoint]) -> None:
             raise ConfigError(f"{count} endpoints are named {name!r}; each needs a name of its own")
 
 
-def _sentence(access: Access, model: str, endpoint: Endpoint, error: str) -> str:
+def _sentence(access: Access, request: Request, line: Line, completion: Completion) -> str:
+    endpoint, model = line.endpoint, completion.model
     reasons = {
         "key": f"refuses the key in {endpoint.key_variable or 'no variable'} for model {model!r}",
-        "model": f"has no model {model!r}, or no chat completions at this address",
+        "model": f"has no model {model!r}, or no {line.dialect(request, model).form.name} at this address",
         "credit": f"says that the account behind {endpoint.key_variable} has no credit left",
     }
-    return f"endpoint {endpoint.name!r} {reasons[access]} ({error})"
+    return f"endpoint {endpoint.name!r} {reasons[access]} ({completion.error})"

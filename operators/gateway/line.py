@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from evo.models import Completion, Endpoint, Health, Price
+from evo.models import Completion, Endpoint, Health, Price, Request
 from operators.gateway.breaker import Breaker
 from operators.gateway.dialect import Dialect
+from operators.gateway.forms import form_of
 from operators.gateway.limits import Bucket
 from operators.gateway.patience import Patience
-from operators.gateway.prices import OPENAI_URL, price_of
+from operators.gateway.prices import OPENAI_URL, Output, price_of
 from operators.gateway.transport import Transport
 
 FAILURES = frozenset({"failed", "timeout", "unreachable"})
@@ -44,8 +45,9 @@ class Line:
         self.tokens = Bucket(endpoint.tokens_per_minute)
         self._places = asyncio.Semaphore(endpoint.concurrency)
         self._breaker = Breaker(patience)
-        self._dialects: dict[str, Dialect] = {}
-        self._prices: dict[str, Price] = {}
+        self._at_openai = urlsplit(self.transport.url).hostname == urlsplit(OPENAI_URL).hostname
+        self._dialects: dict[tuple[str, Output], Dialect] = {}
+        self._prices: dict[tuple[str, Output], Price] = {}
         self._in_flight = 0
         self._calls = 0
 
@@ -63,20 +65,24 @@ class Line:
                 self._calls += visit.completion is not None
                 self._breaker.leave(probe, visit.failed)
 
-    def dialect(self, model: str) -> Dialect:
-        at_openai = urlsplit(self.transport.url).hostname == urlsplit(OPENAI_URL).hostname
-        return self._dialects.setdefault(model, Dialect(at_openai=at_openai))
+    def dialect(self, request: Request, model: str) -> Dialect:
+        """How a request of its kind is put to the model."""
+        key = model, request.output
+        if key not in self._dialects:
+            self._dialects[key] = Dialect(form_of(request, self.endpoint), at_openai=self._at_openai)
+        return self._dialects[key]
 
-    def price(self, model: str) -> Price:
+    def price(self, model: str, output: Output) -> Price:
         """Looked up once, so that it stays the same for the whole run."""
-        if model not in self._prices:
-            self._prices[model] = price_of(model, self.endpoint)
-        return self._prices[model]
+        key = model, output
+        if key not in self._prices:
+            self._prices[key] = price_of(model, self.endpoint, output=output)
+        return self._prices[key]
 
     @property
     def prices(self) -> Mapping[str, Price]:
-        """Of the models that were asked for."""
-        return dict(self._prices)
+        """Of the models that were asked for; one that gives texts and vectors has one price for both."""
+        return {model: price for (model, _), price in self._prices.items()}
 
     @property
     def health(self) -> Health:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from genai_prices.data_snapshot import get_snapshot
@@ -20,13 +21,20 @@ OPENAI_URL = "https://api.openai.com/v1"
 CHARACTERS_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 16
 TOKENS_PER_REQUEST = 128
+LEAST_RESPONSE_TOKENS = 16  # of max_output_tokens, the least that OpenAI takes
+
+Output = Literal["text", "vector"]
+Api = Literal["chat", "responses"]
 
 
-def price_of(model: str, endpoint: Endpoint) -> Price:
+def price_of(model: str, endpoint: Endpoint, *, output: Output = "text") -> Price:
     """The endpoint's own price, free on a loopback address, or else the list price that came with genai-prices.
 
     The list is the one in the installed package; nothing is fetched. Where a model costs more beyond a prompt length
     (hundreds of thousands of tokens), the price below it is taken.
+
+    Args:
+        output: what is asked of the model; a vector costs its input only, so its model needs no price for output.
 
     Raises:
         ConfigError: the price is unknown.
@@ -36,7 +44,7 @@ def price_of(model: str, endpoint: Endpoint) -> Price:
     url = endpoint.base_url or OPENAI_URL
     if is_loopback(url):
         return FREE
-    return _list_price(model, url) or _refuse(model, endpoint)
+    return _list_price(model, url, output) or _refuse(model, endpoint)
 
 
 def snapshot(models: Mapping[str, Endpoint]) -> dict[str, Price]:
@@ -55,10 +63,10 @@ def cost(price: Price, input_tokens: int, output_tokens: int, *, cached_tokens: 
     return Charge(nanodollars(millionths / 1_000_000), input_tokens + output_tokens, 1)
 
 
-def worst_case(request: Request, price: Price) -> Charge:
+def worst_case(request: Request, price: Price, *, api: Api = "chat") -> Charge:
     """The most that one call of `request` can cost: the longest prompt, none of it cached, and the longest reply."""
     dearest = Price(max(price.input_usd, price.cached_usd or 0.0), price.output_usd)
-    return cost(dearest, prompt_bound(request), request.max_tokens)
+    return cost(dearest, prompt_bound(request), reply_bound(request, api))
 
 
 def prompt_bound(request: Request) -> int:
@@ -70,6 +78,13 @@ def prompt_bound(request: Request) -> int:
     texts = sum(len(one.text.encode("utf-8", "surrogatepass")) for one in request.messages)
     schema = 2 * len(json.dumps(dict(request.schema))) if request.schema else 0
     return texts + schema + TOKENS_PER_MESSAGE * len(request.messages) + TOKENS_PER_REQUEST
+
+
+def reply_bound(request: Request, api: Api) -> int:
+    """An upper bound of the reply's tokens: what is allowed it; none for a vector."""
+    if request.output == "vector":
+        return 0
+    return max(LEAST_RESPONSE_TOKENS, request.max_tokens) if api == "responses" else request.max_tokens
 
 
 def estimated_tokens(text: str) -> int:
@@ -86,13 +101,15 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _list_price(model: str, url: str) -> Price | None:
+def _list_price(model: str, url: str, output: Output) -> Price | None:
     try:
         _, found = get_snapshot().find_provider_model(model, None, None, url)
     except LookupError:
         return None
     prices = found.get_prices(datetime.now(tz=UTC))
     input_usd, output_usd = _below_tiers(prices.input_mtok), _below_tiers(prices.output_mtok)
+    if output_usd is None and output == "vector":
+        output_usd = 0.0
     if input_usd is None or output_usd is None:
         return None
     return Price(input_usd, output_usd, _below_tiers(prices.cache_read_mtok))

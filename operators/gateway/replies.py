@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ Access = Literal["", "key", "model", "credit"]
 
 RETRIED = frozenset({408, 409, 429})
 EXCERPT = 300
+MOST_TOKENS = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +41,22 @@ class Reply:
     access: Access = ""
 
 
-def read_answer(answer: Answer) -> Reply:
-    """What one HTTP answer, or the lack of one, means."""
+def read_answer(answer: Answer, read: Callable[[Mapping[str, Any]], Reply]) -> Reply:
+    """What one HTTP answer, or the lack of one, means.
+
+    Args:
+        read: the interface's own reading of the JSON object that an answer which went well holds.
+    """
     if answer.fault:
         return _FAULTS[answer.fault]
-    return read_body(answer.body) if 200 <= answer.status < 300 else _refused(answer)
+    return _read_body(answer.body, read) if 200 <= answer.status < 300 else _refused(answer)
 
 
-def read_body(body: bytes) -> Reply:
-    """A chat completion from the body of an HTTP answer that says it went well."""
-    try:
-        fields = json.loads(body.decode("utf-8"))
-    except UnicodeDecodeError:
-        return Reply("failed", error="the reply is not UTF-8", billing="worst")
-    except (ValueError, RecursionError):
-        return Reply("failed", error=f"the reply is not JSON: {_excerpt(body)}", billing="worst")
-    if not isinstance(fields, dict):
-        return Reply("failed", error=f"the reply is no JSON object: {_excerpt(body)}", billing="worst")
-    if fields.get("error") and not fields.get("choices"):
-        return Reply("failed", error=f"the endpoint reports an error: {_excerpt(body)}", billing="free")
-    outcome, text, error = _first_choice(fields)
-    usage = _mapping(fields.get("usage"))
-    details = _mapping(usage.get("prompt_tokens_details"))
+def reported(error: object, *, retry: bool = False) -> Reply:
+    """What an error in an answer of status 200 means."""
+    said = error if isinstance(error, str) else json.dumps(error)
     return Reply(
-        outcome,
-        printable(text),
-        _count(usage.get("prompt_tokens")),
-        _count(details.get("cached_tokens")) or 0,
-        # Zero tokens for a text that is there is no count.
-        _count(usage.get("completion_tokens"), least=1 if text else 0),
-        printable(error),
+        "failed", error=f"the endpoint reports an error: {printable(said[:EXCERPT])}", billing="free", retry=retry
     )
 
 
@@ -78,36 +65,33 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _first_choice(fields: Mapping[str, Any]) -> tuple[CompletionOutcome, str, str]:
-    """Outcome, text and error of the first choice."""
-    choices = fields.get("choices")
-    choice = _mapping(choices[0]) if isinstance(choices, list) and choices else None
-    if choice is None:
-        return "empty", "", "the reply has no choice"
-    message = _mapping(choice.get("message"))
-    text, refusal, reason = _text(message.get("content")), message.get("refusal"), choice.get("finish_reason")
-    if isinstance(refusal, str) and refusal:
-        return "refused", text, f"the model refused: {refusal[:EXCERPT]}"
-    if reason == "content_filter":
-        return "refused", text, "the endpoint's content filter withheld the reply"
-    if reason == "length":
-        return "truncated", text, "the reply is longer than max_tokens"
-    return ("ok", text, "") if text.strip() else ("empty", text, "the reply has no text")
-
-
-def _text(content: object) -> str:
+def text_of(content: object) -> str:
     """Content is a text, or a list of parts of which some are texts."""
     if isinstance(content, list):
-        return "".join(_text(_mapping(part).get("text")) for part in content)
+        return "".join(text_of(mapping(part).get("text")) for part in content)
     return content if isinstance(content, str) else ""
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def mapping(value: object) -> Mapping[str, Any]:
+    """A JSON object, or an empty one in place of anything else."""
     return value if isinstance(value, dict) else {}
 
 
-def _count(value: object, *, least: int = 1) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= least else None
+def count(value: object, *, least: int = 1) -> int | None:
+    """A count of tokens that can be one, else None."""
+    return value if type(value) is int and least <= value <= MOST_TOKENS else None
+
+
+def _read_body(body: bytes, read: Callable[[Mapping[str, Any]], Reply]) -> Reply:
+    try:
+        fields = json.loads(body.decode("utf-8"))
+    except UnicodeDecodeError:
+        return Reply("failed", error="the reply is not UTF-8", billing="worst")
+    except (ValueError, RecursionError):
+        return Reply("failed", error=f"the reply is not JSON: {_excerpt(body)}", billing="worst")
+    if not isinstance(fields, dict):
+        return Reply("failed", error=f"the reply is no JSON object: {_excerpt(body)}", billing="worst")
+    return read(fields)
 
 
 def _refused(answer: Answer) -> Reply:

@@ -9,19 +9,19 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import httpx2
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI
 
 from evo.errors import ConfigError
 from evo.models import Endpoint, ModelAccessError
+from operators.gateway.connections import Connections, ReplyTooLongError
 from operators.gateway.patience import Patience
 from operators.gateway.prices import OPENAI_URL, is_loopback
 
 NO_KEY = "none"
-KEPT_HEADERS = ("content-type", "retry-after")
 SHORTEST_SECRET = 16
-KEEPALIVE_SECONDS = 4.0  # below the 5 s after which uvicorn, and so vLLM, hangs up
 
 Fault = Literal["", "timeout", "unreachable", "broken", "too long"]
 
@@ -61,14 +61,14 @@ class Transport:
             max_retries=0,
             # Compression would let a small reply unpack into a huge one.
             default_headers={"Accept-Encoding": "identity"},
-            http_client=_BoundedClient(endpoint, patience, trust_env=not is_loopback(url)),
+            http_client=_client(endpoint, url, patience),
         )
 
-    async def send(self, fields: Mapping[str, Any]) -> Answer:
-        """Post a chat completion; every failure is an answer."""
+    async def send(self, path: str, fields: Mapping[str, Any]) -> Answer:
+        """Post a request to a path below the base URL; every failure is an answer."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                response = await self._client.post("/chat/completions", cast_to=httpx2.Response, body=dict(fields))
+                response = await self._client.post(path, cast_to=httpx2.Response, body=dict(fields))
         except APIStatusError as error:
             response = error.response
         except APIConnectionError as error:
@@ -89,54 +89,32 @@ class Transport:
         await self._client.close()
 
 
-class _ReplyTooLongError(httpx2.RequestError):
-    """The reply passed the limit; the rest of it was not read."""
-
-
-class _BoundedClient(httpx2.AsyncClient):
-    """Reads every reply whole, at most so many bytes of it, and follows no redirect.
-
-    A redirect would be a request more than was counted, and could carry the prompt to another host.
-    """
-
-    def __init__(self, endpoint: Endpoint, patience: Patience, *, trust_env: bool) -> None:
-        connect = min(patience.connect_seconds, endpoint.timeout_seconds)
-        places = endpoint.concurrency
-        super().__init__(
-            timeout=httpx2.Timeout(endpoint.timeout_seconds, connect=connect),
-            limits=httpx2.Limits(
-                max_connections=places, max_keepalive_connections=places, keepalive_expiry=KEEPALIVE_SECONDS
-            ),
-            follow_redirects=False,
-            trust_env=trust_env,
-        )
-        self._reply_bytes = patience.reply_bytes
-
-    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        options |= {"stream": True, "follow_redirects": False}
-        response = await super().send(request, **options)
-        try:
-            content = await self._read(response)
-        finally:
-            await response.aclose()
-        # Not the other headers: they would have the bytes unpacked once more.
-        headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
-        return httpx2.Response(response.status_code, headers=headers, content=content, request=request)
-
-    async def _read(self, response: httpx2.Response) -> bytes:
-        content = bytearray()
-        async for chunk in response.aiter_raw():
-            content += chunk
-            if len(content) > self._reply_bytes:
-                raise _ReplyTooLongError("the reply is too long", request=response.request)
-        return bytes(content)
+def _client(endpoint: Endpoint, url: str, patience: Patience) -> httpx2.AsyncClient:
+    trust_env = not is_loopback(url)
+    connect = min(patience.connect_seconds, endpoint.timeout_seconds)
+    return httpx2.AsyncClient(
+        transport=Connections(url, reply_bytes=patience.reply_bytes, trust_env=trust_env),
+        timeout=httpx2.Timeout(endpoint.timeout_seconds, connect=connect),
+        follow_redirects=False,
+        trust_env=trust_env,
+    )
 
 
 def _url(endpoint: Endpoint, environment: Mapping[str, str]) -> str:
     url = endpoint.base_url or environment.get("OPENAI_BASE_URL") or OPENAI_URL
     if not url.startswith(("http://", "https://")):
         raise ConfigError(f"endpoint {endpoint.name!r}: base_url must begin with http:// or https://, got {url!r}")
+    if not _is_address(url):
+        raise ConfigError(f"endpoint {endpoint.name!r}: base_url {url!r} names no host, or a port that is none")
     return url
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname and parts.hostname.encode("idna")) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _key(endpoint: Endpoint, url: str, environment: Mapping[str, str]) -> str:
@@ -155,7 +133,7 @@ def _key(endpoint: Endpoint, url: str, environment: Mapping[str, str]) -> str:
 
 def _fault(cause: BaseException | None) -> Fault:
     unsent = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
-    if isinstance(cause, _ReplyTooLongError):
+    if isinstance(cause, ReplyTooLongError):
         return "too long"
     if isinstance(cause, unsent):
         return "unreachable"

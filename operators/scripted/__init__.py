@@ -1,6 +1,8 @@
 """A scripted model behind HTTP: a test double that speaks OpenAI's format. Not a language model."""
 
 from operators.scripted.answers import Answer
+from operators.scripted.arithmetic import Arithmetic, PromptWriterAndArithmetic
+from operators.scripted.embeddings import simulated_vector
 from operators.scripted.faults import FAULTS, Fault, Faults
 from operators.scripted.rules import RULES, Rule, find_rule
 from operators.scripted.server import ScriptedServer, serve
@@ -10,12 +12,15 @@ __all__ = [
     "FAULTS",
     "RULES",
     "Answer",
+    "Arithmetic",
     "Exchange",
     "Fault",
     "Faults",
+    "PromptWriterAndArithmetic",
     "Rule",
     "ScriptedServer",
     "Stats",
     "find_rule",
     "serve",
+    "simulated_vector",
 ]

@@ -62,12 +62,25 @@ class Answer:
         known = [(question.rfind(one), answer) for one, answer in self.key.items() if one in question]
         if known:
             return max(known)[1]
-        value = _value(question)
+        value = value_of(question)
         if value is None:
             return None
         options = _options(question)
         fitting = (f"({letter})" for letter, text in options.items() if text == value)
         return next(fitting, None) if options else value
+
+
+def value_of(question: str) -> str | None:
+    """Value of the last arithmetic in a text; None where it has none."""
+    for formula in reversed(FORMULA.findall(question)):
+        text = LIST_NUMBER.sub("", formula).lstrip(" \t)*/.").rstrip(" \t(.*/+-")
+        try:
+            tree = ast.parse(text[:LONGEST_FORMULA], mode="eval")
+            if any(isinstance(node, ast.BinOp) for node in ast.walk(tree)):
+                return _shown(_computed(tree.body))
+        except (SyntaxError, ValueError, ArithmeticError):
+            continue
+    return None
 
 
 def _options(question: str) -> dict[str, str]:
@@ -81,19 +94,6 @@ def _off(right: str | None, rng: np.random.Generator) -> str:
         return _shown(float(right or "") + int(rng.integers(1, 10)))
     except ValueError:
         return "unknown"
-
-
-def _value(question: str) -> str | None:
-    """Value of the last arithmetic in the text."""
-    for formula in reversed(FORMULA.findall(question)):
-        text = LIST_NUMBER.sub("", formula).lstrip(" \t)*/.").rstrip(" \t(.*/+-")
-        try:
-            tree = ast.parse(text[:LONGEST_FORMULA], mode="eval")
-            if any(isinstance(node, ast.BinOp) for node in ast.walk(tree)):
-                return _shown(_computed(tree.body))
-        except (SyntaxError, ValueError, ArithmeticError):
-            continue
-    return None
 
 
 def _computed(node: ast.expr) -> Number:

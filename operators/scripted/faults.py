@@ -50,7 +50,9 @@ class Faults:
     Attributes:
         shares: fault to the share of requests that it befalls; together at most 1. See `Fault` for the names:
             rate_limited is a 429 without Retry-After, hang a sound reply that comes late, reset a connection
-            cut without a byte, no_code a reply in words only, not_utf8 a reply with a byte that is none.
+            cut without a byte, no_code a reply in words only, not_utf8 a reply with a byte that is none, malformed_json
+            a body that breaks off, or a sound one whose JSON is no JSON where a schema was asked for. Vectors have
+            neither words to refuse nor code; a truncated one lacks its end.
         latency_seconds: mean of a lognormal distribution; 0 answers at once.
         latency_sigma: of the latency's logarithm; 0 makes every latency the mean.
         hang_seconds: how late a hanging reply is.

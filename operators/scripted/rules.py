@@ -10,13 +10,18 @@ import numpy as np
 from evo.errors import UnknownNameError
 from evo.models import Message
 from operators.scripted.answers import Answer
+from operators.scripted.arithmetic import Arithmetic, PromptWriterAndArithmetic, said_to
+from operators.scripted.json_values import json_value
 from operators.scripted.prompt_code import Code, fenced, find_code, search_replace, small_edit
 
 NO_CODE = "I find no program here that I could change."
 
 
 class Rule(Protocol):
-    """Makes a reply from what was said so far; a function of its arguments only."""
+    """Makes a reply from what was said so far; a function of its arguments only.
+
+    A JSON schema that is asked for stands before the messages, as one of the system's.
+    """
 
     def __call__(self, messages: Sequence[Message], rng: np.random.Generator) -> str: ...
 
@@ -28,13 +33,13 @@ def echo(messages: Sequence[Message], rng: np.random.Generator) -> str:
 
 def constant_jitter(messages: Sequence[Message], rng: np.random.Generator) -> str:
     """The program of the prompt, whole, in a fence, with one number changed, or a term added where it has none."""
-    code = find_code(_prompt(messages))
+    code = find_code(said_to(messages))
     return fenced(_changed(code, rng)) if code else NO_CODE
 
 
 def search_replace_block(messages: Sequence[Message], rng: np.random.Generator) -> str:
     """The change of `constant_jitter` as one SEARCH/REPLACE block."""
-    code = find_code(_prompt(messages))
+    code = find_code(said_to(messages))
     edit = small_edit(code.text, rng) if code else None
     return search_replace(code.text, edit) if code and edit else NO_CODE
 
@@ -50,6 +55,9 @@ RULES: Mapping[str, Rule] = {
     "search_replace": search_replace_block,
     "thought_and_code": thought_and_code,
     "answer": Answer(),
+    "json": json_value,
+    "arithmetic": Arithmetic(),
+    "prompt_writer_and_arithmetic": PromptWriterAndArithmetic(),
 }
 
 
@@ -62,10 +70,6 @@ def find_rule(name: str) -> Rule:
     if name not in RULES:
         raise UnknownNameError(f"no scripted rule {name!r}; known: {', '.join(RULES)}")
     return RULES[name]
-
-
-def _prompt(messages: Sequence[Message]) -> str:
-    return "\n".join(message.text for message in messages if message.role != "assistant")
 
 
 def _changed(code: Code, rng: np.random.Generator) -> Code:

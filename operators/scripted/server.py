@@ -7,7 +7,7 @@ import signal
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Self
 
@@ -16,21 +16,28 @@ from aiohttp import web
 
 from evo.errors import ConfigError
 from evo.models import Request
-from operators.scripted import chat
-from operators.scripted.chat import ApiError
-from operators.scripted.faults import Draw, Faults
+from operators.scripted import chat, embeddings, responses
+from operators.scripted.faults import Draw, Fault, Faults
+from operators.scripted.json_values import with_schema
 from operators.scripted.rules import Rule
 from operators.scripted.stats import REMEMBERED, Line, Stats, Tally
+from operators.scripted.wire import ApiError, Asked, Reply, encode, list_models, rate_limited
 
 LARGEST_BODY_BYTES = 64 << 20
 SHUTDOWN_SECONDS = 0.1
 DEFAULT_MODELS = ("scripted",)
 NO_LINGER = struct.pack("ii", 1, 0)
+READERS: Mapping[str, Callable[[bytes], Asked]] = {
+    "/v1/chat/completions": chat.read,
+    "/v1/responses": responses.read,
+    "/v1/embeddings": embeddings.read,
+}
 
 
 class ScriptedServer:
-    """Answers POST /v1/chat/completions by a rule; also GET /v1/models and GET /stats.
+    """Answers POST /v1/chat/completions and /v1/responses by a rule; also GET /v1/models and GET /stats.
 
+    POST /v1/embeddings gets simulated vectors, whatever the rule. All three count as one row of requests.
     A reply is a function of (seed, request); what goes wrong with the n-th request is a function of (seed, n).
     """
 
@@ -127,7 +134,8 @@ class ScriptedServer:
 
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=LARGEST_BODY_BYTES)
-        application.router.add_post("/v1/chat/completions", self._complete)
+        for path in READERS:
+            application.router.add_post(path, self._complete)
         application.router.add_get("/v1/models", self._list_models)
         application.router.add_get("/stats", self._show_stats)
         return application
@@ -138,36 +146,41 @@ class ScriptedServer:
                 return await self._answer(http, line)
             except ApiError as error:
                 line.note_status(error.status)
-                return _reply(error.body, status=error.status, headers=error.headers)
+                return _response(error.body, status=error.status, headers=error.headers)
 
     async def _answer(self, http: web.Request, line: Line) -> web.Response:
         self._check_key(http)
-        request = chat.read_request(await http.read())
-        self._check_model(request)
+        asked = READERS[http.path](await http.read())
+        self._check_model(asked.request)
         draw = self._faults.drawn(np.random.default_rng([self._seed, 1, line.number]))
-        line.note_request(request, draw.fault)
+        line.note_request(asked.request, draw.fault)
         self._fail(draw)
         if draw.fault == "reset":
             line.note_status("reset")
             return _reset(http)
         await asyncio.sleep(draw.latency_seconds + (self._faults.hang_seconds if draw.fault == "hang" else 0.0))
-        body = chat.compose(request, self._reply_text(request), draw.fault)
-        line.note_reply(body)
-        return _reply(chat.encode(body, draw.fault))
+        reply = self._replied(asked, draw.fault)
+        line.note_reply(reply)
+        # Where JSON is asked for, it is the reply's text that is malformed.
+        breaks = draw.fault != "malformed_json" or not asked.request.schema
+        return _response(encode(reply.body, draw.fault if breaks else None))
 
-    def _reply_text(self, request: Request) -> str:
+    def _replied(self, asked: Asked, fault: Fault | None) -> Reply:
+        return asked.compose("" if asked.request.output == "vector" else self._text(asked.request), fault)
+
+    def _text(self, request: Request) -> str:
         rng = np.random.default_rng([self._seed, 0, int(request.digest, 16)])
         try:
-            return self._rule(request.messages, rng)
+            return self._rule(with_schema(request.messages, request.schema), rng)
         except Exception as error:  # a rule may be anyone's; the client sees what it did, as of any broken server
             raise ApiError(500, "rule_failed", f"the rule raised {error!r}", kind="server_error") from error
 
     def _fail(self, draw: Draw) -> None:
         match draw.fault:
             case "rate_limited":
-                raise chat.rate_limited()
+                raise rate_limited()
             case "rate_limited_retry_after":
-                raise chat.rate_limited(self._faults.retry_after_seconds)
+                raise rate_limited(self._faults.retry_after_seconds)
             case "server_error":
                 raise ApiError(500, "server_error", "The scripted server failed on purpose.", kind="server_error")
 
@@ -183,8 +196,8 @@ class ScriptedServer:
         try:
             self._check_key(http)
         except ApiError as error:
-            return _reply(error.body, status=error.status)
-        return web.json_response(chat.list_models(self._models or DEFAULT_MODELS))
+            return _response(error.body, status=error.status)
+        return web.json_response(list_models(self._models or DEFAULT_MODELS))
 
     async def _show_stats(self, http: web.Request) -> web.Response:
         last = http.query.get("last", str(REMEMBERED))
@@ -210,7 +223,7 @@ async def _serve(server: ScriptedServer, host: str, port: int) -> None:
     await server.close()
 
 
-def _reply(body: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+def _response(body: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(body=body, status=status, headers=headers, content_type="application/json")
 
 

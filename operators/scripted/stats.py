@@ -10,20 +10,21 @@ from typing import Any
 
 from evo.models import Message, Request
 from operators.scripted.faults import Fault
+from operators.scripted.wire import Reply
 
 REMEMBERED = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One HTTP request for a completion, and what became of it.
+    """One HTTP request for a completion or for vectors, and what became of it.
 
     Attributes:
         number: 0, 1, 2, ... in the order of arrival.
         status: HTTP status; "reset" where the connection was cut, "abandoned" where the client left or we closed.
         fault: what befell it on purpose, empty for nothing.
         digest: of the request (`evo.models.Request.digest`); empty where none could be read.
-        reply: text that the rule gave, as far as it was sent.
+        reply: text that the rule gave, as far as it was sent; empty for vectors.
         input_tokens: charged; 0 unless the status is 200.
         output_tokens: charged; 0 unless the status is 200.
     """
@@ -41,10 +42,10 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """All requests for completions up to now.
+    """All requests for completions and vectors up to now.
 
     Attributes:
-        requests: HTTP requests that arrived, those in flight included.
+        requests: HTTP requests for them that arrived, those in flight included.
         statuses: status to the count of requests that ended with it.
         faults: fault to the count of requests that it befell.
         peak: most requests in flight at once.
@@ -88,15 +89,13 @@ class Line:
     def note_status(self, status: int | str) -> None:
         self.exchange = replace(self.exchange, status=str(status))
 
-    def note_reply(self, body: Mapping[str, Any]) -> None:
-        """Of a completion's body, before a fault of the format breaks it."""
-        message = body["choices"][0]["message"] if body["choices"] else {}
+    def note_reply(self, reply: Reply) -> None:
         self.exchange = replace(
             self.exchange,
             status="200",
-            reply=message.get("content") or message.get("refusal") or "",
-            input_tokens=body["usage"]["prompt_tokens"],
-            output_tokens=body["usage"]["completion_tokens"],
+            reply=reply.text,
+            input_tokens=reply.input_tokens,
+            output_tokens=reply.output_tokens,
         )
 
 

@@ -3,22 +3,86 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import pytest
 
-from evo.genomes import Program, Vector
+from evo.errors import EvoError
+from evo.genomes import Program, Prompt, Vector
+from evo.models import NO_MODEL, BudgetSpentError, Completion, ModelAccessError, Request
 from evo.protocols import Executor, Job
+from evo.testing.scripted import completed
 from evo.values import Limits
 
 MakeExecutor = Callable[[Job], Executor]
 NOTHING = "evo.testing.toys:Nothing"
 VALLEY = "evo.testing.toys:Valley"
+ECHO = "evo.testing.toys:Echo"
 SHORT = Limits(wall_seconds=1.0)
 
 
 def answering(text: str) -> Program:
     return Program.single(f"def answer():\n    return {text}\n")
+
+
+def saying(text: str) -> Prompt:
+    return Prompt({"task": text})
+
+
+class Parrot:
+    """A model that says its name and what it was told; the last of several questions is answered first.
+
+    Attributes:
+        refusal: raised instead.
+        asked: questions that came.
+        given_up: of them, those that nobody wanted to know any more.
+    """
+
+    def __init__(self, name: str, *, seconds: float = 0.0, refusal: EvoError | None = None) -> None:
+        self._name = name
+        self._seconds = seconds
+        self.refusal = refusal
+        self.asked = 0
+        self.given_up = 0
+
+    async def complete(self, request: Request) -> Completion:
+        self.asked += 1
+        if self.refusal is not None:
+            raise self.refusal
+        question = request.messages[-1].text
+        try:
+            await asyncio.sleep(self._seconds + 0.02 / (1 + int(question.split()[-1])))
+        except asyncio.CancelledError:
+            self.given_up += 1
+            raise
+        return completed(request, f"{self._name}: {question}")
+
+
+Answer = TypeVar("Answer")
+
+
+def using(executor: Executor, work: Callable[[Executor], Awaitable[Answer]]) -> Answer:
+    """What `work` gives; the executor is closed after it, and no task of its is left."""
+
+    async def go() -> Answer:
+        try:
+            answer = await work(executor)
+        finally:
+            await executor.close()
+        await until(lambda: asyncio.all_tasks() == {asyncio.current_task()}, 2.0)
+        return answer
+
+    return asyncio.run(go())
+
+
+async def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait for something to be true."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
 
 
 class ExecutorContract:
@@ -97,3 +161,68 @@ class ExecutorContract:
             return capacity
 
         assert asyncio.run(go()) == 1
+
+    def test_answers_come_in_the_order_of_the_questions(self, make: MakeExecutor) -> None:
+        parrot = Parrot("polly")
+        job = Job(ECHO, {"questions": 7, "rounds": 2}, workers=1)
+        found = using(make(job), lambda executor: executor.evaluate(saying("hello"), "validation", model=parrot))
+        assert (found.outcome, found.objectives, parrot.asked) == ("ok", {"repeated": 1.0}, 14)
+        assert found.feedback.splitlines() == [f"polly: hello validation {number}" for number in range(14)]
+
+    def test_each_evaluation_asks_its_own_model(self, make: MakeExecutor) -> None:
+        parrots = [Parrot(f"parrot {number}") for number in range(40)]
+
+        async def work(executor: Executor) -> list[str]:
+            each = (executor.evaluate(saying(f"hello {n}"), model=parrot) for n, parrot in enumerate(parrots))
+            return [one.feedback for one in await asyncio.gather(*each)]
+
+        said = using(make(Job(ECHO, {}, workers=3)), work)
+        assert said == ["\n".join(f"parrot {n}: hello {n} train {k}" for k in range(5)) for n in range(40)]
+        assert [parrot.asked for parrot in parrots] == [5] * 40
+
+    @pytest.mark.parametrize(
+        "refusal", [BudgetSpentError("not a cent is left"), ModelAccessError("not a cent for you")]
+    )
+    def test_what_the_model_refuses_comes_out_as_it_is_and_the_next_is_well(
+        self, make: MakeExecutor, refusal: EvoError
+    ) -> None:
+        async def work(executor: Executor) -> str:
+            with pytest.raises(type(refusal), match="not a cent") as caught:
+                await executor.evaluate(saying("hello"), model=Parrot("greedy", refusal=refusal))
+            assert caught.value is refusal
+            return (await executor.evaluate(saying("hello"), model=Parrot("polly"))).outcome
+
+        assert using(make(Job(ECHO, {}, workers=1)), work) == "ok"
+
+    def test_a_question_where_there_is_no_model_is_told(self, make: MakeExecutor) -> None:
+        found = using(make(Job(ECHO, {}, workers=1)), lambda executor: executor.evaluate(saying("hello")))
+        assert (found.outcome, found.feedback) == ("invalid", NO_MODEL)
+
+    def test_closing_does_not_wait_for_a_model_that_hangs(self, make: MakeExecutor) -> None:
+        hung = Parrot("hung", seconds=600.0)
+
+        async def work(executor: Executor) -> float:
+            waiting = [asyncio.create_task(executor.evaluate(saying(f"hello {n}"), model=hung)) for n in range(3)]
+            await until(lambda: hung.asked >= 5)
+            began = time.monotonic()
+            await executor.close()
+            await asyncio.wait(waiting)
+            assert all(one.cancelled() for one in waiting)
+            return time.monotonic() - began
+
+        assert using(make(Job(ECHO, {}, workers=2)), work) < 3.0
+        assert hung.given_up == hung.asked
+
+    def test_an_evaluation_that_is_cancelled_asks_no_more_and_the_next_is_well(self, make: MakeExecutor) -> None:
+        hung = Parrot("hung", seconds=600.0)
+
+        async def work(executor: Executor) -> str:
+            waiting = asyncio.create_task(executor.evaluate(saying("hello"), model=hung))
+            await until(lambda: hung.asked == 5)
+            waiting.cancel()
+            found = await executor.evaluate(saying("hello"), model=Parrot("polly"))
+            await until(lambda: hung.given_up == 5)
+            return found.outcome
+
+        assert using(make(Job(ECHO, {"rounds": 2}, workers=1)), work) == "ok"
+        assert hung.asked == 5

@@ -16,6 +16,7 @@ from evo.genomes import Architecture, Genome, Program, Prompt, Vector
 from evo.protocols import Context, Operator
 from evo.regions import find_regions
 from evo.values import Ask, Box, Evaluation, Individual, Proposal, ProposalOutcome, Slots, Space
+from tests.prompt_cases import odd_prompts, ordinary_prompts
 
 SEEDS = range(24)
 FAILURES = set(get_args(ProposalOutcome)) - {"ok"}
@@ -125,6 +126,8 @@ def ordinary(kind: str) -> list[Case]:
             ]
         case "architecture":
             return [(tuple(_random_architecture(rng) for _ in range(4)), SLOTS) for _ in range(5)]
+        case "prompt":
+            return ordinary_prompts()
     return []
 
 
@@ -161,6 +164,8 @@ def odd(kind: str) -> dict[str, Case]:
                 "one point": ((points[0],) * 4, Box((0.0, 0.0), (1.0, 2.0))),
                 "mixed": ((points[0], Vector((1.0,))) * 2, Box((0.0, 0.0), (1.0, 1.0))),
             }
+        case "prompt":
+            cases |= odd_prompts()
         case "architecture":
             some = tuple(_random_architecture(np.random.default_rng(number)) for number in range(4))
             spaces = [

@@ -1,0 +1,91 @@
+"""Reach a Ray cluster, or start one here; how much of it there is."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+
+from cluster.keys import keys_out_of_sight
+from cluster.worker import MOST_THAT_WAIT, width_on
+from evo.errors import UserError
+from evo.protocols import Job
+
+KNOCK_SECONDS = 5.0
+
+
+def connect(job: Job, cpus: float) -> bool:
+    """Whether a cluster was started or joined here, and so is ours to leave.
+
+    Args:
+        cpus: that one evaluation keeps busy; a cluster that is started here has room for `job.workers` of them.
+
+    Raises:
+        UserError: it cannot be reached.
+    """
+    if ray.is_initialized():
+        return False
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    try:
+        if job.address:
+            _knock(job.address)
+            ray.init(job.address, **quiet)
+        else:
+            with _deaf_to_interrupts(), keys_out_of_sight():
+                ray.init("local", **_own_cluster(job, cpus), **quiet)
+    except Exception as error:  # Ray raises many kinds; each means that there is no cluster
+        raise UserError(f"cannot reach a Ray cluster at {job.address or 'this machine'}: {error}") from error
+    return True
+
+
+def _own_cluster(job: Job, cpus: float) -> dict[str, Any]:
+    cores = math.ceil(job.workers * cpus) if job.workers else None
+    options: dict[str, Any] = {"num_cpus": cores, "include_dashboard": False, "object_store_memory": 128 << 20}
+    if cpus < 1:
+        # Without it Ray warns on the terminal that there are more processes than cores, which is as it should be.
+        options["_system_config"] = {"worker_maximum_startup_concurrency": MOST_THAT_WAIT}
+    return options
+
+
+def width_of_cluster(cpus: float) -> int:
+    """How many evaluations, each of which keeps `cpus` busy, the cluster holds side by side."""
+    return max(1, sum(width_on(count, cpus) for count in _cpus_of_nodes()))
+
+
+def cpus_to_reserve(cpus: float) -> float:
+    """What a task has to reserve for one evaluation: a fraction or a whole number, and no more than a node has."""
+    largest = max(_cpus_of_nodes(), default=1)
+    return cpus if cpus < 1 else min(math.ceil(cpus), largest)
+
+
+def _cpus_of_nodes() -> list[int]:
+    counts = (int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
+    return [count for count in counts if count]
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """What is started here ignores Ctrl-C, which a terminal sends to all: the driver decides when its workers end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _knock(address: str) -> None:
+    """Ray itself goes on for ten minutes where nobody answers; addresses other than HOST:PORT are left to it."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()

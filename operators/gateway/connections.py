@@ -1,0 +1,120 @@
+"""Connections to one endpoint: what openai's client sends, carried by aiohttp."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import httpx2
+from yarl import URL
+
+from evo.errors import ConfigError
+
+KEEPALIVE_SECONDS = 4.0  # below the 5 s after which uvicorn, and so vLLM, hangs up
+KEPT_HEADERS = ("content-type", "retry-after")
+OWN_HEADERS = frozenset({b"host", b"content-length", b"connection"})
+
+
+class ReplyTooLongError(httpx2.RequestError):
+    """The reply passed the limit; the rest of it was not read."""
+
+
+class Connections(httpx2.AsyncBaseTransport):
+    """Sends each request once and reads its reply whole; how many at once is for the caller to bound.
+
+    In place of httpx2's own transport, which takes twice the CPU time, and more with every open connection. Follows no
+    redirect: it would be a request more than was counted, and could carry the prompt to another host.
+    """
+
+    def __init__(self, url: str, *, reply_bytes: int, trust_env: bool) -> None:
+        """No connection yet.
+
+        Args:
+            url: what is to be reached, which decides on the proxy.
+            reply_bytes: the longest reply that is read.
+            trust_env: take the proxy and certificates from the environment.
+
+        Raises:
+            ConfigError: the environment names a proxy that is none for HTTP.
+        """
+        self._certificates = httpx2.create_ssl_context(trust_env=trust_env)
+        self._proxy = _proxy_for(url, getproxies()) if trust_env else None
+        self._reply_bytes = reply_bytes
+        self._session: aiohttp.ClientSession | None = None
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """The reply, with the headers that count.
+
+        Raises:
+            httpx2.RequestError: as httpx2's own transport, or ReplyTooLongError.
+        """
+        try:
+            return await self._sent(request)
+        # Not chained, for aiohttp's errors may hold the request's headers, and so the key.
+        except aiohttp.ServerTimeoutError:
+            raise httpx2.ConnectTimeout("no connection in time") from None
+        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.InvalidURL):
+            raise httpx2.ConnectError("no connection") from None
+        except (aiohttp.ClientError, OSError):
+            raise httpx2.ReadError("the connection broke") from None
+
+    async def aclose(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _sent(self, request: httpx2.Request) -> httpx2.Response:
+        connect = request.extensions.get("timeout", {}).get("connect")
+        headers = [
+            (name.decode(), value.decode()) for name, value in request.headers.raw if name.lower() not in OWN_HEADERS
+        ]
+        async with self._opened().request(
+            request.method,
+            URL(str(request.url), encoded=True),
+            data=await request.aread(),
+            headers=headers,
+            proxy=self._proxy,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(sock_connect=connect),
+        ) as response:
+            content = await self._read(response)
+            # Not the other headers: they would have the bytes unpacked.
+            kept = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
+            return httpx2.Response(response.status, headers=kept, content=content)
+
+    def _opened(self) -> aiohttp.ClientSession:
+        """Opened by the first request, for a session belongs to the event loop."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._certificates, limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
+                auto_decompress=False,
+            )
+        return self._session
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        content = bytearray()
+        async for chunk in response.content.iter_any():
+            content += chunk
+            if len(content) > self._reply_bytes:
+                response.close()
+                raise ReplyTooLongError("the reply is too long")
+        return bytes(content)
+
+
+def _proxy_for(url: str, proxies: Mapping[str, str]) -> str | None:
+    """The proxy that the environment names for a URL, by its scheme or for all."""
+    parts = urlsplit(url)
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if not proxy.startswith(("http://", "https://")):
+        scheme = proxy.partition(":")[0]
+        raise ConfigError(
+            f"the environment names a {scheme} proxy for {parts.hostname}; only HTTP proxies are supported"
+        )
+    return proxy

@@ -1,0 +1,44 @@
+"""The interfaces of an OpenAI-compatible server that the gateway speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
+from typing import Any
+
+from evo.models import Endpoint, Request
+from operators.gateway import chat, embeddings, responses
+from operators.gateway.replies import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How one interface puts a request and says the answer.
+
+    Attributes:
+        name: as a sentence calls it.
+        path: below the endpoint's base_url.
+        fields: the body of an HTTP request, from the request, the model's name, and the parameters to do without.
+        read: what the JSON object of a good answer means.
+        optional: parameter to words that name it in an answer which refuses it.
+        one_of: parameters that mean the same; one of them always stays.
+    """
+
+    name: str
+    path: str
+    fields: Callable[[Request, str, Set[str]], dict[str, Any]]
+    read: Callable[[Mapping[str, Any]], Reply]
+    optional: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    one_of: tuple[str, ...] = ()
+
+
+CHAT = Form("chat completions", "/chat/completions", chat.fields, chat.read, chat.OPTIONAL, chat.LENGTHS)
+RESPONSES = Form("responses", "/responses", responses.fields, responses.read, responses.OPTIONAL)
+EMBEDDINGS = Form("embeddings", "/embeddings", embeddings.fields, embeddings.read, embeddings.OPTIONAL)
+
+
+def form_of(request: Request, endpoint: Endpoint) -> Form:
+    """The interface that a request takes."""
+    if request.output == "vector":
+        return EMBEDDINGS
+    return RESPONSES if endpoint.api == "responses" else CHAT

@@ -1,0 +1,138 @@
+"""Operators on prompts that ask a language model: they rewrite parts, join two prompts, or draw a lesson first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from evo.genomes import Prompt
+from evo.protocols import Context
+from evo.values import Individual, Proposal, Tip, TipKind
+from operators.llm.budget import Cut
+from operators.llm.experience import lesson_lines, quoted, trajectory
+from operators.llm.model_operator import ModelOperator, refused
+from operators.llm.prompt_replies import rewritten, words_before_parts
+from operators.llm.prompt_views import BASE_PART, prompt_view
+from operators.llm.reflection import lesson_of
+from operators.llm.replies import text_of
+from operators.llm.views import worst_first
+from operators.parents import genomes_of
+from operators.refusal import RefusalError
+
+TIPS_TO_DISTIL = 10
+
+
+class PromptOperator(ModelOperator):
+    """Sends a prompt about prompts and reads new texts of the base's parts from the reply; demonstrations stay."""
+
+    kind: ClassVar[str] = "prompt"
+    system: ClassVar[str] = "prompt_system"
+
+    def check(self, parents: Sequence[Individual]) -> None:
+        genomes_of(parents, Prompt, self.arity)
+
+    def read(self, text: str, parents: Sequence[Individual]) -> Proposal:
+        return Proposal("ok", rewritten(text, genomes_of(parents, Prompt, self.arity)), self.thought(text))
+
+    def thought(self, text: str) -> str:
+        return words_before_parts(text)
+
+    def variables(self, parents: Sequence[Individual], context: Context, cut: Cut) -> dict[str, Any]:
+        base, *others = parents
+        return super().variables(parents, context, cut) | {
+            "base": prompt_view(base, context, cut, BASE_PART),
+            "others": [prompt_view(one, context, cut) for one in worst_first(others, context.objectives)],
+        }
+
+
+class Rewrite(PromptOperator):
+    """Rewrites parts in the light of what was measured and of the failing cases."""
+
+    weight: ClassVar[float] = 2.0
+    purpose: ClassVar[str] = "prompt_rewrite"
+
+
+class Crossover(PromptOperator):
+    """Joins the strengths of two prompts."""
+
+    arity: ClassVar[int] = 2
+    purpose: ClassVar[str] = "prompt_crossover"
+
+    def check(self, parents: Sequence[Individual]) -> None:
+        base, mate = genomes_of(parents, Prompt, self.arity)
+        if base.canonical == mate.canonical:
+            raise RefusalError("refused", "the two prompts are the same, so there is nothing to join")
+
+
+class ReflectivePromptOperator(PromptOperator):
+    """Draws a lesson, then rewrites parts in its light; the lesson is kept whatever comes of it.
+
+    Attributes:
+        call: purpose and template of the request for the lesson.
+        tip: kind of the lesson.
+        most_words: of the lesson; what is longer is cut.
+    """
+
+    call: ClassVar[tuple[str, str]]
+    tip: ClassVar[TipKind]
+    most_words: ClassVar[int]
+
+    @classmethod
+    def template_names(cls) -> tuple[str, ...]:
+        return (*super().template_names(), cls.call[1])
+
+    async def propose(self, parents: Sequence[Individual], context: Context) -> Proposal:
+        shown = parents[: self.arity]
+        try:
+            self.check(parents)
+            lesson = await self._lesson(shown, context)
+        except RefusalError as refusal:
+            return refused(refusal)
+        informed = self.ask(self.purpose, shown, context, more={"lesson": quoted(lesson)})
+        return replace(await self.concluded(informed, shown), tips=(Tip(self.tip, lesson),))
+
+    def variables(self, parents: Sequence[Individual], context: Context, cut: Cut) -> dict[str, Any]:
+        return super().variables(parents, context, cut) | {
+            "trajectory": trajectory(parents[0], context, cut) if parents[0].past else []
+        }
+
+    async def _lesson(self, parents: Sequence[Individual], context: Context) -> str:
+        purpose, template = self.call
+        # What is to be learnt is not to be coloured by the lessons that every prompt shows, nor by the record.
+        asked = {"most_words": self.most_words, "lessons": [], "record": []}
+        completion = await self.ask(purpose, parents, context, template=template, more=asked)
+        return lesson_of(text_of(completion), self.most_words)
+
+
+class Reflect(ReflectivePromptOperator):
+    """Learns from the failing cases and from the base's ancestors, then rewrites by that and by earlier lessons.
+
+    Source: ReEvo's short-term reflection (Ye et al., NeurIPS 2024), on failing cases as in GEPA (Agrawal et al., 2025).
+    """
+
+    weight: ClassVar[float] = 2.0
+    purpose: ClassVar[str] = "prompt_reflect"
+    call: ClassVar[tuple[str, str]] = ("prompt_reflect:short", "prompt_reflect_short")
+    tip: ClassVar[TipKind] = "short"
+    most_words: ClassVar[int] = 60
+
+
+class Distil(ReflectivePromptOperator):
+    """Distils the lessons so far and the new evidence into one of long standing, then rewrites by it.
+
+    Source: ReEvo's long-term reflection (Ye et al., NeurIPS 2024).
+    """
+
+    weight: ClassVar[float] = 0.5
+    purpose: ClassVar[str] = "prompt_distil"
+    call: ClassVar[tuple[str, str]] = ("prompt_reflect:long", "prompt_reflect_long")
+    tip: ClassVar[TipKind] = "long"
+    most_words: ClassVar[int] = 100
+
+    def variables(self, parents: Sequence[Individual], context: Context, cut: Cut) -> dict[str, Any]:
+        # What the lessons come to is the one that is drawn.
+        return super().variables(parents, context, cut) | {
+            "tips": lesson_lines(context.tips[:TIPS_TO_DISTIL], cut),
+            "lessons": [],
+        }

@@ -1,0 +1,114 @@
+"""A search by a model against an ideal pipelined loop: slow completions, slow evaluations, eight of each at once.
+
+The model is scripted, behind a real HTTP server in a process of its own; the ideal loop asks the same server with the
+same seed, so it meets the same latencies, and sleeps where a search evaluates.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import aiohttp
+import numpy as np
+
+from tests.benchmarks.rows import Row
+from tests.benchmarks.running import Measured, run_search
+
+WIDTH = 8
+COUNT = 200
+COMPLETION_SECONDS, EVALUATION_SECONDS = 0.5, 0.3
+QUICK_COUNT = 2000
+PROBLEM = "evo.testing.toys:Nothing"
+PROMPT = "```python\ndef answer():\n    return 1\n```"
+
+
+@contextmanager
+def scripted_server(*faults: str) -> Iterator[str]:
+    """The address of a scripted model with these latencies, in a process of its own."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    options = [word for fault in faults for word in ("--fault", fault)]
+    command = [sys.executable, "-m", "evo", "serve-scripted", "--port", str(port), "--seed", "1", *options]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            _wait_for(port)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            process.terminate()
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(200):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise TimeoutError("the scripted server does not answer")
+
+
+def searched(url: str, count: int, mean_seconds: float, *more: str) -> Measured:
+    """A search whose every offspring comes from the model."""
+    endpoint = {"base_url": url, "key_variable": "", "concurrency": WIDTH, "price": {"input_usd": 1, "output_usd": 4}}
+    return run_search(
+        PROBLEM,
+        f"problem.options={{mean_seconds: {mean_seconds}, first: 0.123456789}}",
+        f"budget.evaluations={count}",
+        "search.operators={model_rewrite: 1}",
+        "model.name=scripted",
+        f"model.endpoints.here={json.dumps(endpoint)}",
+        *more,
+    )
+
+
+async def ideal_seconds(url: str, count: int) -> float:
+    """The loop that one would write by hand: so many completions at once, so many evaluations, a queue between."""
+    rng = np.random.default_rng(0)
+    pauses = EVALUATION_SECONDS * rng.lognormal(-0.32, 0.8, count)
+    asking, evaluating = asyncio.Semaphore(WIDTH), asyncio.Semaphore(WIDTH)
+    body = {"model": "scripted", "messages": [{"role": "user", "content": PROMPT}]}
+
+    async def follow(number: int) -> None:
+        async with asking, client.post(f"{url}/chat/completions", json={**body, "seed": number}) as reply:
+            await reply.read()
+        async with evaluating:
+            await asyncio.sleep(pauses[number])
+
+    async with aiohttp.ClientSession() as client:
+        began = time.perf_counter()
+        await asyncio.gather(*map(follow, range(count)))
+        return time.perf_counter() - began
+
+
+def seconds_of(run: Measured) -> float:
+    """From the seed's result, before which nothing can be proposed, to the last one."""
+    return float(run.tells[-1]["at"] - run.tells[0]["at"])
+
+
+def measure() -> list[Row]:
+    slow = f"latency_seconds={COMPLETION_SECONDS}", "latency_sigma=0.8"
+    with scripted_server(*slow) as url:
+        run = searched(url, COUNT + 1, EVALUATION_SECONDS, "executor.workers=8")
+    with scripted_server(*slow) as url:
+        ideal = asyncio.run(ideal_seconds(url, COUNT))
+    ours = seconds_of(run)
+    with scripted_server() as url:
+        quick = searched(url, QUICK_COUNT, 0.0)
+    warm, workers = QUICK_COUNT // 10, os.cpu_count() or 1
+    return [
+        Row(f"{COUNT} candidates by a model, {WIDTH} at once: an ideal pipelined loop", ideal, "s"),
+        Row("  the platform", ours, "s"),
+        Row("  over the ideal", ours / ideal, "x", 1.10, at_most=True),
+        Row("  driver CPU per candidate", run.driver_milliseconds(20, COUNT - 1), "ms"),
+        Row(f"candidates by a model that answers at once, {workers} workers", quick.rate(warm, QUICK_COUNT - 1), "/s"),
+        Row("  driver CPU per candidate", quick.driver_milliseconds(warm, QUICK_COUNT - 1), "ms", 2.0, at_most=True),
+    ]
