@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 _NAME_OF_A_KEY = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
@@ -12,16 +12,16 @@ _NAME_OF_A_KEY = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
 _RAYS_OWN = "RAY_"
 
 
-def forget_keys() -> dict[str, str]:
-    """Take the variables that look like keys out of this process's environment; what they held."""
-    names = [name for name in os.environ if _NAME_OF_A_KEY.search(name) and not name.startswith(_RAYS_OWN)]
-    return {name: os.environ.pop(name) for name in names}
+def forget_keys(named: Collection[str] = ()) -> dict[str, str]:
+    """Take keys out of this process's environment: variables that are named, or look like keys; what they held."""
+    alike = {name for name in os.environ if _NAME_OF_A_KEY.search(name) and not name.startswith(_RAYS_OWN)}
+    return {name: os.environ.pop(name) for name in alike | (set(named) & set(os.environ))}
 
 
 @contextmanager
-def keys_out_of_sight() -> Iterator[None]:
+def keys_out_of_sight(named: Collection[str] = ()) -> Iterator[None]:
     """What is started within inherits no key; they are back after it."""
-    held = forget_keys()
+    held = forget_keys(named)
     try:
         yield
     finally:

@@ -39,7 +39,7 @@ def connect(job: Job, cpus: float) -> bool:
             _knock(job.address)
             ray.init(job.address, **quiet)
         else:
-            with _deaf_to_interrupts(), keys_out_of_sight():
+            with _deaf_to_interrupts(), keys_out_of_sight(job.key_variables):
                 ray.init("local", **_own_cluster(job, cpus), **quiet)
     except Exception as error:  # Ray raises many kinds; each means that there is no cluster
         raise UserError(f"cannot reach a Ray cluster at {job.address or 'this machine'}: {error}") from error

@@ -175,8 +175,9 @@ def _evaluate(job: bytes, genomes: list[Genome], part: Part, mail: tuple[Any, in
     None where nobody waits for the evaluations any more.
     """
     if job not in _workers:
-        forget_keys()  # of whoever started a cluster that is not ours
-        _workers[job] = Worker(pickle.loads(job))  # noqa: S301 - made by our own driver
+        made: Job = pickle.loads(job)  # noqa: S301 - by our own driver
+        forget_keys(made.key_variables)  # of whoever started a cluster that is not ours
+        _workers[job] = Worker(made)
     try:
         return _workers[job].evaluate(genomes, part, ask=answerer(*mail) if mail else None)
     except asyncio.CancelledError:

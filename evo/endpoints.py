@@ -44,7 +44,10 @@ def make_gateway(config: Config, environment: Mapping[str, str], spent: Charge) 
     budget = config.budget
     ledger = Ledger(Caps(budget.usd, budget.tokens, budget.calls), spent)
     factory = resolve("gateways", "openai")
-    gateway: Gateway = factory(endpoints_of(config), config.model.name, ledger, environment=environment)
+    asked: dict[str, str] = dict.fromkeys(config.model.shares, "text")
+    if config.search.alike.model:
+        asked[config.search.alike.model] = "vector"
+    gateway: Gateway = factory(endpoints_of(config), config.model.name, ledger, environment=environment, asked=asked)
     return gateway
 
 

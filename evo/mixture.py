@@ -55,7 +55,7 @@ def make_mixture(config: Config, kind: str) -> Mixture:
     fitting = {
         name: operator
         for name, operator in operators.items()
-        if stated or (not problems[name] and needs_model(operator) == with_model)
+        if stated or (not problems[name] and operator.weight > 0 and needs_model(operator) == with_model)
     }
     if not fitting:
         how = f"asks a model and varies a {kind}; leave --model out" if with_model else f"varies a {kind}"
@@ -92,7 +92,9 @@ def _arms(operators: Mapping[str, Operator], weights: Mapping[str, float], confi
     for name, operator in operators.items():
         asked: Mapping[str | None, float] = pool if needs_model(operator) else {None: 1.0}  # type: ignore[assignment]
         for model, share in asked.items():
-            arms.append(Arm(name, model, operator.arity, weights[name] * share))
+            arms.append(
+                Arm(name, model, operator.arity, weights[name] * share, mends=bool(getattr(operator, "mends", False)))
+            )
     return [arm for arm in arms if arm.weight > 0]
 
 

@@ -58,7 +58,8 @@ class Run(Protocol):
         A request that was answered before in this run has the same completion again, and is not paid for twice.
 
         Raises:
-            BudgetSpentError, ModelAccessError: let it through; the evaluation is undone, and so nobody's failure.
+            BudgetSpentError, ModelAccessError, ConfigError, CancelledError: let it through; the evaluation is undone,
+                and so nobody's failure.
             CandidateError: "invalid", where the run has no model.
         """
         ...
@@ -136,8 +137,10 @@ class Operator(Protocol):
     Attributes:
         arity: how many parents it takes, base first.
         kind: kind of genome that it varies ("program", "prompt", "architecture", "vector").
-        weight: its share of the asks, relative to the others', where a configuration names none.
+        weight: its share of the asks, relative to the others', where a configuration names none; 0 for an operator
+            that proposes only where it is named.
         needs_model: whether it asks a language model; taken for False where it is missing.
+        mends: whether it would rather have a base whose evaluation failed; taken for False where it is missing.
     """
 
     arity: ClassVar[int]
@@ -161,12 +164,14 @@ class Arm:
         model: None for an operator without one.
         arity: how many parents it takes.
         weight: its share of the asks where weights decide.
+        mends: whether its base is one that failed, where there is one.
     """
 
     operator: str
     model: str | None
     arity: int
     weight: float
+    mends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +261,7 @@ class Job:
         address: of a cluster; None starts what is needed here.
         limits: instead of the problem's own, where given.
         require_namespace: refuse to evaluate where only weaker isolation can be had.
+        key_variables: environment variables that hold keys, which no worker may see.
     """
 
     problem: str
@@ -264,6 +270,7 @@ class Job:
     address: str | None = None
     limits: Limits | None = None
     require_namespace: bool = False
+    key_variables: tuple[str, ...] = ()
 
 
 class Executor(Protocol):
@@ -290,7 +297,7 @@ class Executor(Protocol):
         ...
 
     async def close(self) -> None:
-        """End every process that was started here."""
+        """Cancel what is under way, and end every process that was started here."""
         ...
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evo.errors import CandidateError, SandboxError
+from evo.errors import CandidateError, ConfigError, SandboxError
 from evo.genomes import Genome
 from evo.models import BudgetSpentError, ModelAccessError
 from evo.protocols import Problem, Run
@@ -19,7 +19,7 @@ def scored(problem: Problem, genome: Genome, run: Run, part: Part) -> Evaluation
 
     Raises:
         SandboxError: the machine cannot hold candidates.
-        BudgetSpentError, ModelAccessError: by the model that the problem asked.
+        BudgetSpentError, ModelAccessError, ConfigError: by the model that the problem asked.
     """
     try:
         score = problem.evaluate(genome, run, part)
@@ -28,7 +28,7 @@ def scored(problem: Problem, genome: Genome, run: Run, part: Part) -> Evaluation
         return Evaluation("ok", objectives, violations, clip_text(score.feedback))
     except CandidateError as error:
         return Evaluation(error.outcome, feedback=clip_text(error.feedback))
-    except (SandboxError, BudgetSpentError, ModelAccessError):
+    except (SandboxError, BudgetSpentError, ModelAccessError, ConfigError):
         raise
     except Exception as error:  # a scorer met what it did not expect of a candidate
         return Evaluation("invalid", feedback=clip_text(f"the scorer failed: {type(error).__name__}: {error}"))

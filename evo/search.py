@@ -6,6 +6,7 @@ so a journal of them is a checkpoint.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -21,6 +22,7 @@ from evo.tips import Tips
 from evo.values import PAST_LIMIT, Ask, Candidate, Evaluation, Individual, Objective, Parent, Proposal, Role, Tip
 
 SEED_OPERATOR = "seed"
+FAILURES_KEPT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ class Search:
         self._fruitless = 0
         self._seen: set[str] = set()
         self._seeds: list[Individual] = []
+        self._failed: deque[Individual] = deque(maxlen=FAILURES_KEPT)
         self._open: dict[int, _UnderWay] = {}
 
     @property
@@ -198,6 +201,7 @@ class Search:
     def _place(self, individual: Individual) -> Told:
         if not individual.ok:
             self.first_failure = self.first_failure or individual.evaluation
+            self._failed.append(individual)
             return Told(individual, False, (), False, ())
         if individual.ask.operator == SEED_OPERATOR:
             self._seeds.append(individual)
@@ -226,9 +230,7 @@ class Search:
     def _offspring(self) -> _UnderWay:
         rng = np.random.default_rng((self.settings.seed, self._asked, 0))
         arm = self._choice.choose(rng)
-        chosen = PARENT_CHOICES[self.settings.parents](
-            Choosable(self.population, self._seeds), self.arms[arm].arity, rng
-        )
+        chosen = self._chosen(self.arms[arm], rng)
         arm = self._choice.routed(arm, chosen[0], rng)
         self._choice.asked(arm)
         mates: list[Role] = ["mate"] * (self.arms[arm].arity - 1)
@@ -238,3 +240,9 @@ class Search:
         # Counting up what each arm came to is of use to a model alone.
         record = self._choice.record() if ask.model else ()
         return _UnderWay(ask, Briefing(tuple(chosen), self.tips.best, record), arm)
+
+    def _chosen(self, arm: Arm, rng: np.random.Generator) -> list[Individual]:
+        """Parents, base first; of those that failed each is mended once, the latest first."""
+        choosable = Choosable(self.population, self._seeds)
+        chosen = PARENT_CHOICES[self.settings.parents](choosable, arm.arity, rng)
+        return [self._failed.pop(), *chosen[1:]] if arm.mends and self._failed else chosen

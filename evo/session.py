@@ -14,7 +14,7 @@ import numpy as np
 
 from evo.config import Config, config_from_json, overridden
 from evo.driver import Driver, Watch, Workshop
-from evo.endpoints import make_gateway, model_calls
+from evo.endpoints import endpoints_of, make_gateway, model_calls
 from evo.errors import ConfigError, StoppedError, UserError
 from evo.finale import Finale
 from evo.genomes import Genome
@@ -125,7 +125,11 @@ def make_executor(config: Config, problem: Problem) -> Executor:
     limits = limits_of(config, problem)
     namespace = config.sandbox.require_isolation == "namespace"
     where = config.executor
-    job = Job(portable(config.problem.name), config.problem.options, where.workers, where.address, limits, namespace)
+    keys = tuple(one.key_variable for one in endpoints_of(config))
+    job = Job(
+        *(portable(config.problem.name), config.problem.options, where.workers, where.address, limits, namespace),
+        key_variables=keys,
+    )
     executor: Executor = resolve("executors", where.name)(job)
     return executor
 

@@ -86,3 +86,50 @@ def _newer_twins(objectives: FloatArray) -> IntArray:
         twins[member] = seen.get(point, 0)
         seen[point] = int(twins[member]) + 1
     return twins
+
+
+class OrderRanking:
+    """Ranks of a pool that say all there is to say: nobody is lonelier than another.
+
+    Args:
+        rank: shape (n,).
+        leaving: all of the pool, those who leave first before the others, shape (n,).
+    """
+
+    def __init__(self, rank: IntArray, leaving: IntArray) -> None:
+        self.rank = rank
+        self._leaving = leaving
+
+    def crowding(self, member: int) -> float:
+        return 0.0
+
+    def worst(self, count: int) -> list[int]:
+        dropped: list[int] = self._leaving[:count].tolist()
+        return dropped
+
+    def without(self, dropped: list[int]) -> OrderRanking:
+        staying = np.setdiff1d(np.arange(len(self.rank)), dropped)
+        left = self._leaving[len(dropped) :]
+        return OrderRanking(self.rank[staying], np.searchsorted(staying, left))
+
+
+class Newest:
+    """The oldest leaves, whatever it is worth, and nobody is better than another: no selection, for comparison.
+
+    A pool comes in the order of ids, so age is a member's place in it.
+    """
+
+    def ranking(self, objectives: FloatArray, violation: FloatArray) -> OrderRanking:
+        count = len(objectives)
+        return OrderRanking(np.zeros(count, dtype=np.intp), np.arange(count))
+
+
+class Lexicographic:
+    """The first objective decides, the next where that is equal: feasible before infeasible, of equals the newest."""
+
+    def ranking(self, objectives: FloatArray, violation: FloatArray) -> OrderRanking:
+        newest = -np.arange(len(objectives))
+        best_first = np.lexsort((newest, *objectives.T[::-1], np.maximum(violation, 0.0)))
+        rank = np.empty(len(objectives), dtype=np.intp)
+        rank[best_first] = np.arange(len(objectives))
+        return OrderRanking(rank, best_first[::-1])

@@ -17,6 +17,7 @@ from operators.refusal import RefusalError
 
 Choices = dict[str, Choice]
 Options = Mapping[str, tuple[Choice, ...]]
+REDRAWS = 10
 
 
 class ArchitectureOperator(ABC):
@@ -67,6 +68,19 @@ class MixSlots(ArchitectureOperator):
         # Another choice may turn the mate into the base, where they differ in one slot; one made in the base cannot.
         changed = _resampled(mixed, options, rng)
         return _resampled(base, options, rng) if _same(changed, base) else changed
+
+
+class UniformSlots(ArchitectureOperator):
+    """Any choices of the space, whatever its parent's: random search. Weight 0: for mixtures that name it."""
+
+    weight: ClassVar[float] = 0.0
+
+    def vary(self, parents: Sequence[Choices], options: Options, rng: np.random.Generator) -> Choices:
+        for _ in range(REDRAWS):
+            drawn = {slot: pick(rng, offered) for slot, offered in options.items()}
+            if not _same(drawn, parents[0]):
+                return drawn
+        return _resampled(parents[0], options, rng)
 
 
 def _resampled(choices: Choices, options: Options, rng: np.random.Generator) -> Choices:

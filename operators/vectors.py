@@ -148,6 +148,17 @@ class Gaussian(VectorOperator):
         return point
 
 
+class UniformVector(VectorOperator):
+    """Any point of the box, wherever its parent is: random search. Weight 0: for mixtures that name it."""
+
+    weight: ClassVar[float] = 0.0
+
+    def vary(self, points: FloatArray, box: FloatArray, rng: np.random.Generator) -> FloatArray:
+        share = rng.random(points.shape[1])
+        point: FloatArray = (1 - share) * box[0] + share * box[1]  # which a wide box does not make overflow
+        return point
+
+
 def _box(space: Space | None) -> FloatArray:
     if not isinstance(space, Box):
         raise RefusalError("refused", f"vectors need a box as their space, got {type(space).__name__}")

@@ -149,18 +149,21 @@ def test_every_proposal_of_a_troubled_endpoint_is_accounted_for(
     faults = Faults(shares=TROUBLES, latency_seconds=0.01, hang_seconds=30)
     with ScriptedServer(find_rule("constant_jitter"), faults).in_thread() as troubled:
         endpoint = priced(troubled, concurrency=64, timeout_seconds=1.0, retries=3)
-        budget = ("--set", "budget.evaluations=300", "--set", "budget.usd=5")
+        budget = ("--set", "budget.evaluations=1000", "--set", "budget.usd=5")
         answer = evo("run", *TOY, *MIXED, *endpoint, *budget, "--name", "troubled")
     assert answer.code == 0, answer.err
     run = tmp_path / "runs/troubled"
     asks = {event["ask"] for event in events(run, "ask")}
     proposals = [event["ask"] for event in events(run, "proposal")]
+    assert len(asks) >= 1000
     assert sorted(proposals) == sorted(asks)
     outcomes = {event["outcome"] for event in events(run, "proposal")}
     assert {"ok", "unparsable"} <= outcomes
     assert spent(run) <= 5
     assert open_run(run).sql("SELECT sum(cost_usd) FROM completions").scalar() == pytest.approx(spent(run))
-    assert evo("replay", run).code == 0
+    again, best = evo("replay", run), open_run(run).sql("SELECT arg_max(individual, value) FROM objectives").scalar()
+    assert again.code == 0, again.out
+    assert f"individual {best}" in again.out
 
 
 def test_killed_and_resumed_no_completion_is_paid_for_twice(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:

@@ -22,6 +22,9 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a configuration value.")
 ]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as in runs/bin_packing-1.")]
+RunDir = Annotated[Path, typer.Option(help="Where run folders are made.")]
+ModelName = Annotated[str | None, typer.Option(help="Language model that proposes.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Target = Annotated[str, typer.Argument(metavar="CONFIG|PROBLEM", help="A YAML file, or the name of a problem.")]
 
 
@@ -48,13 +51,15 @@ def run(
     overrides: Overrides = None,
     *,
     name: Annotated[str | None, typer.Option(help="Name of the run's folder.")] = None,
-    run_dir: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
+    run_dir: RunDir = Path("runs"),
     address: Annotated[str | None, typer.Option(help="Address of a Ray cluster.")] = None,
-    model: Annotated[str | None, typer.Option(help="Language model that proposes.")] = None,
+    model: ModelName = None,
+    baseline: Annotated[str | None, typer.Option(metavar="NAME", help="A simpler search to measure against.")] = None,
     replay_from: Annotated[Path | None, typer.Option(metavar="RUN", help="Reuse this run's completions.")] = None,
 ) -> None:
     """Run a search to the end of its budget."""
     from evo import session
+    from evo.baselines import with_baseline
     from evo.cli.progress import Progress
     from evo.cli.report import report
     from evo.config import load_config
@@ -64,6 +69,7 @@ def run(
     named = {"executor.address": address, "model.name": model}
     overrides = [*(overrides or []), *(f"{key}={value}" for key, value in named.items() if value)]
     config = with_access(load_config(target, overrides).config, os.environ)
+    config = with_baseline(config, baseline) if baseline else config
     prepared = session.prepare(config)
     if replay_from:
         prepared.reusable = reusable_from(existing_run_folder(replay_from) / JOURNAL)
@@ -72,6 +78,30 @@ def run(
         ended = session.start(prepared, folder, watch=progress.told)
     report(ended)
     _exit_if_interrupted(ended.reason)
+
+
+@app.command()
+def compare(
+    targets: Annotated[
+        list[str], typer.Argument(metavar="CONFIG|PROBLEM|RUN...", help="What to search, or runs that were made.")
+    ],
+    overrides: Overrides = None,
+    *,
+    method: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="evolve, or a baseline; again for several.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many runs of each method.")] = 5,
+    name: Annotated[str | None, typer.Option(help="Name of the folder that holds the runs.")] = None,
+    run_dir: RunDir = Path("runs"),
+    model: ModelName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a search against baselines, with the same seeds and budget; or compare runs that were made."""
+    from evo.cli.compare import Wanted, compare_targets, report
+
+    overrides = [*(overrides or []), *([f"model.name={model}"] if model else [])]
+    compared = compare_targets(targets, Wanted(overrides, method or [], seeds, name, run_dir))
+    report(compared, as_json=as_json)
 
 
 @app.command()
@@ -122,7 +152,7 @@ def evaluate(
     overrides: Overrides = None,
     *,
     holdout: Annotated[bool, typer.Option("--holdout", help="On the hold-out part.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score one genome file as a run would. Exit code 1 where it fails."""
     from evo.cli.checking import evaluate_file, print_evaluation

@@ -12,6 +12,7 @@ from evo.models import Completion, Endpoint, Health, ModelAccessError, Price, Re
 from operators.gateway.call import CANCELLED, Call
 from operators.gateway.line import Line
 from operators.gateway.patience import Patience
+from operators.gateway.prices import Output
 from operators.gateway.replies import Access
 from operators.gateway.till import Till
 
@@ -37,6 +38,7 @@ class Gateway:
         ledger: Ledger,
         *,
         environment: Mapping[str, str],
+        asked: Mapping[str, Output] | None = None,
         record: Record | None = None,
         patience: Patience | None = None,
     ) -> None:
@@ -46,6 +48,7 @@ class Gateway:
             default_model: for requests that name none.
             ledger: its caps, and what an earlier part of the same run spent of them.
             environment: where keys, and OPENAI_BASE_URL, are looked up.
+            asked: models that will be asked, and for what, so that an unknown price is found out now.
             record: told of each completion before its caller is; what it raises, the caller sees.
 
         Raises:
@@ -57,7 +60,7 @@ class Gateway:
         self._lines = [Line(one, environment, patience or Patience()) for one in endpoints]
         self._till = Till(ledger)
         self._record = record
-        self._price_all()
+        self._price_all(asked or {})
 
     @property
     def ledger(self) -> Ledger:
@@ -120,12 +123,12 @@ class Gateway:
             raise ModelAccessError(f"no endpoint has a model {model!r}; known: {known}")
         return takers[0]
 
-    def _price_all(self) -> None:
+    def _price_all(self, asked: Mapping[str, Output]) -> None:
         """Now, so that an unknown price ends the run before it begins; models that are only named may give vectors."""
-        if self._default_model:
-            self._line_of(self._default_model).price(self._default_model, "text")
-        for model in sorted({name for line in self._lines for name in line.endpoint.models} - {self._default_model}):
-            self._line_of(model).price(model, "vector")
+        named: dict[str, Output] = {name: "vector" for line in self._lines for name in line.endpoint.models}
+        default: dict[str, Output] = {self._default_model: "text"} if self._default_model else {}
+        for model, output in sorted({**named, **default, **asked}.items()):
+            self._line_of(model).price(model, output)
 
 
 def _check_vector(request: Request) -> None:

@@ -1,0 +1,309 @@
+"""`evo compare`: methods run with the same seeds and budgets, or runs that are there already, side by side."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from operator import itemgetter
+from pathlib import Path
+from typing import Literal, cast
+
+from evo import session
+from evo.baselines import BASELINES, with_baseline
+from evo.cli.tables import lines
+from evo.comparing import OWN, Comparison, Gain, Result, compare, differing, grouped, labels_of
+from evo.config import Config, config_from_json, load_config
+from evo.endpoints import with_access
+from evo.errors import ConfigError, EvoError, LineageError, RunFolderError, StoppedError, UnknownNameError
+from evo.journal import cut_torn_line, read_events
+from evo.lineage import LineageReader, Table, open_run
+from evo.lineage.live import LiveLineage
+from evo.lineage.queries import objectives
+from evo.registry import unknown
+from evo.run_folder import JOURNAL, create_run_folder, held
+from evo.values import Direction, Objective, Part
+
+FINAL_PARTS: tuple[Part, ...] = ("holdout", "validation")  # the last one first
+DEFAULT_METHODS = (OWN, "best_of_n")
+BEST = """
+    SELECT o.value, f.value FROM objectives o
+    JOIN evaluations e ON e.individual = o.individual AND e.stage = 'train' AND e.outcome = 'ok' AND e.violation <= 0
+    LEFT JOIN finals f ON f.individual = o.individual AND f.name = o.name AND f.part = $1
+    WHERE o.name = $2 ORDER BY $3 * o.value, f.value IS NULL, o.individual LIMIT 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to run.
+
+    Attributes:
+        seeds: how many, from the configuration's own upwards.
+        name: of the folder in run_dir that holds the runs; None makes one of the problem's.
+    """
+
+    overrides: Sequence[str]
+    methods: Sequence[str]
+    seeds: int
+    name: str | None
+    run_dir: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A run's result, and what its figures are figures of."""
+
+    result: Result
+    objective: Objective
+    part: Part | None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Runs by the method and the folder, as far as they have come.
+
+    Attributes:
+        left_out: sentences on those that have no result.
+    """
+
+    methods: Sequence[str]
+    measured: Sequence[Measured]
+    left_out: Sequence[str]
+    remarks: Sequence[str] = ()
+
+
+def compare_targets(targets: Sequence[str], wanted: Wanted) -> Compared:
+    """Run what is wanted, or take the runs that the targets are.
+
+    Raises:
+        ConfigError: targets of both kinds, several configurations, or settings for runs that are over.
+        StoppedError: interrupted; the same call goes on.
+    """
+    runs = [Path(one) for one in targets if (Path(one) / JOURNAL).is_file()]
+    if len(runs) == len(targets):
+        if wanted.overrides or wanted.methods:
+            raise ConfigError("these are runs that were made: --set, --model and --method have no use here")
+        return _existing(runs)
+    if len(targets) > 1:
+        raise ConfigError("name one configuration or problem, or run folders only; `evo compare TARGET` runs methods")
+    return _run_all(targets[0], wanted)
+
+
+def report(compared: Compared, *, as_json: bool) -> None:
+    """Print a comparison.
+
+    Raises:
+        ConfigError: the runs have different first objectives, or none came to a result.
+    """
+    objective, part = _common(compared)
+    results = [one.result if one.part == part else replace(one.result, final=None) for one in compared.measured]
+    comparison = compare(results, compared.methods, objective, part=part)
+    remarks = [*comparison.remarks, *compared.remarks]
+    if as_json:
+        told = {**asdict(comparison), "remarks": remarks, "left_out": list(compared.left_out)}
+        print(json.dumps(told, ensure_ascii=False, indent=1))
+    else:
+        print("\n".join([*_shown(comparison), *remarks, *(f"left out: {one}" for one in compared.left_out)]))
+
+
+def _run_all(target: str, wanted: Wanted) -> Compared:
+    config = with_access(load_config(target, wanted.overrides).config, os.environ)
+    configs = {one: session.prepare(_of_method(config, one)).config for one in wanted.methods or DEFAULT_METHODS}
+    place = wanted.run_dir / (wanted.name or f"{config.problem.name.rpartition(':')[2]}-compare")
+    # Those without a model come last for each seed: they get as many evaluations as the dollars of the others bought.
+    ordered = sorted(configs.items(), key=lambda one: one[1].model.name is None)
+    plan = [(seed, *one) for seed in range(config.seed, config.seed + wanted.seeds) for one in ordered]
+    outcomes: list[Measured | str] = []
+    for number, (seed, method, own) in enumerate(plan, 1):
+        folder = place / f"{method}-{seed}"
+        print(f"{number} of {len(plan)}, {folder}: ", end="", flush=True, file=sys.stderr)
+        done = [one.result for one in outcomes if isinstance(one, Measured) and one.result.seed == seed]
+        outcome, note = _outcome(_matched(own.model_copy(update={"seed": seed}), config, done), method, folder)
+        print(_told(outcome) + note, file=sys.stderr)
+        outcomes.append(outcome)
+    measured = [one for one in outcomes if isinstance(one, Measured)]
+    return Compared(list(configs), measured, [one for one in outcomes if isinstance(one, str)])
+
+
+def _matched(own: Config, users: Config, done: Sequence[Result]) -> Config:
+    """A method's configuration; what asks no model where the user's does gets the evaluations that another made."""
+    if own.model.name is not None or users.model.name is None or not done:
+        return own
+    return own.model_copy(update={"budget": own.budget.model_copy(update={"evaluations": done[0].evaluations})})
+
+
+def _outcome(config: Config, method: str, folder: Path) -> tuple[Measured | str, str]:
+    try:
+        note = _carried_on(config, folder)
+    except EvoError:
+        print("stopped", file=sys.stderr)
+        raise
+    return _measured(method, folder, config.seed), note
+
+
+def _of_method(config: Config, method: str) -> Config:
+    known = {OWN: None, **BASELINES}
+    if method not in known:
+        raise UnknownNameError(unknown("method", method, known))
+    return config if method == OWN else with_baseline(config, method)
+
+
+def _carried_on(config: Config, folder: Path) -> str:
+    """Bring a run to its end, from wherever it stands; a note where an earlier call had begun it.
+
+    Raises:
+        StoppedError: interrupted.
+        RunFolderError: it was made with another configuration.
+    """
+    standing = _standing(folder)
+    if standing == "new":
+        if not folder.exists():
+            create_run_folder(folder.parent, folder.name, config.problem.name)
+        ended = session.start(session.prepare(config), folder, watch=lambda told: None)
+    else:
+        _refuse_another(config, folder)
+        if standing == "finished":
+            with held(folder):
+                LiveLineage(folder).close()  # it may have died between the journal's last event and the lineage's
+            return ", finished before"
+        with session.reopened(folder, []) as prepared:
+            ended = session.go_on(prepared, folder, watch=lambda told: None)
+    if ended.reason == "interrupted":
+        raise StoppedError("what was under way is recorded; the same `evo compare` goes on from here")
+    return ", resumed" if standing == "begun" else ""
+
+
+def _standing(folder: Path) -> Literal["new", "begun", "finished"]:
+    journal, latest = folder / JOURNAL, None
+    if journal.exists():
+        latest = max(read_events(journal), key=itemgetter(0), default=(0, None))[1]
+        if latest is None:
+            cut_torn_line(journal)
+    if latest is None:
+        return "new"
+    return "finished" if latest["event"] == "stop" and latest["reason"] != "interrupted" else "begun"
+
+
+def _refuse_another(config: Config, folder: Path) -> None:
+    recorded = session.latest_config(folder / JOURNAL)
+    wanted = config_from_json(json.loads(json.dumps(config.model_dump())))
+    if others := differing(recorded, wanted):
+        raise RunFolderError(
+            f"{folder} was made with another {', '.join(others)}; choose another --name, or go back to the old settings"
+        )
+
+
+def _existing(folders: Sequence[Path]) -> Compared:
+    groups = grouped({folder: session.latest_config(folder / JOURNAL) for folder in folders})
+    labels = labels_of([next(iter(group)) for group in groups])
+    measured: dict[tuple[str, int], Measured] = {}
+    left_out: list[str] = []
+    for label, group in zip(labels, groups, strict=True):
+        for folder, config in group.items():
+            outcome = _measured(label, folder, config.seed)
+            if isinstance(outcome, str):
+                left_out.append(outcome)
+            elif (label, config.seed) in measured:
+                left_out.append(f"{folder}: {label} has a run with seed {config.seed} already")
+            else:
+                measured[label, config.seed] = outcome
+    firsts = [next(iter(group.values())) for group in groups]
+    return Compared(labels, list(measured.values()), left_out, list(_what_differs(labels, firsts)))
+
+
+def _what_differs(labels: Sequence[str], configs: Sequence[Config]) -> Iterator[str]:
+    for label, config in zip(labels[1:], configs[1:], strict=True):
+        keys = [key for key in differing(configs[0], config) if key != "seed"]
+        yield f"{label} differs from {labels[0]} in {', '.join(keys)}"
+
+
+def _measured(method: str, folder: Path, seed: int) -> Measured | str:
+    """What a run came to, or a sentence that says why it came to nothing."""
+    try:
+        reader = open_run(folder)
+        reason = _reason(reader)
+        if reason in (None, "interrupted"):
+            return f"{folder} is not finished; `evo resume {folder}` goes on with it"
+        first = _first_objective(reader)
+        part = _last_part(reader)
+        best = reader.sql(BEST, [part or "", first.name, first.sign]).rows
+    except LineageError as error:
+        return f"{folder}: {error}"
+    if not best:
+        return f"{folder} failed: none of its individuals is feasible"
+    evaluations = reader.sql("SELECT count(*) FROM individuals").scalar()
+    usd = reader.sql("SELECT coalesce(sum(cost_usd), 0) FROM completions").scalar()
+    train, final = best[0]
+    return Measured(Result(method, seed, train, final, evaluations, usd, str(reason)), first, part)
+
+
+def _first_objective(reader: LineageReader) -> Objective:
+    name, direction, unit = objectives(reader)[0]
+    return Objective(name, cast(Direction, direction), unit)
+
+
+def _reason(reader: LineageReader) -> str | None:
+    """Why the run ended; None where it has not."""
+    latest = reader.sql("SELECT kind, detail FROM events ORDER BY rowid DESC LIMIT 1").rows
+    return json.loads(latest[0][1])["reason"] if latest and latest[0][0] == "stop" else None
+
+
+def _last_part(reader: LineageReader) -> Part | None:
+    measured = {row[0] for row in reader.sql("SELECT DISTINCT part FROM finals").rows}
+    return next((part for part in FINAL_PARTS if part in measured), None)
+
+
+def _told(outcome: Measured | str) -> str:
+    if isinstance(outcome, str):
+        return "failed"
+    one, objective = outcome.result, outcome.objective
+    return f"{one.evaluations} evaluations, ${one.usd:.4g}, best {objective.name} {one.train:.6g}"
+
+
+def _common(compared: Compared) -> tuple[Objective, Part | None]:
+    if not compared.measured:
+        raise ConfigError(f"no run came to a result: {'; '.join(compared.left_out)}")
+    first = compared.measured[0]
+    for one in compared.measured:
+        if one.objective != first.objective:
+            raise ConfigError(
+                f"{first.result.method} has {_goal(first.objective)} as its first objective, {one.result.method} has "
+                f"{_goal(one.objective)}; compare runs of one problem"
+            )
+    parts = {one.part for one in compared.measured}
+    return first.objective, next((part for part in FINAL_PARTS if part in parts), None)
+
+
+def _goal(objective: Objective) -> str:
+    return f"{objective.name} ({objective.direction})"
+
+
+def _shown(comparison: Comparison) -> Iterator[str]:
+    objective, part = comparison.objective, comparison.part
+    value = f"{objective.name} {objective.unit}".strip()
+    finals = [f"{part} {value}"] if part else []
+    columns = ("method", "seeds", f"train {value}", *finals, "evaluations", "dollars")
+    rows = [
+        (one.method, len(one.seeds), one.train, *([one.final] if part else []), one.evaluations, one.usd)
+        for one in comparison.summaries
+    ]
+    yield f"best of each run, {_goal(objective)}: median over seeds; evaluations and dollars: mean over seeds\n"
+    yield from lines(Table(columns, tuple(rows)))
+    if comparison.gains:
+        unit = f" in {objective.unit}" if objective.unit else ""
+        yield f"\ngain over {comparison.gains[0].over}{unit} (above 0 is better), mean over the same seeds\n"
+        yield from lines(_gains(comparison.gains))
+    yield ""
+
+
+def _gains(gains: Sequence[Gain]) -> Table:
+    columns = ("method", "part", "gain", "%", "95 % confidence interval", "won", "lost", "tied")
+    rows = [(one.method, one.part, one.mean, one.percent, _interval(one), one.won, one.lost, one.tied) for one in gains]
+    return Table(columns, tuple(rows))
+
+
+def _interval(gain: Gain) -> str:
+    return "{:.6g} to {:.6g}".format(*gain.interval) if gain.interval else gain.without
