@@ -12,3 +12,6 @@ class RefusalError(EvoError):
     def __init__(self, outcome: ProposalOutcome, reason: str) -> None:
         super().__init__(reason)
         self.outcome: ProposalOutcome = outcome
+
+    def __reduce__(self) -> tuple[type[RefusalError], tuple[ProposalOutcome, str]]:
+        return RefusalError, (self.outcome, str(self))

@@ -140,18 +140,26 @@ def kinds_of(kind: type[EvoError]) -> Iterator[type[EvoError]]:
 
 @pytest.mark.parametrize("kind", sorted(kinds_of(EvoError), key=str))
 def test_every_error_of_ours_travels_between_processes(kind: type[EvoError]) -> None:
-    error = kind("invalid", "a reason") if kind is CandidateError else kind("a reason")
+    error = kind("invalid", "a reason") if kind in (CandidateError, RefusalError) else kind("a reason")
     back = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     assert (type(back), str(back), vars(back)) == (kind, str(error), vars(error))
 
 
 def test_what_looks_like_a_key_is_out_of_sight_and_back_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "db_password", "KEYBOARD", "RAY_AUTH_TOKEN"):
+    for name in (
+        "OPENAI_API_KEY",
+        "HF_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "db_password",
+        "KEYBOARD",
+        "RAY_AUTH_TOKEN",
+        "MY_PASS",
+    ):
         monkeypatch.setenv(name, "text")
     before = dict(os.environ)
-    with keys_out_of_sight():
+    with keys_out_of_sight(["MY_PASS", "NOT_SET"]):
         gone = set(before) - set(os.environ)
-        assert {"OPENAI_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "db_password"} <= gone
+        assert {"MY_PASS", "OPENAI_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "db_password"} <= gone
         assert not {"KEYBOARD", "RAY_AUTH_TOKEN", "PATH"} & gone
     assert dict(os.environ) == before
 
