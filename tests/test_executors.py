@@ -23,6 +23,7 @@ from cluster.ray_tasks import RayExecutor
 from evo.errors import CandidateError, EvoError, SandboxError
 from evo.protocols import Executor, Job
 from evo.testing.executor import InProcessExecutor
+from operators.refusal import RefusalError
 from tests.conftest import Evo
 from tests.contracts.executor_contract import ECHO, ExecutorContract, MakeExecutor, Parrot, saying, until, using
 from tests.test_driver import events, history, sorted_history, wait_for_tells
