@@ -210,3 +210,22 @@ def test_an_endpoint_that_is_down_is_paused_and_shown_and_the_run_goes_on_when_i
     assert re.search(r"here paused after \d+ failures, tried again in \d s", answer.err), answer.err
     assert len(events(tmp_path / "runs/down", "tell")) == 30
     assert {event["outcome"] for event in events(tmp_path / "runs/down", "proposal")} >= {"ok", "error"}
+
+
+def test_the_questions_about_money_in_the_readme_are_answered(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+    evo("run", *TOY, *MIXED, *priced(server), "--set", "budget.evaluations=60", "--name", "asked")
+    run = tmp_path / "runs/asked"
+    reader = open_run(run)
+    best, name = reader.sql("SELECT id, name FROM best").rows[0]
+    made = reader.sql("SELECT max(id) FROM individuals WHERE model IS NOT NULL").scalar()
+    queries = re.findall(r'evo sql RUN "(.*)"', readme)
+    assert len(queries) == 3
+    each, prompt, cost = (reader.sql(query.replace("42", str(made))) for query in queries)
+    assert {"operator", "model", "usd_each"} <= set(each.columns)
+    assert "def answer" in prompt.rows[0][prompt.columns.index("prompt")]
+    line = [row[0] for row in reader.sql("SELECT id FROM ancestors(?)", [best]).rows]
+    owed = {event["ask"] for event in events(run, "proposal") if event.get("individual") in line}
+    paid = math.fsum(one["completion"]["cost_usd"] for one in events(run, "completion") if one["ask"] in owed)
+    assert cost.rows[0][cost.columns.index("usd")] == pytest.approx(paid)
+    assert name == "answer"

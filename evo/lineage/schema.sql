@@ -126,3 +126,15 @@ CREATE MACRO ancestors(of) AS TABLE
         SELECT p.parent, l.generation + 1 FROM line l JOIN parents p ON p.child = l.id
     )
     SELECT id, min(generation) AS generation FROM line GROUP BY id ORDER BY generation, id;
+
+CREATE MACRO cost_of(of) AS TABLE
+    SELECT count(DISTINCT p.individual) AS individuals, count(*) AS completions, sum(c.cost_usd) AS usd
+    FROM ancestors(of) a JOIN proposals p ON p.individual = a.id JOIN completions c USING (ask);
+
+CREATE VIEW best AS
+    SELECT n.name, i.id, o.value, i.operator, i.model, i.tell FROM individuals i
+    JOIN objectives o ON o.individual = i.id JOIN objective_names n ON n.name = o.name
+    JOIN evaluations e ON e.individual = i.id AND e.stage = 'train' AND e.violation = 0
+    QUALIFY row_number() OVER (PARTITION BY n.name ORDER BY if(n.direction = 'min', o.value, -o.value), i.id) = 1
+    ORDER BY n.position;
+COMMENT ON VIEW best IS 'The best feasible individual by each objective, the first objective first';
