@@ -128,7 +128,7 @@ CREATE MACRO ancestors(of) AS TABLE
     SELECT id, min(generation) AS generation FROM line GROUP BY id ORDER BY generation, id;
 
 CREATE MACRO cost_of(of) AS TABLE
-    SELECT count(DISTINCT p.individual) AS individuals, count(*) AS completions, sum(c.cost_usd) AS usd
+    SELECT count(DISTINCT p.individual) AS individuals, count(*) AS completions, coalesce(sum(c.cost_usd), 0) AS usd
     FROM ancestors(of) a JOIN proposals p ON p.individual = a.id JOIN completions c USING (ask);
 
 CREATE VIEW best AS
