@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeAlias
@@ -214,6 +214,24 @@ class Choice(Protocol):
 
     def record(self) -> tuple[ArmRecord, ...]:
         """How each arm has done in this run."""
+        ...
+
+
+class Living(Protocol):
+    """A bounded set of individuals in the order of their ids, from which parents are chosen."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Individual]: ...
+
+    def __getitem__(self, position: int) -> Individual: ...
+
+    def add(self, newcomer: Individual) -> list[int]:
+        """Let a newcomer that has objectives in; the ids that had to go for it, its own perhaps among them."""
+        ...
+
+    def better(self, one: int, other: int) -> int:
+        """Which of two positions wins a tournament; the first named of equals."""
         ...
 
 

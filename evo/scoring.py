@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -24,8 +24,9 @@ def scored(problem: Problem, genome: Genome, run: Run, part: Part) -> Evaluation
     try:
         score = problem.evaluate(genome, run, part)
         objectives = _checked(score.objectives, problem.objectives)
-        violations = {name: _finite(name, value) for name, value in score.violations.items()}
-        return Evaluation("ok", objectives, violations, clip_text(score.feedback))
+        violations, cases, descriptors = map(_all_finite, (score.violations, score.cases, score.descriptors))
+        given = "ok", objectives, violations, clip_text(score.feedback)
+        return Evaluation(*given, cases=cases, descriptors=descriptors)
     except CandidateError as error:
         return Evaluation(error.outcome, feedback=clip_text(error.feedback))
     except (SandboxError, BudgetSpentError, ModelAccessError, ConfigError):
@@ -40,6 +41,10 @@ def _checked(values: object, objectives: Sequence[Objective]) -> dict[str, float
         got = sorted(map(str, values)) if isinstance(values, dict) else values
         raise CandidateError("invalid", f"expected the objectives {expected}, got {got!r}"[:300])
     return {name: _finite(name, values[name]) for name in expected}
+
+
+def _all_finite(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: _finite(name, value) for name, value in values.items()}
 
 
 def _finite(name: str, value: object) -> float:

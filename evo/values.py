@@ -169,11 +169,15 @@ class Score:
         objectives: name to value, in the problem's own direction.
         violations: name to amount by which a constraint is broken; feasible means all are <= 0.
         feedback: text for the next proposal.
+        cases: name of a case (an instance, an example, a test) to its score, larger is better; {} where there are none.
+        descriptors: name to value of what tells niches apart, beside what the genome itself says.
     """
 
     objectives: Mapping[str, float]
     violations: Mapping[str, float] = field(default_factory=dict)
     feedback: str = ""
+    cases: Mapping[str, float] = field(default_factory=dict)
+    descriptors: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +196,8 @@ class Evaluation:
         worker: name of the process that evaluated.
         node: name of the machine.
         started: seconds since 1970 when it began.
+        cases: name of a case to its score, larger is better; finite.
+        descriptors: name to value of what tells niches apart; finite.
     """
 
     outcome: Outcome
@@ -205,6 +211,8 @@ class Evaluation:
     worker: str = ""
     node: str = ""
     started: float = 0.0
+    cases: Mapping[str, float] = field(default_factory=dict)
+    descriptors: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def violation(self) -> float:
@@ -212,7 +220,8 @@ class Evaluation:
         return math.fsum(max(0.0, amount) for amount in self.violations.values())
 
     def to_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: value for name, value in fields.items() if value or name not in ("cases", "descriptors")}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Evaluation:
