@@ -25,8 +25,8 @@ def scored(problem: Problem, genome: Genome, run: Run, part: Part) -> Evaluation
         score = problem.evaluate(genome, run, part)
         objectives = _checked(score.objectives, problem.objectives)
         violations, cases, descriptors = map(_all_finite, (score.violations, score.cases, score.descriptors))
-        given = "ok", objectives, violations, clip_text(score.feedback)
-        return Evaluation(*given, cases=cases, descriptors=descriptors)
+        feedback = clip_text(score.feedback)
+        return Evaluation("ok", objectives, violations, feedback, cases=cases, descriptors=descriptors)
     except CandidateError as error:
         return Evaluation(error.outcome, feedback=clip_text(error.feedback))
     except (SandboxError, BudgetSpentError, ModelAccessError, ConfigError):
