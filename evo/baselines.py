@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evo.config import AlikeConfig, Config, OperatorConfig, SearchConfig
+from evo.config import AlikeConfig, Config, OperatorConfig, SearchConfig, SurvivalConfig
 from evo.errors import ConfigError, UnknownNameError
 from evo.mixture import make_mixture, needs_model
 from evo.protocols import Problem
@@ -27,14 +27,14 @@ def best_of_n(config: Config, problem: Problem) -> Config:
 
 def greedy(config: Config, problem: Problem) -> Config:
     """Hill climbing: makes every proposal from the best by the first objective."""
-    return _searching(config, parents="best", population=2, survival="lexicographic")
+    return _searching(config, parents="best", population=2, survival=SurvivalConfig(name="lexicographic"))
 
 
 def random(config: Config, problem: Problem) -> Config:
     """Selects nothing: any of the newest is a parent; in a box or slots, every proposal is a uniformly random point."""
     uniform = UNIFORM.get(type(problem.space))
     operators = {uniform: 1.0} if uniform else config.search.operators
-    return _searching(config, parents="uniform", survival="newest", operators=operators)
+    return _searching(config, parents="uniform", survival=SurvivalConfig(name="newest"), operators=operators)
 
 
 def model_free(config: Config, problem: Problem) -> Config:

@@ -14,10 +14,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evo.errors import ConfigError
+from evo.islands import Topology
 from evo.parents import ParentChoice
 from evo.registry import make_problem, unknown
 
-NAMED_SECTIONS = ("problem", "executor", "model", "search.choice")
+NAMED_SECTIONS = ("problem", "executor", "model", "search.choice", "search.survival")
 
 
 class Section(BaseModel):
@@ -105,6 +106,44 @@ class ChoiceConfig(Section):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class SurvivalConfig(Section):
+    """Who stays.
+
+    Attributes:
+        name: registered name.
+        options: its own.
+    """
+
+    name: str = "rank_and_crowding"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class OwnConfig(Section):
+    """What one island does otherwise; what is left out is as everywhere."""
+
+    survival: str | SurvivalConfig | None = None
+    parents: ParentChoice | None = None
+    operators: dict[str, float | OperatorConfig] | None = None
+
+
+class IslandsConfig(Section):
+    """Populations that know nothing of each other but for migrants; see `evo.islands.IslandSettings`.
+
+    Attributes:
+        own: what islands do otherwise than the search's section says, in the order of their numbers.
+    """
+
+    count: int = Field(default=1, ge=1, le=10_000)
+    topology: Topology = "ring"
+    every: int | None = Field(default=None, ge=1)
+    stagnation: int | None = Field(default=None, ge=1)
+    migrants: int = Field(default=1, ge=1)
+    reset_every: int | None = Field(default=None, ge=1)
+    birth_after: int | None = Field(default=None, ge=1)
+    most: int = Field(default=16, ge=1, le=10_000)
+    own: tuple[OwnConfig, ...] = ()
+
+
 class AlikeConfig(Section):
     """When a proposal is turned away as a near duplicate of a living individual, before it is evaluated.
 
@@ -123,10 +162,9 @@ class SearchConfig(Section):
     """How.
 
     Attributes:
-        population: how many survive.
+        population: how many survive, on each island.
         order: "arrival", or "ask" for the same result whatever the timing.
         lag: with order "ask", how many offspring are under way at once.
-        survival: registered name.
         parents: how they are chosen: "tournament", "uniform", "best" (hill climbing) or "seed" (best of n).
         operators: operator name to weight, or to a weight and options; empty takes all that fit the genome, by their
             own weights.
@@ -138,7 +176,8 @@ class SearchConfig(Section):
     population: int = Field(default=64, ge=2, le=1_000_000)
     order: Literal["arrival", "ask"] = "arrival"
     lag: int = Field(default=16, ge=1, le=100_000)
-    survival: str = "rank_and_crowding"
+    survival: SurvivalConfig = SurvivalConfig()
+    islands: IslandsConfig = IslandsConfig()
     parents: ParentChoice = "tournament"
     operators: dict[str, float | OperatorConfig] = Field(default_factory=dict)
     choice: ChoiceConfig = ChoiceConfig()

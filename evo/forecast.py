@@ -49,7 +49,7 @@ async def expenses(prepared: Prepared, seed: Evaluation, prices: Mapping[str, Pr
     """What a proposal costs by each arm that asks a model, for the seed as the only parent; nothing is sent."""
     return [
         _expense(arm, await _asked(prepared, arm, seed), prices[arm.model])
-        for arm in prepared.search.arms
+        for arm in prepared.search.population.islands[0].arms
         if arm.model is not None and arm.model in prices
     ]
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evo.config import Config, OperatorConfig
+from evo.config import Config, OperatorConfig, SurvivalConfig
 from evo.errors import ConfigError
-from evo.protocols import Arm, ArmRecord, Choice, Operator
+from evo.islands import Island
+from evo.parents import PARENT_CHOICES
+from evo.population import Population
+from evo.protocols import Arm, ArmRecord, Choice, Operator, Survival
 from evo.registry import make, names
+from evo.values import Objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +108,29 @@ def _unfit(operator: Operator, kind: str, config: Config) -> str | None:
     if needs_model(operator) and config.model.name is None:
         return "needs a language model; name one with --model NAME"
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class IslandMaker:
+    """Makes empty islands as a configuration describes them, by their number."""
+
+    config: Config
+    objectives: Sequence[Objective]
+    kind: str
+    inherited: Sequence[ArmRecord] = ()
+
+    def __call__(self, number: int) -> Island:
+        config = self._own(number)
+        mixture, how = make_mixture(config, self.kind), config.search
+        survival: Survival = make("survival", how.survival.name, how.survival.options)
+        living = Population(how.population, self.objectives, survival)
+        return Island(living, mixture.choice(config, self.inherited), mixture.arms, PARENT_CHOICES[how.parents])
+
+    def _own(self, number: int) -> Config:
+        own = self.config.search.islands.own
+        if number >= len(own):
+            return self.config
+        stated = {name: value for name, value in own[number] if value is not None}
+        if isinstance(name := stated.get("survival"), str):
+            stated["survival"] = SurvivalConfig(name=name)
+        return self.config.model_copy(update={"search": self.config.search.model_copy(update=stated)})

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from evo.genomes import genome_from_json
 from evo.inheritance import Inheritance
+from evo.islands import Move
 from evo.journal import Event, Journal
 from evo.models import Completion, Price, Request
 from evo.search import Search, Told
@@ -97,6 +98,7 @@ class Recorder:
             evaluation=told.individual.evaluation.to_json(),
             survived=told.survived,
             removed=told.removed,
+            **({"moves": [_move(one) for one in told.moves]} if told.moves else {}),
             entered_front=told.entered_front,
             left_front=told.left_front,
             front=len(search.front),
@@ -126,6 +128,10 @@ def candidate_from(event: Event, ask: Ask) -> Candidate:
 def tips_from(event: Event) -> tuple[Tip, ...]:
     """The lessons that came with a proposal."""
     return tuple(Tip(kind, text) for kind, text in event.get("tips", ()))
+
+
+def _move(move: Move) -> list[Any]:
+    return [move.individual, move.source, move.target, move.reason, move.removed]
 
 
 def _learnt(tips: Sequence[Tip]) -> dict[str, Any]:

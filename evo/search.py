@@ -6,23 +6,22 @@ so a journal of them is a checkpoint.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from evo.front import Front
-from evo.parents import PARENT_CHOICES, Choosable, ParentChoice
-from evo.population import Population, costs_of
-from evo.protocols import Arm, ArmRecord, Choice, Survival
+from evo.islands import Archipelago, Island, IslandSettings, Move
+from evo.parents import Choosable
+from evo.population import costs_of
+from evo.protocols import Arm, ArmRecord
 from evo.similarity import Alike
 from evo.tips import Tips
 from evo.values import PAST_LIMIT, Ask, Candidate, Evaluation, Individual, Objective, Parent, Proposal, Role, Tip
 
 SEED_OPERATOR = "seed"
-FAILURES_KEPT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +30,22 @@ class SearchSettings:
 
     Attributes:
         seed: of all its randomness.
-        population: how many survive.
         evaluations: how many genomes may be evaluated in all.
         seeds: how many genomes the problem gave to start from.
         order: "ask" tells results in the order of asking, so that a run does not depend on timing; "arrival" as they
             come.
         lag: with order "ask", how many offspring are under way at once, whatever the number of workers.
-        parents: how they are chosen; see `evo.parents`.
+        islands: how many there are, and what passes between them.
         alike: when a proposal counts as a near duplicate.
         fruitless: after how many proposals in a row that gave nothing new the search ends.
     """
 
     seed: int
-    population: int
     evaluations: int
     seeds: int = 1
     order: Literal["arrival", "ask"] = "arrival"
     lag: int = 16
-    parents: ParentChoice = "tournament"
+    islands: IslandSettings = field(default_factory=IslandSettings)
     alike: Alike = field(default_factory=Alike)
     fruitless: int = 2000
 
@@ -58,10 +55,11 @@ class Told:
     """What a tell changed.
 
     Attributes:
-        survived: whether the newcomer is in the population now.
-        removed: ids that left the population for it.
+        survived: whether the newcomer lives on the island that asked for it.
+        removed: ids that left that island for it.
         entered_front: whether nothing told so far dominates it.
         left_front: ids that it dominates and that were in the front.
+        moves: what passed between islands after it.
     """
 
     individual: Individual
@@ -69,6 +67,7 @@ class Told:
     removed: tuple[int, ...]
     entered_front: bool
     left_front: tuple[int, ...]
+    moves: tuple[Move, ...] = ()
 
     @property
     def gain(self) -> float:
@@ -102,13 +101,16 @@ class Search:
         settings: SearchSettings,
         objectives: Sequence[Objective],
         *,
-        choice: Choice,
-        arms: Sequence[Arm],
-        survival: Survival,
+        island: Callable[[int], Island],
     ) -> None:
+        """A search that was told nothing yet.
+
+        Args:
+            island: makes an empty island, by its number.
+        """
         self.settings = settings
         self.objectives = tuple(objectives)
-        self.population = Population(settings.population, self.objectives, survival)
+        self.population = Archipelago(settings.islands, self.objectives, island, seed=settings.seed)
         self.front = Front(len(self.objectives))
         self.under_way: dict[int, Ask] = {}
         self.best: dict[str, Individual] = {}
@@ -116,13 +118,11 @@ class Search:
         self.told = 0
         self.admitted = 0
         self.tips = Tips()
-        self._choice = choice
-        self.arms = tuple(arms)
         self._asked = 0
         self._fruitless = 0
         self._seen: set[str] = set()
         self._seeds: list[Individual] = []
-        self._failed: deque[Individual] = deque(maxlen=FAILURES_KEPT)
+        self._seeds_left = settings.seeds
         self._open: dict[int, _UnderWay] = {}
 
     @property
@@ -137,9 +137,10 @@ class Search:
         if self.settings.order == "ask" and len(self.under_way) >= self.settings.lag:
             return None
         if self._asked < self.settings.seeds:
-            opened = _UnderWay(Ask(self._asked, SEED_OPERATOR), Briefing(), None)
-        elif len(self.population):
-            opened = self._offspring()
+            number = self._asked % len(self.population.islands)
+            opened = _UnderWay(Ask(self._asked, SEED_OPERATOR, island=number), Briefing(), None)
+        elif (turn := self.population.turn(self._asked)) is not None:
+            opened = self._offspring(turn)
         else:
             return None
         self._asked += 1
@@ -175,6 +176,7 @@ class Search:
         self._open[ask.id].tips = tips
         self._end(ask, 0.0)
         self._fruitless += 1
+        self._seeds_left -= ask.operator == SEED_OPERATOR
 
     def tell(self, candidate: Candidate, evaluation: Evaluation) -> Told:
         """Take in a result. A failed evaluation is counted, and never enters the population."""
@@ -182,7 +184,9 @@ class Search:
         self._end(candidate.ask, told.gain)
         self.told += 1
         self._fruitless = 0
-        return told
+        self._seeds_left -= candidate.ask.operator == SEED_OPERATOR
+        moves = self.population.after(self.told, candidate.ask.island, seeds_left=self._seeds_left)
+        return replace(told, moves=tuple(moves)) if moves else told
 
     def briefing(self, ask: Ask) -> Briefing:
         """What the operator of an ask that is under way may see."""
@@ -201,11 +205,11 @@ class Search:
     def _place(self, individual: Individual) -> Told:
         if not individual.ok:
             self.first_failure = self.first_failure or individual.evaluation
-            self._failed.append(individual)
+            self.population.islands[individual.ask.island].failed.append(individual)
             return Told(individual, False, (), False, ())
         if individual.ask.operator == SEED_OPERATOR:
             self._seeds.append(individual)
-        removed = self.population.add(individual)
+        removed = self.population.add(individual, individual.ask.island)
         entered, left = self._note_feasible(individual)
         survived = individual.id not in removed
         return Told(individual, survived, tuple(sorted(set(removed) - {individual.id})), entered, tuple(left))
@@ -215,7 +219,9 @@ class Search:
         del self.under_way[ask.id]
         self.tips.add(tuple(replace(one, ask=ask.id, gain=gain) for one in ended.tips))
         if ended.arm is not None:
-            self._choice.ended(ended.arm, ended.briefing.parents[0], gain=gain, usd=ended.usd)
+            self.population.islands[ask.island].choice.ended(
+                ended.arm, ended.briefing.parents[0], gain=gain, usd=ended.usd
+            )
 
     def _note_feasible(self, individual: Individual) -> tuple[bool, list[int]]:
         """Bests and front; the infeasible have no part in either."""
@@ -227,22 +233,22 @@ class Search:
                 self.best[objective.name] = individual
         return self.front.add(individual, costs_of(individual, self.objectives))
 
-    def _offspring(self) -> _UnderWay:
-        rng = np.random.default_rng((self.settings.seed, self._asked, 0))
-        arm = self._choice.choose(rng)
-        chosen = self._chosen(self.arms[arm], rng)
-        arm = self._choice.routed(arm, chosen[0], rng)
-        self._choice.asked(arm)
-        mates: list[Role] = ["mate"] * (self.arms[arm].arity - 1)
+    def _offspring(self, number: int) -> _UnderWay:
+        rng, island = np.random.default_rng((self.settings.seed, self._asked, 0)), self.population.islands[number]
+        arm = island.choice.choose(rng)
+        chosen = self._chosen(island, island.arms[arm], rng)
+        arm = island.choice.routed(arm, chosen[0], rng)
+        island.choice.asked(arm)
+        taken = island.arms[arm]
+        mates: list[Role] = ["mate"] * (taken.arity - 1)
         roles: list[Role] = ["base", *mates]
         parents = tuple(Parent(one.id, role) for one, role in zip(chosen, roles, strict=True))
-        ask = Ask(self._asked, self.arms[arm].operator, parents, model=self.arms[arm].model)
+        ask = Ask(self._asked, taken.operator, parents, number, taken.model)
         # Counting up what each arm came to is of use to a model alone.
-        record = self._choice.record() if ask.model else ()
+        record = island.choice.record() if ask.model else ()
         return _UnderWay(ask, Briefing(tuple(chosen), self.tips.best, record), arm)
 
-    def _chosen(self, arm: Arm, rng: np.random.Generator) -> list[Individual]:
+    def _chosen(self, island: Island, arm: Arm, rng: np.random.Generator) -> list[Individual]:
         """Parents, base first; of those that failed each is mended once, the latest first."""
-        choosable = Choosable(self.population, self._seeds)
-        chosen = PARENT_CHOICES[self.settings.parents](choosable, arm.arity, rng)
-        return [self._failed.pop(), *chosen[1:]] if arm.mends and self._failed else chosen
+        chosen = island.parents(Choosable(island.living, self._seeds), arm.arity, rng)
+        return [island.failed.pop(), *chosen[1:]] if arm.mends and island.failed else chosen

@@ -19,9 +19,10 @@ from evo.errors import ConfigError, StoppedError, UserError
 from evo.finale import Finale
 from evo.genomes import Genome
 from evo.inheritance import Inheritance, inherited_by, learnt_from
+from evo.islands import IslandSettings
 from evo.journal import Journal, cut_torn_line, latest_event
 from evo.lineage.live import LiveLineage
-from evo.mixture import make_mixture
+from evo.mixture import IslandMaker, make_mixture
 from evo.models import NO_MODEL, Completion
 from evo.protocols import Context, Executor, Gateway, Job, Operator, Problem
 from evo.recorder import Recorder
@@ -91,13 +92,9 @@ def prepare(config: Config, inheritance: Inheritance | None = None) -> Prepared:
     if inheritance is None:
         journals = [existing_run_folder(Path(one)) / JOURNAL for one in config.search.learn_from]
         inheritance = learnt_from(journals, seeds[0].kind)
-    search = Search(
-        _settings(config, len(seeds), asks_models=mixture.asks_models),
-        problem.objectives,
-        choice=mixture.choice(config, inheritance.records),
-        arms=mixture.arms,
-        survival=resolve("survival", config.search.survival)(),
-    )
+    make_island = IslandMaker(config, problem.objectives, seeds[0].kind, inheritance.records)
+    settings = _settings(config, len(seeds), asks_models=mixture.asks_models)
+    search = Search(settings, problem.objectives, island=make_island)
     search.inherit(inheritance.tips)
     told = config.model_copy(update={"search": config.search.model_copy(update={"operators": mixture.stated})})
     return Prepared(told, problem, mixture.operators, seeds, search, inheritance)
@@ -109,12 +106,11 @@ def _settings(config: Config, seeds: int, *, asks_models: bool) -> SearchSetting
         raise ConfigError("search.alike.vectors compares embeddings; name their model in search.alike.model")
     return SearchSettings(
         seed=config.seed,
-        population=how.population,
         evaluations=config.budget.evaluations,
         seeds=seeds,
         order=how.order,
         lag=how.lag,
-        parents=how.parents,
+        islands=IslandSettings(**how.islands.model_dump(exclude={"own"})),
         alike=Alike(how.alike.text, how.alike.vectors),
         fruitless=how.fruitless or (FRUITLESS_PAID if asks_models else FRUITLESS_FREE),
     )

@@ -6,6 +6,9 @@ import numpy as np
 
 from evo.choices import Weights
 from evo.genomes import Genome, Vector
+from evo.islands import Island
+from evo.parents import PARENT_CHOICES, ParentChoice
+from evo.population import Population
 from evo.protocols import Arm
 from evo.search import Search, SearchSettings
 from evo.survival import RankAndCrowding
@@ -24,10 +27,30 @@ def individual(identity: int, cost: float, gain: float, violation: float = 0.0) 
     return Individual(identity, identity, ask, Vector((float(identity),)), evaluation(cost, gain, violation=violation))
 
 
-def search(*, population: int = 6, evaluations: int = 10_000, seed: int = 0, seeds: int = 1, **more: object) -> Search:
-    settings = SearchSettings(seed, population, evaluations, seeds=seeds, **more)  # type: ignore[arg-type]
-    arms = [Arm("one", None, 1, 1.0), Arm("two", None, 2, 2.0)]
-    return Search(settings, TWO, choice=Weights(arms), arms=arms, survival=RankAndCrowding())
+def search(
+    *,
+    population: int = 6,
+    evaluations: int = 10_000,
+    seed: int = 0,
+    seeds: int = 1,
+    parents: ParentChoice = "tournament",
+    **more: object,
+) -> Search:
+    arms = Arm("one", None, 1, 1.0), Arm("two", None, 2, 2.0)
+    settings = SearchSettings(seed, evaluations, seeds=seeds, **more)  # type: ignore[arg-type]
+    return searching(arms, settings, population=population, parents=parents)
+
+
+def searching(
+    arms: tuple[Arm, ...], settings: SearchSettings, *, population: int = 6, parents: ParentChoice = "tournament"
+) -> Search:
+    """A search on islands that are all alike."""
+
+    def island(number: int) -> Island:
+        living = Population(population, TWO, RankAndCrowding())
+        return Island(living, Weights(arms), arms, PARENT_CHOICES[parents])
+
+    return Search(settings, TWO, island=island)
 
 
 def advance(one: Search, genome: Genome, result: Evaluation) -> Candidate:

@@ -9,15 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo.choices import Weights
 from evo.genomes import Program, Vector
 from evo.protocols import Arm
-from evo.search import Search, SearchSettings
+from evo.search import SearchSettings
 from evo.similarity import Alike, vector_of
-from evo.survival import RankAndCrowding
 from evo.tips import LONG_LIMIT, SHORT_LIMIT, Tips
 from evo.values import PAST_LIMIT, Ask, Candidate, Evaluation, Individual, Proposal, Tip
-from tests.made import TWO, advance, evaluation, search
+from tests.made import advance, evaluation, search, searching
 
 tips = st.builds(
     Tip, st.sampled_from(["short", "long"]), st.text(max_size=3), st.integers(-1, 99), st.sampled_from([0.0, 0.5, 1.0])
@@ -120,8 +118,7 @@ def test_what_is_no_vector_is_none(text: str) -> None:
 
 
 def test_an_operator_that_mends_gets_each_failure_once_and_then_what_the_others_get() -> None:
-    arms = [Arm("repair", "model", 1, 1.0, mends=True)]
-    one = Search(SearchSettings(0, 4, 100), TWO, choice=Weights(arms), arms=arms, survival=RankAndCrowding())
+    one = searching((Arm("repair", "model", 1, 1.0, mends=True),), SearchSettings(0, 100))
     advance(one, Vector((0.0,)), evaluation(1, 1))
     advance(one, Vector((1.0,)), evaluation(0, 0, outcome="crash"))
     ask, following = one.ask(), one.ask()

@@ -67,7 +67,7 @@ async def _greeting(gateway: Gateway, config: Config) -> str:
 
 async def _dollars(prepared: Prepared, seed: Evaluation, gateway: Gateway) -> list[str]:
     """What proposals and evaluations will cost."""
-    config, arms = prepared.config, prepared.search.arms
+    config, arms = prepared.config, prepared.search.population.islands[0].arms
     each = await expenses(prepared, seed, gateway.prices)
     columns = ("operator", "model", "calls", "prompt tokens", "reply tokens, at most", "dollars, likely", "at most")
     rows = tuple(

@@ -100,7 +100,13 @@ class RowMaker:
         rows["parents"].extend((event["individual"], parent, role) for parent, role in ask["parents"])
         self._evaluation(event, "train", rows)
         tell = event["tell"]
-        rows["removals"].extend((tell, one) for one in event["removed"])
+        island = ask["island"]
+        if event["survived"]:
+            rows["arrivals"].append((tell, event["individual"], island, None, "born"))
+        rows["removals"].extend((tell, one, island) for one in event["removed"])
+        for individual, source, target, reason, removed in event.get("moves", ()):
+            rows["removals"].extend((tell, one, target) for one in removed)
+            rows["arrivals"].append((tell, individual, target, source, reason))
         rows["front_moves"].extend((tell, one, False) for one in event["left_front"])
         if event["entered_front"]:
             rows["front_moves"].append((tell, event["individual"], True))

@@ -61,8 +61,11 @@ COMMENT ON COLUMN completions.ask IS 'The ask it was for; proposals.ask leads on
 COMMENT ON COLUMN completions.stage IS 'proposal (for an operator), evaluation (for a problem), or final (for a problem, after the search)';
 COMMENT ON COLUMN completions.prompt IS 'What the model was sent: [role, text] pairs';
 
-CREATE TABLE removals (tell BIGINT, individual BIGINT);
-COMMENT ON TABLE removals IS 'Which individual left the population at which tell';
+CREATE TABLE arrivals (tell BIGINT, individual BIGINT, island INTEGER, source INTEGER, reason VARCHAR);
+COMMENT ON TABLE arrivals IS 'Who came to live on which island at which tell: born there, or from the source by founding, migration or reset';
+
+CREATE TABLE removals (tell BIGINT, individual BIGINT, island INTEGER);
+COMMENT ON TABLE removals IS 'Which individual left which island at which tell';
 
 CREATE TABLE front_moves (tell BIGINT, individual BIGINT, entered BOOLEAN);
 COMMENT ON TABLE front_moves IS 'Who entered or left the front of all individuals told so far, and at which tell';
@@ -73,8 +76,13 @@ COMMENT ON TABLE indicators IS 'After each tell: sizes, and the best value of th
 CREATE TABLE events (happened TIMESTAMP, kind VARCHAR, detail JSON);
 COMMENT ON TABLE events IS 'Start, resumption, stop and the like';
 
-CREATE VIEW population AS
-    SELECT i.* FROM individuals i WHERE i.survived AND NOT EXISTS (FROM removals r WHERE r.individual = i.id);
+CREATE VIEW residents AS
+    SELECT individual, island FROM (
+        SELECT individual, island, 1 AS came FROM arrivals UNION ALL SELECT individual, island, -1 FROM removals
+    ) GROUP BY individual, island HAVING sum(came) > 0 ORDER BY island, individual;
+COMMENT ON VIEW residents IS 'Who lives on which island';
+
+CREATE VIEW population AS SELECT i.* FROM individuals i WHERE i.id IN (SELECT individual FROM residents);
 COMMENT ON VIEW population IS 'The living';
 
 CREATE VIEW front AS
