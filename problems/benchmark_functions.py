@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 from pymoo.problems.many import dtlz
+from pymoo.problems.many.cdtlz import C1DTLZ1
 from pymoo.problems.multi import zdt
+from pymoo.problems.multi.bnh import BNH
 from pymoo.problems.single.sphere import Sphere as PymooSphere
 
 from evo.errors import CandidateError
@@ -23,7 +25,7 @@ class BoxFunction(Problem):
     """A function of pymoo's, minimised over its box.
 
     Args:
-        function: a pymoo problem without constraints.
+        function: a pymoo problem; its constraints, if any, are g1, g2, ..., broken by what is above 0.
         names: of its objectives.
         title: what to call it in the description.
     """
@@ -46,8 +48,9 @@ class BoxFunction(Problem):
         if outside.any():
             first = int(outside.argmax())
             raise CandidateError("invalid", f"value {first} is {point[first]}, outside its bounds")
-        values = self._function.evaluate(point[None, :], return_values_of=["F"])[0]
-        return Score({one.name: float(value) for one, value in zip(self.objectives, values, strict=True)})
+        values, broken = self._function.evaluate(point[None, :], return_values_of=["F", "G"])
+        objectives = {one.name: float(value) for one, value in zip(self.objectives, values[0], strict=True)}
+        return Score(objectives, {f"g{number}": float(by) for number, by in enumerate(broken[0], 1)})
 
 
 class Sphere(BoxFunction):
@@ -79,3 +82,20 @@ class Dtlz(BoxFunction):
         whole_number(dimensions, "dimensions", low=objectives, high=MOST_DIMENSIONS)
         function = getattr(dtlz, f"DTLZ{which}")(n_var=dimensions, n_obj=objectives)
         super().__init__(function, [f"f{number}" for number in range(1, objectives + 1)], f"DTLZ{which}")
+
+
+class Bnh(BoxFunction):
+    """Two objectives and two constraints (Binh and Korn 1997)."""
+
+    def __init__(self) -> None:
+        super().__init__(BNH(), ("f1", "f2"), "BNH")
+
+
+class C1Dtlz1(BoxFunction):
+    """DTLZ1 with a constraint that leaves a narrow band along its front (Jain and Deb 2014)."""
+
+    def __init__(self, *, objectives: int = 3, dimensions: int = 7) -> None:
+        whole_number(objectives, "objectives", low=2, high=20)
+        whole_number(dimensions, "dimensions", low=objectives, high=MOST_DIMENSIONS)
+        function = C1DTLZ1(n_var=dimensions, n_obj=objectives)
+        super().__init__(function, [f"f{number}" for number in range(1, objectives + 1)], "C1-DTLZ1")
