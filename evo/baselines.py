@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from evo.config import AlikeConfig, Config, OperatorConfig, SearchConfig, SurvivalConfig
 from evo.errors import ConfigError, UnknownNameError
 from evo.mixture import make_mixture, needs_model
 from evo.protocols import Problem
 from evo.registry import make_problem, resolve, unknown
+from evo.sections import AlikeConfig, Config, OperatorConfig, SearchConfig, SurvivalConfig
 from evo.values import Box, Slots
 
 Operators = Mapping[str, float | OperatorConfig]

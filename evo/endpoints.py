@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from evo.config import Config, EndpointConfig, PriceConfig
 from evo.journal import read_events
 from evo.ledger import Charge, Ledger
 from evo.models import FREE, Caps, Completion, Endpoint, Price
 from evo.protocols import Gateway
 from evo.registry import resolve
+from evo.sections import Config, EndpointConfig, PriceConfig
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 URL_VARIABLE = "OPENAI_BASE_URL"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evo.config import Config, OperatorConfig, SurvivalConfig
 from evo.errors import ConfigError
 from evo.islands import Island
 from evo.parents import PARENT_CHOICES
 from evo.population import Population
 from evo.protocols import Arm, ArmRecord, Choice, Operator, Survival
 from evo.registry import make, names
+from evo.sections import Config, OperatorConfig, SurvivalConfig
 from evo.values import Objective
 
 

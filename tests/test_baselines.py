@@ -15,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evo.baselines import BASELINES, with_baseline
-from evo.config import Config, config_from_json
+from evo.config import config_from_json
 from evo.errors import ConfigError
 from evo.genomes import Architecture, Vector
 from evo.journal import read_events
 from evo.lineage import open_run
 from evo.population import Population
 from evo.protocols import Operator, Survival
+from evo.sections import Config
 from evo.session import prepare
 from evo.survival import Lexicographic, Newest
 from evo.values import Slots

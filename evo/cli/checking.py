@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from evo.cli.tables import lines
-from evo.config import Config, Loaded, load_config
+from evo.config import Loaded, load_config
 from evo.endpoints import make_gateway
 from evo.errors import GenomeError
 from evo.forecast import expenses, mean_usd
@@ -19,6 +19,7 @@ from evo.lineage import Table
 from evo.models import Message, Model, Request
 from evo.protocols import Gateway
 from evo.registry import make_problem
+from evo.sections import Config
 from evo.session import Prepared, make_executor, prepare
 from evo.values import Evaluation, Part
 

@@ -15,7 +15,7 @@ from evo import session
 from evo.baselines import BASELINES, with_baseline
 from evo.cli.tables import lines
 from evo.comparing import OWN, Comparison, Gain, Result, compare, differing, grouped, labels_of
-from evo.config import Config, config_from_json, load_config
+from evo.config import config_from_json, load_config
 from evo.endpoints import with_access
 from evo.errors import ConfigError, EvoError, LineageError, RunFolderError, StoppedError, UnknownNameError
 from evo.journal import cut_torn_line, read_events
@@ -24,6 +24,7 @@ from evo.lineage.live import LiveLineage
 from evo.lineage.queries import objectives
 from evo.registry import unknown
 from evo.run_folder import JOURNAL, create_run_folder, held
+from evo.sections import Config
 from evo.values import Direction, Objective, Part
 
 FINAL_PARTS: tuple[Part, ...] = ("holdout", "validation")  # the last one first

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from evo.config import BudgetConfig
 from evo.protocols import Gateway
 from evo.search import Told
+from evo.sections import BudgetConfig
 from evo.session import Prepared
 
 LINE_EVERY_SECONDS = 10.0

@@ -1,0 +1,234 @@
+"""The sections of a configuration: every key, its type, its default and what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from evo.islands import Topology
+from evo.parents import ParentChoice
+
+
+class Section(BaseModel):
+    """A part of the configuration; immutable, and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ProblemConfig(Section):
+    """What is searched.
+
+    Attributes:
+        name: registered name, "module:Name" or "file.py:Name".
+        options: the problem's own.
+    """
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class PriceConfig(Section):
+    """Dollars per million tokens."""
+
+    input_usd: float = Field(ge=0)
+    output_usd: float = Field(ge=0)
+    cached_usd: float | None = Field(default=None, ge=0)
+
+
+class EndpointConfig(Section):
+    """An OpenAI-compatible server; see `evo.models.Endpoint`.
+
+    Attributes:
+        key_variable: name of the environment variable that holds the key.
+        price: "free" or numbers; without it prices are looked up, and a loopback address is free.
+    """
+
+    base_url: str | None = None
+    key_variable: str = "OPENAI_API_KEY"
+    models: tuple[str, ...] = ()
+    concurrency: int = Field(default=16, ge=1, le=10_000)
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    tokens_per_minute: float | None = Field(default=None, gt=0)
+    timeout_seconds: float = Field(default=120.0, gt=0)
+    retries: int = Field(default=3, ge=0, le=20)
+    price: Literal["free"] | PriceConfig | None = None
+    api: Literal["chat", "responses"] = "chat"
+
+
+class ModelConfig(Section):
+    """Which language model proposes.
+
+    Attributes:
+        name: of the model; None searches by model-free operators.
+        pool: models that propose, by name, each with its share; empty lets the one that is named propose alone.
+        endpoints: by name; none means OpenAI, or the server that OPENAI_BASE_URL names.
+    """
+
+    name: str | None = None
+    pool: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    endpoints: dict[str, EndpointConfig] = Field(default_factory=dict)
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """Models that propose, by name, with shares that add up to 1; empty without a model."""
+        pool = self.pool if self.pool or self.name is None else {self.name: 1.0}
+        return {name: share / sum(pool.values()) for name, share in pool.items()}
+
+
+class OperatorConfig(Section):
+    """An operator's share of the asks, and its own options."""
+
+    weight: float = 1.0
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class ChoiceConfig(Section):
+    """Who chooses the operator and the model of each ask.
+
+    Attributes:
+        name: "weights" (fixed shares), "ucb1", "thompson", "router", or another registered one.
+        options: its own, such as per_dollar.
+    """
+
+    name: str = "weights"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class SurvivalConfig(Section):
+    """Who stays.
+
+    Attributes:
+        name: registered name.
+        options: its own.
+    """
+
+    name: str = "rank_and_crowding"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class OwnConfig(Section):
+    """What one island does otherwise; what is left out is as everywhere."""
+
+    survival: str | SurvivalConfig | None = None
+    parents: ParentChoice | None = None
+    operators: dict[str, float | OperatorConfig] | None = None
+
+
+class IslandsConfig(Section):
+    """Populations that know nothing of each other but for migrants; see `evo.islands.IslandSettings`.
+
+    Attributes:
+        own: what islands do otherwise than the search's section says, in the order of their numbers.
+    """
+
+    count: int = Field(default=1, ge=1, le=10_000)
+    topology: Topology = "ring"
+    every: int | None = Field(default=None, ge=1)
+    stagnation: int | None = Field(default=None, ge=1)
+    migrants: int = Field(default=1, ge=1)
+    reset_every: int | None = Field(default=None, ge=1)
+    birth_after: int | None = Field(default=None, ge=1)
+    most: int = Field(default=16, ge=1, le=10_000)
+    own: tuple[OwnConfig, ...] = ()
+
+
+class AlikeConfig(Section):
+    """When a proposal is turned away as a near duplicate of a living individual, before it is evaluated.
+
+    Attributes:
+        text: likeness of their texts, 0 to 1, from which it is; None does not compare.
+        vectors: cosine of their embeddings from which it is; None does not compare.
+        model: for embeddings; has to be named where `vectors` is given.
+    """
+
+    text: float | None = Field(default=None, gt=0, le=1)
+    vectors: float | None = Field(default=None, gt=0, le=1)
+    model: str | None = None
+
+
+class SearchConfig(Section):
+    """How.
+
+    Attributes:
+        population: how many survive, on each island.
+        order: "arrival", or "ask" for the same result whatever the timing.
+        lag: with order "ask", how many offspring are under way at once.
+        parents: how they are chosen: "tournament", "uniform", "best" (hill climbing) or "seed" (best of n).
+        operators: operator name to weight, or to a weight and options; empty takes all that fit the genome, by their
+            own weights.
+        learn_from: folders of earlier runs, whose lessons and records this one begins with.
+        fruitless: after how many proposals in a row that gave nothing new to give up; None means 200 where proposals
+            cost money, else 2,000.
+    """
+
+    population: int = Field(default=64, ge=2, le=1_000_000)
+    order: Literal["arrival", "ask"] = "arrival"
+    lag: int = Field(default=16, ge=1, le=100_000)
+    survival: SurvivalConfig = SurvivalConfig()
+    islands: IslandsConfig = IslandsConfig()
+    parents: ParentChoice = "tournament"
+    operators: dict[str, float | OperatorConfig] = Field(default_factory=dict)
+    choice: ChoiceConfig = ChoiceConfig()
+    alike: AlikeConfig = AlikeConfig()
+    learn_from: tuple[str, ...] = ()
+    fruitless: int | None = Field(default=None, ge=1)
+
+
+class BudgetConfig(Section):
+    """When to stop: whichever comes first.
+
+    Attributes:
+        evaluations: how many genomes are evaluated.
+        wall_seconds: running time, added up over resumptions.
+        usd: what completions may cost; reserved before a call, so it is never passed.
+        tokens: prompt and reply tokens of all completions.
+        calls: completions.
+    """
+
+    evaluations: int = Field(default=1000, ge=1)
+    wall_seconds: float | None = Field(default=None, gt=0)
+    usd: float | None = Field(default=None, ge=0)
+    tokens: int | None = Field(default=None, ge=0)
+    calls: int | None = Field(default=None, ge=0)
+
+
+class ExecutorConfig(Section):
+    """Where evaluations run.
+
+    Attributes:
+        name: "ray", "local", or another registered one.
+        workers: side by side; None takes every CPU there is.
+        address: of a Ray cluster; None starts one here.
+    """
+
+    name: str = "ray"
+    workers: int | None = Field(default=None, ge=1)
+    address: str | None = None
+
+
+class SandboxConfig(Section):
+    """How candidates are held.
+
+    Attributes:
+        require_isolation: "namespace" refuses to run where only the weaker fallback can be had.
+        wall_seconds: overrides the problem's limit for one evaluation.
+        memory_bytes: overrides the problem's limit for one evaluation.
+    """
+
+    require_isolation: Literal["any", "namespace"] = "any"
+    wall_seconds: float | None = Field(default=None, gt=0)
+    memory_bytes: int | None = Field(default=None, ge=1 << 26)
+
+
+class Config(Section):
+    """All of it."""
+
+    problem: ProblemConfig
+    seed: int = Field(default=0, ge=0)
+    model: ModelConfig = ModelConfig()
+    search: SearchConfig = SearchConfig()
+    budget: BudgetConfig = BudgetConfig()
+    executor: ExecutorConfig = ExecutorConfig()
+    sandbox: SandboxConfig = SandboxConfig()
