@@ -157,14 +157,27 @@ class Prompt(Genome):
 
 @dataclass(frozen=True, eq=True)
 class Architecture(Genome):
-    """One choice per slot of a declared space. Size: number of slots.
+    """One choice per active slot of a declared space. Size: number of choices.
+
+    Which genomes are designs of a space, the space knows: see `evo.spaces.Slots`.
 
     Attributes:
-        choices: slot name to the choice made there.
+        choices: slot name to the choice made there; no inactive slot.
+
+    Raises:
+        GenomeError: something in it that is neither a text, nor a finite number, nor true or false.
     """
 
     choices: Mapping[str, Choice]
     kind: ClassVar[str] = "architecture"
+
+    def __post_init__(self) -> None:
+        for slot, choice in dict(self.choices).items():
+            wrong = not isinstance(slot, str) or not isinstance(choice, str | int | float)
+            if wrong or choice in (math.inf, -math.inf) or choice != choice:
+                raise GenomeError(
+                    f"a choice is a text, a finite number, true or false; got {choice!r:.200} for {slot!r}"
+                )
 
     @cached_property
     def canonical(self) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from evo.genomes import Choice, Genome
+from evo.genomes import Genome
+from evo.spaces import Slots as Slots
 
 Outcome = Literal["ok", "invalid", "timeout", "oom", "crash", "lost"]
 ProposalOutcome = Literal["ok", "unparsable", "refused", "duplicate", "error"]
@@ -69,13 +70,6 @@ class Box:
 
     lower: tuple[float, ...]
     upper: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Slots:
-    """A space of architectures: slot name to the options that it may take."""
-
-    options: Mapping[str, tuple[Choice, ...]]
 
 
 Space = Box | Slots

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evo.genomes import Architecture, Choice
+from evo.spaces import Real, Whole
 from evo.values import Slots, Space
-from operators.architectures import ArchitectureOperator, MixSlots, ResampleSlot
+from operators.architectures import ArchitectureOperator, MixSlots, ResampleSlot, UniformSlots
 from tests.contracts.operator_contract import SLOTS, lies_in, propose
 
 CHOICES = st.fixed_dictionaries({slot: st.sampled_from(offered) for slot, offered in SLOTS.options.items()})
@@ -70,3 +74,95 @@ def test_a_refusal_says_why(space: Space | None, outcome: str, reason: str) -> N
     proposal = propose(ResampleSlot(), [Architecture({"a": 1})], space, 0)
     assert proposal.outcome == outcome
     assert proposal.thought == reason
+
+
+CONDITIONAL = Slots(
+    {
+        "layers": Whole(1, 3),
+        "second": Whole(8, 64, 8),
+        "third": Whole(8, 64, 8),
+        "solver": ("adam", "sgd"),
+        "rate": Real(1e-5, 1.0, log=True),
+        "momentum": Real(0.0, 0.9),
+        "nesterov": (True, False),
+        "fixed": Whole(7, 7),
+    },
+    {
+        "second": {"layers": (2, 3)},
+        "third": {"layers": (3,)},
+        "momentum": {"solver": ("sgd",)},
+        "nesterov": {"solver": ("sgd",), "layers": (3,)},
+    },
+)
+DESIGNS = st.integers(0, 10_000).map(lambda seed: CONDITIONAL.sample(np.random.default_rng(seed)))
+EVERY = (ResampleSlot, MixSlots, UniformSlots)
+
+
+def offspring(operator: ArchitectureOperator, designs: list[dict[str, Choice]], seed: int) -> dict[str, Choice]:
+    child = propose(operator, [Architecture(one) for one in designs], CONDITIONAL, seed).genome
+    assert isinstance(child, Architecture)
+    return dict(child.choices)
+
+
+@pytest.mark.parametrize("operator", EVERY)
+@given(base=DESIGNS, mate=DESIGNS, seed=st.integers(0, 1000))
+def test_an_offspring_of_designs_is_another_design(
+    operator: type[ArchitectureOperator], base: dict[str, Choice], mate: dict[str, Choice], seed: int
+) -> None:
+    child = offspring(operator(), [base, mate][: operator.arity], seed)
+    assert CONDITIONAL.contains(child)
+    assert Architecture(child).canonical != Architecture(base).canonical
+
+
+@given(DESIGNS, st.integers(0, 1000))
+def test_resampling_changes_one_slot_and_what_depends_on_it(base: dict[str, Choice], seed: int) -> None:
+    child = offspring(ResampleSlot(), [base], seed)
+    both = [slot for slot in base if slot in child]
+    changed = [slot for slot in both if base[slot] != child[slot]]
+    assert len(changed) == 1
+    if changed[0] not in ("layers", "solver"):
+        assert child.keys() == base.keys()
+
+
+def test_a_slot_that_one_parent_has_comes_from_it() -> None:
+    base: dict[str, Choice] = {"layers": 1, "solver": "adam", "rate": 0.1, "fixed": 7}
+    mate: dict[str, Choice] = {
+        "layers": 3,
+        "second": 16,
+        "third": 24,
+        "solver": "sgd",
+        "rate": 0.2,
+        "momentum": 0.123,
+        "nesterov": True,
+        "fixed": 7,
+    }
+    children = [offspring(MixSlots(), parents, seed) for seed in range(30) for parents in ([base, mate], [mate, base])]
+    # The base with three layers is no mixture, but another choice made in it.
+    mixed = [one for one in children if one["layers"] == 3 and one["solver"] == "adam" and one["rate"] == 0.2]
+    assert mixed
+    assert all(one["second"] == 16 and one["third"] == 24 and "momentum" not in one for one in mixed)
+
+
+def test_numbers_move_in_steps_as_often_as_they_are_drawn_anew() -> None:
+    space = Slots({"rate": Real(1e-6, 1.0, log=True)})
+    base = Architecture({"rate": 1e-3})
+    rates = [propose(ResampleSlot(), [base], space, seed).genome for seed in range(400)]
+    decades = [abs(math.log10(float(one.choices["rate"])) + 3) for one in rates if isinstance(one, Architecture)]
+    # Half are normal steps of 0.9 decades, half are even over 6 decades: 0.5 * 0.74 + 0.5 * 0.33 within one.
+    assert abs(sum(one < 1 for one in decades) / 400 - 0.53) < 0.1  # 4 standard errors
+    assert max(decades) > 2.5
+
+
+def test_a_genome_with_inactive_or_strange_slots_is_mended_first() -> None:
+    odd = Architecture({"layers": 99, "second": 8.4, "solver": "lion", "rate": -1, "colour": "green"})
+    for operator in EVERY:
+        for seed in range(20):
+            child = propose(operator(), [odd] * operator.arity, CONDITIONAL, seed).genome
+            assert isinstance(child, Architecture)
+            assert CONDITIONAL.contains(child.choices)
+
+
+def test_a_space_of_one_design_has_no_other() -> None:
+    space = Slots({"a": Whole(1, 1), "b": Real(0.5, 0.5)})
+    proposal = propose(ResampleSlot(), [Architecture({"a": 1, "b": 0.5})], space, 0)
+    assert (proposal.outcome, proposal.thought) == ("duplicate", "no slot has another option")

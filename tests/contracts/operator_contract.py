@@ -272,11 +272,8 @@ def lies_in(genome: Genome, space: Space | None) -> bool:
     match genome, space:
         case Vector(values), Box(lower, upper):
             return all(low <= value <= high for low, value, high in zip(lower, values, upper, strict=True))
-        case Architecture(choices), Slots(options):
-            offered = {slot: [(type(one), one) for one in options[slot]] for slot in options}
-            return set(choices) == set(options) and all(
-                (type(one), one) in offered[slot] for slot, one in choices.items()
-            )
+        case Architecture(choices), Slots():
+            return space.contains(choices)
     return genome.kind in {"program", "prompt"}
 
 

@@ -171,6 +171,6 @@ def _lies_in(genome: Genome, problem: Problem) -> bool:
     match problem.space, genome:
         case Box(lower, upper), Vector(values):
             return all(low <= value <= high for low, value, high in zip(lower, values, upper, strict=True))
-        case Slots(options), Architecture(choices):
-            return set(options) == set(choices) and all(choices[slot] in options[slot] for slot in options)
+        case Slots() as space, Architecture(choices):
+            return space.contains(choices)
     return problem.space is None and isinstance(genome, Program | Prompt)
