@@ -16,7 +16,11 @@ from evo.values import Box, Slots
 
 Operators = Mapping[str, float | OperatorConfig]
 
-REWRITES: Mapping[str, str] = {"program": "model_rewrite", "prompt": "model_prompt_rewrite", "architecture": "model_architecture"}
+REWRITES: Mapping[str, str] = {
+    "program": "model_rewrite",
+    "prompt": "model_prompt_rewrite",
+    "architecture": "model_architecture",
+}
 UNIFORM: Mapping[type, str] = {Box: "uniform_vector", Slots: "uniform_slots"}
 
 

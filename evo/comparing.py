@@ -15,9 +15,10 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import stats
 
-from evo.config import Config, Loaded
+from evo.config import Loaded
+from evo.sections import Config
 from evo.values import Objective
 
 REFERENCE, OWN = "best_of_n", "evolve"

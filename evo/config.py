@@ -109,7 +109,8 @@ def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
         key, separator, value = override.partition("=")
         if not separator or not key:
             raise ConfigError(f"--set {override!r}: expected KEY=VALUE, as in --set budget.evaluations=500")
-        flat[_spelt_out(key.strip())] = _parse_value(override, value)
+        parsed = _parse_value(override, value)
+        flat[key.strip() if isinstance(parsed, Mapping) else _spelt_out(key.strip())] = parsed
     return _nest(flat)
 
 
@@ -180,7 +181,11 @@ def _sentence(error: ValidationError, prefix: str = "") -> str:
     parts = []
     for one in error.errors():
         key = prefix + ".".join(str(place) for place in one["loc"])
-        parts.append(f"{key} = {one['input']!r}: {one['msg'][0].lower()}{one['msg'][1:]}")
+        # Where a key is meant to be named, or is not known at all, someone may have typed a secret.
+        private = one["type"] == "extra_forbidden" or ".endpoints." in key
+        value = "" if private else f" = {one['input']!r}"
+        said = one["msg"].removeprefix("Value error, ")
+        parts.append(f"{key}{value}: {said[0].lower()}{said[1:]}")
     return "; ".join(parts)
 
 

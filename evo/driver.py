@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from evo.errors import UserError
 from evo.genomes import Genome
 from evo.models import BudgetSpentError, Message, ModelAccessError, Request
 from evo.protocols import Context, Executor, Operator
 from evo.recorder import Recorder
-from evo.recording import AskModel, TaskModels, Till
+from evo.recording import AskModel, TaskModel, TaskModels, Till
 from evo.replay import Replayed
 from evo.search import SEED_OPERATOR, Search, Told
 from evo.similarity import vector_of
@@ -20,6 +21,7 @@ from evo.turnstile import AsTheyCome, InOrder, Turnstile
 from evo.values import Ask, Candidate, Evaluation, Proposal, clip_text
 
 EMBEDDED_BYTES = 16_000
+EVALUATION_TRIES = 3
 
 Watch = Callable[[Told], None]
 
@@ -73,8 +75,10 @@ class Driver:
         self._tells: Turnstile = InOrder() if in_order else AsTheyCome()
 
     def stop(self) -> None:
-        """Follow no further ask; what is under way is finished and recorded."""
+        """Follow no further ask; what is under way is finished and recorded, but for calls that wait to be sent."""
         self._stopping = True
+        if self._workshop.till:
+            self._workshop.till.model.release()
 
     async def run(self) -> None:
         """Until nothing is under way any more.
@@ -118,8 +122,12 @@ class Driver:
 
     async def _follow(self, ask: Ask) -> None:
         """One offspring, from ask to record."""
-        proposal = await self._propose(ask)
-        candidate = await self._admit(ask, proposal)
+        try:
+            proposal = await self._propose(ask)
+            candidate = await self._admit(ask, proposal)
+        except asyncio.CancelledError:
+            self._leave_for_the_next_session()
+            raise
         if isinstance(candidate, str):
             await self._drop(ask, proposal, candidate)
         else:
@@ -130,14 +138,37 @@ class Driver:
         models = self._workshop.task_models
         model = models.of(candidate.ask.id, self.search.spend) if models else None
         try:
-            evaluation = await self._workshop.executor.evaluate(candidate.genome, model=model)
+            evaluation = await self._evaluated(candidate.genome, model)
         except BudgetSpentError:
             self._out_of_money()
-            self._tells.close()  # this one is told by the session that can pay for it, and those behind it after it
+            self._leave_for_the_next_session()
             return
+        except asyncio.CancelledError:
+            self._leave_for_the_next_session()
+            raise
+        self._refuse_lost_seed(candidate, evaluation)
         told = await self._tell(candidate, evaluation)
         await self._recorder.journal.durable()
         self._watch(told)
+
+    async def _evaluated(self, genome: Genome, model: TaskModel | None) -> Evaluation:
+        """An evaluation; where a model left questions open they are asked again, and what was answered is not."""
+        for _ in range(EVALUATION_TRIES):
+            evaluation = await self._workshop.executor.evaluate(genome, model=model)
+            if model is None or evaluation.outcome != "lost" or self._stopping:
+                break
+        return evaluation
+
+    @staticmethod
+    def _refuse_lost_seed(candidate: Candidate, evaluation: Evaluation) -> None:
+        """Nothing can be evolved from it, and that is no verdict: it is not told, so that resuming tries again."""
+        if candidate.ask.operator == SEED_OPERATOR and evaluation.outcome == "lost":
+            raise UserError(f"the seed could not be evaluated: {evaluation.feedback}; `evo resume` tries again")
+
+    def _leave_for_the_next_session(self) -> None:
+        # In the order of asking nothing behind this one can be told before it.
+        self._admissions.close()
+        self._tells.close()
 
     async def _propose(self, ask: Ask) -> Proposal:
         if ask.operator == SEED_OPERATOR:

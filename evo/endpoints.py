@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from evo.errors import ConfigError
 from evo.journal import read_events
 from evo.ledger import Charge, Ledger
 from evo.models import FREE, Caps, Completion, Endpoint, Price
 from evo.protocols import Gateway
-from evo.registry import resolve
+from evo.registry import make_problem, resolve
 from evo.sections import Config, EndpointConfig, PriceConfig
 
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -22,12 +23,14 @@ def with_access(config: Config, environment: Mapping[str, str]) -> Config:
     reachable = config.model.endpoints or environment.get(KEY_VARIABLE) or environment.get(URL_VARIABLE)
     if reachable or config.model.name is None:
         return config
+    if make_problem(config.problem.name, config.problem.options).needs_model:
+        raise ConfigError(f"this problem's evaluations ask a model, and there is no {KEY_VARIABLE} and no endpoint")
     print(
         f"no {KEY_VARIABLE}, no {URL_VARIABLE} and no endpoint: searching without {config.model.name}, "
         "by model-free operators",
         file=sys.stderr,
     )
-    return config.model_copy(update={"model": config.model.model_copy(update={"name": None})})
+    return config.model_copy(update={"model": config.model.model_copy(update={"name": None, "pool": {}})})
 
 
 def make_gateway(config: Config, environment: Mapping[str, str], spent: Charge) -> Gateway | None:
@@ -55,6 +58,13 @@ def endpoints_of(config: Config) -> list[Endpoint]:
     """The endpoints of a configuration; without any, the one that the environment describes."""
     described = config.model.endpoints or {"openai": EndpointConfig()}
     return [_endpoint(name, one) for name, one in described.items()]
+
+
+async def refuse_without_access(config: Config, environment: Mapping[str, str]) -> None:
+    """Find out before a run begins what `make_gateway` would refuse."""
+    gateway = make_gateway(config, environment, Charge())
+    if gateway:
+        await gateway.close()
 
 
 def model_calls(config: Config) -> int:

@@ -35,7 +35,7 @@ class Finale:
     models: TaskModels | None
 
     async def measure(self, searched: Searched) -> Mapping[tuple[int, Part], Evaluation]:
-        """Evaluations by individual and part; of those that can still be paid for."""
+        """Evaluations by individual and part; of those that can be paid for, and whose model answers."""
         found = dict(searched.left.held_out)
         wanted = [(one, part) for part in searched.problem.final_parts for one in spread(searched.search, FRONT_SHOWN)]
         missing = [(one, part) for one, part in wanted if (one.id, part) not in found]
@@ -49,7 +49,8 @@ class Finale:
     async def _evaluation(self, individual: Individual, part: Part) -> Evaluation | None:
         model = self.models.of(individual.ask.id, _unaccounted, "final") if self.models else None
         try:
-            return await self.executor.evaluate(individual.genome, part, model=model)
+            evaluation = await self.executor.evaluate(individual.genome, part, model=model)
+            return evaluation if model is None or evaluation.outcome != "lost" else None
         except BudgetSpentError:
             return None
 

@@ -6,19 +6,60 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from evo.protocols import FloatArray
+from evo.protocols import FloatArray, IntArray
 from evo.values import Individual
 
+FIRST_ROOM = 16
 
-class Front:
-    """Grows by individuals, drops those that a newcomer dominates; of equals, the first stays.
 
-    Costs one vectorised comparison with the archive per newcomer.
+class Nondominated:
+    """Points of which none dominates another, in the order in which they came; of equals, the first stays.
+
+    They are kept a column to an objective, in room that doubles: a newcomer costs two comparisons with each column,
+    and nobody is copied but when somebody leaves.
     """
 
     def __init__(self, objectives: int) -> None:
+        self._room: FloatArray = np.empty((objectives, FIRST_ROOM))
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def points(self) -> FloatArray:
+        """All of them, to be read before the next one enters, shape (n, m)."""
+        return self._room[:, : self._count].T
+
+    def beaten(self, costs: FloatArray) -> IntArray | None:
+        """Positions of those that a newcomer dominates, ascending; None where it has no place among them.
+
+        Args:
+            costs: to be minimised, shape (m,).
+        """
+        columns, newcomer = self._room[:, : self._count], costs[:, np.newaxis]
+        if np.logical_and.reduce(columns <= newcomer, axis=0).any():
+            return None
+        return np.flatnonzero(np.logical_and.reduce(columns >= newcomer, axis=0))
+
+    def enter(self, costs: FloatArray, beaten: IntArray) -> None:
+        """Let a newcomer in, in the place of those that it was said to have beaten."""
+        if len(beaten):
+            staying = np.delete(self._room[:, : self._count], beaten, axis=1)
+            self._count = staying.shape[1]
+            self._room[:, : self._count] = staying
+        elif self._count == self._room.shape[1]:
+            self._room = np.concatenate((self._room, np.empty_like(self._room)), axis=1)
+        self._room[:, self._count] = costs
+        self._count += 1
+
+
+class Front:
+    """Grows by individuals, drops those that a newcomer dominates; of equals, the first stays."""
+
+    def __init__(self, objectives: int) -> None:
         self._members: list[Individual] = []
-        self._costs: FloatArray = np.empty((0, objectives))
+        self._points = Nondominated(objectives)
 
     def __len__(self) -> int:
         return len(self._members)
@@ -33,11 +74,11 @@ class Front:
             newcomer: feasible and ok.
             costs: its objectives, to be minimised, shape (m,).
         """
-        if np.any(np.all(self._costs <= costs, axis=1)):
+        beaten = self._points.beaten(costs)
+        if beaten is None:
             return False, []
-        beaten = np.all(costs <= self._costs, axis=1)
-        left = [member.id for member, gone in zip(self._members, beaten, strict=True) if gone]
-        self._members = [member for member, gone in zip(self._members, beaten, strict=True) if not gone]
+        self._points.enter(costs, beaten)
+        # From the back, so that the places of the others stay what they are.
+        left = [self._members.pop(place).id for place in reversed(beaten.tolist())]
         self._members.append(newcomer)
-        self._costs = np.vstack([self._costs[~beaten], costs])
-        return True, left
+        return True, left[::-1]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evo.genomes import Genome, Program
-from evo.ledger import Ledger
+from evo.ledger import Charge, Ledger
 from evo.models import Completion, Health, Model, Price, Request
 from evo.values import Evaluation, Individual, Limits, Objective, Part, Proposal, Score, Space, Tip
 
@@ -236,32 +236,48 @@ class Living(Protocol):
 
 
 class Ranking(Protocol):
-    """A pool put in order: by front, then by how lonely a member is within it.
+    """A pool put in order: by rank, then by how lonely a member is within its front. A value: it never changes."""
 
-    Attributes:
-        rank: front of each member of the pool, 0 the best, shape (n,).
-    """
-
-    rank: IntArray
+    @property
+    def rank(self) -> IntArray:
+        """Front of each member of the pool, 0 the best, shape (n,)."""
+        ...
 
     def crowding(self, member: int) -> float:
-        """How lonely this member of the pool is within its front; larger is better."""
+        """How lonely this member of the pool is among those of its rank, as a parent; larger is better."""
         ...
 
     def worst(self, count: int) -> list[int]:
-        """The `count` members to drop, as indices into the pool; ties fall on the later member."""
+        """The `count` members to drop, as indices into the pool, as they leave; ties fall on the later one."""
+        ...
+
+    def with_newcomer(self, place: int, objectives: FloatArray, violation: float) -> Ranking:
+        """The ranking of the pool with one more before the member at `place`: the same as if ranked from scratch.
+
+        Args:
+            objectives: its own, shape (m,).
+            violation: its own.
+        """
         ...
 
     def without(self, dropped: list[int]) -> Ranking:
-        """The ranking of the others once these, which `worst` named, are gone."""
+        """The ranking of the others once these, which `worst` named, are gone: the same as if ranked from scratch."""
         ...
 
 
 class Survival(Protocol):
-    """Decides who stays."""
+    """Decides who stays. A value: it never changes. Subclass it to have the defaults."""
+
+    def fitted(self, objectives: Sequence[Objective], capacity: int) -> Survival:
+        """This survival, made for a population of `capacity` with these objectives.
+
+        Raises:
+            ConfigError: an option that does not fit them.
+        """
+        return self
 
     def ranking(self, objectives: FloatArray, violation: FloatArray) -> Ranking:
-        """Rank a pool without failures.
+        """Rank a pool without failures; it may be empty.
 
         Args:
             objectives: to be minimised, finite, shape (n, m).
@@ -334,6 +350,14 @@ class Gateway(Model, Protocol):
 
     def health(self) -> Mapping[str, Health]:
         """Endpoint name to how it does."""
+        ...
+
+    def worst(self, request: Request) -> Charge:
+        """The most that a completion is charged where nothing is tried twice."""
+        ...
+
+    def release(self) -> None:
+        """The run stops: cancel the calls that have nothing on the wire, and try nothing again."""
         ...
 
     async def close(self) -> None:

@@ -11,6 +11,7 @@ from evo.genomes import genome_from_json
 from evo.inheritance import Inheritance
 from evo.islands import Move
 from evo.journal import Event, Journal
+from evo.ledger import Charge
 from evo.models import Completion, Price, Request
 from evo.search import Search, Told
 from evo.values import Ask, Candidate, Evaluation, Objective, Parent, Part, Proposal, Tip
@@ -53,6 +54,29 @@ class Recorder:
 
     def inherited(self, inheritance: Inheritance) -> None:
         self.journal.append("inherit", **inheritance.to_json())
+
+    def sending(self, ask: int, request: Request, worst: Charge, *, stage: Stage) -> None:
+        """A call that may be billed from now on, whatever becomes of this process."""
+        amounts = [worst.nanodollars, worst.tokens, worst.calls]
+        self.journal.append("send", ask=ask, stage=stage, digest=request.digest, worst=amounts)
+
+    def unsent(self, ask: int, request: Request, *, stage: Stage) -> None:
+        """The call was refused before anything of it was sent."""
+        self.journal.append("unsent", ask=ask, stage=stage, digest=request.digest)
+
+    def lost(self, ask: int, digest: str, worst: Charge, *, stage: Stage) -> None:
+        """A call whose process died: it is counted at its worst case."""
+        request = {"purpose": "lost", "messages": []}
+        completion = Completion(
+            *("cancelled", "", "", ""),
+            output_tokens=worst.tokens,
+            cost_usd=worst.usd,
+            requests=worst.calls,
+            error="its process died while it was under way",
+        )
+        self.journal.append(
+            "completion", ask=ask, stage=stage, digest=digest, request=request, completion=completion.to_json()
+        )
 
     def completed(self, ask: int, request: Request, completion: Completion, *, stage: Stage) -> None:
         self.journal.append(

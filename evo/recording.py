@@ -7,7 +7,8 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from evo.models import Completion, Model, Request
+from evo.models import Completion, ModelAccessError, Request
+from evo.protocols import Gateway
 from evo.recorder import Recorder, Stage
 from evo.values import Ask
 
@@ -49,7 +50,7 @@ class Till:
         reusable: completions of another run by digest; used without a charge, and recorded as free.
     """
 
-    model: Model
+    model: Gateway
     default_model: str
     recorder: Recorder
     past: Recorded = field(default_factory=Recorded)
@@ -58,9 +59,32 @@ class Till:
 
     async def buy(self, request: Request, ask: int, stage: Stage) -> Completion:
         """A completion, reused or new, recorded."""
-        completion = self.reusable(request.digest) or await self.model.complete(request)
+        if (known := self.reusable(request.digest)) is not None:
+            self.recorder.completed(ask, request, known, stage=stage)
+            return known
+        worst = self.model.worst(request)
+        self.recorder.sending(ask, request, worst, stage=stage)
+        await self.recorder.journal.durable()
+        try:
+            completion = await self.model.complete(request)
+        except asyncio.CancelledError as error:
+            self._gave_up(request, ask, stage, error)
+            raise
+        except ModelAccessError as error:
+            self.recorder.completed(ask, request, Completion("failed", requests=1, error=str(error)), stage=stage)
+            raise
+        except BaseException:
+            self.recorder.unsent(ask, request, stage=stage)
+            raise
         self.recorder.completed(ask, request, completion, stage=stage)
         return completion
+
+    def _gave_up(self, request: Request, ask: int, stage: Stage, error: asyncio.CancelledError) -> None:
+        charged = next((one for one in error.args if isinstance(one, Completion)), None)
+        if charged is None:
+            self.recorder.unsent(ask, request, stage=stage)
+        else:
+            self.recorder.completed(ask, request, charged, stage=stage)
 
 
 @dataclass(frozen=True, slots=True)

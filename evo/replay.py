@@ -11,10 +11,12 @@ from evo.genomes import genome_from_json
 from evo.journal import Event, read_events
 from evo.ledger import Charge, charge_of
 from evo.models import Completion
-from evo.recorder import ask_from, candidate_from, tips_from
+from evo.recorder import Stage, ask_from, candidate_from, tips_from
 from evo.recording import ANSWERED, Recorded
 from evo.search import Briefing, Search
 from evo.values import Ask, Candidate, Evaluation, Part, Proposal
+
+Sent = tuple[int, str, Stage]
 
 
 @dataclass(slots=True)
@@ -26,6 +28,7 @@ class Replayed:
         candidates: admitted, and without a result.
         completions: paid for, of asks that have no proposal yet.
         answers: completions for evaluations, by the request's digest.
+        sent: calls that were sent, and whose completion is not recorded: ask, digest and stage to their worst cases.
         used: what completions used of the run's caps.
         held_out: what came of measuring an individual on a final part.
         elapsed_seconds: running time so far.
@@ -37,6 +40,7 @@ class Replayed:
     held_out: dict[tuple[int, Part], Evaluation] = field(default_factory=dict)
     completions: Recorded = field(default_factory=Recorded)
     answers: dict[str, Completion] = field(default_factory=dict)
+    sent: dict[Sent, list[Charge]] = field(default_factory=dict)
     used: Charge = field(default_factory=Charge)
     elapsed_seconds: float = 0.0
     stopped: str | None = None
@@ -100,6 +104,11 @@ def _apply(event: Event, search: Search, replayed: Replayed) -> None:
     kind = event["event"]
     if kind == "ask":
         _apply_ask(ask_from(event), search, replayed)
+    elif kind == "send":
+        key = event["ask"], event["digest"], event["stage"]
+        replayed.sent.setdefault(key, []).append(Charge(*event["worst"]))
+    elif kind == "unsent":
+        replayed.sent[event["ask"], event["digest"], event["stage"]].pop()
     elif kind == "completion":
         _apply_completion(event, search, replayed)
     elif kind == "proposal":
@@ -114,11 +123,15 @@ def _apply(event: Event, search: Search, replayed: Replayed) -> None:
 def _apply_completion(event: Event, search: Search, replayed: Replayed) -> None:
     completion = Completion.from_json(event["completion"])
     replayed.used = replayed.used + charge_of(completion)
-    if event["stage"] == "proposal":
+    if waiting := replayed.sent.get((event["ask"], event["digest"], event["stage"])):
+        waiting.pop()
+    if completion.outcome == "cancelled":
+        pass  # what it was to say, nobody knows: it is asked for again
+    elif event["stage"] == "proposal":
         replayed.completions.add(event["ask"], event["digest"], completion)
     elif completion.outcome in ANSWERED:
         replayed.answers[event["digest"]] = completion
-    if event["stage"] != "final":
+    if event["stage"] != "final" and event["ask"] in search.under_way:
         search.spend(event["ask"], completion.cost_usd)
 
 

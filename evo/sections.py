@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from evo.islands import Topology
 from evo.parents import ParentChoice
@@ -37,6 +39,18 @@ class PriceConfig(Section):
     cached_usd: float | None = Field(default=None, ge=0)
 
 
+def _name_of_a_variable(text: str) -> str:
+    if text and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", text):
+        raise ValueError("must name an environment variable in capitals, as in OPENAI_API_KEY; never the key itself")
+    return text
+
+
+def _without_password(url: str | None) -> str | None:
+    if url is not None and "@" in urlsplit(url).netloc:
+        raise ValueError("must not hold a user or a password; put the key into an environment variable")
+    return url
+
+
 class EndpointConfig(Section):
     """An OpenAI-compatible server; see `evo.models.Endpoint`.
 
@@ -45,8 +59,8 @@ class EndpointConfig(Section):
         price: "free" or numbers; without it prices are looked up, and a loopback address is free.
     """
 
-    base_url: str | None = None
-    key_variable: str = "OPENAI_API_KEY"
+    base_url: Annotated[str | None, AfterValidator(_without_password)] = None
+    key_variable: Annotated[str, AfterValidator(_name_of_a_variable)] = "OPENAI_API_KEY"
     models: tuple[str, ...] = ()
     concurrency: int = Field(default=16, ge=1, le=10_000)
     requests_per_minute: float | None = Field(default=None, gt=0)
@@ -69,6 +83,15 @@ class ModelConfig(Section):
     name: str | None = None
     pool: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     endpoints: dict[str, EndpointConfig] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_from_pool(cls, values: Any) -> Any:
+        """The first of a pool, where none is named."""
+        pool = values.get("pool") if isinstance(values, dict) else None
+        if isinstance(pool, dict) and pool and values.get("name") is None:
+            return {**values, "name": next(iter(pool))}
+        return values
 
     @property
     def shares(self) -> Mapping[str, float]:
@@ -134,6 +157,10 @@ class IslandsConfig(Section):
     own: tuple[OwnConfig, ...] = ()
 
 
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
 class AlikeConfig(Section):
     """When a proposal is turned away as a near duplicate of a living individual, before it is evaluated.
 
@@ -172,7 +199,7 @@ class SearchConfig(Section):
     operators: dict[str, float | OperatorConfig] = Field(default_factory=dict)
     choice: ChoiceConfig = ChoiceConfig()
     alike: AlikeConfig = AlikeConfig()
-    learn_from: tuple[str, ...] = ()
+    learn_from: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     fruitless: int | None = Field(default=None, ge=1)
 
 

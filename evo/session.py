@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evo.config import Config, config_from_json, overridden
+from evo.config import config_from_json, overridden
 from evo.driver import Driver, Watch, Workshop
 from evo.endpoints import endpoints_of, make_gateway, model_calls
 from evo.errors import ConfigError, StoppedError, UserError
@@ -31,6 +31,7 @@ from evo.registry import make_problem, portable, resolve
 from evo.replay import Replayed, first_event, replay
 from evo.run_folder import JOURNAL, existing_run_folder, held
 from evo.search import Search, SearchSettings
+from evo.sections import Config
 from evo.similarity import Alike
 from evo.values import Evaluation, Limits, Part
 
@@ -176,7 +177,19 @@ def go_on(prepared: Prepared, folder: Path, *, watch: Watch) -> Ended:
     """Continue a run that was reopened."""
     with _recording(folder) as recorder:
         recorder.resumed(prepared.config.model_dump())
+        _count_lost_calls(prepared, recorder)
         return _run(_sit(prepared, folder, recorder, watch))
+
+
+def _count_lost_calls(prepared: Prepared, recorder: Recorder) -> None:
+    """Calls that were under way when the last session died may have been billed."""
+    left = prepared.left
+    for (ask, digest, stage), charges in left.sent.items():
+        for worst in charges:
+            recorder.lost(ask, digest, worst, stage=stage)
+            left.used += worst
+            if stage != "final" and ask in prepared.search.under_way:
+                prepared.search.spend(ask, worst.usd)
 
 
 def _run(sitting: Coroutine[None, None, Ended]) -> Ended:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
@@ -15,7 +16,7 @@ from pymoo.operators.repair.bounds_repair import repair_random_init
 
 from evo.genomes import Vector
 from evo.protocols import Context, FloatArray
-from evo.values import Box, Individual, Proposal, Space
+from evo.values import Box, Individual, Objective, Proposal, Space
 from operators.parents import genomes_of
 from operators.refusal import RefusalError
 
@@ -44,25 +45,29 @@ class VectorOperator(ABC):
         """A new point, shape (n,).
 
         Args:
-            points: within the box, base first, shape (arity, n).
+            points: within the box, base first unless `arranged` says otherwise, shape (arity, n).
             box: lower and upper bounds, shape (2, n).
         """
 
     async def propose(self, parents: Sequence[Individual], context: Context) -> Proposal:
         try:
-            genomes = genomes_of(parents, Vector, self.arity)
+            base = genomes_of(parents, Vector, self.arity)[0]
             box = _box(context.space)
-            child = self._moved(genomes, box, context.rng)
+            ordered = self.arranged(parents[: self.arity], context.objectives)
+            child = self._moved(base, _points(genomes_of(ordered, Vector, self.arity), box), box, context.rng)
         except RefusalError as refusal:
             return Proposal(refusal.outcome, thought=str(refusal))
         return Proposal("ok", child)
 
-    def _moved(self, genomes: Sequence[Vector], box: FloatArray, rng: np.random.Generator) -> Vector:
-        points = _points(genomes, box)
+    def arranged(self, parents: Sequence[Individual], objectives: Sequence[Objective]) -> Sequence[Individual]:
+        """The parents in the order in which `vary` shall have their points."""
+        return parents
+
+    def _moved(self, base: Vector, points: FloatArray, box: FloatArray, rng: np.random.Generator) -> Vector:
         for _ in range(self.attempts):
             with np.errstate(all="ignore"):
                 values = np.clip(self.vary(points, box, rng), *box)
-            if np.isfinite(values).all() and (child := Vector(tuple(values))).canonical != genomes[0].canonical:
+            if np.isfinite(values).all() and (child := Vector(tuple(values))).canonical != base.canonical:
                 return child
         raise RefusalError("duplicate", f"{self.attempts} draws left the point where it was")
 
@@ -100,6 +105,9 @@ class SimulatedBinaryCrossover(VectorOperator):
 class DifferentialEvolution(VectorOperator):
     """DE/rand/1/bin: the base crossed with one mate plus the scaled difference of two others.
 
+    The scale is drawn anew each time, between 0.5 and 1. A child contends with whom the survival says, and not with its
+    base alone as in DE itself.
+
     Source: Storn and Price 1997.
     """
 
@@ -123,6 +131,101 @@ class DifferentialEvolution(VectorOperator):
         donor = repair_random_init(donor, mates[0][None, :], *box, random_state=rng)
         taken = mut_binomial(1, len(base), self.crossover, at_least_once=True, random_state=rng)
         point: FloatArray = np.where(taken, donor, base)[0]
+        return point
+
+
+class GaussianModel(VectorOperator):
+    """Draws from a normal distribution that is fitted to its parents, so that steps follow the slope of the valley.
+
+    The centre is the mean of the better half of the parents by the first objective, weighted as in CMA-ES; the
+    covariance is that of all parents about their own mean, enlarged, since what selection keeps is narrower than where
+    the search has to go. It knows nothing but its parents: no paths and no step size that adapts, so it is not CMA-ES.
+    Wants a population of about 50 and more, and gets nowhere before it has different parents.
+
+    Source: after the crossover AREX, Akimoto et al., "Proposal and evaluation of adaptive real-coded crossover AREX",
+    2009; weights by Hansen and Ostermeier 2001.
+    """
+
+    arity: ClassVar[int] = 20
+    # Twenty parents of a small population, or of one of many objectives, say little: for mixtures that name it.
+    weight: ClassVar[float] = 0.0
+
+    def __init__(self, *, attempts: int = 10, enlarge: float = 1.25) -> None:
+        """Options.
+
+        Args:
+            attempts: how many points are drawn before giving up.
+            enlarge: standard deviation over that of the parents: smaller converges sooner, and stands still sooner.
+        """
+        super().__init__(attempts=attempts)
+        self.enlarge = enlarge
+
+    def arranged(self, parents: Sequence[Individual], objectives: Sequence[Objective]) -> Sequence[Individual]:
+        """The best first: feasible before infeasible, then by the first objective; as they came without objectives."""
+
+        def merit(one: Individual) -> tuple[float, float]:
+            cost = objectives[0].sign * one.evaluation.objectives[objectives[0].name] if one.ok else math.inf
+            return one.evaluation.violation, cost
+
+        return sorted(parents, key=merit) if objectives else parents
+
+    def vary(self, points: FloatArray, box: FloatArray, rng: np.random.Generator) -> FloatArray:
+        best = len(points) // 2
+        weights = math.log(best + 0.5) - np.log(np.arange(1, best + 1))
+        centre = weights @ points[:best] / weights.sum()
+        # A sum of the parents' own deviations has their covariance, and needs no matrix of it.
+        shares = rng.standard_normal(len(points)) / math.sqrt(len(points) - 1)
+        point: FloatArray = centre + self.enlarge * shares @ (points - points.mean(axis=0))
+        return point
+
+
+class IsoLine(VectorOperator):
+    """A small step anywhere, and a longer one along the line to a mate: for niches, whose elites lie near one another.
+
+    Source: Vassiliades and Mouret, "Discovering the elite hypervolume by leveraging interspecies correlation", 2018.
+    """
+
+    arity: ClassVar[int] = 2
+    weight: ClassVar[float] = 0.0
+
+    def __init__(self, *, attempts: int = 10, iso: float = 0.01, line: float = 0.2) -> None:
+        """Options.
+
+        Args:
+            attempts: how many points are drawn before giving up.
+            iso: standard deviation of the small step, as a share of the box's width.
+            line: standard deviation of the step to the mate, as a share of the way there.
+        """
+        super().__init__(attempts=attempts)
+        self.iso = iso
+        self.line = line
+
+    def vary(self, points: FloatArray, box: FloatArray, rng: np.random.Generator) -> FloatArray:
+        base, mate = points
+        anywhere = self.iso * (box[1] - box[0]) * rng.standard_normal(len(base))
+        point: FloatArray = base + anywhere + self.line * rng.standard_normal() * (mate - base)
+        return point
+
+
+class PolynomialMutation(VectorOperator):
+    """Moves about one coordinate by pymoo's polynomial mutation: NSGA-II's mutation without its crossover.
+
+    Source: Deb and Goyal 1996.
+    """
+
+    def __init__(self, *, attempts: int = 10, eta: float = 20.0) -> None:
+        """Options.
+
+        Args:
+            attempts: how many points are drawn before giving up.
+            eta: distribution index: larger moves less.
+        """
+        super().__init__(attempts=attempts)
+        self.eta = eta
+
+    def vary(self, points: FloatArray, box: FloatArray, rng: np.random.Generator) -> FloatArray:
+        chance, eta = np.full(1, 1 / points.shape[1]), np.full(1, self.eta)
+        point: FloatArray = mut_pm(points[:1], *box, eta, chance, at_least_once=True, random_state=rng)[0]
         return point
 
 

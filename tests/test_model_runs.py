@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -167,23 +167,21 @@ def test_every_proposal_of_a_troubled_endpoint_is_accounted_for(
 
 
 def test_killed_and_resumed_no_completion_is_paid_for_twice(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
-    run, calls = tmp_path / "runs/killed", 4
-    options = (*TOY, *MIXED, *priced(server, concurrency=calls), "--set", "budget.evaluations=150")
+    run = tmp_path / "runs/killed"
+    options = (*TOY, *MIXED, *priced(server, concurrency=4), "--set", "budget.evaluations=150")
     command = [sys.executable, "-m", "evo", "run", *options, "--name", "killed", "--run-dir", str(tmp_path / "runs")]
-    lost = 0
     for tells in (10, 40, 80):
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             wait_for_tells(run, tells)
             process.send_signal(signal.SIGKILL)
-        lost += calls + 1  # as many as may be under way: one a call, and the one that is being evaluated
         command = [sys.executable, "-m", "evo", "resume", str(run)]
     answer = evo("resume", run)
     assert answer.code == 0, answer.err
     completions = events(run, "completion")
-    pairs = [(event["ask"], event["digest"]) for event in completions]
-    assert len(pairs) == len(set(pairs))
-    # A call whose answer was still under way when the process died was never recorded, so it alone is sent again.
-    assert len(completions) <= server.stats().requests <= len(completions) + lost
+    known = [(one["ask"], one["digest"]) for one in completions if one["completion"]["outcome"] != "cancelled"]
+    assert len(known) == len(set(known))
+    # What was under way when the process died is sent again, and counted at its worst case: all that was sent counts.
+    assert server.stats().requests <= len(completions)
     assert open_run(run).sql("SELECT count(*) FROM completions").scalar() == len(completions)
 
 
@@ -230,3 +228,84 @@ def test_the_questions_about_money_in_the_readme_are_answered(evo: Evo, tmp_path
     assert cost.rows[0][cost.columns.index("usd")] == pytest.approx(paid)
     assert paid > 0
     assert name == "answer"
+
+
+def slow_endpoint(server: ScriptedServer) -> tuple[str, str]:
+    return priced(server, concurrency=4, timeout_seconds=30.0, retries=0)
+
+
+def test_calls_under_way_at_a_kill_count_at_their_worst_case_when_the_run_goes_on(
+    evo: Evo, tmp_path: Path, server: ScriptedServer
+) -> None:
+    with ScriptedServer(find_rule("constant_jitter"), Faults(latency_seconds=3.0)).in_thread() as slow:
+        options = (*TOY, *REWRITE, *slow_endpoint(slow), "--set", "budget.calls=6", "--name", "dead")
+        command = [sys.executable, "-m", "evo", "run", *options, "--run-dir", str(tmp_path / "runs")]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            wait_until(lambda: slow.stats().requests >= 4)
+            process.send_signal(signal.SIGKILL)
+        answer = evo("resume", tmp_path / "runs/dead")
+        assert slow.stats().requests <= 6
+    assert "might have passed its budget" in answer.out
+    completions = [event["completion"] for event in events(tmp_path / "runs/dead", "completion")]
+    lost = [one for one in completions if one["outcome"] == "cancelled"]
+    assert len(completions) == 6
+    assert 4 <= len(lost) <= 5  # the fifth waited for its place, and nobody can tell any more that it did
+    assert all(one["cost_usd"] > 0 and "its process died" in one["error"] for one in lost)
+    reader = open_run(tmp_path / "runs/dead")
+    assert reader.sql("SELECT count(*) FROM completions WHERE outcome = 'cancelled'").scalar() == len(lost)
+    assert evo("replay", tmp_path / "runs/dead").code == 0
+
+
+def test_a_run_that_is_over_waits_for_no_call_that_was_not_sent(
+    evo: Evo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: ScriptedServer
+) -> None:
+    sick = Faults(shares={"rate_limited_retry_after": 1.0}, retry_after_seconds=25)
+    with ScriptedServer(find_rule("constant_jitter"), sick).in_thread() as refusing:
+        began = time.monotonic()
+        wall = ("--set", "budget.wall_seconds=2", "--name", "walled")
+        answer = evo("run", *TOY, *REWRITE, *priced(refusing, concurrency=4, retries=5), *wall)
+    assert answer.code == 0, answer.err
+    assert time.monotonic() - began < 15
+    assert "its time is used up" in answer.out
+    run = tmp_path / "runs/walled"
+    assert spent(run) == 0
+    assert evo("replay", run).code == 0
+
+
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        ('model.endpoints={a: {base_url: "http://u:pw12345678@127.0.0.1:1/v1"}}', "must not hold a user or a password"),
+        ("model.endpoints={a: {key_variable: sk-abcdef123456}}", "must name an environment variable in capitals"),
+        ("model.endpoints={a: {key: sk-abcdef123456}}", "model.endpoints.a.key: extra inputs are not permitted"),
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_refused_and_not_repeated(evo: Evo, override: str, complaint: str) -> None:
+    answer = evo("run", *TOY, "--set", override)
+    assert answer.code == 2
+    assert complaint in answer.err
+    assert "pw12345678" not in answer.err
+    assert "abcdef" not in answer.err
+
+
+def test_a_refused_model_leaves_no_folder(evo: Evo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    answer = evo("run", *TOY, "--set", 'model.endpoints={a: {base_url: "ftp://x/v1"}}')
+    assert answer.code == 2
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_in_which_no_reply_was_of_use_says_why_and_fails(evo: Evo, server: ScriptedServer) -> None:
+    with ScriptedServer(find_rule("constant_jitter"), Faults(shares={"no_code": 1.0})).in_thread() as useless:
+        answer = evo("run", *TOY, *REWRITE, *priced(useless), "--set", "search.fruitless=12", "--name", "useless")
+    assert answer.code == 1
+    assert "the operators find nothing new any more" in answer.out
+    assert "unparsable: the reply holds no fenced block of code" in answer.out
+    assert re.search(r"models: \d+ completions, \d+ tokens, \$0\.", answer.out)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)

@@ -31,7 +31,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
 
 def paid_for(run: Path, stage: str) -> list[str]:
     """Digests of the completions of one stage."""
-    return [event["digest"] for event in events(run, "completion") if event["stage"] == stage]
+    answered = (one for one in events(run, "completion") if one["completion"]["outcome"] != "cancelled")
+    return [one["digest"] for one in answered if one["stage"] == stage]
 
 
 def test_a_search_finds_the_words_that_the_task_model_needs(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
@@ -92,6 +93,7 @@ def test_killed_and_resumed_no_case_is_paid_for_twice(evo: Evo, tmp_path: Path, 
     assert len(events(run, "tell")) == 40
     digests = paid_for(run, "evaluation")
     assert len(digests) == len(set(digests))
+    assert server.stats().requests <= len(events(run, "completion"))
     assert open_run(run).sql("SELECT sum(cost_usd) FROM completions").scalar() == pytest.approx(spent(run))
 
 

@@ -7,9 +7,12 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from evo.session import Ended
 
 app = typer.Typer(
     help="Evolve programs, prompts, architectures and vectors; every ancestor is kept.",
@@ -63,7 +66,7 @@ def run(
     from evo.cli.progress import Progress
     from evo.cli.report import report
     from evo.config import load_config
-    from evo.endpoints import reusable_from, with_access
+    from evo.endpoints import refuse_without_access, reusable_from, with_access
     from evo.run_folder import JOURNAL, create_run_folder, existing_run_folder
 
     named = {"executor.address": address, "model.name": model}
@@ -73,10 +76,12 @@ def run(
     prepared = session.prepare(config)
     if replay_from:
         prepared.reusable = reusable_from(existing_run_folder(replay_from) / JOURNAL)
+    asyncio.run(refuse_without_access(config, os.environ))
     folder = create_run_folder(run_dir, name, config.problem.name)
     with Progress(prepared, folder) as progress:
         ended = session.start(prepared, folder, watch=progress.told)
     report(ended)
+    _exit_if_fruitless(ended)
     _exit_if_interrupted(ended.reason)
 
 
@@ -138,11 +143,11 @@ def replay(run: RunArgument) -> None:
 
 
 @app.command()
-def check(target: Target, overrides: Overrides = None) -> None:
-    """Say what a run would do, without running it: its configuration, its seed, its sandbox."""
+def check(target: Target, overrides: Overrides = None, *, model: ModelName = None) -> None:
+    """Say what a run would do, without running it: its configuration, its seed, its sandbox, what it would cost."""
     from evo.cli.checking import check as check_target
 
-    check_target(target, overrides or [])
+    check_target(target, [*(overrides or []), *([f"model.name={model}"] if model else [])])
 
 
 @app.command()
@@ -247,6 +252,13 @@ def _summary(kind: Kind, name: str) -> str:
         return (resolve(kind.value, name).__doc__ or "").strip().partition("\n")[0]
     except UnknownNameError as error:
         return str(error)
+
+
+def _exit_if_fruitless(ended: Ended) -> None:
+    """Where no proposal at all came to anything, something is wrong that a script should notice."""
+    search = ended.search
+    if ended.reason == "exhausted" and search.told <= search.settings.seeds:
+        raise typer.Exit(1)
 
 
 def _exit_if_interrupted(reason: str) -> None:

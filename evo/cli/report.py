@@ -8,7 +8,7 @@ from evo.cli.showing import written
 from evo.cli.tables import lines
 from evo.errors import UserError
 from evo.finale import FRONT_SHOWN, spread
-from evo.lineage import Table
+from evo.lineage import Table, open_run
 from evo.protocols import Problem
 from evo.session import Ended
 from evo.values import Individual, Part
@@ -31,13 +31,40 @@ def report(ended: Ended) -> None:
     """
     refuse_failed_seed(ended)
     search, problem = ended.search, ended.problem
-    print(f"\n{ended.folder}: {search.told} evaluations; {ENDINGS[ended.reason]}.")
+    print(f"\n{ended.folder}: {_counted(search.told, 'evaluation')}; {ENDINGS[ended.reason]}.")
+    print(*_spent(ended), *_fruitless(ended), sep="\n", end="")
     if not len(search.front):
         return
     print("\n" + "\n".join(lines(_front(ended))))
     best = _members(ended)[0]
     print(f"\nbest {problem.objectives[0].name}, individual {best.id}:\n\n{written(best.genome)}")
     print(f"\nnext:\n{_next(ended, best)}")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _spent(ended: Ended) -> list[str]:
+    """What the models cost."""
+    reader = open_run(ended.folder)
+    calls, tokens, usd = reader.sql(
+        "SELECT sum(completions), sum(input_tokens + output_tokens), sum(usd) FROM spending"
+    ).rows[0]
+    return [f"models: {_counted(int(calls), 'completion')}, {int(tokens)} tokens, ${usd:.4g}\n"] if calls else []
+
+
+def _fruitless(ended: Ended) -> list[str]:
+    """Why a search that found nothing new any more did not."""
+    if ended.reason != "exhausted":
+        return []
+    reader = open_run(ended.folder)
+    why = (
+        "SELECT outcome, thought, count(*) AS n FROM (FROM proposals ORDER BY ask DESC LIMIT 200) "
+        "WHERE individual IS NULL GROUP BY ALL ORDER BY n DESC LIMIT 3"
+    )
+    reasons = "; ".join(f"{n} {outcome}: {thought[:100]}" for outcome, thought, n in reader.sql(why).rows)
+    return [f"of the last 200 proposals: {reasons}\n"]
 
 
 def refuse_failed_seed(ended: Ended) -> None:
@@ -90,7 +117,11 @@ def _next(ended: Ended, best: Individual) -> str:
         (f"evo show {folder} {best.id}", "this individual, and how it differs from its parent"),
         (f"evo top {folder}", "the best ten"),
         (f'evo sql {folder} "FROM operator_yield"', "which operators paid off"),
-        (f"evo resume {folder} --set budget.evaluations={2 * ended.search.told}", "go on"),
+        *(
+            [(f"evo resume {folder} --set budget.evaluations={2 * ended.search.settings.evaluations}", "go on")]
+            if ended.reason == "budget"
+            else []
+        ),
     ]
     width = max(len(command) for command, _ in commands)
     return "\n".join(f"  {command.ljust(width)}  # {why}" for command, why in commands)

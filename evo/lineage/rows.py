@@ -131,7 +131,7 @@ class RowMaker:
             rows["finals"].extend((one, stage, name, value) for name, value in values["objectives"].items())
 
     def _other(self, event: Event, rows: Rows) -> None:
-        if event["event"] != "ask":
+        if event["event"] not in ("ask", "send", "unsent"):
             detail = {name: value for name, value in event.items() if name not in ("event", "at")}
             rows["events"].append((moment(event["at"]), event["event"], json.dumps(detail)))
 

@@ -45,6 +45,8 @@ class Call:
     the next; one that may have been billed without an answer is paid for at its worst case, and the next reserves anew.
 
     Attributes:
+        on_the_wire: a request was sent, and its answer is still to come.
+        last_try: what fails is not tried again.
         opened: something was reserved, so there is a completion to tell of, whatever becomes of it.
     """
 
@@ -60,8 +62,9 @@ class Call:
         self._used = Used()
         self._requests = 0
         self._started: float | None = None
-        self._on_the_wire = False
+        self.on_the_wire = False
         self.opened = False
+        self.last_try = False
 
     async def run(self) -> Reply:
         """Send until there is an answer or no use in another try; all that was reserved is settled.
@@ -74,7 +77,7 @@ class Call:
         try:
             return await self._answered()
         finally:
-            if self._on_the_wire:  # cancelled: the endpoint may answer all the same, and bill it
+            if self.on_the_wire:  # cancelled: the endpoint may answer all the same, and bill it
                 self._pay(self._most())
             self._pay(Used())
 
@@ -100,7 +103,7 @@ class Call:
         while True:
             reply, retry_after, learnt = await self._send()
             if not learnt:
-                if not reply.retry or retries == self._line.endpoint.retries:
+                if self.last_try or not reply.retry or retries == self._line.endpoint.retries:
                     return reply
                 jitter = _JITTER.random()
                 await asyncio.sleep(self._line.patience.wait_seconds(retries, retry_after, jitter))
@@ -115,10 +118,10 @@ class Call:
         await self._line.tokens.wait(prompt_tokens)
         fields = self._dialect.fields(self._request, self._model)
         self._started = self._started or time.monotonic()
-        self._on_the_wire = True
+        self.on_the_wire = True
         self._requests += 1
         answer = await self._line.transport.send(self._dialect.form.path, fields)
-        self._on_the_wire = False
+        self.on_the_wire = False
         self._requests -= not answer.sent
         reply = read_answer(answer, self._dialect.form.read)
         used = self._charged(reply)

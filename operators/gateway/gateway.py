@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from evo.errors import ConfigError
-from evo.ledger import Ledger
+from evo.ledger import Charge, Ledger
 from evo.models import Completion, Endpoint, Health, ModelAccessError, Price, Request
 from operators.gateway.call import CANCELLED, Call
 from operators.gateway.line import Line
 from operators.gateway.patience import Patience
-from operators.gateway.prices import Output
+from operators.gateway.prices import Output, worst_case
 from operators.gateway.replies import Access
 from operators.gateway.till import Till
 
@@ -60,6 +62,8 @@ class Gateway:
         self._lines = [Line(one, environment, patience or Patience()) for one in endpoints]
         self._till = Till(ledger)
         self._record = record
+        self._under_way: dict[asyncio.Task[Any], Call] = {}
+        self._released = False
         self._price_all(asked or {})
 
     @property
@@ -79,7 +83,8 @@ class Gateway:
     async def complete(self, request: Request) -> Completion:
         """The completion, recorded and paid for; a failure of the endpoint is an outcome.
 
-        One that is cancelled is charged for what it may have used, and recorded, before CancelledError goes on.
+        One that is cancelled is charged for what it may have used, and recorded, before CancelledError goes on, which
+        then carries it.
 
         Raises:
             BudgetSpentError: a cap would be passed; nothing was sent.
@@ -91,22 +96,54 @@ class Gateway:
         model = request.model or self._default_model
         line = self._line_of(model)
         call = Call(request, model=model, price=line.price(model, request.output), line=line, till=self._till)
-        async with line.place() as visit:
-            try:
-                reply = await call.run()
-            except asyncio.CancelledError:
-                if call.opened:
+        with self._known(call, line):
+            async with line.place() as visit:
+                try:
+                    reply = await call.run()
+                except asyncio.CancelledError:
+                    if not call.opened:
+                        raise
                     visit.completion = self._recorded(request, call.completion(CANCELLED))
-                raise
-            visit.completion = self._recorded(request, call.completion(reply))
+                    raise asyncio.CancelledError(visit.completion) from None
+                visit.completion = self._recorded(request, call.completion(reply))
         if reply.access:
             raise ModelAccessError(_sentence(reply.access, request, line, visit.completion))
         return visit.completion
+
+    def worst(self, request: Request) -> Charge:
+        """The most that a completion is charged where nothing is tried twice.
+
+        Raises:
+            ModelAccessError, ConfigError: as `complete` would.
+        """
+        model = request.model or self._default_model
+        return worst_case(request, self._line_of(model).price(model, request.output))
+
+    def release(self) -> None:
+        """Cancel the calls that have nothing on the wire, and from now on try nothing again."""
+        self._released = True
+        for task, call in self._under_way.items():
+            call.last_try = True
+            if not call.on_the_wire:
+                task.cancel()
 
     async def close(self) -> None:
         """Close all connections."""
         for line in self._lines:
             await line.transport.close()
+
+    @contextmanager
+    def _known(self, call: Call, line: Line) -> Iterator[None]:
+        """The call is among those under way, for `release` to find."""
+        task = asyncio.current_task()
+        if task is None or (self._released and line.health.paused):
+            raise asyncio.CancelledError
+        call.last_try = self._released
+        self._under_way[task] = call
+        try:
+            yield
+        finally:
+            del self._under_way[task]
 
     def _recorded(self, request: Request, completion: Completion) -> Completion:
         if self._record is not None:

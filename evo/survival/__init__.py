@@ -1,0 +1,21 @@
+"""Survival: who stays. The one place where objectives are numbers to be minimised.
+
+By fronts: `RankAndCrowding` (NSGA-II), `ReferenceDirections` (NSGA-III), `HypervolumeContribution` (SMS-EMOA), which
+differ in who leaves the last front. By one order of all: `Lexicographic`, `WeightedSum`. Without selection: `Newest`.
+
+Feasible individuals come before infeasible ones, and those by total violation, in all but `Newest`.
+"""
+
+from evo.survival.crowding import RankAndCrowding
+from evo.survival.hypervolume import HypervolumeContribution
+from evo.survival.reference_directions import ReferenceDirections
+from evo.survival.simple import Lexicographic, Newest, WeightedSum
+
+__all__ = [
+    "HypervolumeContribution",
+    "Lexicographic",
+    "Newest",
+    "RankAndCrowding",
+    "ReferenceDirections",
+    "WeightedSum",
+]

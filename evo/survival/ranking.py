@@ -1,0 +1,105 @@
+"""The ranking of a pool in fronts, whatever decides who leaves the last of them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Protocol, Self
+
+import numpy as np
+
+from evo.protocols import FloatArray, IntArray, Survival
+from evo.survival.fronts import Fronts
+from evo.survival.grid import Grid
+from evo.survival.spread import crowding_distances
+from evo.values import Objective
+
+
+class Spread(Protocol):
+    """Tells the members of one front apart.
+
+    Attributes:
+        guides_parents: whether the lonelier of a front is also the better parent.
+    """
+
+    guides_parents: bool
+
+    def loneliness(self, objectives: FloatArray, rank: IntArray) -> FloatArray:
+        """How lonely each member of the last front is, in the order of the pool; the one with the least leaves first.
+
+        Args:
+            objectives: of a pool of feasible individuals, shape (n, m).
+            rank: theirs, shape (n,); the last front is that of the highest.
+        """
+        ...
+
+
+class FrontRanking:
+    """Ranks of a pool, with loneliness worked out a front at a time, when first asked for."""
+
+    def __init__(self, fronts: Fronts, spread: Spread) -> None:
+        self.rank = fronts.rank()
+        self._fronts = fronts
+        self._spread = spread
+        self._lonely: dict[int, tuple[IntArray, FloatArray]] = {}
+
+    def crowding(self, member: int) -> float:
+        if not self._spread.guides_parents:
+            return 0.0
+        members, lonely = self._front(int(self.rank[member]))
+        return float(lonely[np.searchsorted(members, member)])
+
+    def worst(self, count: int) -> list[int]:
+        return list(islice(self._leaving(), count))
+
+    def with_newcomer(self, place: int, objectives: FloatArray, violation: float) -> FrontRanking:
+        return FrontRanking(self._fronts.with_newcomer(place, objectives, violation), self._spread)
+
+    def without(self, dropped: list[int]) -> FrontRanking:
+        return FrontRanking(self._fronts.without(dropped), self._spread)
+
+    def _leaving(self) -> Iterator[int]:
+        """All of the pool, each the one to leave when those before it have left."""
+        ranking, places = self, np.arange(len(self.rank))
+        while len(places):
+            members, lonely = ranking._front(int(ranking.rank.max()))
+            one = int(members[np.flatnonzero(lonely == lonely.min())[-1]])
+            yield int(places[one])
+            ranking, places = ranking.without([one]), np.delete(places, one)
+
+    def _front(self, rank: int) -> tuple[IntArray, FloatArray]:
+        """Members of a front, and how lonely each is."""
+        if rank not in self._lonely:
+            members = np.flatnonzero(self.rank == rank)
+            self._lonely[rank] = members, self._loneliness(rank, members)
+        return self._lonely[rank]
+
+    def _loneliness(self, rank: int, members: IntArray) -> FloatArray:
+        objectives = self._fronts.objectives
+        if self._fronts.violation[members[0]] > 0:  # equally infeasible, and not sorted by dominance
+            return crowding_distances(objectives[members])
+        pool = np.flatnonzero(self.rank <= rank)
+        return self._spread.loneliness(objectives[pool], self.rank[pool])
+
+
+class FrontSurvival(Survival):
+    """What the survivals by fronts have in common: the grid on which objectives are compared."""
+
+    def __init__(self, epsilon: Mapping[str, float] | None, tolerance: float) -> None:
+        self._grid = Grid(epsilon, tolerance)
+        self._capacity: int | None = None
+
+    def fitted(self, objectives: Sequence[Objective], capacity: int) -> Self:
+        fitted = copy.copy(self)
+        fitted._grid, fitted._capacity = self._grid.fitted(objectives), capacity
+        return fitted
+
+    def ranking(self, objectives: FloatArray, violation: FloatArray) -> FrontRanking:
+        count, dimensions = objectives.shape
+        spread = self.spread(dimensions, count if self._capacity is None else self._capacity)
+        return FrontRanking(Fronts.of(objectives, violation, self._grid), spread)
+
+    def spread(self, objectives: int, capacity: int) -> Spread:
+        """Tells the members of one front apart in a population of `capacity`."""
+        raise TypeError(f"{type(self).__name__} must define spread")

@@ -1,0 +1,162 @@
+"""Survivals by one order of all individuals, and the one without selection."""
+
+from __future__ import annotations
+
+import bisect
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from typing import Protocol, Self
+
+import numpy as np
+
+from evo.errors import ConfigError
+from evo.protocols import FloatArray, IntArray, Survival
+from evo.survival.grid import Grid, by_objective
+from evo.values import Objective
+
+
+class Keys(Protocol):
+    """What a pool is sorted by."""
+
+    def __call__(self, objectives: FloatArray, violation: FloatArray) -> FloatArray:
+        """Shape (k, n): the first row decides, the next where that is equal; less is better."""
+        ...
+
+
+class OrderRanking:
+    """Ranks of a pool that say all there is to say: nobody is lonelier than another. Of equals the newest is best.
+
+    Equals are not held back as they are in fronts: one number has no spread to be kept, and a step to an equal is how a
+    search crosses a plateau.
+
+    Args:
+        values: what the pool is sorted by, shape (k, n).
+        best_first: all of the pool, shape (n,).
+    """
+
+    def __init__(self, keys: Keys, values: FloatArray, best_first: IntArray) -> None:
+        self._keys = keys
+        self._values = values
+        self._best_first = best_first
+        self.rank = np.empty(len(best_first), dtype=np.intp)
+        self.rank[best_first] = np.arange(len(best_first))
+
+    @classmethod
+    def of(cls, keys: Keys, objectives: FloatArray, violation: FloatArray) -> OrderRanking:
+        """A pool sorted from scratch."""
+        values = keys(objectives, violation)
+        newest = -np.arange(len(objectives))
+        return cls(keys, values, np.lexsort((newest, *values[::-1])))
+
+    def crowding(self, member: int) -> float:
+        return 0.0
+
+    def worst(self, count: int) -> list[int]:
+        leaving: list[int] = self._best_first[::-1][:count].tolist()
+        return leaving
+
+    def with_newcomer(self, place: int, objectives: FloatArray, violation: float) -> OrderRanking:
+        column = self._keys(objectives[np.newaxis], np.array([violation]))
+        values = np.concatenate((self._values[:, :place], column, self._values[:, place:]), axis=1)
+        others = self._best_first + (self._best_first >= place)
+        position = bisect.bisect(others, _sortable(values, place), key=lambda one: _sortable(values, one))
+        best_first = np.concatenate((others[:position], [place], others[position:]))
+        return OrderRanking(self._keys, values, best_first)
+
+    def without(self, dropped: list[int]) -> OrderRanking:
+        left = self._best_first[: len(self.rank) - len(dropped)]
+        staying = np.setdiff1d(np.arange(len(self.rank)), dropped)
+        return OrderRanking(self._keys, self._values[:, staying], np.searchsorted(staying, left))
+
+
+def _sortable(values: FloatArray, member: int) -> tuple[float, ...]:
+    return (*values[:, member].tolist(), -member)
+
+
+class Lexicographic(Survival):
+    """The first objective decides, the next where that is equal: feasible before infeasible, of equals the newest.
+
+    With one objective this is plain elitism.
+
+    Args:
+        epsilon: name of an objective to the difference in it that counts; see `Grid`.
+        tolerance: a total violation up to this counts as none.
+    """
+
+    def __init__(self, *, epsilon: Mapping[str, float] | None = None, tolerance: float = 0.0) -> None:
+        self._grid = Grid(epsilon, tolerance)
+
+    def fitted(self, objectives: Sequence[Objective], capacity: int) -> Self:
+        fitted = copy.copy(self)
+        fitted._grid = self._grid.fitted(objectives)
+        return fitted
+
+    def ranking(self, objectives: FloatArray, violation: FloatArray) -> OrderRanking:
+        return OrderRanking.of(self._keys, objectives, violation)
+
+    def _keys(self, objectives: FloatArray, violation: FloatArray) -> FloatArray:
+        boxes, excess = self._grid.boxes(objectives).T, self._grid.excess(objectives)
+        return np.vstack((self._grid.eased(violation), boxes, excess, objectives.T))
+
+
+class WeightedSum(Survival):
+    """The least weighted sum stays, elitism by one number: feasible before infeasible; of equals as in Lexicographic.
+
+    Args:
+        weights: name of an objective to its weight; one without has 0. A sum, so the scales of objectives matter.
+        tolerance: a total violation up to this counts as none.
+
+    Raises:
+        ConfigError: no weight, or one below 0.
+    """
+
+    def __init__(self, *, weights: Mapping[str, float], tolerance: float = 0.0) -> None:
+        if not weights or not all(0 <= weight < math.inf for weight in weights.values()):
+            raise ConfigError(f"weighted_sum needs weights from 0 up, got {dict(weights)}")
+        self._named = dict(weights)
+        self._weights: FloatArray | None = None
+        self._grid = Grid(tolerance=tolerance)
+
+    def fitted(self, objectives: Sequence[Objective], capacity: int) -> Self:
+        fitted = copy.copy(self)
+        fitted._weights = by_objective(self._named, objectives, "a weight")
+        return fitted
+
+    def ranking(self, objectives: FloatArray, violation: FloatArray) -> OrderRanking:
+        return OrderRanking.of(self._keys, objectives, violation)
+
+    def _keys(self, objectives: FloatArray, violation: FloatArray) -> FloatArray:
+        if self._weights is None:
+            raise ValueError("weighted_sum must be fitted to objectives before it ranks a pool")
+        total = (objectives * self._weights).sum(axis=1)
+        return np.vstack((self._grid.eased(violation), total, objectives.T))
+
+
+class AgeRanking:
+    """Nobody is better than another, and the oldest leaves."""
+
+    def __init__(self, count: int) -> None:
+        self.rank = np.zeros(count, dtype=np.intp)
+
+    def crowding(self, member: int) -> float:
+        return 0.0
+
+    def worst(self, count: int) -> list[int]:
+        return list(range(count))
+
+    def with_newcomer(self, place: int, objectives: FloatArray, violation: float) -> AgeRanking:
+        return AgeRanking(len(self.rank) + 1)
+
+    def without(self, dropped: list[int]) -> AgeRanking:
+        return AgeRanking(len(self.rank) - len(dropped))
+
+
+class Newest(Survival):
+    """The oldest leaves, whatever it is worth, and nobody is better than another: no selection, for comparison.
+
+    A pool comes in the order of ids, so age is a member's place in it.
+    """
+
+    def ranking(self, objectives: FloatArray, violation: FloatArray) -> AgeRanking:
+        return AgeRanking(len(objectives))
