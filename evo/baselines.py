@@ -11,7 +11,7 @@ from evo.errors import ConfigError, UnknownNameError
 from evo.mixture import make_mixture, needs_model
 from evo.protocols import Problem
 from evo.registry import make_problem, resolve, unknown
-from evo.sections import AlikeConfig, Config, OperatorConfig, SearchConfig, SurvivalConfig
+from evo.sections import AlikeConfig, Config, OperatorConfig, ParentsConfig, SearchConfig, SurvivalConfig
 from evo.values import Box, Slots
 
 Operators = Mapping[str, float | OperatorConfig]
@@ -26,19 +26,23 @@ UNIFORM: Mapping[type, str] = {Box: "uniform_vector", Slots: "uniform_slots"}
 
 def best_of_n(config: Config, problem: Problem) -> Config:
     """Makes every proposal from a seed; nothing that it finds is built upon."""
-    return _searching(config, parents="seed", operators=_of_one_parent(config, problem))
+    return _searching(config, parents=ParentsConfig(name="seed"), operators=_of_one_parent(config, problem))
 
 
 def greedy(config: Config, problem: Problem) -> Config:
     """Hill climbing: makes every proposal from the best by the first objective."""
-    return _searching(config, parents="best", population=2, survival=SurvivalConfig(name="lexicographic"))
+    return _searching(
+        config, parents=ParentsConfig(name="best"), population=2, survival=SurvivalConfig(name="lexicographic")
+    )
 
 
 def random(config: Config, problem: Problem) -> Config:
     """Selects nothing: any of the newest is a parent; in a box or slots, every proposal is a uniformly random point."""
     uniform = UNIFORM.get(type(problem.space))
     operators = {uniform: 1.0} if uniform else config.search.operators
-    return _searching(config, parents="uniform", survival=SurvivalConfig(name="newest"), operators=operators)
+    return _searching(
+        config, parents=ParentsConfig(name="uniform"), survival=SurvivalConfig(name="newest"), operators=operators
+    )
 
 
 def model_free(config: Config, problem: Problem) -> Config:

@@ -17,7 +17,7 @@ from evo.errors import ConfigError
 from evo.registry import make_problem, unknown
 from evo.sections import Config, ProblemConfig
 
-NAMED_SECTIONS = ("problem", "executor", "model", "search.choice", "search.survival")
+NAMED_SECTIONS = ("problem", "executor", "model", "search.choice", "search.survival", "search.parents")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from evo.errors import ConfigError
 from evo.islands import Island
-from evo.parents import PARENT_CHOICES
+from evo.parents import Parents
 from evo.population import Population
 from evo.protocols import Arm, ArmRecord, Choice, Operator, Survival
 from evo.registry import make, names
-from evo.sections import Config, OperatorConfig, SurvivalConfig
+from evo.sections import Config, OperatorConfig, ParentsConfig, SurvivalConfig
 from evo.values import Objective
 
 
@@ -123,14 +123,16 @@ class IslandMaker:
         config = self._own(number)
         mixture, how = make_mixture(config, self.kind), config.search
         survival: Survival = make("survival", how.survival.name, how.survival.options)
+        parents: Parents = make("parents", how.parents.name, how.parents.options)
         living = Population(how.population, self.objectives, survival)
-        return Island(living, mixture.choice(config, self.inherited), mixture.arms, PARENT_CHOICES[how.parents])
+        return Island(living, mixture.choice(config, self.inherited), mixture.arms, parents.choose)
 
     def _own(self, number: int) -> Config:
         own = self.config.search.islands.own
         if number >= len(own):
             return self.config
         stated = {name: value for name, value in own[number] if value is not None}
-        if isinstance(name := stated.get("survival"), str):
-            stated["survival"] = SurvivalConfig(name=name)
+        for key, section in (("survival", SurvivalConfig), ("parents", ParentsConfig)):
+            if isinstance(name := stated.get(key), str):
+                stated[key] = section(name=name)
         return self.config.model_copy(update={"search": self.config.search.model_copy(update=stated)})

@@ -24,6 +24,7 @@ class Recorder:
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
+        self._reference_told = False
 
     def started(self, name: str, config: Mapping[str, Any], description: str, objectives: Sequence[Objective]) -> None:
         named = [{"name": one.name, "direction": one.direction, "unit": one.unit} for one in objectives]
@@ -39,7 +40,8 @@ class Recorder:
             **_process(),
         )
 
-    def resumed(self, config: Mapping[str, Any]) -> None:
+    def resumed(self, config: Mapping[str, Any], search: Search) -> None:
+        self._reference_told = search.told > 0 and search.indicators.reference is not None
         self.journal.append("resume", config=config, **_process())
 
     def asked(self, ask: Ask) -> None:
@@ -115,6 +117,7 @@ class Recorder:
     def told(self, told: Told, search: Search) -> None:
         first = search.objectives[0].name
         best = search.best[first].evaluation.objectives[first] if first in search.best else None
+        reading = search.indicators.reading
         self.journal.append(
             "tell",
             individual=told.individual.id,
@@ -128,7 +131,18 @@ class Recorder:
             front=len(search.front),
             population=len(search.population),
             best=[first, best],
+            hypervolume=reading.hypervolume,
+            diversity=reading.diversity,
+            **self._newly_fixed(search),
         )
+
+    def _newly_fixed(self, search: Search) -> dict[str, Any]:
+        """The hypervolume's reference point, told once a run."""
+        reference = search.indicators.reference
+        if reference is None or self._reference_told:
+            return {}
+        self._reference_told = True
+        return {"reference": dict(reference)}
 
     def held_out(self, individual: int, part: Part, evaluation: Evaluation) -> None:
         self.journal.append("holdout", individual=individual, part=part, evaluation=evaluation.to_json())

@@ -6,13 +6,14 @@ so a journal of them is a checkpoint.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from evo.front import Front
+from evo.indicators import Indicators
 from evo.islands import Archipelago, Island, IslandSettings, Move
 from evo.parents import Choosable
 from evo.population import costs_of
@@ -37,6 +38,7 @@ class SearchSettings:
         lag: with order "ask", how many offspring are under way at once, whatever the number of workers.
         islands: how many there are, and what passes between them.
         alike: when a proposal counts as a near duplicate.
+        reference: of the hypervolume, by objective; None fixes it by the first feasible individuals.
         fruitless: after how many proposals in a row that gave nothing new the search ends.
     """
 
@@ -47,6 +49,7 @@ class SearchSettings:
     lag: int = 16
     islands: IslandSettings = field(default_factory=IslandSettings)
     alike: Alike = field(default_factory=Alike)
+    reference: Mapping[str, float] | None = None
     fruitless: int = 2000
 
 
@@ -112,6 +115,7 @@ class Search:
         self.objectives = tuple(objectives)
         self.population = Archipelago(settings.islands, self.objectives, island, seed=settings.seed)
         self.front = Front(len(self.objectives))
+        self.indicators = Indicators(self.objectives, reference=settings.reference)
         self.under_way: dict[int, Ask] = {}
         self.best: dict[str, Individual] = {}
         self.first_failure: Evaluation | None = None
@@ -231,7 +235,9 @@ class Search:
             best = self.best.get(objective.name)
             if best is None or objective.better(individual.evaluation, best.evaluation):
                 self.best[objective.name] = individual
-        return self.front.add(individual, costs_of(individual, self.objectives))
+        costs = costs_of(individual, self.objectives)
+        self.indicators.tell(costs)
+        return self.front.add(individual, costs)
 
     def _offspring(self, number: int) -> _UnderWay:
         rng, island = np.random.default_rng((self.settings.seed, self._asked, 0)), self.population.islands[number]

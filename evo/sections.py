@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from evo.islands import Topology
-from evo.parents import ParentChoice
 
 
 class Section(BaseModel):
@@ -131,11 +130,24 @@ class SurvivalConfig(Section):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class ParentsConfig(Section):
+    """How parents are chosen.
+
+    Attributes:
+        name: "tournament", "uniform", "best" (hill climbing), "seed" (best of n), "rank_proportional", "power_law",
+            "pareto_per_case", "lexicase", "epsilon_lexicase", "novelty", or another registered one.
+        options: its own.
+    """
+
+    name: str = "tournament"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
 class OwnConfig(Section):
     """What one island does otherwise; what is left out is as everywhere."""
 
     survival: str | SurvivalConfig | None = None
-    parents: ParentChoice | None = None
+    parents: str | ParentsConfig | None = None
     operators: dict[str, float | OperatorConfig] | None = None
 
 
@@ -182,7 +194,7 @@ class SearchConfig(Section):
         population: how many survive, on each island.
         order: "arrival", or "ask" for the same result whatever the timing.
         lag: with order "ask", how many offspring are under way at once.
-        parents: how they are chosen: "tournament", "uniform", "best" (hill climbing) or "seed" (best of n).
+        reference: of the hypervolume, by objective, in its own direction; None takes the worst of the first 20.
         operators: operator name to weight, or to a weight and options; empty takes all that fit the genome, by their
             own weights.
         learn_from: folders of earlier runs, whose lessons and records this one begins with.
@@ -195,7 +207,8 @@ class SearchConfig(Section):
     lag: int = Field(default=16, ge=1, le=100_000)
     survival: SurvivalConfig = SurvivalConfig()
     islands: IslandsConfig = IslandsConfig()
-    parents: ParentChoice = "tournament"
+    parents: ParentsConfig = ParentsConfig()
+    reference: dict[str, float] | None = None
     operators: dict[str, float | OperatorConfig] = Field(default_factory=dict)
     choice: ChoiceConfig = ChoiceConfig()
     alike: AlikeConfig = AlikeConfig()

@@ -111,6 +111,7 @@ def _settings(config: Config, seeds: int, *, asks_models: bool) -> SearchSetting
         seeds=seeds,
         order=how.order,
         lag=how.lag,
+        reference=how.reference,
         islands=IslandSettings(**how.islands.model_dump(exclude={"own"})),
         alike=Alike(how.alike.text, how.alike.vectors),
         fruitless=how.fruitless or (FRUITLESS_PAID if asks_models else FRUITLESS_FREE),
@@ -176,7 +177,7 @@ def reopened(folder: Path, overrides: Sequence[str]) -> Iterator[Prepared]:
 def go_on(prepared: Prepared, folder: Path, *, watch: Watch) -> Ended:
     """Continue a run that was reopened."""
     with _recording(folder) as recorder:
-        recorder.resumed(prepared.config.model_dump())
+        recorder.resumed(prepared.config.model_dump(), prepared.search)
         _count_lost_calls(prepared, recorder)
         return _run(_sit(prepared, folder, recorder, watch))
 

@@ -139,7 +139,9 @@ def kinds_of(kind: type[EvoError]) -> Iterator[type[EvoError]]:
         yield from kinds_of(below)
 
 
-@pytest.mark.parametrize("kind", sorted(kinds_of(EvoError), key=str))
+@pytest.mark.parametrize(
+    "kind", sorted({*(one for one in kinds_of(EvoError) if one.__module__.startswith("evo.")), RefusalError}, key=str)
+)
 def test_every_error_of_ours_travels_between_processes(kind: type[EvoError]) -> None:
     error = kind("invalid", "a reason") if kind in (CandidateError, RefusalError) else kind("a reason")
     back = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes

@@ -110,7 +110,12 @@ class RowMaker:
         rows["front_moves"].extend((tell, one, False) for one in event["left_front"])
         if event["entered_front"]:
             rows["front_moves"].append((tell, event["individual"], True))
-        rows["indicators"].append((tell, event["front"], event["population"], *event["best"]))
+        measured = event["hypervolume"], event["diversity"]
+        rows["indicators"].append((tell, event["front"], event["population"], *event["best"], *measured))
+        rows["reference_points"].extend((tell, name, value) for name, value in event.get("reference", {}).items())
+        evaluation = event["evaluation"]
+        for table in ("cases", "descriptors"):
+            rows[table].extend((event["individual"], name, value) for name, value in evaluation.get(table, {}).items())
 
     def _holdout(self, event: Event, rows: Rows) -> None:
         self._evaluation(event, event["part"], rows)

@@ -70,8 +70,21 @@ COMMENT ON TABLE removals IS 'Which individual left which island at which tell';
 CREATE TABLE front_moves (tell BIGINT, individual BIGINT, entered BOOLEAN);
 COMMENT ON TABLE front_moves IS 'Who entered or left the front of all individuals told so far, and at which tell';
 
-CREATE TABLE indicators (tell BIGINT, front_size INTEGER, population INTEGER, name VARCHAR, best DOUBLE);
+CREATE TABLE indicators (
+    tell BIGINT, front_size INTEGER, population INTEGER, name VARCHAR, best DOUBLE, hypervolume DOUBLE, diversity DOUBLE
+);
 COMMENT ON TABLE indicators IS 'After each tell: sizes, and the best value of the first objective so far (name says which)';
+COMMENT ON COLUMN indicators.hypervolume IS 'Of all feasible individuals so far, against the reference point; NULL before it is fixed';
+COMMENT ON COLUMN indicators.diversity IS 'Mean distance to the nearest neighbour in the front, each objective divided by its range there';
+
+CREATE TABLE reference_points (tell BIGINT, name VARCHAR, value DOUBLE);
+COMMENT ON TABLE reference_points IS 'What the hypervolume is measured against, from which tell on';
+
+CREATE TABLE cases (individual BIGINT, name VARCHAR, score DOUBLE);
+COMMENT ON TABLE cases IS 'Scores by case, larger is better, of problems that tell them';
+
+CREATE TABLE descriptors (individual BIGINT, name VARCHAR, value DOUBLE);
+COMMENT ON TABLE descriptors IS 'What evaluations say of an individual, beside its objectives, to tell niches apart';
 
 CREATE TABLE events (happened TIMESTAMP, kind VARCHAR, detail JSON);
 COMMENT ON TABLE events IS 'Start, resumption, stop and the like';

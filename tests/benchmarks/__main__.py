@@ -5,7 +5,20 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("isolation", "throughput", "utilisation", "pipeline", "multiobjective", "nas", "freshness", "endurance")
+NAMES = (
+    "isolation",
+    "throughput",
+    "utilisation",
+    "pipeline",
+    "multiobjective",
+    "nas",
+    "tells",
+    "indicators",
+    "niches",
+    "optimisers",
+    "freshness",
+    "endurance",
+)
 
 for name in sys.argv[1:] or NAMES:
     print(f"{name}:", flush=True)

@@ -112,8 +112,11 @@ SLOTS = Slots(
 Case = tuple[tuple[Genome, ...], Space | None]
 
 
+VECTORS = 20
+
+
 def ordinary(kind: str) -> list[Case]:
-    """Parents, in sets of four, that any operator of that kind must be able to vary."""
+    """Parents, as many as any operator of that kind takes, which it must be able to vary."""
     rng = np.random.default_rng(7)
     match kind:
         case "program":
@@ -122,7 +125,8 @@ def ordinary(kind: str) -> list[Case]:
         case "vector":
             lower, upper = np.array(BOX.lower), np.array(BOX.upper)
             return [
-                (tuple(Vector(tuple(lower + (upper - lower) * rng.random(4))) for _ in range(4)), BOX) for _ in range(5)
+                (tuple(Vector(tuple(lower + (upper - lower) * rng.random(4))) for _ in range(VECTORS)), BOX)
+                for _ in range(5)
             ]
         case "architecture":
             return [(tuple(_random_architecture(rng) for _ in range(4)), SLOTS) for _ in range(5)]
@@ -149,7 +153,7 @@ def odd(kind: str) -> dict[str, Case]:
                 for name, program in ODD_PROGRAMS.items()
             }
         case "vector":
-            points = tuple(Vector((float(number), 1.0)) for number in range(4))
+            points = tuple(Vector((float(number), 1.0)) for number in range(VECTORS))
             boxes = [
                 None,
                 SLOTS,
@@ -161,8 +165,8 @@ def odd(kind: str) -> dict[str, Case]:
             extreme = [Box((0.0, 0.0), (0.0, 0.0)), Box((-1e308, -1e308), (1e308, 1e308)), Box((5.0, 5.0), (6.0, 6.0))]
             cases |= {f"box {box}": (points, box) for box in [*boxes, *extreme]}
             cases |= {
-                "one point": ((points[0],) * 4, Box((0.0, 0.0), (1.0, 2.0))),
-                "mixed": ((points[0], Vector((1.0,))) * 2, Box((0.0, 0.0), (1.0, 1.0))),
+                "one point": ((points[0],) * VECTORS, Box((0.0, 0.0), (1.0, 2.0))),
+                "mixed": ((points[0], Vector((1.0,))) * (VECTORS // 2), Box((0.0, 0.0), (1.0, 1.0))),
             }
         case "prompt":
             cases |= odd_prompts()
