@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from evo.descriptors import Subject
 from evo.errors import ConfigError
 from evo.islands import Island
+from evo.niches import Atlas, Dimension, Niches, NicheSettings
 from evo.parents import Parents
 from evo.population import Population
-from evo.protocols import Arm, ArmRecord, Choice, Operator, Survival
+from evo.protocols import Arm, ArmRecord, Choice, Living, Operator, Problem, Survival
 from evo.registry import make, names
 from evo.sections import Config, OperatorConfig, ParentsConfig, SurvivalConfig
-from evo.values import Objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,29 +111,52 @@ def _unfit(operator: Operator, kind: str, config: Config) -> str | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
 class IslandMaker:
     """Makes empty islands as a configuration describes them, by their number."""
 
-    config: Config
-    objectives: Sequence[Objective]
-    kind: str
-    inherited: Sequence[ArmRecord] = ()
+    def __init__(self, config: Config, problem: Problem, kind: str, *, inherited: Sequence[ArmRecord] = ()) -> None:
+        """Lay out the niches, if any: one map for all islands.
+
+        Args:
+            kind: of the genomes.
+            inherited: how operators and models did in earlier runs.
+
+        Raises:
+            ConfigError: niches that make no map.
+        """
+        self._config = config
+        self._objectives = problem.objectives
+        self._kind = kind
+        self._inherited = inherited
+        self._atlas = _atlas(config, Subject(problem.objectives, problem.space, kind))
 
     def __call__(self, number: int) -> Island:
         config = self._own(number)
-        mixture, how = make_mixture(config, self.kind), config.search
+        mixture, how = make_mixture(config, self._kind), config.search
         survival: Survival = make("survival", how.survival.name, how.survival.options)
         parents: Parents = make("parents", how.parents.name, how.parents.options)
-        living = Population(how.population, self.objectives, survival)
-        return Island(living, mixture.choice(config, self.inherited), mixture.arms, parents.choose)
+        choice = mixture.choice(config, self._inherited)
+        return Island(self._living(how.population, survival), choice, mixture.arms, parents.choose)
+
+    def _living(self, count: int, survival: Survival) -> Living:
+        if self._atlas is None:
+            return Population(count, self._objectives, survival)
+        return Niches(self._atlas, self._objectives, survival)
 
     def _own(self, number: int) -> Config:
-        own = self.config.search.islands.own
+        own = self._config.search.islands.own
         if number >= len(own):
-            return self.config
+            return self._config
         stated = {name: value for name, value in own[number] if value is not None}
         for key, section in (("survival", SurvivalConfig), ("parents", ParentsConfig)):
             if isinstance(name := stated.get(key), str):
                 stated[key] = section(name=name)
-        return self.config.model_copy(update={"search": self.config.search.model_copy(update=stated)})
+        return self._config.model_copy(update={"search": self._config.search.model_copy(update=stated)})
+
+
+def _atlas(config: Config, subject: Subject) -> Atlas | None:
+    how = config.search.niches
+    if how is None:
+        return None
+    sides = tuple(Dimension(name, one.low, one.high, one.cells) for name, one in how.dimensions.items())
+    return Atlas(NicheSettings(sides, **how.model_dump(exclude={"dimensions"})), subject)

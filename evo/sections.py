@@ -143,6 +143,29 @@ class ParentsConfig(Section):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class DimensionConfig(Section):
+    """One side of the map of niches: bounds of a descriptor, and into how many cells they are divided."""
+
+    low: float
+    high: float
+    cells: int = Field(default=10, ge=1)
+
+
+class NichesConfig(Section):
+    """A map of niches in place of a population; see `evo.niches.NicheSettings`.
+
+    Attributes:
+        dimensions: descriptor to its bounds.
+    """
+
+    dimensions: dict[str, DimensionConfig]
+    kind: Literal["grid", "cvt"] = "grid"
+    cells: int = Field(default=1000, ge=1)
+    seed: int = Field(default=0, ge=0)
+    depth: int = Field(default=1, ge=1)
+    floor: float | None = None
+
+
 class OwnConfig(Section):
     """What one island does otherwise; what is left out is as everywhere."""
 
@@ -194,6 +217,7 @@ class SearchConfig(Section):
         population: how many survive, on each island.
         order: "arrival", or "ask" for the same result whatever the timing.
         lag: with order "ask", how many offspring are under way at once.
+        niches: a map that takes the population's place; None for none.
         reference: of the hypervolume, by objective, in its own direction; None takes the worst of the first 20.
         operators: operator name to weight, or to a weight and options; empty takes all that fit the genome, by their
             own weights.
@@ -207,6 +231,7 @@ class SearchConfig(Section):
     lag: int = Field(default=16, ge=1, le=100_000)
     survival: SurvivalConfig = SurvivalConfig()
     islands: IslandsConfig = IslandsConfig()
+    niches: NichesConfig | None = None
     parents: ParentsConfig = ParentsConfig()
     reference: dict[str, float] | None = None
     operators: dict[str, float | OperatorConfig] = Field(default_factory=dict)

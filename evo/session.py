@@ -93,7 +93,7 @@ def prepare(config: Config, inheritance: Inheritance | None = None) -> Prepared:
     if inheritance is None:
         journals = [existing_run_folder(Path(one)) / JOURNAL for one in config.search.learn_from]
         inheritance = learnt_from(journals, seeds[0].kind)
-    make_island = IslandMaker(config, problem.objectives, seeds[0].kind, inheritance.records)
+    make_island = IslandMaker(config, problem, seeds[0].kind, inherited=inheritance.records)
     settings = _settings(config, len(seeds), asks_models=mixture.asks_models)
     search = Search(settings, problem.objectives, island=make_island)
     search.inherit(inheritance.tips)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,12 +17,14 @@ from evo.descriptors import Subject
 from evo.errors import ConfigError
 from evo.genomes import Vector
 from evo.islands import Island
+from evo.lineage import open_run
 from evo.niches import Atlas, Dimension, Niches, NicheSettings, centroids
 from evo.parents import PARENT_CHOICES
 from evo.protocols import Arm, Living, Survival
 from evo.search import Search, SearchSettings
 from evo.survival import Lexicographic, RankAndCrowding
 from evo.values import Ask, Evaluation, Individual, Objective
+from tests.conftest import TOY, Evo
 from tests.made import TWO, advance
 
 SIDES = (Dimension("x:0", 0.0, 1.0, 3), Dimension("x:1", 0.0, 2.0, 2))
@@ -274,3 +278,36 @@ def test_a_search_over_niches_fills_them_and_replays_to_the_same_living() -> Non
     assert [member.id for member in one.population] == [member.id for member in same.population]
     assert len(one.population) == 6
     assert one.best["cost"].id in {member.id for member in one.population}
+
+
+def test_a_run_with_niches_keeps_one_individual_a_cell_and_is_rebuilt_from_its_journal(
+    evo: Evo, tmp_path: Path
+) -> None:
+    sides = {"objective:near": {"low": 0, "high": 9, "cells": 5}, "x:0": {"low": -2, "high": 2, "cells": 4}}
+    niches = ("--set", f"search.niches={json.dumps({'dimensions': sides})}", "--set", "search.parents=uniform")
+    answer = evo(
+        "run",
+        *TOY,
+        *niches,
+        "--set",
+        "search.survival=lexicographic",
+        "--set",
+        "budget.evaluations=150",
+        "--name",
+        "map",
+    )
+    assert answer.code == 0, answer.err
+    run = tmp_path / "runs/map"
+    cells = "floor(least(o.value, 8.99) / 1.8), floor((json_extract(genome, '$.values[0]')::DOUBLE + 2) / 1.001)"
+    living = f"FROM population p JOIN objectives o ON o.individual = p.id AND o.name = 'near' GROUP BY {cells}"
+    counts = [row[0] for row in open_run(run).sql(f"SELECT count(*) {living}").rows]
+    assert len(counts) > 5
+    assert max(counts) == 1
+    assert evo("replay", run).code == 0
+
+
+def test_a_descriptor_that_there_is_not_is_refused_in_one_sentence(evo: Evo) -> None:
+    answer = evo("run", *TOY, "--set", "search.niches={dimensions: {loops: {low: 0, high: 5}}}")
+    assert answer.code == 2
+    assert "loops" in answer.err
+    assert len(answer.err.strip().splitlines()) == 1

@@ -45,6 +45,8 @@ class Kind(StrEnum):
     problems = "problems"
     operators = "operators"
     survival = "survival"
+    parents = "parents"
+    choices = "choices"
     executors = "executors"
 
 
