@@ -1,0 +1,107 @@
+"""Stages, cheap first: who does badly on a part of the cases is not tried on the rest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from evo.errors import ConfigError
+from evo.policies import Pull, Rounds, grid
+from evo.protocols import IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of the cases, and who may go on after it.
+
+    Attributes:
+        share: of all cases, those of the stages before included; in (0, 1].
+        threshold: mean score so far below which a candidate stops; None for no threshold.
+        keep: fraction of the candidates that were in this stage that may go on, the best by mean; at least one goes on.
+
+    Raises:
+        ConfigError: a share or a fraction outside (0, 1].
+    """
+
+    share: float
+    threshold: float | None = None
+    keep: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("share", "keep"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigError(f"{name} of a stage lies in (0, 1], got {getattr(self, name)}")
+
+
+class Cascade(Rounds):
+    """Candidates pass from stage to stage, and stop at the first where they fall short.
+
+    Attributes:
+        live: candidates that have not fallen short, shape (k,); may be empty where thresholds decide.
+
+    Args:
+        stages: with growing shares.
+        rng: puts the cases in order.
+        order: of the cases instead, the cheap ones first.
+
+    Raises:
+        ConfigError: no stage, shares that do not grow, or an order that is no permutation of the cases.
+    """
+
+    def __init__(
+        self,
+        candidates: int,
+        cases: int,
+        *,
+        stages: Sequence[Stage],
+        rng: np.random.Generator,
+        order: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(candidates, cases)
+        _check(stages, order, cases)
+        self.live: IntArray = np.arange(candidates)
+        self._stages = tuple(stages)
+        self._stage = -1
+        self._passed = np.zeros(candidates, dtype=np.intp)
+        self._order: IntArray = rng.permutation(cases) if order is None else np.asarray(order, dtype=np.intp)
+        self._advance()
+
+    @property
+    def best(self) -> int:
+        means = np.array([one.mean for one in self.estimates()])
+        return int(np.lexsort((-means, -self._passed))[0])
+
+    def _round(self) -> list[Pull]:
+        while True:
+            if self._stage >= 0:
+                self.live = self._survivors(self._stages[self._stage])
+                self._passed[self.live] += 1
+            self._stage += 1
+            if self._stage == len(self._stages) or not len(self.live):
+                self._stage = len(self._stages)
+                return []
+            begin, end = self._ends(self._stage - 1), self._ends(self._stage)
+            if pulls := grid(self.live, self._order[begin:end]):
+                return pulls
+
+    def _ends(self, stage: int) -> int:
+        return math.ceil(self._stages[stage].share * len(self._order)) if stage >= 0 else 0
+
+    def _survivors(self, stage: Stage) -> IntArray:
+        means = np.array([one.mean for one in self.estimates()])[self.live]
+        kept = np.sort(np.argsort(-means, kind="stable")[: max(1, math.ceil(stage.keep * len(self.live)))])
+        if stage.threshold is not None:
+            kept = kept[means[kept] >= stage.threshold]
+        survivors: IntArray = self.live[kept]
+        return survivors
+
+
+def _check(stages: Sequence[Stage], order: Sequence[int] | None, cases: int) -> None:
+    if not stages or any(later.share <= earlier.share for earlier, later in pairwise(stages)):
+        raise ConfigError(f"a cascade needs stages with growing shares, got {[one.share for one in stages]}")
+    if order is not None and sorted(order) != list(range(cases)):
+        raise ConfigError(f"the order of a cascade names each of the {cases} cases once")

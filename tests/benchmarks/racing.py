@@ -1,0 +1,215 @@
+"""How often a policy finds the best of 100 candidates, and at what share of the pulls; how noise is overcome."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from evo.policies import Policy
+from evo.policies.low_rank import LowRank
+from evo.policies.minibatch import Minibatch
+from evo.policies.noise import Repeats, best_of, measure_next
+from evo.policies.racing import Challenge, Racing
+from evo.protocols import FloatArray
+from tests.benchmarks.rows import Row
+
+SEEDS = 100
+SHARE = 0.15
+TOLERANCE = 0.005
+WIDTH = 32
+NOISE = 0.5
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """How score matrices are made: each score is 1 with a probability that is a clipped matrix of rank 4, else 0.
+
+    The probability is the candidate's level, plus the case's, plus two products of a candidate's and a case's factor,
+    clipped to [0, 1]; levels are set so that the candidates' mean probabilities are normal.
+
+    Attributes:
+        spread: standard deviation of the candidates' mean probabilities, about 0.6.
+        difficulty: standard deviation of the cases' levels.
+        topics: standard deviation of the sum of the two products.
+    """
+
+    spread: float = 0.08
+    difficulty: float = 0.25
+    topics: float = 0.15
+    candidates: int = 100
+    cases: int = 500
+
+    def scores(self, seed: int) -> FloatArray:
+        """A matrix of zeros and ones, shape (candidates, cases)."""
+        rng = np.random.default_rng((seed, 1))
+        means = np.clip(rng.normal(0.6, self.spread, self.candidates), 0.02, 0.98)
+        skills = rng.normal(size=(self.candidates, 2))
+        topics = rng.normal(0.0, self.topics / np.sqrt(2), (2, self.cases))
+        rest = rng.normal(0.0, self.difficulty, self.cases) + skills @ topics
+        probability = np.clip(levels(means, rest)[:, None] + rest, 0.0, 1.0)
+        scores: FloatArray = (rng.random(probability.shape) < probability).astype(np.float64)
+        return scores
+
+
+PLAIN = Matrix()
+STRUCTURED = Matrix(difficulty=0.4, topics=0.3)
+CLOSE = Matrix(spread=0.05)
+
+Make = Callable[[Matrix, np.random.Generator], Policy]
+POLICIES: dict[str, Make] = {
+    "minibatch": lambda made, rng: Minibatch(made.candidates, made.cases, rng=rng, size=int(SHARE * made.cases)),
+    "racing": lambda made, rng: Racing(made.candidates, made.cases, rng=rng, share=SHARE),
+    "low_rank": lambda made, rng: LowRank(made.candidates, made.cases, rng=rng, share=SHARE),
+}
+
+
+def levels(means: FloatArray, rest: FloatArray) -> FloatArray:
+    """What to add to each row of `rest` so that, clipped to [0, 1], it has the mean that is wanted; by bisection."""
+    low, high = np.full(len(means), -4.0), np.full(len(means), 4.0)
+    for _ in range(40):
+        middle = (low + high) / 2
+        below = np.clip(middle[:, None] + rest, 0.0, 1.0).mean(axis=1) < means
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return np.asarray((low + high) / 2, dtype=np.float64)
+
+
+def played(policy: Policy, scores: FloatArray) -> int:
+    """Let a policy see what it asks for; how many pulls it made."""
+    pulls = 0
+    while not policy.done:
+        for pull in policy.next(WIDTH):
+            policy.told(pull, float(scores[pull.candidate, pull.case]))
+            pulls += 1
+    return pulls
+
+
+def found_best(policy: Policy, scores: FloatArray) -> bool:
+    """Whether the best that it names is so on the full matrix, or nearly."""
+    means = scores.mean(axis=1)
+    return bool(means[policy.best] >= means.max() - TOLERANCE - 1e-9)
+
+
+@dataclass(frozen=True)
+class Played:
+    """How a policy did over several seeds.
+
+    Attributes:
+        found: seeds in which the best was found.
+        mean_share: of all pulls, over the seeds.
+        largest_share: of all pulls, in any seed.
+        seconds: CPU of a race, on average, the making of the matrix left out.
+    """
+
+    found: int
+    mean_share: float
+    largest_share: float
+    seconds: float
+
+
+def over_seeds(made: Matrix, make: Make, seeds: int) -> Played:
+    found, shares, seconds = 0, [], 0.0
+    for seed in range(seeds):
+        scores = made.scores(seed)
+        started = time.process_time()
+        policy = make(made, np.random.default_rng((seed, 2)))
+        shares.append(played(policy, scores) / scores.size)
+        seconds += time.process_time() - started
+        found += found_best(policy, scores)
+    return Played(found, float(np.mean(shares)), max(shares), seconds / seeds)
+
+
+def lucky_living(seed: int) -> tuple[FloatArray, list[Repeats], np.random.Generator]:
+    """50 candidates measured once: their truths, what was measured, and where further noise comes from.
+
+    Truths are normal with deviation 0.3 and at most 0.7, but for the best, the first, with 1; noise has deviation 0.5.
+    The second has truth 0 and was lucky: 2.2.
+    """
+    rng = np.random.default_rng(seed)
+    truth = np.minimum(rng.normal(0.0, 0.3, 50), 0.7)
+    truth[:2] = 1.0, 0.0
+    living = [Repeats.of([value]) for value in rng.normal(truth, NOISE).tolist()]
+    living[1] = Repeats.of([2.2])
+    return truth, living, rng
+
+
+def best_wins(seed: int, *, remeasured: int) -> bool:
+    """Whether the truly best is on top after the rule had so many candidates measured again."""
+    truth, living, rng = lucky_living(seed)
+    for _ in range(remeasured):
+        again = measure_next(living)
+        if again is None:
+            break
+        living[again] = living[again].with_value(rng.normal(truth[again], NOISE))
+    return best_of(living) == 0
+
+
+def best_wins_evenly(seed: int, *, times: int) -> bool:
+    """Whether the truly best is on top after each was measured so many times again."""
+    truth, living, rng = lucky_living(seed)
+    for _ in range(times):
+        living = [one.with_value(value) for one, value in zip(living, rng.normal(truth, NOISE).tolist(), strict=True)]
+    return best_of(living) == 0
+
+
+def challenged(made: Matrix, seed: int) -> list[tuple[bool, bool, int]]:
+    """All candidates against a good incumbent, the tenth best: whether each is better, was stopped, and its pulls."""
+    scores = made.scores(seed)
+    means = scores.mean(axis=1)
+    incumbent = int(np.argsort(-means)[9])
+    rows = []
+    for candidate in np.flatnonzero(np.arange(len(scores)) != incumbent).tolist():
+        challenge = Challenge(scores[incumbent], rng=np.random.default_rng((seed, candidate, 3)))
+        pulls = played(challenge, scores[candidate : candidate + 1])
+        rows.append((bool(means[candidate] > means[incumbent]), not challenge.seen.all(), pulls))
+    return rows
+
+
+def measure() -> list[Row]:
+    rows = []
+    for what, made in (("N(0.6, 0.08)", PLAIN), ("more structure", STRUCTURED), ("N(0.6, 0.05)", CLOSE)):
+        for name, make in POLICIES.items():
+            rows += _race_rows(
+                f"{what}: {name}", over_seeds(made, make, SEEDS), made is not CLOSE and name != "minibatch"
+            )
+    return [*rows, *_noise_rows(), *_challenge_rows()]
+
+
+def _race_rows(what: str, figures: Played, aimed: bool) -> list[Row]:
+    return [
+        Row(f"{what} finds the best of 100, seeds of {SEEDS}", figures.found, "", 95 if aimed else None),
+        Row("  largest share of the pulls", 100 * figures.largest_share, "%", 100 * SHARE, at_most=True),
+        Row("  mean share of the pulls", 100 * figures.mean_share, "%"),
+        Row("  CPU of a race", figures.seconds, "s", 1.0, at_most=True),
+    ]
+
+
+def _noise_rows() -> list[Row]:
+    alone = sum(best_wins(seed, remeasured=0) for seed in range(SEEDS))
+    ruled = sum(best_wins(seed, remeasured=200) for seed in range(SEEDS))
+    evenly = sum(best_wins_evenly(seed, times=4) for seed in range(SEEDS))
+    return [
+        Row(f"one lucky of 50: the best wins after 200 measurements more, seeds of {SEEDS}", ruled, "", 95),
+        Row("  with these spread evenly", evenly),
+        Row("  without them", alone),
+    ]
+
+
+def _challenge_rows() -> list[Row]:
+    outcomes = [outcome for seed in range(10) for outcome in challenged(PLAIN, seed)]
+    stopped = [better for better, early, _ in outcomes if early]
+    winners = [early for better, early, _ in outcomes if better]
+    pulls = float(np.mean([pulls for _, _, pulls in outcomes]))
+    return [
+        Row(
+            "challenge, limit 1 %: of those stopped, were better",
+            100 * float(np.mean(stopped)),
+            "%",
+            1.0,
+            True,
+        ),
+        Row("  of those better, were stopped", 100 * float(np.mean(winners)), "%"),
+        Row("  share of the pulls that was made", 100 * pulls / PLAIN.cases, "%"),
+    ]
