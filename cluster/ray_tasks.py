@@ -27,6 +27,7 @@ TASK_SECONDS = 0.03
 LARGEST_BATCH = 16
 TASKS_PER_WORKER = 2
 RETRIES = 3
+WARMED = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +61,8 @@ class RayExecutor:
         self._running: dict[asyncio.Task[None], Any] = {}
         self._seconds = TASK_SECONDS
         self._post: Post | None = None
+        # Processes take a second to start; these do so while the seeds are evaluated.
+        self._warming = [self._remote.remote(self._job, [], "train", None) for _ in range(min(self._width, WARMED))]
 
     @property
     def capacity(self) -> int:
@@ -91,6 +94,8 @@ class RayExecutor:
             ray.cancel(reference, force=True)
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        for reference in self._warming:
+            ray.cancel(reference, force=True)
         if self._post:
             await self._post.close()
         if self._own:
