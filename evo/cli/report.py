@@ -41,6 +41,17 @@ def report(ended: Ended) -> None:
     print(f"\nnext:\n{_next(ended, best)}")
 
 
+def _go_on(ended: Ended) -> list[tuple[str, str]]:
+    """The command that goes further, where more of the same would help."""
+    resume = f"evo resume {ended.folder}"
+    more = {
+        "budget": f"{resume} --set budget.evaluations={2 * ended.search.settings.evaluations}",
+        "wall": f"{resume} --set budget.wall_seconds=null",
+        "interrupted": resume,
+    }
+    return [(more[ended.reason], "go on")] if ended.reason in more else []
+
+
 def _counted(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
@@ -117,11 +128,7 @@ def _next(ended: Ended, best: Individual) -> str:
         (f"evo show {folder} {best.id}", "this individual, and how it differs from its parent"),
         (f"evo top {folder}", "the best ten"),
         (f'evo sql {folder} "FROM operator_yield"', "which operators paid off"),
-        *(
-            [(f"evo resume {folder} --set budget.evaluations={2 * ended.search.settings.evaluations}", "go on")]
-            if ended.reason == "budget"
-            else []
-        ),
+        *_go_on(ended),
     ]
     width = max(len(command) for command, _ in commands)
     return "\n".join(f"  {command.ljust(width)}  # {why}" for command, why in commands)
