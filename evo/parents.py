@@ -9,11 +9,11 @@ has no score on a case that another has is worst there. Where nobody has any the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cmp_to_key, reduce
 from operator import itemgetter
-from typing import Literal, Protocol, get_args
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,20 +25,7 @@ from evo.population import Population
 from evo.protocols import FloatArray, IntArray, Living
 from evo.values import Individual
 
-ParentChoice = Literal[
-    "tournament",
-    "uniform",
-    "best",
-    "seed",
-    "rank_proportional",
-    "power_law",
-    "pareto_per_case",
-    "lexicase",
-    "epsilon_lexicase",
-    "novelty",
-]
-
-
+ParentChoice: TypeAlias = str
 _Choose = Callable[[IntArray], int]
 
 
@@ -393,8 +380,16 @@ def _expect(met: bool, got: str, expected: str) -> None:
         raise ConfigError(f"{got} cannot choose parents; expected {expected}")
 
 
-_KINDS: Sequence[Callable[[], Parents]] = (
-    *(Tournament, Uniform, Best, Seeds, RankProportional),
-    *(PowerLaw, ParetoPerCase, Lexicase, EpsilonLexicase, Novelty),
-)
-PARENT_CHOICES = {name: kind().choose for name, kind in zip(get_args(ParentChoice), _KINDS, strict=True)}
+_KINDS: Mapping[str, Callable[[], Parents]] = {
+    "tournament": Tournament,
+    "uniform": Uniform,
+    "best": Best,
+    "seed": Seeds,
+    "rank_proportional": RankProportional,
+    "power_law": PowerLaw,
+    "pareto_per_case": ParetoPerCase,
+    "lexicase": Lexicase,
+    "epsilon_lexicase": EpsilonLexicase,
+    "novelty": Novelty,
+}
+PARENT_CHOICES = {name: kind().choose for name, kind in _KINDS.items()}
