@@ -7,6 +7,7 @@ each dollar, as in fractional budgeted bandits (Tran-Thanh et al., AAAI 2012).
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,9 +47,15 @@ class Weights:
         self.told = [Tally() for _ in arms]
         weights = np.array([arm.weight for arm in arms], dtype=float)
         self.shares = weights / weights.sum()
+        ends = self.shares.cumsum()
+        self._ends = (ends / ends[-1]).tolist()
 
     def choose(self, rng: np.random.Generator) -> int:
-        return int(rng.choice(len(self.arms), p=self.shares))
+        return self._drawn(rng)
+
+    def _drawn(self, rng: np.random.Generator) -> int:
+        # As `rng.choice` draws with these shares, which takes 20 times as long.
+        return bisect_right(self._ends, rng.random())
 
     def routed(self, arm: int, base: Individual, rng: np.random.Generator) -> int:
         return arm
@@ -173,7 +180,7 @@ class Router(Thompson):
             tally.fade(min(1.0, INHERITED_PULLS / max(tally.pulls, 1e-12)))
 
     def choose(self, rng: np.random.Generator) -> int:
-        return int(rng.choice(len(self.arms), p=self.shares))
+        return self._drawn(rng)
 
     def routed(self, arm: int, base: Individual, rng: np.random.Generator) -> int:
         alike = [place for place, one in enumerate(self.arms) if one.operator == self.arms[arm].operator]

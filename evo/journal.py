@@ -25,6 +25,9 @@ GATHER_SECONDS = 0.004
 Event = dict[str, Any]
 
 
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
+
 class Journal:
     """Appends to a journal file; one writer, enforced by the run folder's lock. A thread does the writing.
 
@@ -48,7 +51,7 @@ class Journal:
 
     def append(self, kind: str, **fields: Any) -> None:
         """Queue an event. It is on the disk when the next `durable` returns."""
-        line = json.dumps({"event": kind, "at": round(time.time(), 4), **fields}, ensure_ascii=False, allow_nan=False)
+        line = _JSON.encode({"event": kind, "at": round(time.time(), 4), **fields})
         with self._wake:
             self._lines.append(line.encode("utf-8", "surrogatepass") + b"\n")
             self._appended += 1

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from evo.errors import EvoError, UserError
@@ -51,10 +51,16 @@ class Request:
     seed: int | None = None
     schema: Mapping[str, Any] | None = None
     output: Literal["text", "vector"] = "text"
+    _digest: str = field(default="", init=False, repr=False, compare=False)
 
     @property
     def digest(self) -> str:
         """128-bit BLAKE2b of all that the model sees, in hex; recorded completions are found by it."""
+        if not self._digest:
+            object.__setattr__(self, "_digest", self._digested())
+        return self._digest
+
+    def _digested(self) -> str:
         seen = {
             "model": self.model,
             "messages": [[one.role, one.text] for one in self.messages],
@@ -67,7 +73,8 @@ class Request:
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        shown = (name for name in self.__dataclass_fields__ if name != "_digest")
+        fields = {name: getattr(self, name) for name in shown}
         return {**fields, "messages": [[one.role, one.text] for one in self.messages]}
 
 

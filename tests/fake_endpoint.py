@@ -29,6 +29,7 @@ class FakeEndpoint:
     Attributes:
         bodies: of the requests, as they arrived.
         keys: Authorization headers, as they arrived.
+        headers: names of all headers that arrived, in small letters.
         served: script name to requests that it answered.
         busiest: most requests that were open at once.
         ports: of the callers' ends of the connections.
@@ -39,6 +40,7 @@ class FakeEndpoint:
     url: str = ""
     bodies: list[Fields] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    headers: set[str] = field(default_factory=set)
     served: Counter[str] = field(default_factory=Counter)
     busiest: int = 0
     ports: set[int] = field(default_factory=set)
@@ -51,6 +53,7 @@ class FakeEndpoint:
         fields = await http.json()
         self.bodies.append(fields)
         self.keys.append(http.headers.get("Authorization", ""))
+        self.headers.update(name.lower() for name in http.headers)
         if http.transport is not None:
             self.ports.add(http.transport.get_extra_info("peername")[1])
         name = next(self._names, "ok")

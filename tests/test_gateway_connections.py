@@ -15,7 +15,7 @@ from evo.errors import ConfigError
 from evo.ledger import Ledger
 from evo.models import FREE, Caps, Completion, Endpoint
 from operators.gateway import Gateway
-from operators.gateway.connections import Connections
+from operators.gateway.connections import Connections, Reach
 from tests.fake_endpoint import FakeEndpoint, completion, serve
 from tests.gateway_bench import ASK, PRICE, QUICK, Bench, bench, one_ask
 
@@ -116,6 +116,15 @@ def test_a_connection_is_used_again() -> None:
     bench([], act, timeout_seconds=5.0)
 
 
+def test_an_endpoint_is_told_nothing_of_the_machine_that_asks() -> None:
+    async def act(test: Bench) -> None:
+        await test.ask()
+        spoken = {"host", "accept", "accept-encoding", "authorization", "content-type", "content-length", "user-agent"}
+        assert test.fake.headers == spoken
+
+    bench([], act)
+
+
 def test_an_address_that_never_answers_is_unreachable_and_free() -> None:
     with socket.socket() as deaf, contextlib.ExitStack() as fillers:
         deaf.bind(("127.0.0.1", 0))
@@ -133,7 +142,7 @@ def test_an_address_that_never_answers_is_unreachable_and_free() -> None:
 
 def test_connections_that_were_never_used_or_closed_twice_close_quietly() -> None:
     async def go() -> None:
-        connections = Connections("http://127.0.0.1:1/v1", reply_bytes=10, trust_env=False)
+        connections = Connections("http://127.0.0.1:1/v1", Reach(10, 1.0), trust_env=False)
         await connections.aclose()
         await connections.aclose()
         assert connections._session is None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -21,37 +24,65 @@ class ReplyTooLongError(httpx2.RequestError):
     """The reply passed the limit; the rest of it was not read."""
 
 
-class Connections(httpx2.AsyncBaseTransport):
-    """Sends each request once and reads its reply whole; how many at once is for the caller to bound.
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far a request goes.
 
-    In place of httpx2's own transport, which takes twice the CPU time, and more with every open connection. Follows no
-    redirect: it would be a request more than was counted, and could carry the prompt to another host.
+    Attributes:
+        reply_bytes: the longest reply that is read.
+        connect_seconds: that may pass before there is a connection.
     """
 
-    def __init__(self, url: str, *, reply_bytes: int, trust_env: bool) -> None:
+    reply_bytes: int
+    connect_seconds: float
+
+
+class Connections(httpx2.AsyncClient):
+    """Sends each request once and reads its reply whole; how many at once is for the caller to bound.
+
+    An httpx2 client as far as openai's needs one. httpx2's own ways of building and sending a request take three times
+    the CPU time, and more with every open connection. Follows no redirect: it would be a request more than was counted,
+    and could carry the prompt to another host.
+    """
+
+    def __init__(self, url: str, reach: Reach, *, trust_env: bool) -> None:
         """No connection yet.
 
         Args:
             url: what is to be reached, which decides on the proxy.
-            reply_bytes: the longest reply that is read.
             trust_env: take the proxy and certificates from the environment.
 
         Raises:
             ConfigError: the environment names a proxy that is none for HTTP.
         """
+        super().__init__(transport=httpx2.AsyncBaseTransport(), trust_env=False)
         self._certificates = httpx2.create_ssl_context(trust_env=trust_env)
         self._proxy = _proxy_for(url, getproxies()) if trust_env else None
-        self._reply_bytes = reply_bytes
+        self._reach = reach
         self._session: aiohttp.ClientSession | None = None
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+    def build_request(
+        self,
+        method: str,
+        url: httpx2.URL | str,
+        *,
+        content: Any = None,
+        headers: Any = None,
+        **_: Any,
+    ) -> httpx2.Request:
+        """A request as openai's client makes it: all its headers are given, and its content is bytes."""
+        return httpx2.Request(method, _parsed(str(url)), content=content, headers=headers)
+
+    async def send(self, request: httpx2.Request, **_: Any) -> httpx2.Response:
         """The reply, with the headers that count.
 
         Raises:
-            httpx2.RequestError: as httpx2's own transport, or ReplyTooLongError.
+            httpx2.RequestError: as httpx2's own client, or ReplyTooLongError.
         """
         try:
-            return await self._sent(request)
+            response = await self._sent(request)
+            response.request = request
+            return response
         # Not chained, for aiohttp's errors may hold the request's headers, and so the key.
         except aiohttp.ServerTimeoutError:
             raise httpx2.ConnectTimeout("no connection in time") from None
@@ -66,18 +97,17 @@ class Connections(httpx2.AsyncBaseTransport):
             await session.close()
 
     async def _sent(self, request: httpx2.Request) -> httpx2.Response:
-        connect = request.extensions.get("timeout", {}).get("connect")
         headers = [
             (name.decode(), value.decode()) for name, value in request.headers.raw if name.lower() not in OWN_HEADERS
         ]
         async with self._opened().request(
             request.method,
-            URL(str(request.url), encoded=True),
+            _encoded(str(request.url)),
             data=await request.aread(),
             headers=headers,
             proxy=self._proxy,
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(sock_connect=connect),
+            timeout=aiohttp.ClientTimeout(sock_connect=self._reach.connect_seconds),
         ) as response:
             content = await self._read(response)
             # Not the other headers: they would have the bytes unpacked.
@@ -99,10 +129,19 @@ class Connections(httpx2.AsyncBaseTransport):
         content = bytearray()
         async for chunk in response.content.iter_any():
             content += chunk
-            if len(content) > self._reply_bytes:
+            if len(content) > self._reach.reply_bytes:
                 response.close()
                 raise ReplyTooLongError("the reply is too long")
         return bytes(content)
+
+
+# A run knows a handful of addresses.
+_parsed = lru_cache(maxsize=64)(httpx2.URL)
+
+
+@lru_cache(maxsize=64)
+def _encoded(url: str) -> URL:
+    return URL(url, encoded=True)
 
 
 def _proxy_for(url: str, proxies: Mapping[str, str]) -> str | None:

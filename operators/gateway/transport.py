@@ -12,15 +12,21 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import httpx2
-from openai import APIConnectionError, APIStatusError, AsyncOpenAI
+from openai import APIConnectionError, APIStatusError, AsyncOpenAI, RequestOptions, omit
 
 from evo.errors import ConfigError
 from evo.models import Endpoint, ModelAccessError
-from operators.gateway.connections import Connections, ReplyTooLongError
+from operators.gateway.connections import Connections, Reach, ReplyTooLongError
 from operators.gateway.patience import Patience
 from operators.gateway.prices import OPENAI_URL, is_loopback
 
 NO_KEY = "none"
+# What kind of machine asks is nobody's business, and every header takes its time.
+SAID_OF_US = "lang package-version os arch runtime runtime-version async retry-count read-timeout"
+OPTIONS: RequestOptions = {
+    "headers": {f"x-stainless-{name}": omit for name in SAID_OF_US.split()},
+    "idempotency_key": "none",  # the client itself tries nothing again
+}
 SHORTEST_SECRET = 16
 
 Fault = Literal["", "timeout", "unreachable", "broken", "too long"]
@@ -61,14 +67,16 @@ class Transport:
             max_retries=0,
             # Compression would let a small reply unpack into a huge one.
             default_headers={"Accept-Encoding": "identity"},
-            http_client=_client(endpoint, url, patience),
+            http_client=_connections(endpoint, url, patience),
         )
 
     async def send(self, path: str, fields: Mapping[str, Any]) -> Answer:
         """Post a request to a path below the base URL; every failure is an answer."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                response = await self._client.post(path, cast_to=httpx2.Response, body=dict(fields))
+                response = await self._client.post(
+                    f"{self.url.rstrip('/')}{path}", cast_to=httpx2.Response, body=dict(fields), options=OPTIONS
+                )
         except APIStatusError as error:
             response = error.response
         except APIConnectionError as error:
@@ -89,15 +97,10 @@ class Transport:
         await self._client.close()
 
 
-def _client(endpoint: Endpoint, url: str, patience: Patience) -> httpx2.AsyncClient:
-    trust_env = not is_loopback(url)
-    connect = min(patience.connect_seconds, endpoint.timeout_seconds)
-    return httpx2.AsyncClient(
-        transport=Connections(url, reply_bytes=patience.reply_bytes, trust_env=trust_env),
-        timeout=httpx2.Timeout(endpoint.timeout_seconds, connect=connect),
-        follow_redirects=False,
-        trust_env=trust_env,
-    )
+def _connections(endpoint: Endpoint, url: str, patience: Patience) -> Connections:
+    connect_seconds = min(patience.connect_seconds, endpoint.timeout_seconds)
+    limits = Reach(patience.reply_bytes, connect_seconds)
+    return Connections(url, limits, trust_env=not is_loopback(url))
 
 
 def _url(endpoint: Endpoint, environment: Mapping[str, str]) -> str:

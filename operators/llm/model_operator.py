@@ -12,7 +12,7 @@ from evo.protocols import Context
 from evo.values import Individual, Proposal
 from operators.llm.budget import CHARACTERS_PER_TOKEN, Cut, fitted, shortened
 from operators.llm.experience import lesson_lines, record_lines
-from operators.llm.prompts import check_templates, render
+from operators.llm.prompts import check_templates, constant, render
 from operators.llm.replies import text_of, thought_of
 from operators.llm.views import WORDS, plain
 from operators.refusal import RefusalError
@@ -154,7 +154,7 @@ class ModelOperator(ABC):
         """
         if context.model is None:
             raise RefusalError("error", "this operator asks a language model, and the run has none")
-        system = shortened(render(self._templates, self.system, {}), self._prompt_characters // 2)
+        system = shortened(constant(self._templates, self.system), self._prompt_characters // 2)
 
         def user(cut: Cut) -> str:
             seen = self.variables(parents, context, cut) | _cut_all(more or {}, cut)

@@ -46,6 +46,16 @@ def render(folder: str | None, name: str, variables: Mapping[str, Any]) -> str:
 
 
 @cache
+def constant(folder: str | None, name: str) -> str:
+    """The text of a template that sees nothing.
+
+    Raises:
+        RefusalError: the template failed.
+    """
+    return render(folder, name, {})
+
+
+@cache
 def _environment(folder: str | None) -> Environment:
     folders = [OWN] if folder is None else [Path(folder), OWN]
     environment = Environment(
