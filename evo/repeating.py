@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evo.models import Completion, Request
+from evo.models import BudgetSpentError, Completion, Request
 from evo.protocols import Context
 from evo.recording import Recorded, addressed
 from evo.replay import Replayed, replay
@@ -36,7 +36,7 @@ class Repeated:
 
 @dataclass(frozen=True, slots=True)
 class RecordedModel:
-    """Answers an ask from the record alone."""
+    """Answers an ask from the record alone; what is not in it was refused for want of money."""
 
     ask: int
     past: Recorded
@@ -45,7 +45,9 @@ class RecordedModel:
     async def complete(self, request: Request) -> Completion:
         request = addressed(request, self.model)
         recorded = self.past.take(self.ask, request.digest)
-        return recorded or Completion("failed", error=f"no completion with digest {request.digest} is recorded")
+        if recorded is None:
+            raise BudgetSpentError(f"no completion with digest {request.digest} is recorded")
+        return recorded
 
 
 def repeat(journal: Path, prepared: Prepared) -> Repeated:
@@ -78,7 +80,10 @@ async def _propose(prepared: Prepared, ask: Ask, briefing: Briefing, past: Recor
     model = RecordedModel(ask.id, past, ask.model or default) if default else None
     told = problem.space, problem.objectives, problem.description, model
     context = Context(rng, *told, tips=briefing.tips, record=briefing.record)
-    return await prepared.operators[ask.operator].propose(briefing.parents, context)
+    try:
+        return await prepared.operators[ask.operator].propose(briefing.parents, context)
+    except BudgetSpentError as error:
+        return Proposal("error", thought=str(error))
 
 
 def _same(proposal: Proposal, recorded: Proposal) -> bool:

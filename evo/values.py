@@ -11,7 +11,8 @@ from evo.genomes import Genome
 from evo.spaces import Slots as Slots
 
 Outcome = Literal["ok", "invalid", "timeout", "oom", "crash", "lost"]
-ProposalOutcome = Literal["ok", "unparsable", "refused", "duplicate", "error"]
+NoAnswer = Literal["empty", "failed", "timeout", "unreachable", "cancelled"]
+ProposalOutcome = Literal["ok", "unparsable", "truncated", "refused", "duplicate", NoAnswer, "error"]
 Direction = Literal["min", "max"]
 Role = Literal["base", "mate", "inspiration"]
 Part = Literal["train", "validation", "holdout"]
@@ -122,7 +123,9 @@ class Proposal:
     """What an operator answered.
 
     Attributes:
-        outcome: ok, or why there is no genome.
+        outcome: ok, or why there is no genome: the reply cannot be read (unparsable; truncated where it was cut off),
+            the model or the operator would not (refused), it is nothing new (duplicate), no reply came (as
+            `evo.models.Completion` names it), or the operator itself failed (error).
         genome: present exactly when outcome is ok.
         thought: the idea behind it in words, or why it failed.
         tips: lessons learnt on the way, kept in the lineage whatever the outcome; kind and text count, the rest is

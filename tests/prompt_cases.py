@@ -154,6 +154,6 @@ REPLIES: dict[str, tuple[str, str, str]] = {
     "many names": ("PART: " * 60_000 + "\n```\nx\n```\n", "refused", "no part"),
     "many fences": (part("role", "```\n" * 50_000, "~~~"), "refused", "at most 4000"),
     "JSON": ('{"role": "x"}', "unparsable", "no fenced block"),
-    "blank": (" \n", "unparsable", "empty"),
+    "blank": (" \n", "empty", "empty"),
 }
 TRUNCATED = Completion("truncated", part("instruction", NEW)[:-5])

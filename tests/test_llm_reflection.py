@@ -47,11 +47,11 @@ def test_the_lesson_is_kept_whatever_the_second_call_gives(
     ("reply", "outcome"),
     [
         (code(NEW), "unparsable"),
-        ("", "error"),
-        (" \n", "unparsable"),
+        ("", "empty"),
+        (" \n", "empty"),
         ("**Lesson:**\n" + code(NEW), "unparsable"),
         ("I'm sorry, but I can't help with that.", "refused"),
-        (FAILED["timeout"], "error"),
+        (FAILED["timeout"], "timeout"),
     ],
 )
 def test_without_a_lesson_there_is_no_second_call(

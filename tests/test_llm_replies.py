@@ -22,8 +22,8 @@ from tests.model_replies import CORPUS, MARKED, NEW, PROGRAMS, TWO, C, block, co
 
 # Of each reply that gives no offspring of the program with one region: the outcome and words of the reason.
 BAD = {
-    "empty": ("unparsable", "reply is empty"),
-    "blank": ("unparsable", "reply is empty"),
+    "empty": ("empty", "reply is empty"),
+    "blank": ("empty", "reply is empty"),
     "words only": ("unparsable", "no fenced block"),
     "a refusal": ("refused", "I'm sorry, but I can't help with that."),
     "a refusal with a typographic apostrophe": ("refused", "model refused"),

@@ -18,7 +18,7 @@ CREATE TABLE proposals (
 );
 COMMENT ON TABLE proposals IS 'Every answer of an operator, those that came to nothing included';
 COMMENT ON COLUMN proposals.individual IS 'The candidate it became; NULL where it became none';
-COMMENT ON COLUMN proposals.outcome IS 'ok, unparsable, refused, duplicate or error';
+COMMENT ON COLUMN proposals.outcome IS 'ok, unparsable, truncated, refused, duplicate, empty, failed, timeout, unreachable, cancelled or error';
 
 CREATE TABLE individuals (
     id BIGINT, tell BIGINT, island INTEGER, kind VARCHAR, genome VARCHAR, digest VARCHAR, size BIGINT, operator VARCHAR,

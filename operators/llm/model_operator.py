@@ -173,7 +173,7 @@ class ModelOperator(ABC):
             if completion.outcome != "truncated" or refusal.outcome != "unparsable":
                 raise
             cut_off = f"the reply was cut off at {self._reply_tokens} tokens"
-            raise RefusalError("unparsable", f"{cut_off}: {refusal}") from refusal
+            raise RefusalError("truncated", f"{cut_off}: {refusal}") from refusal
 
 
 def refused(refusal: RefusalError) -> Proposal:

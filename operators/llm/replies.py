@@ -47,13 +47,12 @@ def text_of(completion: Completion) -> str:
     Raises:
         RefusalError: the completion failed, or its text is empty, too long or no text.
     """
-    match completion.outcome:
-        case "ok" | "truncated":
-            return readable(completion.text)
-        case "refused":
-            raise RefusalError("refused", f"the model refused: {_told(completion) or 'no reason given'}")
+    if completion.outcome in ("ok", "truncated"):
+        return readable(completion.text)
+    if completion.outcome == "refused":
+        raise RefusalError("refused", f"the model refused: {_told(completion) or 'no reason given'}")
     reason = clip_text(completion.error, THOUGHT_BYTES) or "no reason given"
-    raise RefusalError("error", f"the completion is {completion.outcome}: {reason}")
+    raise RefusalError(completion.outcome, f"the completion is {completion.outcome}: {reason}")
 
 
 def readable(reply: str) -> str:
@@ -72,7 +71,7 @@ def readable(reply: str) -> str:
         if not closed:
             raise RefusalError("unparsable", "the reply ends within the model's thinking")
     if not text.strip():
-        raise RefusalError("unparsable", "the reply is empty")
+        raise RefusalError("empty", "the reply is empty")
     return text
 
 
