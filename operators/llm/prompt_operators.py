@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from evo.genomes import Prompt
 from evo.protocols import Context
-from evo.values import Individual, Proposal, Tip, TipKind
+from evo.values import Individual, Proposal, TipKind
 from operators.llm.budget import Cut
-from operators.llm.experience import lesson_lines, quoted, trajectory
-from operators.llm.model_operator import ModelOperator, refused
+from operators.llm.experience import lesson_lines, trajectory
+from operators.llm.lessons import Reflective
+from operators.llm.model_operator import ModelOperator
 from operators.llm.prompt_replies import rewritten, words_before_parts
 from operators.llm.prompt_views import BASE_PART, prompt_view
-from operators.llm.reflection import lesson_of
-from operators.llm.replies import text_of
 from operators.llm.views import worst_first
 from operators.parents import genomes_of
 from operators.refusal import RefusalError
@@ -65,44 +63,13 @@ class Crossover(PromptOperator):
             raise RefusalError("refused", "the two prompts are the same, so there is nothing to join")
 
 
-class ReflectivePromptOperator(PromptOperator):
-    """Draws a lesson, then rewrites parts in its light; the lesson is kept whatever comes of it.
-
-    Attributes:
-        call: purpose and template of the request for the lesson.
-        tip: kind of the lesson.
-        most_words: of the lesson; what is longer is cut.
-    """
-
-    call: ClassVar[tuple[str, str]]
-    tip: ClassVar[TipKind]
-    most_words: ClassVar[int]
-
-    @classmethod
-    def template_names(cls) -> tuple[str, ...]:
-        return (*super().template_names(), cls.call[1])
-
-    async def propose(self, parents: Sequence[Individual], context: Context) -> Proposal:
-        shown = parents[: self.arity]
-        try:
-            self.check(parents)
-            lesson = await self._lesson(shown, context)
-        except RefusalError as refusal:
-            return refused(refusal)
-        informed = self.ask(self.purpose, shown, context, more={"lesson": quoted(lesson)})
-        return replace(await self.concluded(informed, shown), tips=(Tip(self.tip, lesson),))
+class ReflectivePromptOperator(Reflective, PromptOperator):
+    """Reflects on prompts, their failing cases and their ancestors."""
 
     def variables(self, parents: Sequence[Individual], context: Context, cut: Cut) -> dict[str, Any]:
         return super().variables(parents, context, cut) | {
             "trajectory": trajectory(parents[0], context, cut) if parents[0].past else []
         }
-
-    async def _lesson(self, parents: Sequence[Individual], context: Context) -> str:
-        purpose, template = self.call
-        # What is to be learnt is not to be coloured by the lessons that every prompt shows, nor by the record.
-        asked = {"most_words": self.most_words, "lessons": [], "record": []}
-        completion = await self.ask(purpose, parents, context, template=template, more=asked)
-        return lesson_of(text_of(completion), self.most_words)
 
 
 class Reflect(ReflectivePromptOperator):
@@ -113,7 +80,7 @@ class Reflect(ReflectivePromptOperator):
 
     weight: ClassVar[float] = 2.0
     purpose: ClassVar[str] = "prompt_reflect"
-    call: ClassVar[tuple[str, str]] = ("prompt_reflect:short", "prompt_reflect_short")
+    calls: ClassVar[tuple[str, str]] = ("prompt_reflect:short", "prompt_reflect")
     tip: ClassVar[TipKind] = "short"
     most_words: ClassVar[int] = 60
 
@@ -126,7 +93,7 @@ class Distil(ReflectivePromptOperator):
 
     weight: ClassVar[float] = 0.5
     purpose: ClassVar[str] = "prompt_distil"
-    call: ClassVar[tuple[str, str]] = ("prompt_reflect:long", "prompt_reflect_long")
+    calls: ClassVar[tuple[str, str]] = ("prompt_reflect:long", "prompt_distil")
     tip: ClassVar[TipKind] = "long"
     most_words: ClassVar[int] = 100
 
