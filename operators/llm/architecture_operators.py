@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from evo.errors import GenomeError
 from evo.genomes import Architecture
-from evo.models import Completion, Model, Request
 from evo.protocols import Context
 from evo.spaces import Slots
 from evo.values import Individual, Proposal, clip_text
 from operators.architectures import slots_of
 from operators.llm.budget import Cut
-from operators.llm.model_operator import ModelOperator, refused
+from operators.llm.model_operator import ModelOperator
 from operators.llm.replies import THOUGHT_BYTES, without_code
 from operators.llm.views import FEEDBACK, WORDS, measured, plain
 from operators.parents import genomes_of
@@ -35,32 +33,18 @@ class Design(ModelOperator):
     purpose: ClassVar[str] = "architecture_design"
     system: ClassVar[str] = "architecture_system"
 
-    _space: Slots = Slots({})
-
-    async def propose(self, parents: Sequence[Individual], context: Context) -> Proposal:
-        """A design read from the reply, or why there is none.
-
-        Raises:
-            BudgetSpentError, ModelAccessError: by the model; they end the search.
-        """
-        try:
-            space = slots_of(context.space)
-        except RefusalError as refusal:
-            return refused(refusal)
-        # Many asks are under way at once; each reads its reply by the space that it was told.
-        bound = copy(self)
-        bound._space = space
-        model = context.model and _WithSchema(context.model, reply_schema(space))
-        return await ModelOperator.propose(bound, parents, replace(context, model=model))
-
     def check(self, parents: Sequence[Individual]) -> None:
         genomes_of(parents, Architecture, self.arity)
 
-    def read(self, text: str, parents: Sequence[Individual]) -> Proposal:
+    def schema(self, context: Context) -> Mapping[str, Any]:
+        return reply_schema(slots_of(context.space))
+
+    def read(self, text: str, parents: Sequence[Individual], context: Context) -> Proposal:
         base, mate = genomes_of(parents, Architecture, self.arity)
-        choices, thought = choices_in(text, self._space)
+        space = slots_of(context.space)
+        choices, thought = choices_in(text, space)
         try:
-            child = Architecture(self._space.from_json(choices, base.choices))
+            child = Architecture(space.from_json(choices, base.choices))
         except GenomeError as error:
             raise RefusalError("unparsable", str(error)) from error
         if child.canonical == base.canonical:
@@ -73,7 +57,7 @@ class Design(ModelOperator):
         base, *others = parents
         differing = [one for one in others if one.genome.canonical != base.genome.canonical]
         return super().variables(parents, context, cut) | {
-            "space": cut(plain(self._space.describe()), SPACE),
+            "space": cut(plain(slots_of(context.space).describe()), SPACE),
             "base": _view(base, context, cut, BASE_CHOICES),
             "others": [_view(one, context, cut, OTHER_CHOICES) for one in differing],
         }
@@ -94,17 +78,6 @@ class DesignView:
     feedback: str
     idea: str
     choices: str
-
-
-@dataclass(frozen=True, slots=True)
-class _WithSchema:
-    """A model that is told which JSON is wanted."""
-
-    model: Model
-    schema: Mapping[str, Any]
-
-    async def complete(self, request: Request) -> Completion:
-        return await self.model.complete(replace(request, schema=self.schema))
 
 
 def reply_schema(space: Slots) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Reflective(ModelOperator):
             return refused(refusal)
         told = {"lesson": quoted(lesson)}
         informed = self.ask(self.calls[1], shown, context, template=self.template_names()[1], more=told)
-        return replace(await self.concluded(informed, shown), tips=(Tip(self.tip, lesson),))
+        return replace(await self.concluded(informed, shown, context), tips=(Tip(self.tip, lesson),))
 
     async def _lesson(self, parents: Sequence[Individual], context: Context) -> str:
         # Neither earlier lessons nor the record may colour what is to be learnt.

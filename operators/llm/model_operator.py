@@ -91,13 +91,14 @@ class ModelOperator(ABC):
             self.check(parents)
         except RefusalError as refusal:
             return refused(refusal)
-        return await self.concluded(self.answer(shown, context), shown)
+        return await self.concluded(self.answer(shown, context), shown, context)
 
-    async def concluded(self, answer: Awaitable[Completion], parents: Sequence[Individual]) -> Proposal:
+    async def concluded(
+        self, answer: Awaitable[Completion], parents: Sequence[Individual], context: Context
+    ) -> Proposal:
         """The offspring that an awaited reply holds, or why there is none."""
         try:
-            text = text_of(completion := await answer)
-            return self._offspring(text, parents, completion)
+            return self._offspring(await answer, parents, context)
         except RefusalError as refusal:
             return refused(refusal)
 
@@ -110,12 +111,20 @@ class ModelOperator(ABC):
         """
 
     @abstractmethod
-    def read(self, text: str, parents: Sequence[Individual]) -> Proposal:
+    def read(self, text: str, parents: Sequence[Individual], context: Context) -> Proposal:
         """The proposal that a reply makes.
 
         Raises:
             RefusalError: it makes none.
         """
+
+    def schema(self, context: Context) -> Mapping[str, Any] | None:
+        """JSON schema of the reply, where it has to be JSON.
+
+        Raises:
+            RefusalError: none can be made for this problem.
+        """
+        return None
 
     async def answer(self, parents: Sequence[Individual], context: Context) -> Completion:
         """The completion that holds the offspring."""
@@ -163,12 +172,13 @@ class ModelOperator(ABC):
         messages = Message("system", system), Message("user", fitted(user, self._prompt_characters - len(system)))
         # Two asks may show the same parents; the seed tells their requests apart, and repeats with the run's.
         seed = int(context.rng.integers(2**31))
-        request = Request(purpose, messages, self._model, self._temperature, self._reply_tokens, seed)
-        return await context.model.complete(request)
+        sampling = self._model, self._temperature, self._reply_tokens, seed
+        return await context.model.complete(Request(purpose, messages, *sampling, schema=self.schema(context)))
 
-    def _offspring(self, text: str, parents: Sequence[Individual], completion: Completion) -> Proposal:
+    def _offspring(self, completion: Completion, parents: Sequence[Individual], context: Context) -> Proposal:
+        text = text_of(completion)
         try:
-            return self.read(text, parents)
+            return self.read(text, parents, context)
         except RefusalError as refusal:
             if completion.outcome != "truncated" or refusal.outcome != "unparsable":
                 raise

@@ -30,7 +30,7 @@ class ProgramOperator(ModelOperator):
     def check(self, parents: Sequence[Individual]) -> None:
         genomes_of(parents, Program, self.arity)
 
-    def read(self, text: str, parents: Sequence[Individual]) -> Proposal:
+    def read(self, text: str, parents: Sequence[Individual], context: Context) -> Proposal:
         programs = genomes_of(parents, Program, self.arity)
         return Proposal("ok", offspring_of(text, programs, self.form), self.thought(text))
 

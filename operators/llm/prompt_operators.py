@@ -30,7 +30,7 @@ class PromptOperator(ModelOperator):
     def check(self, parents: Sequence[Individual]) -> None:
         genomes_of(parents, Prompt, self.arity)
 
-    def read(self, text: str, parents: Sequence[Individual]) -> Proposal:
+    def read(self, text: str, parents: Sequence[Individual], context: Context) -> Proposal:
         return Proposal("ok", rewritten(text, genomes_of(parents, Prompt, self.arity)), self.thought(text))
 
     def thought(self, text: str) -> str:
