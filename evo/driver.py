@@ -15,10 +15,10 @@ from evo.protocols import Context, Executor, Operator
 from evo.recorder import Recorder
 from evo.recording import AskModel, TaskModel, TaskModels, Till
 from evo.replay import Replayed
-from evo.search import SEED_OPERATOR, Search, Told
+from evo.search import Search, Told
 from evo.similarity import vector_of
 from evo.turnstile import AsTheyCome, InOrder, Turnstile
-from evo.values import Ask, Candidate, Evaluation, Proposal, clip_text
+from evo.values import SEED_OPERATOR, Ask, Candidate, Evaluation, Proposal, clip_text
 
 EMBEDDED_BYTES = 16_000
 EVALUATION_TRIES = 3
@@ -188,7 +188,14 @@ class Driver:
         briefing = self.search.briefing(ask)
         rng = np.random.default_rng((self.search.settings.seed, ask.id, 1))
         model = self._model(ask)
-        return replace(self._workshop.context, rng=rng, model=model, tips=briefing.tips, record=briefing.record)
+        return replace(
+            self._workshop.context,
+            rng=rng,
+            model=model,
+            tips=briefing.tips,
+            record=briefing.record,
+            memory=briefing.memory,
+        )
 
     def _model(self, ask: Ask) -> AskModel | None:
         return AskModel(ask, self._workshop.till, self.search.spend) if self._workshop.till else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from evo.parents import Choosable
 from evo.population import costs_of
-from evo.protocols import Arm, Choice, Living
-from evo.values import Individual, Objective
+from evo.protocols import Arm, Choice, Living, Memory
+from evo.values import SEED_OPERATOR, Individual, Objective
 
 FAILURES_KEPT = 16
 
@@ -76,6 +76,7 @@ class Island:
         told: results of offspring that were asked for here.
         stale: how many of them since the best became better, or since help was sent.
         failed: of which each may be mended once, the latest last.
+        memories: of operators that learn, by name.
     """
 
     living: Living
@@ -86,6 +87,13 @@ class Island:
     told: int = 0
     stale: int = 0
     failed: deque[Individual] = field(default_factory=lambda: deque(maxlen=FAILURES_KEPT))
+    memories: Mapping[str, Memory] = field(default_factory=dict)
+
+    def learn(self, individual: Individual) -> None:
+        """Tell what came of an ask to those who learn from it; of a seed to all."""
+        for name, memory in self.memories.items():
+            if individual.ask.operator in (name, SEED_OPERATOR):
+                memory.told(individual)
 
 
 class Archipelago:

@@ -11,7 +11,7 @@ from evo.islands import Island
 from evo.niches import Atlas, Dimension, Niches, NicheSettings
 from evo.parents import Parents
 from evo.population import Population
-from evo.protocols import Arm, ArmRecord, Choice, Living, Operator, Problem, Survival
+from evo.protocols import Arm, ArmRecord, Choice, Living, Memory, Operator, Problem, Survival
 from evo.registry import make, names
 from evo.sections import Config, OperatorConfig, ParentsConfig, SurvivalConfig
 
@@ -126,6 +126,7 @@ class IslandMaker:
         """
         self._config = config
         self._objectives = problem.objectives
+        self._space = problem.space
         self._kind = kind
         self._inherited = inherited
         self._atlas = _atlas(config, Subject(problem.objectives, problem.space, kind))
@@ -136,7 +137,12 @@ class IslandMaker:
         survival: Survival = make("survival", how.survival.name, how.survival.options)
         parents: Parents = make("parents", how.parents.name, how.parents.options)
         choice = mixture.choice(config, self._inherited)
-        return Island(self._living(how.population, survival), choice, mixture.arms, parents.choose)
+        living, memories = self._living(how.population, survival), self._memories(mixture)
+        return Island(living, choice, mixture.arms, parents.choose, memories=memories)
+
+    def _memories(self, mixture: Mixture) -> dict[str, Memory]:
+        learning = {name: one.memory for name, one in mixture.operators.items() if hasattr(one, "memory")}
+        return {name: begin(self._space, self._objectives) for name, begin in learning.items()}
 
     def _living(self, count: int, survival: Survival) -> Living:
         if self._atlas is None:

@@ -120,6 +120,7 @@ class Context:
             the one that was chosen for this ask.
         tips: lessons of the search so far and of earlier runs, the most useful first.
         record: how operators and models have done so far.
+        memory: what the operator has learnt on the island that asks; None for one that learns nothing.
     """
 
     rng: np.random.Generator
@@ -129,6 +130,19 @@ class Context:
     model: Model | None = None
     tips: tuple[Tip, ...] = ()
     record: tuple[ArmRecord, ...] = ()
+    memory: object = None
+
+
+class Memory(Protocol):
+    """What an operator learns on one island from what came of its offspring. Pure: it follows from what it was told."""
+
+    def told(self, individual: Individual) -> None:
+        """Take in a result, a failure too: of an offspring of its operator, or of a seed."""
+        ...
+
+    def view(self) -> object:
+        """What the next proposal may know: a value that later results do not change."""
+        ...
 
 
 class Operator(Protocol):
@@ -141,6 +155,8 @@ class Operator(Protocol):
             that proposes only where it is named.
         needs_model: whether it asks a language model; taken for False where it is missing.
         mends: whether it would rather have a base whose evaluation failed; taken for False where it is missing.
+        memory: called with the space and the objectives, it makes an empty `Memory`, one for each island; missing in an
+            operator that learns nothing.
     """
 
     arity: ClassVar[int]

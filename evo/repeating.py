@@ -15,9 +15,9 @@ from evo.models import BudgetSpentError, Completion, Request
 from evo.protocols import Context
 from evo.recording import Recorded, addressed
 from evo.replay import Replayed, replay
-from evo.search import SEED_OPERATOR, Briefing
+from evo.search import Briefing
 from evo.session import Prepared
-from evo.values import Ask, Proposal
+from evo.values import SEED_OPERATOR, Ask, Proposal
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ async def _propose(prepared: Prepared, ask: Ask, briefing: Briefing, past: Recor
     default = prepared.config.model.name
     model = RecordedModel(ask.id, past, ask.model or default) if default else None
     told = problem.space, problem.objectives, problem.description, model
-    context = Context(rng, *told, tips=briefing.tips, record=briefing.record)
+    context = Context(rng, *told, tips=briefing.tips, record=briefing.record, memory=briefing.memory)
     try:
         return await prepared.operators[ask.operator].propose(briefing.parents, context)
     except BudgetSpentError as error:

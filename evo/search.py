@@ -20,9 +20,19 @@ from evo.population import costs_of
 from evo.protocols import Arm, ArmRecord
 from evo.similarity import Alike
 from evo.tips import Tips
-from evo.values import PAST_LIMIT, Ask, Candidate, Evaluation, Individual, Objective, Parent, Proposal, Role, Tip
-
-SEED_OPERATOR = "seed"
+from evo.values import (
+    PAST_LIMIT,
+    SEED_OPERATOR,
+    Ask,
+    Candidate,
+    Evaluation,
+    Individual,
+    Objective,
+    Parent,
+    Proposal,
+    Role,
+    Tip,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +95,7 @@ class Briefing:
     parents: tuple[Individual, ...] = ()
     tips: tuple[Tip, ...] = ()
     record: tuple[ArmRecord, ...] = ()
+    memory: object = None
 
 
 @dataclass(slots=True)
@@ -184,7 +195,9 @@ class Search:
 
     def tell(self, candidate: Candidate, evaluation: Evaluation) -> Told:
         """Take in a result. A failed evaluation is counted, and never enters the population."""
-        told = self._place(self._individual(candidate, evaluation))
+        individual = self._individual(candidate, evaluation)
+        told = self._place(individual)
+        self.population.islands[candidate.ask.island].learn(individual)
         self._end(candidate.ask, told.gain)
         self.told += 1
         self._fruitless = 0
@@ -252,7 +265,8 @@ class Search:
         ask = Ask(self._asked, taken.operator, parents, number, taken.model)
         # Counting up what each arm came to is of use to a model alone.
         record = island.choice.record() if ask.model else ()
-        return _UnderWay(ask, Briefing(tuple(chosen), self.tips.best, record), arm)
+        memory = island.memories[taken.operator].view() if taken.operator in island.memories else None
+        return _UnderWay(ask, Briefing(tuple(chosen), self.tips.best, record, memory), arm)
 
     def _chosen(self, island: Island, arm: Arm, rng: np.random.Generator) -> list[Individual]:
         """Parents, base first; of those that failed each is mended once, the latest first."""

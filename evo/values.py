@@ -18,6 +18,7 @@ Role = Literal["base", "mate", "inspiration"]
 Part = Literal["train", "validation", "holdout"]
 TipKind = Literal["short", "long"]
 
+SEED_OPERATOR = "seed"
 FEEDBACK_LIMIT_BYTES = 8192
 PAST_LIMIT = 8
 

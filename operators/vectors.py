@@ -52,9 +52,9 @@ class VectorOperator(ABC):
     async def propose(self, parents: Sequence[Individual], context: Context) -> Proposal:
         try:
             base = genomes_of(parents, Vector, self.arity)[0]
-            box = _box(context.space)
+            box = box_of(context.space)
             ordered = self.arranged(parents[: self.arity], context.objectives)
-            child = self._moved(base, _points(genomes_of(ordered, Vector, self.arity), box), box, context.rng)
+            child = self._moved(base, points_of(genomes_of(ordered, Vector, self.arity), box), box, context.rng)
         except RefusalError as refusal:
             return Proposal(refusal.outcome, thought=str(refusal))
         return Proposal("ok", child)
@@ -262,7 +262,12 @@ class UniformVector(VectorOperator):
         return point
 
 
-def _box(space: Space | None) -> FloatArray:
+def box_of(space: Space | None) -> FloatArray:
+    """Lower and upper bounds, shape (2, n).
+
+    Raises:
+        RefusalError: no box, or one that holds nothing.
+    """
     if not isinstance(space, Box):
         raise RefusalError("refused", f"vectors need a box as their space, got {type(space).__name__}")
     bounds = (space.lower, space.upper) if len(space.lower) == len(space.upper) else ((), ())
@@ -272,7 +277,12 @@ def _box(space: Space | None) -> FloatArray:
     return box
 
 
-def _points(genomes: Sequence[Vector], box: FloatArray) -> FloatArray:
+def points_of(genomes: Sequence[Vector], box: FloatArray) -> FloatArray:
+    """Where they are, those outside the box at its wall; shape (len(genomes), n).
+
+    Raises:
+        RefusalError: of another number of dimensions than the box.
+    """
     sizes = {genome.size for genome in genomes}
     if sizes != {box.shape[1]}:
         raise RefusalError("refused", f"expected vectors of {box.shape[1]} numbers, got {sorted(sizes)}")

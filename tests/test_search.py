@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from evo.genomes import Vector
 from evo.population import Population
-from evo.search import SEED_OPERATOR
 from evo.survival import RankAndCrowding
-from evo.values import Candidate, Individual, Proposal
+from evo.values import SEED_OPERATOR, Candidate, Individual, Proposal
 from tests.made import TWO, advance, evaluation, filled, individual, search
 
 values = st.integers(0, 8).map(float)

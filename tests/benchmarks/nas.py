@@ -29,10 +29,10 @@ from evo.islands import ChooseParents, Island
 from evo.parents import PARENT_CHOICES, Choosable
 from evo.population import Population
 from evo.protocols import Arm, Context, FloatArray, Operator, Problem, Survival
-from evo.search import SEED_OPERATOR, Search, SearchSettings
+from evo.search import Search, SearchSettings
 from evo.survival import Newest, RankAndCrowding
 from evo.testing.in_process import run_in_process
-from evo.values import Ask, Evaluation, Individual, Proposal, Slots
+from evo.values import SEED_OPERATOR, Ask, Evaluation, Individual, Proposal, Slots
 from operators.architectures import MixSlots, ResampleSlot, UniformSlots
 from problems.k_module import KModule
 from problems.nas_bench_macro import NasBenchMacro, all_keys, key_of

@@ -17,9 +17,10 @@ from evo.islands import Island
 from evo.parents import PARENT_CHOICES, ParentChoice
 from evo.population import Population
 from evo.protocols import Arm, Context, FloatArray, Living, Operator
-from evo.search import SEED_OPERATOR, Search, SearchSettings
+from evo.search import Search, SearchSettings
 from evo.survival import Lexicographic
-from evo.values import Ask, Box, Evaluation, Objective, Proposal
+from evo.values import SEED_OPERATOR, Ask, Box, Evaluation, Objective, Proposal
+from operators.cma_es import CmaEs
 from operators.vectors import DifferentialEvolution, Gaussian, GaussianModel
 from tests.benchmarks.rows import Row
 
@@ -32,6 +33,7 @@ OPERATORS: Mapping[str, Operator] = {
     "gaussian": Gaussian(),
     "differential_evolution": DifferentialEvolution(),
     "gaussian_model": GaussianModel(),
+    "cma_es": CmaEs(),
 }
 
 
@@ -67,9 +69,11 @@ class Engine:
 def searched(landscape: Landscape, engine: Engine, *, evaluations: int, seed: int) -> Search:
     """A search at its end, with neither workers nor files round it."""
     arms = (Arm("varied", None, engine.operator.arity, 1.0),)
+    begin = getattr(engine.operator, "memory", None)
 
     def island(number: int) -> Island:
-        return Island(engine.living(), Weights(arms), arms, PARENT_CHOICES[engine.parents])
+        memories = {"varied": begin(landscape.box, landscape.objectives)} if begin else {}
+        return Island(engine.living(), Weights(arms), arms, PARENT_CHOICES[engine.parents], memories=memories)
 
     search = Search(SearchSettings(seed, evaluations, seeds=engine.seeds), landscape.objectives, island=island)
     asyncio.run(_advance(search, landscape, engine.operator))
@@ -90,8 +94,9 @@ async def _proposed(search: Search, ask: Ask, landscape: Landscape, operator: Op
     rng = np.random.default_rng((search.settings.seed, ask.id, 1))
     if ask.operator == SEED_OPERATOR:
         return Proposal("ok", Vector(tuple(rng.uniform(landscape.box.lower, landscape.box.upper))))
-    context = Context(rng, space=landscape.box, objectives=landscape.objectives)
-    return await operator.propose(search.briefing(ask).parents, context)
+    briefing = search.briefing(ask)
+    context = Context(rng, space=landscape.box, objectives=landscape.objectives, memory=briefing.memory)
+    return await operator.propose(briefing.parents, context)
 
 
 def values_of(genome: Genome) -> FloatArray:

@@ -11,11 +11,11 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from evo.errors import GenomeError
+from evo.errors import ConfigError, GenomeError
 from evo.genomes import Architecture, Genome, Program, Prompt, Vector
 from evo.protocols import Context, Operator
 from evo.regions import find_regions
-from evo.values import Ask, Box, Evaluation, Individual, Proposal, ProposalOutcome, Slots, Space
+from evo.values import Ask, Box, Evaluation, Individual, Objective, Proposal, ProposalOutcome, Slots, Space
 from tests.prompt_cases import odd_prompts, ordinary_prompts
 
 SEEDS = range(24)
@@ -254,8 +254,17 @@ class OperatorContract:
 
 def propose(operator: Operator, genomes: Sequence[Genome], space: Space | None, seed: int) -> Proposal:
     """What an operator makes of parents with these genomes."""
-    context = Context(np.random.default_rng(seed), space=space)
+    context = Context(np.random.default_rng(seed), space=space, memory=_learnt_of_nothing(operator, space))
     return asyncio.run(operator.propose([_individual(number, one) for number, one in enumerate(genomes)], context))
+
+
+def _learnt_of_nothing(operator: Operator, space: Space | None) -> object:
+    """What an operator that learns sees at first; None in a space that it refuses."""
+    begin = getattr(operator, "memory", None)
+    try:
+        return begin(space, (Objective("value", "min"),)).view() if begin else None
+    except ConfigError:
+        return None
 
 
 def frozen_pieces(text: str) -> list[str]:
