@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,11 +91,9 @@ def hypervolume(costs: FloatArray, reference: tuple[float, ...]) -> float:
     return float(moocore.hypervolume(costs, ref=np.array(reference)))
 
 
-def measure() -> list[Row]:
-    rows = []
+def measure() -> Iterator[Row]:
     for case in CASES:
         own = float(np.median([ours(case, seed) for seed in range(SEEDS)]))
         other = float(np.median([theirs(case, seed) for seed in range(SEEDS)]))
         title = f"{case.pymoo[0].upper()}, {case.survival}, {case.evaluations} evaluations, median of {SEEDS} seeds"
-        rows += [Row(title, own, "hv"), Row("  pymoo's own", other, "hv"), Row("  ratio", own / other, "", 0.99)]
-    return rows
+        yield from (Row(title, own, "hv"), Row("  pymoo's own", other, "hv"), Row("  ratio", own / other, "", 0.99))
