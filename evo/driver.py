@@ -162,7 +162,7 @@ class Driver:
         """An evaluation; None where the money for it ran out."""
         await self._recorder.journal.durable()
         models = self._workshop.task_models
-        model = models.of(ask, self.search.spend) if models else None
+        model = models.of(ask.id, self.search.spend, own=ask.operator == AGAIN_OPERATOR) if models else None
         try:
             return await self._evaluated(genome, model)
         except BudgetSpentError:

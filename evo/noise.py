@@ -62,7 +62,7 @@ class Noise:
             one.name: pooled_variance([member.repeats[one.name] for member in known if member.repeats])
             for one in self.objectives
         }
-        found = {name: variance for name, variance in pooled.items() if variance is not None}
+        found = {name: min(variance, LARGEST) for name, variance in pooled.items() if variance is not None}
         return replace(self, variances={**self.variances, **found}, repeated=self.repeated + 1)
 
     def appraised(self, individual: Individual) -> Individual:
@@ -96,7 +96,7 @@ class Noise:
         for leader in leaders[np.argsort(-unsure[leaders], kind="stable")].tolist():
             challenger = leader if self.silent else challenger_of(leader, means, doubts)
             if challenger is not None:
-                yield (challenger, leader) if unsure[challenger] >= unsure[leader] else (leader, challenger)
+                yield (challenger, leader) if unsure[challenger] > unsure[leader] else (leader, challenger)
 
     def _value(self, objective: Objective, repeats: Repeats) -> float:
         if self.settings.compare == "mean":

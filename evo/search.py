@@ -252,14 +252,22 @@ class Search:
         return self.noise.appraised(individual) if individual.ok else individual
 
     def _again(self, number: int) -> _UnderWay | None:
-        """An ask to measure one of an island's living again, where it is time for that and somebody is in doubt."""
+        """An ask to measure somebody again, where it is time for that and somebody is in doubt.
+
+        That is one of the island's living, or one that was lucky, entered the front and left the population; whichever
+        was measured less.
+        """
         share = self.settings.noise.remeasure
         if not share or np.random.default_rng((self.settings.seed, self._asked, 3)).random() >= share:
             return None
         busy = {ask.parents[0].id for ask in self.under_way.values() if ask.operator == AGAIN_OPERATOR}
-        one = self.noise.in_doubt(self.population.islands[number].living.adults, busy)
-        if one is None:
+        here, living = self.population.islands[number].living.adults, {one.id for one in self.population}
+        absent = [one for one in self.front if one.id not in living]
+        found = [self.noise.in_doubt([*here, *absent], busy)] if absent else []
+        doubtful = [one for one in (*found, self.noise.in_doubt(here, busy)) if one is not None]
+        if not doubtful:
             return None
+        one = min(doubtful, key=lambda member: member.measurements)
         ask = Ask(self._asked, AGAIN_OPERATOR, (Parent(one.id, "base"),), number)
         return _UnderWay(ask, Briefing((one,)), None)
 
