@@ -12,6 +12,10 @@ from evo.values import SEED_OPERATOR, Individual
 class Generations:
     """A population that is renewed in steps: (mu + lambda), as in NSGA-II, where others are renewed by each newcomer.
 
+    By `RankAndCrowding` the survivors are those of NSGA-II, the last front pruned one at a time (Kukkonen and Deb,
+    "Improved pruning of non-dominated solutions based on crowding distance for bi-objective optimization problems",
+    2006; pymoo's "pcd"), not all at once by distances that no longer hold when the first has left.
+
     Nothing waits for a generation to be full: asks go on, and their parents are of the last one. Whoever waits lives
     on the island already, so an unfinished generation counts as living, at the end of a run too. Seeds do not wait, and
     neither does who comes where nobody is.
