@@ -280,7 +280,7 @@ class Search:
             known[one.id] = one
         if told.evaluation.outcome != "ok" and one.id not in living:
             known.pop(one.id, None)
-        self.noise = self.noise.learnt(known.values())
+        self.noise = self.noise.learnt(({one.id: one} | known).values())
         known = {identity: self.noise.appraised(member) for identity, member in known.items()}
         self.population.revise(known)
         self._seeds = [known.get(seed.id, seed) for seed in self._seeds]
