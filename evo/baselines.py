@@ -32,7 +32,11 @@ def best_of_n(config: Config, problem: Problem) -> Config:
 def greedy(config: Config, problem: Problem) -> Config:
     """Hill climbing: makes every proposal from the best by the first objective."""
     return _searching(
-        config, parents=ParentsConfig(name="best"), population=2, survival=SurvivalConfig(name="lexicographic")
+        config,
+        parents=ParentsConfig(name="best"),
+        population=2,
+        generation=0,
+        survival=SurvivalConfig(name="lexicographic"),
     )
 
 
@@ -41,7 +45,11 @@ def random(config: Config, problem: Problem) -> Config:
     uniform = UNIFORM.get(type(problem.space))
     operators = {uniform: 1.0} if uniform else config.search.operators
     return _searching(
-        config, parents=ParentsConfig(name="uniform"), survival=SurvivalConfig(name="newest"), operators=operators
+        config,
+        parents=ParentsConfig(name="uniform"),
+        generation=0,
+        survival=SurvivalConfig(name="newest"),
+        operators=operators,
     )
 
 

@@ -15,15 +15,15 @@ from evo.protocols import Context, Executor, Operator
 from evo.recorder import Recorder
 from evo.recording import AskModel, TaskModel, TaskModels, Till
 from evo.replay import Replayed
-from evo.search import Search, Told
+from evo.search import Remeasured, Search, Told
 from evo.similarity import vector_of
 from evo.turnstile import AsTheyCome, InOrder, Turnstile
-from evo.values import SEED_OPERATOR, Ask, Candidate, Evaluation, Proposal, clip_text
+from evo.values import AGAIN_OPERATOR, SEED_OPERATOR, Ask, Candidate, Evaluation, Proposal, clip_text
 
 EMBEDDED_BYTES = 16_000
 EVALUATION_TRIES = 3
 
-Watch = Callable[[Told], None]
+Watch = Callable[[Told | Remeasured], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +100,14 @@ class Driver:
             if number in admitted:
                 self._group.create_task(self._measure(admitted[number]))
             else:
-                self._admissions.take(number)
-                self._group.create_task(self._follow(ask))
+                self._start(ask)
+
+    def _start(self, ask: Ask) -> None:
+        if ask.operator == AGAIN_OPERATOR:
+            self._group.create_task(self._measure_again(ask))
+        else:
+            self._admissions.take(ask.id)
+            self._group.create_task(self._follow(ask))
 
     def _fill(self) -> None:
         """Ask for as many offspring as may be under way."""
@@ -109,8 +115,7 @@ class Driver:
             self._recorder.asked(ask)
             self._tells.take(ask.id)
             if not self._stopping:
-                self._admissions.take(ask.id)
-                self._group.create_task(self._follow(ask))
+                self._start(ask)
 
     def _room(self) -> bool:
         # In the order of asking, a run that is stopping goes on asking without following: the next session follows, and
@@ -134,22 +139,39 @@ class Driver:
             await self._measure(candidate)
 
     async def _measure(self, candidate: Candidate) -> None:
-        await self._recorder.journal.durable()
-        models = self._workshop.task_models
-        model = models.of(candidate.ask.id, self.search.spend) if models else None
-        try:
-            evaluation = await self._evaluated(candidate.genome, model)
-        except BudgetSpentError:
-            self._out_of_money()
-            self._leave_for_the_next_session()
+        evaluation = await self._measured(candidate.genome, candidate.ask)
+        if evaluation is None:
             return
-        except asyncio.CancelledError:
-            self._leave_for_the_next_session()
-            raise
         self._refuse_lost_seed(candidate, evaluation)
         told = await self._tell(candidate, evaluation)
         await self._recorder.journal.durable()
         self._watch(told)
+
+    async def _measure_again(self, ask: Ask) -> None:
+        evaluation = await self._measured(self.search.briefing(ask).parents[0].genome, ask)
+        if evaluation is None:
+            return
+        async with self._tells.turn(ask.id):
+            told = self.search.remeasured(ask, evaluation)
+            self._recorder.remeasured(ask, told, self.search)
+            self._fill()
+        await self._recorder.journal.durable()
+        self._watch(told)
+
+    async def _measured(self, genome: Genome, ask: Ask) -> Evaluation | None:
+        """An evaluation; None where the money for it ran out."""
+        await self._recorder.journal.durable()
+        models = self._workshop.task_models
+        model = models.of(ask.id, self.search.spend, own=ask.operator == AGAIN_OPERATOR) if models else None
+        try:
+            return await self._evaluated(genome, model)
+        except BudgetSpentError:
+            self._out_of_money()
+            self._leave_for_the_next_session()
+            return None
+        except asyncio.CancelledError:
+            self._leave_for_the_next_session()
+            raise
 
     async def _evaluated(self, genome: Genome, model: TaskModel | None) -> Evaluation:
         """An evaluation; where a model left questions open they are asked again, and what was answered is not."""

@@ -58,7 +58,7 @@ class Finale:
 def spread(search: Search, count: int) -> Sequence[Individual]:
     """At most `count` members of the front, best by the first objective first, evenly over the rest."""
     first = search.objectives[0]
-    front = sorted(search.front, key=lambda one: first.sign * one.evaluation.objectives[first.name])
+    front = sorted(search.front, key=first.cost)
     if len(front) <= count:
         return front
     return [front[round(step * (len(front) - 1) / (count - 1))] for step in range(count)]

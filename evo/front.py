@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import moocore
 import numpy as np
 
+from evo.population import costs_of
 from evo.protocols import FloatArray, IntArray
-from evo.values import Individual
+from evo.values import Individual, Objective
 
 FIRST_ROOM = 16
 
@@ -82,3 +84,16 @@ class Front:
         left = [self._members.pop(place).id for place in reversed(beaten.tolist())]
         self._members.append(newcomer)
         return True, left[::-1]
+
+
+def front_of(pool: Sequence[Individual], objectives: Sequence[Objective]) -> Front:
+    """The front of those that there are.
+
+    Args:
+        pool: feasible and ok, in the order of telling.
+    """
+    front, costs = Front(len(objectives)), np.array([costs_of(one, objectives) for one in pool])
+    # Most of a large pool is dominated, and that is found out faster of all at once than one by one.
+    for place in np.flatnonzero(moocore.is_nondominated(costs, keep_weakly=True)).tolist() if len(pool) else ():
+        front.add(pool[place], costs[place])
+    return front

@@ -112,6 +112,24 @@ class Indicators:
             self.reading = replace(self.reading, outside=self.reading.outside + 1)
         return self.reading
 
+    def retell(self, costs: FloatArray) -> Reading:
+        """The reading where what was told before counts as these: so the hypervolume may fall, and the best too.
+
+        Args:
+            costs: of the front as it is known by now, none dominated by another, shape (n, m).
+        """
+        self._front, self._spacing = Nondominated(costs.shape[1]), _Spacing()
+        self._low = costs.min(axis=0, initial=np.inf)
+        for point in costs:
+            self._front.enter(point, np.empty(0, np.intp))
+        diversity = self._spacing.entered(costs, np.empty(0, np.intp), costs[:0]) if len(costs) else 0.0
+        best = self._named(self._low) if len(costs) else {}
+        self.reading = replace(self.reading, front=len(costs), best=best, diversity=diversity)
+        if self._reference is not None and self._volume is not None:
+            self._volume = _volume_of(costs[(costs < self._reference).all(axis=1)], self._reference)
+            self.reading = replace(self.reading, hypervolume=self._size)
+        return self.reading
+
     def _note_range(self, costs: FloatArray) -> None:
         if (costs < self._low).any():
             self._low = np.minimum(self._low, costs)
@@ -203,16 +221,33 @@ class _Body:
             box = math.prod((self._reference - costs).tolist())
         limited = np.maximum(before.T, costs[:, np.newaxis])
         within = np.logical_and.reduce(limited < self._reference[:, np.newaxis], axis=0)
-        added = box - self._covered(limited[:, within].T)
+        added = box - self.covered(limited[:, within].T)
         # Only rounding makes this negative; NaN passes, and says that there is no number for it.
         self.size += 0.0 if added < 0 else added
 
-    def _covered(self, points: FloatArray) -> float:
+    def covered(self, points: FloatArray) -> float:
+        """The volume that these dominate together; NaN where it is too large for a number.
+
+        Args:
+            points: within the reference, shape (n, m).
+        """
         if len(points) == 0:
             return 0.0
         few = points[moocore.is_nondominated(points)]
         covered = float(moocore.hypervolume(few, ref=self._reference))
         return covered if math.isfinite(covered) else math.nan
+
+
+def _volume_of(points: FloatArray, reference: FloatArray) -> _Volume:
+    """That of points all within the reference, none dominated by another, shape (n, m)."""
+    if len(reference) != 2:
+        body = _Body(reference)
+        body.size = body.covered(points)
+        return body
+    staircase = _Staircase(reference)
+    for place, costs in enumerate(points):
+        staircase.add(costs, points[:place])
+    return staircase
 
 
 class _Spacing:

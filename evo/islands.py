@@ -11,7 +11,7 @@ import numpy as np
 
 from evo.parents import Choosable
 from evo.population import costs_of
-from evo.protocols import Arm, Choice, Living, Memory
+from evo.protocols import Arm, Choice, Memory, Residents
 from evo.values import SEED_OPERATOR, Individual, Objective
 
 FAILURES_KEPT = 16
@@ -79,7 +79,7 @@ class Island:
         memories: of operators that learn, by name.
     """
 
-    living: Living
+    living: Residents
     choice: Choice
     arms: tuple[Arm, ...]
     parents: ChooseParents
@@ -132,6 +132,22 @@ class Archipelago:
         """Let an individual live on an island; the ids that left it."""
         self._note(newcomer, number)
         return self.islands[number].living.add(newcomer)
+
+    def revise(self, known: Mapping[int, Individual]) -> None:
+        """Take individuals as they are known by now, by their ids; what is the best so far is what lives as such."""
+        for island in self.islands:
+            island.living.revise(known)
+            island.best = min((self._merit(one) for one in island.living), default=WORST)
+        self._best = min(island.best for island in self.islands)
+
+    def remove(self, identity: int) -> list[int]:
+        """Let an individual go wherever it lives, unless nobody else does; the islands that it left."""
+        if not any(one.id != identity for one in self):
+            return []
+        homes = [number for number, one in enumerate(self.islands) if any(it.id == identity for it in one.living)]
+        for number in homes:
+            self.islands[number].living.remove(identity)
+        return homes
 
     def after(self, tell: int, number: int, *, seeds_left: int) -> list[Move]:
         """What passes between the islands after a result of this island.

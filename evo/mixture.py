@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 from evo.descriptors import Subject
 from evo.errors import ConfigError
+from evo.generations import Generations
 from evo.islands import Island
 from evo.niches import Atlas, Dimension, Niches, NicheSettings
 from evo.parents import Parents
 from evo.population import Population
-from evo.protocols import Arm, ArmRecord, Choice, Living, Memory, Operator, Problem, Survival
+from evo.protocols import Arm, ArmRecord, Choice, Memory, Operator, Problem, Residents, Survival
 from evo.registry import make, names
-from evo.sections import Config, OperatorConfig, ParentsConfig, SurvivalConfig
+from evo.sections import Config, OperatorConfig, ParentsConfig, SearchConfig, SurvivalConfig
+from evo.survival import Newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,17 +139,25 @@ class IslandMaker:
         survival: Survival = make("survival", how.survival.name, how.survival.options)
         parents: Parents = make("parents", how.parents.name, how.parents.options)
         choice = mixture.choice(config, self._inherited)
-        living, memories = self._living(how.population, survival), self._memories(mixture)
+        living, memories = self._living(how, survival), self._memories(mixture)
         return Island(living, choice, mixture.arms, parents.choose, memories=memories)
 
     def _memories(self, mixture: Mixture) -> dict[str, Memory]:
         learning = {name: one.memory for name, one in mixture.operators.items() if hasattr(one, "memory")}
         return {name: begin(self._space, self._objectives) for name, begin in learning.items()}
 
-    def _living(self, count: int, survival: Survival) -> Living:
-        if self._atlas is None:
-            return Population(count, self._objectives, survival)
-        return Niches(self._atlas, self._objectives, survival)
+    def _living(self, how: SearchConfig, survival: Survival) -> Residents:
+        if self._atlas is not None:
+            return Niches(self._atlas, self._objectives, survival)
+        population = Population(how.population, self._objectives, survival)
+        if not how.generation:
+            return population
+        if isinstance(survival, Newest):
+            raise ConfigError(
+                "search.generation ranks newcomers together with their elders, and newest ranks nobody; "
+                "leave it out, or take another search.survival"
+            )
+        return Generations(population, how.generation)
 
     def _own(self, number: int) -> Config:
         own = self._config.search.islands.own

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -157,6 +157,25 @@ class Niches:
         here, there = places.index(first.id), places.index(second.id)
         return one if self._cells[cell].better(here, there) == here else other
 
+    @property
+    def adults(self) -> Niches:
+        """All of them."""
+        return self
+
+    def revise(self, known: Mapping[int, Individual]) -> None:
+        """Take members as they are known by now, by their ids, each where it is; nobody comes or goes."""
+        self._members = [known.get(one.id, one) for one in self._members]
+        for cell, population in self._cells.items():
+            population.revise(known)
+            self._appraise(cell)
+
+    def remove(self, identity: int) -> None:
+        """Let a member go, whatever it is worth."""
+        cell = self._cell_of[identity]
+        self._cells[cell].remove(identity)
+        self._leave(identity)
+        self._appraise(cell)
+
     def cell(self, identity: int) -> int:
         """In which cell a living individual is, from 0."""
         return self._cell_of[identity]
@@ -186,9 +205,9 @@ class Niches:
 
     def _appraise(self, cell: int) -> None:
         first, floor = self._objectives[0], self._atlas.floor
-        feasible = [one.evaluation for one in self._cells[cell] if one.evaluation.violation <= 0]
+        feasible = [one.compared for one in self._cells[cell] if one.evaluation.violation <= 0]
         if feasible:
-            cost = min(first.sign * one.objectives[first.name] for one in feasible)
+            cost = min(first.sign * values[first.name] for values in feasible)
             self._worth[cell] = 0.0 if floor is None else max(0.0, first.sign * floor - cost)
         else:
             self._worth.pop(cell, None)

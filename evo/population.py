@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -15,7 +15,7 @@ LARGEST = 1e300
 
 def costs_of(individual: Individual, objectives: Sequence[Objective]) -> FloatArray:
     """Objectives as numbers to be minimised, shape (m,); at most LARGEST, so that their differences are finite."""
-    values = individual.evaluation.objectives
+    values = individual.compared
     signed = [objective.sign * values[objective.name] for objective in objectives]
     costs: FloatArray = np.clip(np.array(signed, dtype=float), -LARGEST, LARGEST)
     return costs
@@ -35,7 +35,8 @@ class Population:
         self._objectives = tuple(objectives)
         self._ids: list[int] = []
         self._members: list[Individual] = []
-        self._ranking = survival.fitted(self._objectives, capacity).ranking(np.empty((0, len(objectives))), np.empty(0))
+        self._survival = survival.fitted(self._objectives, capacity)
+        self._ranking = self._ranked()
 
     def __len__(self) -> int:
         return len(self._members)
@@ -45,6 +46,11 @@ class Population:
 
     def __getitem__(self, position: int) -> Individual:
         return self._members[position]
+
+    @property
+    def adults(self) -> Population:
+        """All of them."""
+        return self
 
     @property
     def ranking(self) -> Ranking:
@@ -58,8 +64,20 @@ class Population:
         self._members.insert(place, newcomer)
         costs = costs_of(newcomer, self._objectives)
         self._ranking = self._ranking.with_newcomer(place, costs, newcomer.evaluation.violation)
-        excess = len(self._members) - self._capacity
-        return self._drop(self._ranking.worst(excess)) if excess > 0 else []
+        return self._drop_excess()
+
+    def merge(self, newcomers: Sequence[Individual]) -> list[int]:
+        """Let several in and rank old and new together, in one step; the ids that had to go."""
+        self._settle([*self._members, *newcomers])
+        return self._drop_excess()
+
+    def revise(self, known: Mapping[int, Individual]) -> None:
+        """Take members as they are known by now, by their ids, and rank all of them anew; nobody comes or goes."""
+        self._settle([known.get(one.id, one) for one in self._members])
+
+    def remove(self, identity: int) -> None:
+        """Let a member go, whatever it is worth."""
+        self._settle([one for one in self._members if one.id != identity])
 
     def better(self, one: int, other: int) -> int:
         """Which of two positions wins: the lower rank, then the lonelier, then the first named."""
@@ -67,6 +85,20 @@ class Population:
         if ranking.rank[one] != ranking.rank[other]:
             return one if ranking.rank[one] < ranking.rank[other] else other
         return one if ranking.crowding(one) >= ranking.crowding(other) else other
+
+    def _settle(self, members: Sequence[Individual]) -> None:
+        self._members = sorted(members, key=lambda one: one.id)
+        self._ids = [one.id for one in self._members]
+        self._ranking = self._ranked()
+
+    def _ranked(self) -> Ranking:
+        costs = np.array([costs_of(one, self._objectives) for one in self._members])
+        violation = np.array([one.evaluation.violation for one in self._members])
+        return self._survival.ranking(costs.reshape(-1, len(self._objectives)), violation)
+
+    def _drop_excess(self) -> list[int]:
+        excess = len(self._members) - self._capacity
+        return self._drop(self._ranking.worst(excess)) if excess > 0 else []
 
     def _drop(self, positions: list[int]) -> list[int]:
         gone = [self._ids[position] for position in positions]

@@ -251,6 +251,31 @@ class Living(Protocol):
         ...
 
 
+class Residents(Protocol):
+    """Who lives on an island, in the order of their ids."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Individual]: ...
+
+    @property
+    def adults(self) -> Living:
+        """Those of them that may be parents; at least one where anybody lives."""
+        ...
+
+    def add(self, newcomer: Individual) -> list[int]:
+        """Let a newcomer that has objectives in; the ids that had to go, its own perhaps among them."""
+        ...
+
+    def revise(self, known: Mapping[int, Individual]) -> None:
+        """Take members as they are known by now, by their ids, and order all of them anew; nobody comes or goes."""
+        ...
+
+    def remove(self, identity: int) -> None:
+        """Let a member go, whatever it is worth."""
+        ...
+
+
 class Ranking(Protocol):
     """A pool put in order: by rank, then by how lonely a member is within its front. A value: it never changes."""
 

@@ -13,8 +13,8 @@ from evo.islands import Move
 from evo.journal import Event, Journal
 from evo.ledger import Charge
 from evo.models import Completion, Price, Request
-from evo.search import Search, Told
-from evo.values import Ask, Candidate, Evaluation, Objective, Parent, Part, Proposal, Tip
+from evo.search import Remeasured, Search, Told
+from evo.values import Ask, Candidate, Evaluation, Individual, Objective, Parent, Part, Proposal, Tip
 
 Stage = Literal["proposal", "evaluation", "final"]
 
@@ -25,6 +25,7 @@ class Recorder:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self._reference_told = False
+        self._leaders: Mapping[str, list[Any]] = {}
 
     def started(self, name: str, config: Mapping[str, Any], description: str, objectives: Sequence[Objective]) -> None:
         named = [{"name": one.name, "direction": one.direction, "unit": one.unit} for one in objectives]
@@ -42,6 +43,7 @@ class Recorder:
 
     def resumed(self, config: Mapping[str, Any], search: Search) -> None:
         self._reference_told = search.told > 0 and search.indicators.reference is not None
+        self._leaders = _leaders(search)
         self.journal.append("resume", config=config, **_process())
 
     def asked(self, ask: Ask) -> None:
@@ -115,9 +117,6 @@ class Recorder:
         self.journal.append("proposal", ask=ask.id, outcome=outcome, thought=thought, **_learnt(proposal.tips))
 
     def told(self, told: Told, search: Search) -> None:
-        first = search.objectives[0].name
-        best = search.best[first].evaluation.objectives[first] if first in search.best else None
-        reading = search.indicators.reading
         self.journal.append(
             "tell",
             individual=told.individual.id,
@@ -125,16 +124,39 @@ class Recorder:
             evaluation=told.individual.evaluation.to_json(),
             survived=told.survived,
             removed=told.removed,
-            **({"moves": [_move(one) for one in told.moves]} if told.moves else {}),
+            **_moved(told.moves),
             entered_front=told.entered_front,
             left_front=told.left_front,
-            front=len(search.front),
-            population=len(search.population),
-            best=[first, best],
-            hypervolume=reading.hypervolume,
-            diversity=reading.diversity,
+            **_standing(search),
             **self._newly_fixed(search),
+            **_appraised(told.individual),
+            **self._new_leaders(search),
         )
+
+    def remeasured(self, ask: Ask, told: Remeasured, search: Search) -> None:
+        one = told.individual
+        self.journal.append(
+            "remeasured",
+            ask=ask.id,
+            individual=one.id,
+            tell=told.tell,
+            evaluation=told.evaluation.to_json(),
+            measurements=one.measurements,
+            mean=one.evaluation.objectives,
+            gone=told.gone,
+            **_moved(told.moves),
+            entered_front=told.entered_front,
+            left_front=told.left_front,
+            **_standing(search),
+            **_appraised(one),
+            **self._new_leaders(search),
+        )
+
+    def _new_leaders(self, search: Search) -> dict[str, Any]:
+        """Who is best by which objective, where measurements may change that and have."""
+        before, self._leaders = self._leaders, _leaders(search)
+        new = {name: one for name, one in self._leaders.items() if one != before.get(name)}
+        return {"leaders": new} if new else {}
 
     def _newly_fixed(self, search: Search) -> dict[str, Any]:
         """The hypervolume's reference point, told once a run."""
@@ -166,6 +188,37 @@ def candidate_from(event: Event, ask: Ask) -> Candidate:
 def tips_from(event: Event) -> tuple[Tip, ...]:
     """The lessons that came with a proposal."""
     return tuple(Tip(kind, text) for kind, text in event.get("tips", ()))
+
+
+def _standing(search: Search) -> dict[str, Any]:
+    """How far the search is."""
+    first, reading = search.objectives[0].name, search.indicators.reading
+    best = search.best[first].evaluation.objectives[first] if first in search.best else None
+    return {
+        "front": len(search.front),
+        "population": len(search.population),
+        "best": [first, best],
+        "hypervolume": reading.hypervolume,
+        "diversity": reading.diversity,
+    }
+
+
+def _leaders(search: Search) -> Mapping[str, list[Any]]:
+    """The best by each objective: id, measurements, mean and the value compared; {} where nothing is measured again."""
+    if not search.settings.noise.remeasure:
+        return {}
+    return {
+        name: [one.id, one.measurements, one.evaluation.objectives[name], one.compared[name]]
+        for name, one in search.best.items()
+    }
+
+
+def _appraised(individual: Individual) -> dict[str, Any]:
+    return {"compared": individual.appraised} if individual.appraised else {}
+
+
+def _moved(moves: Sequence[Move]) -> dict[str, Any]:
+    return {"moves": [_move(one) for one in moves]} if moves else {}
 
 
 def _move(move: Move) -> list[Any]:

@@ -46,7 +46,7 @@ class Till:
     Attributes:
         default_model: for requests that name none, where the ask names none either.
         past: completions for proposals that were paid for already, and are used first.
-        answers: completions for evaluations by the request's digest; each is paid for once a run.
+        answers: completions for evaluations by `answer_key`; each is paid for once a run.
         reusable: completions of another run by digest; used without a charge, and recorded as free.
     """
 
@@ -57,9 +57,9 @@ class Till:
     answers: dict[str, Completion] = field(default_factory=dict)
     reusable: Callable[[str], Completion | None] = lambda digest: None
 
-    async def buy(self, request: Request, ask: int, stage: Stage) -> Completion:
-        """A completion, reused or new, recorded."""
-        if (known := self.reusable(request.digest)) is not None:
+    async def buy(self, request: Request, ask: int, stage: Stage, *, fresh: bool = False) -> Completion:
+        """A completion, reused or new, recorded; where it has to be fresh, a new one."""
+        if not fresh and (known := self.reusable(request.digest)) is not None:
             self.recorder.completed(ask, request, known, stage=stage)
             return known
         worst = self.model.worst(request)
@@ -107,14 +107,21 @@ class AskModel:
 
 @dataclass(frozen=True, slots=True)
 class TaskModels:
-    """Models as evaluations see them: a request that was answered once in a run is never sent again."""
+    """Models as evaluations see them: a request that was answered once in a run is not sent again.
+
+    Unless an evaluation wants answers of its own, because it measures a genome again.
+    """
 
     till: Till
     under_way: dict[str, asyncio.Task[Completion]] = field(default_factory=dict)
 
-    def of(self, ask: int, spend: Spend, stage: Stage = "evaluation") -> TaskModel:
-        """The model for the evaluation of an ask's offspring."""
-        return TaskModel(self, ask, spend, stage)
+    def of(self, ask: int, spend: Spend, stage: Stage = "evaluation", *, own: bool = False) -> TaskModel:
+        """The model for the evaluation of an ask's offspring.
+
+        Args:
+            own: whether what others were answered is none of its business.
+        """
+        return TaskModel(self, ask, spend, stage, own)
 
     async def close(self) -> None:
         """End what nobody waits for any more."""
@@ -132,27 +139,33 @@ class TaskModel:
     ask: int
     spend: Spend
     stage: Stage
+    own: bool = False
 
     async def complete(self, request: Request) -> Completion:
         request = addressed(request, self.shared.till.default_model)
-        digest = request.digest
-        if (known := self.shared.till.answers.get(digest)) is not None:
+        key = answer_key(request.digest, self.ask, own=self.own)
+        if (known := self.shared.till.answers.get(key)) is not None:
             return known
-        if digest not in self.shared.under_way:
-            task = asyncio.get_running_loop().create_task(self._bought(request))
-            self.shared.under_way[digest] = task
-            task.add_done_callback(lambda _: self.shared.under_way.pop(digest))
+        if key not in self.shared.under_way:
+            task = asyncio.get_running_loop().create_task(self._bought(request, key))
+            self.shared.under_way[key] = task
+            task.add_done_callback(lambda _: self.shared.under_way.pop(key))
         # Others may wait for the same answer, so one that gives up does not take it from them.
-        return await asyncio.shield(self.shared.under_way[digest])
+        return await asyncio.shield(self.shared.under_way[key])
 
-    async def _bought(self, request: Request) -> Completion:
+    async def _bought(self, request: Request, key: str) -> Completion:
         till = self.shared.till
-        completion = await till.buy(request, self.ask, self.stage)
+        completion = await till.buy(request, self.ask, self.stage, fresh=self.own)
         self.spend(self.ask, completion.cost_usd)
         await till.recorder.journal.durable()
         if completion.outcome in ANSWERED:
-            till.answers[request.digest] = completion
+            till.answers[key] = completion
         return completion
+
+
+def answer_key(digest: str, ask: int, *, own: bool) -> str:
+    """By what the answer to a request of an evaluation is found again: by any that asks the same, or by its own ask."""
+    return f"{ask}:{digest}" if own else digest
 
 
 def addressed(request: Request, model: str) -> Request:

@@ -12,9 +12,9 @@ from evo.journal import Event, read_events
 from evo.ledger import Charge, charge_of
 from evo.models import Completion
 from evo.recorder import Stage, ask_from, candidate_from, tips_from
-from evo.recording import ANSWERED, Recorded
+from evo.recording import ANSWERED, Recorded, answer_key
 from evo.search import Briefing, Search
-from evo.values import Ask, Candidate, Evaluation, Part, Proposal
+from evo.values import AGAIN_OPERATOR, Ask, Candidate, Evaluation, Part, Proposal
 
 Sent = tuple[int, str, Stage]
 
@@ -27,7 +27,7 @@ class Replayed:
         asks: made, and without a proposal.
         candidates: admitted, and without a result.
         completions: paid for, of asks that have no proposal yet.
-        answers: completions for evaluations, by the request's digest.
+        answers: completions for evaluations, by `evo.recording.answer_key`.
         sent: calls that were sent, and whose completion is not recorded: ask, digest and stage to their worst cases.
         used: what completions used of the run's caps.
         held_out: what came of measuring an individual on a final part.
@@ -115,6 +115,8 @@ def _apply(event: Event, search: Search, replayed: Replayed) -> None:
         _apply_proposal(event, search, replayed)
     elif kind == "tell":
         search.tell(replayed.candidates.pop(event["individual"]), Evaluation.from_json(event["evaluation"]))
+    elif kind == "remeasured":
+        _apply_remeasured(event, search, replayed)
     elif kind == "holdout":
         replayed.held_out[event["individual"], event["part"]] = Evaluation.from_json(event["evaluation"])
     replayed.stopped = event["reason"] if kind == "stop" else None
@@ -130,7 +132,9 @@ def _apply_completion(event: Event, search: Search, replayed: Replayed) -> None:
     elif event["stage"] == "proposal":
         replayed.completions.add(event["ask"], event["digest"], completion)
     elif completion.outcome in ANSWERED:
-        replayed.answers[event["digest"]] = completion
+        ask = search.under_way.get(event["ask"])
+        own = ask is not None and ask.operator == AGAIN_OPERATOR
+        replayed.answers[answer_key(event["digest"], event["ask"], own=own)] = completion
     if event["stage"] != "final" and event["ask"] in search.under_way:
         search.spend(event["ask"], completion.cost_usd)
 
@@ -140,6 +144,12 @@ def _apply_ask(recorded: Ask, search: Search, replayed: Replayed) -> None:
     if ask != recorded:
         raise ValueError(f"this version asks for {ask}, the journal has {recorded}")
     replayed.asks[ask.id] = ask
+
+
+def _apply_remeasured(event: Event, search: Search, replayed: Replayed) -> None:
+    told = search.remeasured(replayed.asks.pop(event["ask"]), Evaluation.from_json(event["evaluation"]))
+    if told.individual.id != event["individual"]:
+        raise ValueError(f"this version measures {told.individual.id} again, the journal has {event['individual']}")
 
 
 def _recorded_proposal(event: Event) -> Proposal:

@@ -1,7 +1,7 @@
 """The search as a pure state machine: no clock, no file, no network, no randomness but what derives from its seed.
 
-Four transitions change it: `ask`, `admit`, `drop`, `tell`. The same transitions in the same order give the same state,
-so a journal of them is a checkpoint.
+Five transitions change it: `ask`, `admit`, `drop`, `tell`, `remeasured`. The same transitions in the same order give
+the same state, so a journal of them is a checkpoint.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ from typing import Literal
 
 import numpy as np
 
-from evo.front import Front
+from evo.front import Front, front_of
 from evo.indicators import Indicators
 from evo.islands import Archipelago, Island, IslandSettings, Move
+from evo.noise import Noise, NoiseSettings, measured_again
 from evo.parents import Choosable
 from evo.population import costs_of
 from evo.protocols import Arm, ArmRecord
 from evo.similarity import Alike
 from evo.tips import Tips
 from evo.values import (
+    AGAIN_OPERATOR,
     PAST_LIMIT,
     SEED_OPERATOR,
     Ask,
@@ -50,6 +52,7 @@ class SearchSettings:
         alike: when a proposal counts as a near duplicate.
         reference: of the hypervolume, by objective; None fixes it by the first feasible individuals.
         fruitless: after how many proposals in a row that gave nothing new the search ends.
+        noise: what is done where the same genome is not always evaluated to the same.
     """
 
     seed: int
@@ -61,6 +64,7 @@ class SearchSettings:
     alike: Alike = field(default_factory=Alike)
     reference: Mapping[str, float] | None = None
     fruitless: int = 2000
+    noise: NoiseSettings = field(default_factory=NoiseSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,29 @@ class Told:
     def gain(self) -> float:
         """1 for entering the front, 0.5 for surviving, else 0."""
         return 1.0 if self.entered_front else 0.5 if self.survived else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Remeasured:
+    """What another measurement of an individual changed.
+
+    Attributes:
+        individual: as it is known by now.
+        tell: its place in the order of telling, which it shares with offspring.
+        evaluation: this measurement alone.
+        gone: islands that it left, since it failed.
+        entered_front: ids that are in the front now and were not.
+        left_front: ids that were and are not.
+        moves: what passed between islands after it.
+    """
+
+    individual: Individual
+    tell: int
+    evaluation: Evaluation
+    gone: tuple[int, ...] = ()
+    entered_front: tuple[int, ...] = ()
+    left_front: tuple[int, ...] = ()
+    moves: tuple[Move, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +159,7 @@ class Search:
         self.first_failure: Evaluation | None = None
         self.told = 0
         self.admitted = 0
+        self.noise = Noise(settings.noise, self.objectives)
         self.tips = Tips()
         self._asked = 0
         self._fruitless = 0
@@ -155,7 +183,7 @@ class Search:
             number = self._asked % len(self.population.islands)
             opened = _UnderWay(Ask(self._asked, SEED_OPERATOR, island=number), Briefing(), None)
         elif (turn := self.population.turn(self._asked)) is not None:
-            opened = self._offspring(turn)
+            opened = self._again(turn) or self._offspring(turn)
         else:
             return None
         self._asked += 1
@@ -205,6 +233,23 @@ class Search:
         moves = self.population.after(self.told, candidate.ask.island, seeds_left=self._seeds_left)
         return replace(told, moves=tuple(moves)) if moves else told
 
+    def remeasured(self, ask: Ask, evaluation: Evaluation) -> Remeasured:
+        """Take in another measurement of the individual that an ask was for.
+
+        A lost one says nothing. One that failed otherwise ends the individual: who fails now and then is no elite.
+        Whoever has left the population and the front stays out, whatever it is measured to.
+        """
+        one = self.briefing(ask).parents[0]
+        self._end(ask, 0.0)
+        self.told += 1
+        told = Remeasured(one, self.told - 1, evaluation)
+        if evaluation.outcome == "ok":
+            told = self._reconsidered(replace(told, individual=measured_again(one, evaluation, self.objectives)))
+        elif evaluation.outcome != "lost":
+            told = self._reconsidered(replace(told, gone=tuple(self.population.remove(one.id))))
+        moves = self.population.after(self.told, ask.island, seeds_left=self._seeds_left)
+        return replace(told, moves=tuple(moves))
+
     def briefing(self, ask: Ask) -> Briefing:
         """What the operator of an ask that is under way may see."""
         return self._open[ask.id].briefing
@@ -217,7 +262,54 @@ class Search:
         parents = self.briefing(candidate.ask).parents
         past = (*parents[0].past, parents[0].step)[-PAST_LIMIT:] if parents else ()
         given = candidate.id, self.told, candidate.ask, candidate.genome, evaluation
-        return Individual(*given, thought=candidate.thought, past=past, vector=candidate.vector)
+        individual = Individual(*given, thought=candidate.thought, past=past, vector=candidate.vector)
+        return self.noise.appraised(individual) if individual.ok else individual
+
+    def _again(self, number: int) -> _UnderWay | None:
+        """An ask to measure somebody again, where it is time for that and somebody is in doubt.
+
+        That is one of the island's living, or one that was lucky, entered the front and left the population; whichever
+        was measured less.
+        """
+        share = self.settings.noise.remeasure
+        if not share or np.random.default_rng((self.settings.seed, self._asked, 3)).random() >= share:
+            return None
+        busy = {ask.parents[0].id for ask in self.under_way.values() if ask.operator == AGAIN_OPERATOR}
+        here, living = self.population.islands[number].living.adults, {one.id for one in self.population}
+        absent = [one for one in self.front if one.id not in living]
+        found = [self.noise.in_doubt([*here, *absent], busy)] if absent else []
+        doubtful = [one for one in (*found, self.noise.in_doubt(here, busy)) if one is not None]
+        if not doubtful:
+            return None
+        one = min(doubtful, key=lambda member: member.measurements)
+        ask = Ask(self._asked, AGAIN_OPERATOR, (Parent(one.id, "base"),), number)
+        return _UnderWay(ask, Briefing((one,)), None)
+
+    def _reconsidered(self, told: Remeasured) -> Remeasured:
+        """Who is how good, and who is in the front, now that more is known; of those that live or were in the front."""
+        one, before = told.individual, {member.id for member in self.front}
+        living = {member.id: member for member in self.population}
+        known = {member.id: member for member in (*self.front, *self.best.values())} | living
+        if one.id in known:
+            known[one.id] = one
+        if told.evaluation.outcome != "ok" and one.id not in living:
+            known.pop(one.id, None)
+        self.noise = self.noise.learnt(({one.id: one} | known).values())
+        known = {identity: self.noise.appraised(member) for identity, member in known.items()}
+        self.population.revise(known)
+        self._seeds = [known.get(seed.id, seed) for seed in self._seeds]
+        self._stand(sorted(known.values(), key=lambda member: member.tell))
+        after = {member.id for member in self.front}
+        entered, left = tuple(sorted(after - before)), tuple(sorted(before - after))
+        return replace(told, individual=self.noise.appraised(one), entered_front=entered, left_front=left)
+
+    def _stand(self, known: Sequence[Individual]) -> None:
+        """Bests, front and indicators anew, from these alone, in the order of telling."""
+        feasible = [one for one in known if one.evaluation.violation <= 0]
+        self.front = front_of(feasible, self.objectives)
+        self.best = {one.name: min(feasible, key=one.cost) for one in self.objectives} if feasible else {}
+        costs = [costs_of(one, self.objectives) for one in self.front]
+        self.indicators.retell(np.array(costs).reshape(-1, len(self.objectives)))
 
     def _place(self, individual: Individual) -> Told:
         if not individual.ok:
@@ -246,7 +338,7 @@ class Search:
             return False, []
         for objective in self.objectives:
             best = self.best.get(objective.name)
-            if best is None or objective.better(individual.evaluation, best.evaluation):
+            if best is None or objective.cost(individual) < objective.cost(best):
                 self.best[objective.name] = individual
         costs = costs_of(individual, self.objectives)
         self.indicators.tell(costs)
@@ -270,5 +362,5 @@ class Search:
 
     def _chosen(self, island: Island, arm: Arm, rng: np.random.Generator) -> list[Individual]:
         """Parents, base first; of those that failed each is mended once, the latest first."""
-        chosen = island.parents(Choosable(island.living, self._seeds), arm.arity, rng)
+        chosen = island.parents(Choosable(island.living.adults, self._seeds), arm.arity, rng)
         return [island.failed.pop(), *chosen[1:]] if arm.mends and island.failed else chosen

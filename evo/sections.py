@@ -210,6 +210,14 @@ class AlikeConfig(Section):
     model: str | None = None
 
 
+class NoiseConfig(Section):
+    """What is done where the same genome is not always evaluated to the same; see `evo.noise.NoiseSettings`."""
+
+    remeasure: float = Field(default=0.0, ge=0, lt=1)
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+    compare: Literal["bound", "mean"] = "bound"
+
+
 class SearchConfig(Section):
     """How.
 
@@ -217,6 +225,8 @@ class SearchConfig(Section):
         population: how many survive, on each island.
         order: "arrival", or "ask" for the same result whatever the timing.
         lag: with order "ask", how many offspring are under way at once.
+        generation: how many newcomers are ranked together with the living at once; 0 ranks each as it comes.
+        noise: where evaluations are noisy: who leads, and is in doubt, is measured again.
         niches: a map that takes the population's place; None for none.
         reference: of the hypervolume, by objective, in its own direction; None takes the worst of the first 20.
         operators: operator name to weight, or to a weight and options; empty takes all that fit the genome, by their
@@ -230,6 +240,8 @@ class SearchConfig(Section):
     order: Literal["arrival", "ask"] = "arrival"
     lag: int = Field(default=16, ge=1, le=100_000)
     survival: SurvivalConfig = SurvivalConfig()
+    generation: int = Field(default=0, ge=0, le=1_000_000)
+    noise: NoiseConfig = NoiseConfig()
     islands: IslandsConfig = IslandsConfig()
     niches: NichesConfig | None = None
     parents: ParentsConfig = ParentsConfig()
@@ -239,6 +251,14 @@ class SearchConfig(Section):
     alike: AlikeConfig = AlikeConfig()
     learn_from: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     fruitless: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _generations_fill_no_map(self) -> SearchConfig:
+        if self.generation and self.niches is not None:
+            raise ValueError(
+                "generation and niches exclude each other: a cell of a map takes each newcomer as it comes"
+            )
+        return self
 
 
 class BudgetConfig(Section):

@@ -24,6 +24,7 @@ from evo.journal import Journal, cut_torn_line, latest_event
 from evo.lineage.live import LiveLineage
 from evo.mixture import IslandMaker, make_mixture
 from evo.models import NO_MODEL, Completion
+from evo.noise import NoiseSettings
 from evo.protocols import Context, Executor, Gateway, Job, Operator, Problem
 from evo.recorder import Recorder
 from evo.recording import TaskModels, Till
@@ -114,6 +115,7 @@ def _settings(config: Config, seeds: int, *, asks_models: bool) -> SearchSetting
         reference=how.reference,
         islands=IslandSettings(**how.islands.model_dump(exclude={"own"})),
         alike=Alike(how.alike.text, how.alike.vectors),
+        noise=NoiseSettings(**how.noise.model_dump()),
         fruitless=how.fruitless or (FRUITLESS_PAID if asks_models else FRUITLESS_FREE),
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from evo.genomes import Genome
+from evo.repeats import Repeats
 from evo.spaces import Slots as Slots
 
 Outcome = Literal["ok", "invalid", "timeout", "oom", "crash", "lost"]
@@ -21,6 +22,8 @@ TipKind = Literal["short", "long"]
 SEED_OPERATOR = "seed"
 FEEDBACK_LIMIT_BYTES = 8192
 PAST_LIMIT = 8
+SEED_OPERATOR = "seed"
+AGAIN_OPERATOR = "again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,10 @@ class Objective:
     def sign(self) -> float:
         """Multiply a value by this to have something to minimise."""
         return 1.0 if self.direction == "min" else -1.0
+
+    def cost(self, individual: Individual) -> float:
+        """The value by which an individual is compared, to be minimised."""
+        return self.sign * individual.compared[self.name]
 
     def better(self, one: Evaluation, other: Evaluation) -> bool:
         """Whether the first evaluation is strictly better in this objective."""
@@ -91,7 +98,8 @@ class Ask:
 
     Attributes:
         id: 0, 1, 2, ... in the order of asking.
-        operator: name of the operator that shall propose; "seed" takes the problem's own first genomes.
+        operator: name of the operator that shall propose; "seed" takes the problem's own first genomes, "again"
+            measures its only parent once more.
         parents: individuals to vary, base first.
         model: name of the language model, None for model-free operators.
     """
@@ -244,6 +252,10 @@ class Individual:
         tell: its place in the order of telling: 0, 1, 2, ...
         past: its nearest ancestors in the line of bases, the oldest first; at most PAST_LIMIT.
         vector: its embedding, where one was asked for.
+        evaluation: where it was measured several times: the first, with the means of objectives, violations and cases.
+        repeats: name of an objective to all that was measured; {} where that was once.
+        appraised: name of an objective to the value that counts where evaluations are noisy: a bound of the mean on its
+            bad side, or the mean; {} where the evaluation's own count.
     """
 
     id: int
@@ -254,6 +266,18 @@ class Individual:
     thought: str = ""
     past: tuple[Step, ...] = ()
     vector: tuple[float, ...] = ()
+    repeats: Mapping[str, Repeats] = field(default_factory=dict)
+    appraised: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def compared(self) -> Mapping[str, float]:
+        """Name of an objective to the value by which it is compared with others, in the problem's own direction."""
+        return self.appraised or self.evaluation.objectives
+
+    @property
+    def measurements(self) -> int:
+        """How often it was measured with success."""
+        return max((one.count for one in self.repeats.values()), default=1)
 
     @property
     def step(self) -> Step:

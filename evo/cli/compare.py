@@ -30,10 +30,11 @@ from evo.values import Direction, Objective, Part
 FINAL_PARTS: tuple[Part, ...] = ("holdout", "validation")  # the last one first
 DEFAULT_METHODS = (OWN, "best_of_n")
 BEST = """
-    SELECT o.value, f.value FROM objectives o
-    JOIN evaluations e ON e.individual = o.individual AND e.stage = 'train' AND e.outcome = 'ok' AND e.violation <= 0
+    SELECT o.mean, f.value FROM scores o
+    JOIN evaluations e ON e.individual = o.individual AND e.stage = 'train' AND e.attempt = 0 AND e.outcome = 'ok'
+        AND e.violation <= 0
     LEFT JOIN finals f ON f.individual = o.individual AND f.name = o.name AND f.part = $1
-    WHERE o.name = $2 ORDER BY $3 * o.value, f.value IS NULL, o.individual LIMIT 1
+    WHERE o.name = $2 ORDER BY $3 * o.compared, f.value IS NULL, o.individual LIMIT 1
 """
 
 

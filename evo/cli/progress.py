@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from evo.protocols import Gateway
-from evo.search import Told
+from evo.search import Remeasured, Told
 from evo.sections import BudgetConfig
 from evo.session import Prepared
 
@@ -47,9 +47,9 @@ class Progress:
         self._thread = threading.Thread(target=self._show, name="progress", daemon=True)
         print(f"{folder}: {_planned(prepared)}", file=sys.stderr)
 
-    def told(self, told: Told) -> None:
+    def told(self, told: Told | Remeasured) -> None:
         """Take note of a result."""
-        self._failed += not told.individual.ok
+        self._failed += isinstance(told, Told) and not told.individual.ok
 
     def __enter__(self) -> Progress:
         self._bar.start()

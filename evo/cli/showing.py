@@ -17,6 +17,8 @@ def show(reader: LineageReader, individual: int) -> None:
     genome = genome_from_json(json.loads(seen.fields["genome"]))
     print("\n".join(_headline(seen)))
     print("\n" + "\n".join(lines(seen.objectives)))
+    if len(seen.measurements.rows) > len(seen.objectives.rows):
+        print("\n" + "\n".join(lines(seen.measurements)))
     print("\n" + "\n".join(lines(seen.evaluations)))
     print("\n" + written(genome))
     base = next((parent for parent, role in seen.parents if role == "base"), None)

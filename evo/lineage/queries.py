@@ -19,17 +19,16 @@ def top(reader: LineageReader, count: int) -> Table:
     named = objectives(reader)
     if not named:
         raise LineageError(f"{reader.path} holds no run yet; wait a second, or run `evo index {reader.path.parent}`")
-    columns = ", ".join(
-        f"max(o.value) FILTER (o.name = {_quoted(name)}) AS {_identifier(name)}" for name, _, _ in named
-    )
+    columns = ", ".join(f"max(o.mean) FILTER (o.name = {_quoted(name)}) AS {_identifier(name)}" for name, _, _ in named)
     first, direction, _ = named[0]
     return reader.sql(f"""
         SELECT i.id, {columns}, max(h.value) AS {_identifier(first + " held out")},
             any_value(i.operator) AS operator, any_value(i.tell) AS tell, any_value(i.size) AS size
-        FROM individuals i JOIN objectives o ON o.individual = i.id
+        FROM individuals i JOIN scores o ON o.individual = i.id
         LEFT JOIN holdout h ON h.individual = i.id AND h.name = {_quoted(first)}
         WHERE i.outcome = 'ok' GROUP BY i.id
-        ORDER BY {_identifier(first)} {"ASC" if direction == "min" else "DESC"}, i.id LIMIT {count}
+        ORDER BY max(o.compared) FILTER (o.name = {_quoted(first)}) {"ASC" if direction == "min" else "DESC"}, i.id
+        LIMIT {count}
     """)
 
 
@@ -39,12 +38,14 @@ class Portrait:
 
     Attributes:
         fields: column to value of its row in individuals.
+        measurements: where it was measured several times, each, with what those up to it came to; else empty.
         parents: (id, role) pairs.
         ancestors: how many there are, itself left out.
     """
 
     fields: dict[str, Any]
     objectives: Table
+    measurements: Table
     evaluations: Table
     parents: tuple[tuple[int, str], ...]
     children: tuple[int, ...]
@@ -65,11 +66,16 @@ def portrait(reader: LineageReader, individual: int) -> Portrait:
         "SELECT o.name, o.value AS train, h.value AS holdout FROM objectives o "
         "LEFT JOIN holdout h ON h.individual = o.individual AND h.name = o.name WHERE o.individual = ?"
     )
+    measured = (
+        "SELECT number AS measurement, name, value, mean, compared FROM measurements "
+        "WHERE individual = ? ORDER BY number, name"
+    )
     stages = "SELECT stage, outcome, seconds, isolation, worker, feedback FROM evaluations WHERE individual = ?"
     children = reader.sql("SELECT DISTINCT child FROM parents WHERE parent = ? ORDER BY child", [individual]).rows
     return Portrait(
         fields=dict(zip(found.columns, found.rows[0], strict=True)),
         objectives=reader.sql(scores, [individual]),
+        measurements=reader.sql(measured, [individual]),
         evaluations=reader.sql(stages, [individual]),
         parents=tuple(reader.sql("SELECT parent, role FROM parents WHERE child = ?", [individual]).rows),
         children=tuple(row[0] for row in children),

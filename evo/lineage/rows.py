@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ class RowMaker:
             "run": self._run,
             "proposal": self._proposal,
             "tell": self._tell,
+            "remeasured": self._remeasured,
             "completion": self._completion,
             "holdout": self._holdout,
         }
@@ -44,6 +45,8 @@ class RowMaker:
         elif event["event"] == "tell":
             _, proposal = self._proposals.pop(event["individual"], (0, {}))
             self._asks.pop(proposal.get("ask", -1), None)
+        elif event["event"] == "remeasured":
+            self._asks.pop(event["ask"], None)
 
     def add(self, offset: int, event: Event, rows: Rows) -> None:
         """Append the rows of a new event."""
@@ -104,35 +107,68 @@ class RowMaker:
         if event["survived"]:
             rows["arrivals"].append((tell, event["individual"], island, None, "born"))
         rows["removals"].extend((tell, one, island) for one in event["removed"])
-        for individual, source, target, reason, removed in event.get("moves", ()):
-            rows["removals"].extend((tell, one, target) for one in removed)
-            rows["arrivals"].append((tell, individual, target, source, reason))
-        rows["front_moves"].extend((tell, one, False) for one in event["left_front"])
-        if event["entered_front"]:
-            rows["front_moves"].append((tell, event["individual"], True))
-        measured = event["hypervolume"], event["diversity"]
-        rows["indicators"].append((tell, event["front"], event["population"], *event["best"], *measured))
+        self._standing(event, [event["individual"]] if event["entered_front"] else [], rows)
+        if "compared" in event:
+            self._measurements(event, event["evaluation"]["objectives"], 1, rows)
         rows["reference_points"].extend((tell, name, value) for name, value in event.get("reference", {}).items())
         evaluation = event["evaluation"]
         for table in ("cases", "descriptors"):
             rows[table].extend((event["individual"], name, value) for name, value in evaluation.get(table, {}).items())
 
+    def _remeasured(self, event: Event, rows: Rows) -> None:
+        """Another measurement: its evaluation, what all of them come to, and what that changed."""
+        ok, number = event["evaluation"]["outcome"] == "ok", event["measurements"]
+        self._evaluation(event, "train", rows, attempt=number - 1 if ok else number)
+        if ok:
+            self._measurements(event, event["mean"], number, rows)
+        rows["removals"].extend((event["tell"], event["individual"], island) for island in event["gone"])
+        self._standing(event, event["entered_front"], rows)
+
+    @staticmethod
+    def _measurements(event: Event, mean: Mapping[str, float], number: int, rows: Rows) -> None:
+        evaluation, compared = event["evaluation"], event["compared"]
+        rows["measurements"].extend(
+            (event["tell"], event["individual"], number, name, value, mean[name], compared[name], evaluation["seconds"])
+            for name, value in evaluation["objectives"].items()
+        )
+
+    @staticmethod
+    def _standing(event: Event, entered: Sequence[int], rows: Rows) -> None:
+        """Who moved where, who entered and left the front, how far the search is, and who leads it."""
+        tell = event["tell"]
+        for individual, source, target, reason, removed in event.get("moves", ()):
+            rows["removals"].extend((tell, one, target) for one in removed)
+            rows["arrivals"].append((tell, individual, target, source, reason))
+        rows["front_moves"].extend((tell, one, False) for one in event["left_front"])
+        rows["front_moves"].extend((tell, one, True) for one in entered)
+        measured = event["hypervolume"], event["diversity"]
+        rows["indicators"].append((tell, event["front"], event["population"], *event["best"], *measured))
+        rows["leaders"].extend((tell, name, *one) for name, one in event.get("leaders", {}).items())
+
     def _holdout(self, event: Event, rows: Rows) -> None:
         self._evaluation(event, event["part"], rows)
 
-    def _evaluation(self, event: Event, stage: str, rows: Rows) -> None:
+    def _evaluation(self, event: Event, stage: str, rows: Rows, *, attempt: int = 0) -> None:
         values, one = event["evaluation"], event["individual"]
         violation = sum(max(0.0, amount) for amount in values["violations"].values())
         rows["evaluations"].append(
             (
-                *(one, 0, stage, values["outcome"], values["seconds"], values["cpu_seconds"], values["memory_bytes"]),
+                *(
+                    one,
+                    attempt,
+                    stage,
+                    values["outcome"],
+                    values["seconds"],
+                    values["cpu_seconds"],
+                    values["memory_bytes"],
+                ),
                 *(moment(values["started"]), values["worker"], values["node"], values["isolation"]),
                 *(violation, text(values["feedback"])),
             )
         )
-        if stage == "train":
+        if stage == "train" and not attempt:
             rows["objectives"].extend((one, name, value) for name, value in values["objectives"].items())
-        else:
+        elif stage != "train":
             rows["finals"].extend((one, stage, name, value) for name, value in values["objectives"].items())
 
     def _other(self, event: Event, rows: Rows) -> None:

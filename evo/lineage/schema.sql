@@ -37,10 +37,32 @@ CREATE TABLE evaluations (
     started TIMESTAMP, worker VARCHAR, node VARCHAR, isolation VARCHAR, violation DOUBLE, feedback VARCHAR
 );
 COMMENT ON TABLE evaluations IS 'Every evaluation; stage is train, or the final part that was measured at the end';
+COMMENT ON COLUMN evaluations.attempt IS '0 for the first; further measurements of the same individual follow';
 COMMENT ON COLUMN evaluations.isolation IS 'How the candidate was held: bubblewrap, process, or none where nothing of it ran';
 
 CREATE TABLE objectives (individual BIGINT, name VARCHAR, value DOUBLE);
-COMMENT ON TABLE objectives IS 'Train objectives, in the direction of the problem';
+COMMENT ON TABLE objectives IS 'Train objectives as they were measured first, in the direction of the problem; see scores';
+
+CREATE TABLE measurements (
+    tell BIGINT, individual BIGINT, number INTEGER, name VARCHAR, value DOUBLE, mean DOUBLE, compared DOUBLE, seconds DOUBLE
+);
+COMMENT ON TABLE measurements IS 'Where individuals are measured again: each measurement, and what those up to it came to';
+COMMENT ON COLUMN measurements.number IS '1 for the first';
+COMMENT ON COLUMN measurements.compared IS 'What it was compared by at that tell: a bound of the mean on its bad side, or the mean';
+
+CREATE TABLE leaders (tell BIGINT, name VARCHAR, individual BIGINT, measurements INTEGER, mean DOUBLE, compared DOUBLE);
+COMMENT ON TABLE leaders IS 'Where individuals are measured again: who became the best by an objective, or became known better';
+
+CREATE VIEW scores AS
+    SELECT o.individual, o.name, coalesce(m.mean, o.value) AS mean, coalesce(m.number, 1) AS measurements,
+        coalesce(m.compared, o.value) AS compared
+    FROM objectives o LEFT JOIN (
+        SELECT * FROM measurements QUALIFY row_number() OVER (PARTITION BY individual, name ORDER BY number DESC) = 1
+    ) m ON m.individual = o.individual AND m.name = o.name
+    WHERE o.individual NOT IN (
+        SELECT individual FROM evaluations WHERE stage = 'train' AND attempt > 0 AND outcome NOT IN ('ok', 'lost')
+    );
+COMMENT ON VIEW scores IS 'Train objectives over all measurements of an individual; those that failed when measured again are left out';
 
 CREATE TABLE finals (individual BIGINT, part VARCHAR, name VARCHAR, value DOUBLE);
 COMMENT ON TABLE finals IS 'The same objectives on parts that no candidate was chosen by (validation, holdout), for those measured there';
@@ -68,7 +90,7 @@ CREATE TABLE removals (tell BIGINT, individual BIGINT, island INTEGER);
 COMMENT ON TABLE removals IS 'Which individual left which island at which tell';
 
 CREATE TABLE front_moves (tell BIGINT, individual BIGINT, entered BOOLEAN);
-COMMENT ON TABLE front_moves IS 'Who entered or left the front of all individuals told so far, and at which tell';
+COMMENT ON TABLE front_moves IS 'Who entered or left the front of all individuals told so far, and at which tell; where individuals are measured again, some come back';
 
 CREATE TABLE indicators (
     tell BIGINT, front_size INTEGER, population INTEGER, name VARCHAR, best DOUBLE, hypervolume DOUBLE, diversity DOUBLE
@@ -100,8 +122,8 @@ COMMENT ON VIEW population IS 'The living';
 
 CREATE VIEW front AS
     SELECT i.* FROM individuals i
-    WHERE i.id IN (SELECT individual FROM front_moves GROUP BY individual HAVING bool_and(entered));
-COMMENT ON VIEW front IS 'Individuals that nothing told so far dominates';
+    WHERE i.id IN (SELECT individual FROM front_moves GROUP BY individual HAVING sum(if(entered, 1, -1)) > 0);
+COMMENT ON VIEW front IS 'Individuals that nothing told so far dominates; where individuals are measured again, of those that live or were there since';
 
 CREATE VIEW best_so_far AS SELECT tell, name, best FROM indicators WHERE best IS NOT NULL;
 COMMENT ON VIEW best_so_far IS 'The first objective''s best value after each tell';
@@ -112,7 +134,7 @@ CREATE VIEW operator_yield AS
         count(*) FILTER (f.individual IS NOT NULL) AS entered_front
     FROM proposals p
     LEFT JOIN individuals i ON i.id = p.individual
-    LEFT JOIN (SELECT individual FROM front_moves WHERE entered) f ON f.individual = p.individual
+    LEFT JOIN (SELECT DISTINCT individual FROM front_moves WHERE entered) f ON f.individual = p.individual
     GROUP BY p.operator, p.model ORDER BY survived DESC;
 COMMENT ON VIEW operator_yield IS 'What came of each operator''s proposals';
 
@@ -120,7 +142,7 @@ CREATE VIEW cost_per_improvement AS
     SELECT p.operator, c.model, sum(c.cost_usd) AS usd, count(DISTINCT p.ask) AS proposals,
         count(DISTINCT f.individual) AS improvements, sum(c.cost_usd) / nullif(count(DISTINCT f.individual), 0) AS usd_each
     FROM completions c JOIN proposals p USING (ask)
-    LEFT JOIN (SELECT individual FROM front_moves WHERE entered) f ON f.individual = p.individual
+    LEFT JOIN (SELECT DISTINCT individual FROM front_moves WHERE entered) f ON f.individual = p.individual
     WHERE c.stage = 'proposal'
     GROUP BY p.operator, c.model ORDER BY usd_each;
 COMMENT ON VIEW cost_per_improvement IS 'Dollars per individual that entered the front, by operator and model';
@@ -153,9 +175,16 @@ CREATE MACRO cost_of(of) AS TABLE
     FROM ancestors(of) a JOIN proposals p ON p.individual = a.id JOIN completions c USING (ask);
 
 CREATE VIEW best AS
-    SELECT n.name, i.id, o.value, i.operator, i.model, i.tell FROM individuals i
+    SELECT n.name, i.id, coalesce(l.mean, o.value) AS value, i.operator, i.model, i.tell,
+        coalesce(l.measurements, 1) AS measurements, coalesce(l.compared, o.value) AS compared
+    FROM individuals i
     JOIN objectives o ON o.individual = i.id JOIN objective_names n ON n.name = o.name
-    JOIN evaluations e ON e.individual = i.id AND e.stage = 'train' AND e.violation = 0
-    QUALIFY row_number() OVER (PARTITION BY n.name ORDER BY if(n.direction = 'min', o.value, -o.value), i.id) = 1
+    JOIN evaluations e ON e.individual = i.id AND e.stage = 'train' AND e.attempt = 0
+    LEFT JOIN (SELECT * FROM leaders QUALIFY row_number() OVER (PARTITION BY name ORDER BY tell DESC) = 1) l
+        ON l.name = n.name AND l.individual = i.id
+    WHERE e.violation = 0 OR l.individual IS NOT NULL
+    QUALIFY row_number() OVER (
+        PARTITION BY n.name ORDER BY l.individual IS NULL, if(n.direction = 'min', o.value, -o.value), i.id
+    ) = 1
     ORDER BY n.position;
-COMMENT ON VIEW best IS 'The best feasible individual by each objective, the first objective first';
+COMMENT ON VIEW best IS 'The best feasible individual by each objective, the first objective first; value is the mean of its measurements';

@@ -4,55 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import stdtrit
 
 from evo.policies import Estimate
 from evo.protocols import FloatArray
+from evo.repeats import Repeats as Repeats
 
 PRIOR_MEASUREMENTS = 4.0
-
-
-@dataclass(frozen=True, slots=True)
-class Repeats:
-    """What the measurements of one candidate come to; larger values are better.
-
-    Attributes:
-        count: of measurements.
-        mean: of them.
-        squares: sum of their squared distances from the mean.
-    """
-
-    count: int = 0
-    mean: float = 0.0
-    squares: float = 0.0
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Repeats:
-        """All of them at once; the order of the values may change the last digits."""
-        repeats = cls()
-        for value in values:
-            repeats = repeats.with_value(value)
-        return repeats
-
-    def with_value(self, value: float) -> Repeats:
-        """One measurement more.
-
-        Raises:
-            ValueError: it is not finite.
-        """
-        if not math.isfinite(value):
-            raise ValueError(f"a measurement must be finite, got {value}")
-        value = float(value)
-        mean = self.mean + (value - self.mean) / (self.count + 1)
-        return Repeats(self.count + 1, mean, self.squares + (value - mean) * (value - self.mean))
-
-    @property
-    def variance(self) -> float:
-        """Of a single measurement, by these alone; infinite where fewer than two were made."""
-        return self.squares / (self.count - 1) if self.count > 1 else math.inf
 
 
 def pooled_variance(living: Sequence[Repeats]) -> float | None:
@@ -73,8 +34,7 @@ def estimate(repeats: Repeats, prior_variance: float, confidence: float = 0.95) 
     """
     if not repeats.count:
         return Estimate(0.0, -math.inf, math.inf)
-    freedom = PRIOR_MEASUREMENTS + repeats.count - 1
-    wide = float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(_variance(repeats, prior_variance) / repeats.count)
+    wide = _deviations(repeats.count, confidence) * math.sqrt(variance_of(repeats, prior_variance) / repeats.count)
     return Estimate(repeats.mean, repeats.mean - wide, repeats.mean + wide)
 
 
@@ -111,7 +71,7 @@ def measure_next(living: Sequence[Repeats], beyond_doubt: float = 4.0) -> int | 
     variance = pooled_variance(living)
     if variance is None:
         return leader
-    doubts: FloatArray = np.array([_variance(one, variance) / max(1, one.count) for one in living])
+    doubts: FloatArray = np.array([variance_of(one, variance) / max(1, one.count) for one in living])
     apart = [
         _apart(living[leader].mean - one.mean, doubts[leader] + doubt) if one.count and index != leader else math.inf
         for index, (one, doubt) in enumerate(zip(living, doubts.tolist(), strict=True))
@@ -122,9 +82,36 @@ def measure_next(living: Sequence[Repeats], beyond_doubt: float = 4.0) -> int | 
     return challenger if doubts[challenger] >= doubts[leader] else leader
 
 
-def _variance(repeats: Repeats, prior_variance: float) -> float:
+def challenger_of(leader: int, means: FloatArray, doubts: FloatArray, beyond_doubt: float = 4.0) -> int | None:
+    """Who may dominate the leader after all, and is the hardest to tell from one that does; None beyond doubt.
+
+    With one objective this is the challenger of `measure_next`. With several, how far a candidate is from dominating
+    the leader is how far it is behind in the objective in which it is furthest behind.
+
+    Args:
+        means: of the candidates' measurements, to be minimised, shape (n, m).
+        doubts: variances of these means, shape (n, m).
+        beyond_doubt: standard deviations at which there is no doubt.
+    """
+    behind, wide = means - means[leader], np.sqrt(doubts + doubts[leader])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        apart = behind / wide
+    # Where nothing varies, any difference is beyond doubt and none says nothing against it.
+    apart = np.where(wide > 0, apart, np.where(behind > 0, math.inf, -math.inf)).max(axis=1)
+    apart[leader] = math.inf
+    challenger = int(np.argmin(apart))
+    return challenger if apart[challenger] < beyond_doubt else None
+
+
+def variance_of(repeats: Repeats, prior_variance: float) -> float:
     """Of a single measurement of this candidate, the prior weighed in."""
     return (repeats.squares + PRIOR_MEASUREMENTS * prior_variance) / (PRIOR_MEASUREMENTS + repeats.count - 1)
+
+
+@lru_cache(maxsize=4096)
+def _deviations(count: int, confidence: float) -> float:
+    """Standard errors from the mean to a bound."""
+    return float(stdtrit(PRIOR_MEASUREMENTS + count - 1, (1 + confidence) / 2))
 
 
 def _apart(difference: float, variance: float) -> float:

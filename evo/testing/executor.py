@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 from evo.genomes import Genome
 from evo.models import Completion, Model, Request
@@ -11,6 +12,8 @@ from evo.registry import make_problem
 from evo.scoring import scored
 from evo.testing.in_process import InProcessRun, run_in_process
 from evo.values import Evaluation, Part
+
+THREADS = 16
 
 
 class InProcessExecutor:
@@ -23,6 +26,8 @@ class InProcessExecutor:
     def __init__(self, job: Job) -> None:
         self._problem = make_problem(job.problem, job.options)
         self._under_way: set[asyncio.Future[Evaluation]] = set()
+        # Of its own: those of the loop are what clients of models need while evaluations wait for them.
+        self._threads = ThreadPoolExecutor(THREADS)
         self.capacity = job.workers or 1
 
     async def evaluate(self, genome: Genome, part: Part = "train", *, model: Model | None = None) -> Evaluation:
@@ -36,11 +41,13 @@ class InProcessExecutor:
     async def close(self) -> None:
         for evaluation in self._under_way:
             evaluation.cancel()
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _beside_the_loop(self, genome: Genome, part: Part, line: _Line) -> Evaluation:
         """In a thread, because asking waits for what happens in the loop."""
-        run = InProcessRun(line, asyncio.get_running_loop())
-        evaluation = asyncio.ensure_future(asyncio.to_thread(scored, self._problem, genome, run, part))
+        loop = asyncio.get_running_loop()
+        run = InProcessRun(line, loop)
+        evaluation = loop.run_in_executor(self._threads, scored, self._problem, genome, run, part)
         self._under_way.add(evaluation)
         try:
             return await evaluation

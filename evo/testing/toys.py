@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -47,6 +49,55 @@ class Valley(Problem):
         if point[0] > self._wall:
             raise CandidateError("invalid", f"the first value {point[0]:.2f} is beyond the wall at {self._wall}")
         return Score({"near": float(point @ point), "far": -float((point - 1) @ (point - 1))})
+
+
+class Fog(Problem):
+    """A hill that is measured through fog: the height is 0 at the origin and falls with the square of the distance.
+
+    Each measurement of a point differs: the noise follows from the point and from how often this object measured it.
+
+    Args:
+        dimensions: of the box [-2, 2]^n.
+        deviation: standard, of the noise.
+        luck: what the first measurement of a seed adds to its height.
+        crash_again: points measured again whose first value is above it fail.
+    """
+
+    description = "Stand high."
+    objectives = (Objective("height", "max"),)
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "search.operators": {"evo.testing.toys:Nudge": 1.0},
+        "search.population": 10,
+    }
+
+    def __init__(
+        self, dimensions: int = 2, deviation: float = 0.3, luck: float = 0.0, crash_again: float = math.inf
+    ) -> None:
+        self.space = Box((-2.0,) * dimensions, (2.0,) * dimensions)
+        self._dimensions = dimensions
+        self._deviation = deviation
+        self._luck = luck
+        self._crash_again = crash_again
+        self._measured: Counter[str] = Counter()
+
+    def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
+        return [Vector((1.5,) * self._dimensions)]
+
+    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+        assert isinstance(genome, Vector)
+        number = self._measured[genome.digest]
+        self._measured[genome.digest] += 1
+        if number and genome.values[0] > self._crash_again:
+            raise CandidateError("crash", "not again")
+        noise = np.random.default_rng((int(genome.digest, 16), number)).normal(0.0, self._deviation)
+        lucky = self._luck if not number and set(genome.values) == {1.5} else 0.0
+        return Score({"height": self.truth(genome) + float(noise) + lucky})
+
+    @staticmethod
+    def truth(genome: Genome) -> float:
+        """The height without noise."""
+        assert isinstance(genome, Vector)
+        return -math.fsum(value * value for value in genome.values)
 
 
 class Nudge:
