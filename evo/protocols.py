@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from evo.genomes import Genome, Program
 from evo.ledger import Charge, Ledger
 from evo.models import Completion, Health, Model, Price, Request
+from evo.pooling import pooled
 from evo.values import Evaluation, Individual, Limits, Objective, Part, Proposal, Score, Space, Tip
 
 FloatArray: TypeAlias = NDArray[np.float64]
@@ -101,6 +102,30 @@ class Problem(Protocol):
             CandidateError: it failed; any other exception is told as `invalid` with its text.
         """
         ...
+
+    def case_names(self, part: Part) -> Sequence[str]:
+        """Names of the cases that can be scored one at a time, each once; () where there are none."""
+        return ()
+
+    def evaluate_cases(self, genome: Genome, run: Run, part: Part, cases: Sequence[str]) -> Score:
+        """Score a genome on these cases alone: objectives of them, and `Score.cases` with exactly them.
+
+        A case's score does not depend on which others are asked for. Only for problems that name cases.
+
+        Args:
+            cases: some of `case_names(part)`, at least one, each once.
+
+        Raises:
+            CandidateError: as `evaluate`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} names cases and cannot score them one at a time")
+
+    def combined(self, scores: Sequence[Score]) -> Score:
+        """What `evaluate_cases` says of disjoint groups of cases as one score; quick, for it runs in the driver.
+
+        By default means, weighted by the number of cases; see `evo.pooling.pooled`.
+        """
+        return pooled(scores)
 
     def baselines(self, part: Part) -> Mapping[str, Mapping[str, float]]:
         """Scores of known solutions by name, to stand beside the search's own; {} where there are none."""
@@ -318,10 +343,13 @@ class Executor(Protocol):
     @property
     def capacity(self) -> int: ...
 
-    async def evaluate(self, genome: Genome, part: Part = "train", *, model: Model | None = None) -> Evaluation:
+    async def evaluate(
+        self, genome: Genome, part: Part = "train", *, cases: Sequence[str] | None = None, model: Model | None = None
+    ) -> Evaluation:
         """Evaluate one genome.
 
         Args:
+            cases: those to score it on; None scores it as a whole. The limits apply to each call.
             model: answers what the problem asks by `Run.ask`, here in the driver's process.
 
         Raises:

@@ -17,7 +17,7 @@ from typing import Any, Literal, cast
 from evo.errors import ConfigError, UnknownNameError
 from evo.protocols import Problem
 
-Group = Literal["problems", "operators", "survival", "executors", "gateways", "choices", "parents"]
+Group = Literal["problems", "operators", "survival", "executors", "gateways", "choices", "parents", "policies"]
 
 
 def names(group: Group) -> list[str]:

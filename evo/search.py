@@ -207,6 +207,8 @@ class Search:
         return Individual(*given, thought=candidate.thought, past=past, vector=candidate.vector)
 
     def _place(self, individual: Individual) -> Told:
+        if individual.evaluation.outcome == "stopped":
+            return Told(individual, False, (), False, ())
         if not individual.ok:
             self.first_failure = self.first_failure or individual.evaluation
             self.population.islands[individual.ask.island].failed.append(individual)

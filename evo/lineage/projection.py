@@ -15,7 +15,7 @@ from evo.journal import read_events
 from evo.lineage.reading import FILE_NAME
 from evo.lineage.rows import RowMaker, Rows
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BATCH_EVENTS = 5000
 
 

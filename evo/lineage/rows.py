@@ -25,6 +25,7 @@ class RowMaker:
             "tell": self._tell,
             "completion": self._completion,
             "holdout": self._holdout,
+            "race": self._race,
         }
 
     def oldest_pending(self, otherwise: int) -> int:
@@ -65,6 +66,7 @@ class RowMaker:
             event["config"]["seed"],
             config,
             versions,
+            event.get("cases"),
         )
         rows["runs"].append(run)
         for position, one in enumerate(event["objectives"]):
@@ -120,6 +122,13 @@ class RowMaker:
     def _holdout(self, event: Event, rows: Rows) -> None:
         self._evaluation(event, event["part"], rows)
 
+    def _race(self, event: Event, rows: Rows) -> None:
+        raced, finalists = (
+            [one for one, goes_on, _ in event["verdicts"] if goes_on or not only] for only in (False, True)
+        )
+        detail = json.dumps({"individuals": raced, "finalists": finalists})
+        rows["events"].append((moment(event["at"]), "race", detail))
+
     def _evaluation(self, event: Event, stage: str, rows: Rows) -> None:
         values, one = event["evaluation"], event["individual"]
         violation = sum(max(0.0, amount) for amount in values["violations"].values())
@@ -127,7 +136,7 @@ class RowMaker:
             (
                 *(one, 0, stage, values["outcome"], values["seconds"], values["cpu_seconds"], values["memory_bytes"]),
                 *(moment(values["started"]), values["worker"], values["node"], values["isolation"]),
-                *(violation, text(values["feedback"])),
+                *(violation, text(values["feedback"]), len(values.get("cases", ()))),
             )
         )
         if stage == "train":
