@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -79,9 +80,11 @@ class Guess:
 
 
 class Stammer(Guess):
-    """Now and then says nothing, or what everybody says."""
+    """Takes its time, and now and then says nothing, or what everybody says."""
 
     async def propose(self, parents: Sequence[Individual], context: Context) -> Proposal:
+        for _ in range(int(context.rng.integers(30))):
+            await asyncio.sleep(0)
         chance = context.rng.random()
         if chance < 0.2:
             return Proposal("unparsable", thought="er")
