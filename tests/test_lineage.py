@@ -160,7 +160,7 @@ def test_a_query_that_fails_and_a_lineage_that_is_missing_are_one_sentence(toy_r
 def test_another_schema_version_is_refused(toy_run: Path) -> None:
     with duckdb.connect(str(toy_run / "lineage.duckdb")) as client:
         client.execute("UPDATE projection SET version = 0")
-    with pytest.raises(LineageError, match="has schema 0, expected 2"):
+    with pytest.raises(LineageError, match="has schema 0, expected 3"):
         Projection(toy_run).catch_up()
 
 

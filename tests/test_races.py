@@ -9,6 +9,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evo import session
+from evo.cli.progress import Progress
 from evo.config import load_config
 from evo.driver import Driver
-from evo.genomes import genome_from_json
+from evo.genomes import Vector, genome_from_json
 from evo.journal import Journal
 from evo.lineage import open_run
 from evo.recorder import Recorder
@@ -28,6 +30,7 @@ from evo.search import Search, Told
 from evo.session import Prepared
 from evo.testing.exam import Exam
 from evo.testing.in_process import run_in_process
+from evo.values import Ask, Evaluation, Individual
 from tests.conftest import TOY, Evo
 from tests.test_driver import events, history, sorted_history, spawn, wait_for_tells
 
@@ -153,6 +156,29 @@ def test_stopped_ones_are_counted_apart_from_failures(evo: Evo) -> None:
     assert stopped > 50
     rows = open_run(Path("runs/raced")).sql("SELECT outcome, individuals, seen + saved FROM pulls").rows
     assert rows == (("ok", 64 - stopped, 60 * (64 - stopped)), ("stopped", stopped, 60 * stopped))
+
+
+def test_while_it_runs_it_says_how_many_were_stopped() -> None:
+    prepared = prepared_for()
+    individual = Individual(0, 0, Ask(0, "guess"), Vector((0.5,)), Evaluation("stopped"))
+    progress = Progress(prepared, Path("runs/raced"))
+    for evaluation in (Evaluation("stopped"), Evaluation("stopped"), Evaluation("crash")):
+        progress.told(Told(replace(individual, evaluation=evaluation), False, (), False, ()))
+    assert progress._state().endswith("  1 failed  2 stopped")
+
+
+def test_a_journal_from_before_there_were_policies_goes_on(evo: Evo) -> None:
+    run = run_of(evo, "old", "--set", "budget.evaluations=12")
+    first, *others = (run / "journal.jsonl").read_text("utf-8").splitlines(keepends=True)
+    event = json.loads(first)
+    del event["config"]["evaluation"], event["cases"]
+    (run / "journal.jsonl").write_text("".join([json.dumps(event) + "\n", *others]), "utf-8")
+    assert evo("index", run).code == 0
+    answer = evo("resume", run, "--set", "budget.evaluations=20")
+    assert answer.code == 0, answer.err
+    assert open_run(run).sql("SELECT count(*) FROM individuals").scalar() == 20
+    refused = evo("resume", run, "--set", "budget.evaluations=30", "--set", "evaluation.policy=racing")
+    assert "[evaluation] cannot change in a run that was started" in refused.err
 
 
 def test_a_minibatch_is_the_same_for_all_and_they_live_by_it(evo: Evo) -> None:

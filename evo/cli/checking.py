@@ -40,7 +40,10 @@ def _contests(prepared: Prepared) -> list[str]:
     plan, name = prepared.plan, prepared.config.evaluation.policy
     if not plan.needs_cases:
         return []
-    together = f"{plan.brood} together" if plan.brood > 1 else "each by itself"
+    how = prepared.config.search
+    # In the order of asking no more than its lag are ever under way.
+    brood = min(plan.brood, how.lag) if how.order == "ask" else plan.brood
+    together = f"{brood} together" if brood > 1 else "each by itself"
     rest = "those that go on are scored on all" if plan.whole else "what they are scored on counts"
     count = len(prepared.problem.case_names("train"))
     return [f"evaluation: policy {name} over {count} cases, candidates {together}; {rest}\n"]

@@ -65,7 +65,7 @@ def portrait(reader: LineageReader, individual: int) -> Portrait:
         "SELECT o.name, o.value AS train, h.value AS holdout FROM objectives o "
         "LEFT JOIN holdout h ON h.individual = o.individual AND h.name = o.name WHERE o.individual = ?"
     )
-    stages = "SELECT stage, outcome, seconds, isolation, worker, feedback FROM evaluations WHERE individual = ?"
+    stages = "SELECT stage, outcome, cases, seconds, isolation, worker, feedback FROM evaluations WHERE individual = ?"
     children = reader.sql("SELECT DISTINCT child FROM parents WHERE parent = ? ORDER BY child", [individual]).rows
     return Portrait(
         fields=dict(zip(found.columns, found.rows[0], strict=True)),
