@@ -300,11 +300,26 @@ def test_cut_off_after_any_event_a_run_with_races_ends_as_if_it_had_not_been(tmp
     in_memory(prepared_for(*options), whole)
     lines = whole.read_bytes().splitlines(keepends=True)
     assert sum(b'{"event": "race"' in line for line in lines) >= 6
-    for count in range(0, len(lines), 2):
+    for count in range(0, len(lines), 3):
         cut = tmp_path / "cut.jsonl"
         cut.write_bytes(b"".join(lines[:count]))
         in_memory(prepared_for(*options), cut)
         assert told_in(cut) == told_in(whole), f"cut after {count} events"
+
+
+@pytest.mark.parametrize("stop_after", [1, 9, 17])
+def test_stopped_cleanly_in_the_order_of_asking_no_brood_races_without_those_that_were_not_followed(
+    tmp_path: Path, stop_after: int
+) -> None:
+    order = ["search.order=ask", "search.lag=12", "executor.workers=4", "budget.evaluations=40"]
+    options = ["evaluation={policy: racing, options: {brood: 5}}", *order]
+    whole, stopped = tmp_path / "whole.jsonl", tmp_path / "stopped.jsonl"
+    for journal in (whole, stopped):
+        journal.touch()
+    in_memory(prepared_for(*options), whole)
+    assert in_memory(prepared_for(*options), stopped, stop_after=stop_after).told < 40
+    in_memory(prepared_for(*options), stopped)
+    assert told_in(stopped) == told_in(whole)
 
 
 def told_in(journal: Path) -> list[object]:
