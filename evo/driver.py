@@ -212,6 +212,9 @@ class Driver:
             self._out_of_money()
             self._broods.leave(brood)
             return
+        except asyncio.CancelledError:  # by a stop that gave up calls which were not sent
+            self._broods.leave(brood)
+            raise
         self._recorder.raced(brood, verdicts)
         await self._recorder.journal.durable()
         self._broods.decide(brood, verdicts)
@@ -259,7 +262,7 @@ class Driver:
         """The candidate, or why there is none; no reason where the proposal has one of its own."""
         vector = await self._vector(ask, proposal)
         async with self._admissions.turn(ask.id):
-            candidate = self.search.admit(ask, proposal, vector) if proposal.genome else ""
+            candidate = self.search.admit(ask, proposal, vector) if proposal.genome is not None else ""
             self._proposing.discard(ask.id)
             if isinstance(candidate, Candidate):
                 self._recorder.admitted(candidate, proposal.tips)

@@ -9,6 +9,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,17 +21,19 @@ from evo import session
 from evo.cli.progress import Progress
 from evo.config import load_config
 from evo.driver import Driver
-from evo.genomes import Vector, genome_from_json
+from evo.genomes import Genome, Vector, genome_from_json
 from evo.journal import Journal
 from evo.lineage import open_run
+from evo.models import Model
 from evo.recorder import Recorder
 from evo.replay import replay
 from evo.scoring import scored
 from evo.search import Search, Told
 from evo.session import Prepared
 from evo.testing.exam import Exam
+from evo.testing.executor import InProcessExecutor
 from evo.testing.in_process import run_in_process
-from evo.values import Ask, Evaluation, Individual
+from evo.values import Ask, Evaluation, Individual, Part
 from tests.conftest import TOY, Evo
 from tests.test_driver import events, history, sorted_history, spawn, wait_for_tells
 
@@ -305,6 +308,27 @@ def test_cut_off_after_any_event_a_run_with_races_ends_as_if_it_had_not_been(tmp
         cut.write_bytes(b"".join(lines[:count]))
         in_memory(prepared_for(*options), cut)
         assert told_in(cut) == told_in(whole), f"cut after {count} events"
+
+
+@pytest.mark.parametrize("order", ["ask", "arrival"])
+def test_a_race_whose_calls_are_given_up_by_a_stop_is_left_to_the_next_session(tmp_path: Path, order: str) -> None:
+    options = ["evaluation={policy: racing, options: {brood: 5}}", f"search.order={order}", "budget.evaluations=20"]
+    journal = tmp_path / "journal.jsonl"
+    journal.touch()
+    given_up = "executor=tests.test_races:GivingUp"
+    assert in_memory(prepared_for(*options, given_up), journal).told < 20
+    assert in_memory(prepared_for(*options), journal).told == 20
+
+
+class GivingUp(InProcessExecutor):
+    """Some of its evaluations are cancelled, as where the calls that they wait for are."""
+
+    async def evaluate(
+        self, genome: Genome, part: Part = "train", *, cases: Sequence[str] | None = None, model: Model | None = None
+    ) -> Evaluation:
+        if cases is not None and genome.digest[0] in "01234567":
+            raise asyncio.CancelledError
+        return await super().evaluate(genome, part, cases=cases, model=model)
 
 
 @pytest.mark.parametrize("stop_after", [1, 9, 17])
