@@ -23,10 +23,12 @@ Answerer: TypeAlias = Callable[[Sequence[Request]], list[Completion]]
 the evaluation is not wanted any more."""
 
 
-def evaluate(
-    problem: Problem, genome: Genome, part: Part, sandbox: Sandbox, *, ask: Answerer | None = None
-) -> Evaluation:
-    """Score `genome`; what it or the scorer does wrong is the outcome.
+Work: TypeAlias = tuple[Genome, tuple[str, ...] | None]
+"""A genome, and the cases to score it on; None scores it as a whole."""
+
+
+def evaluate(problem: Problem, work: Work, part: Part, sandbox: Sandbox, *, ask: Answerer | None = None) -> Evaluation:
+    """Score a genome; what it or the scorer does wrong is the outcome.
 
     Args:
         ask: what `Run.ask` calls; None where there is no model.
@@ -37,7 +39,8 @@ def evaluate(
     """
     meter = _Meter(sandbox, ask)
     started, began = time.time(), time.perf_counter()
-    evaluation = scored(problem, genome, meter, part)
+    genome, cases = work
+    evaluation = scored(problem, genome, meter, part, cases=cases)
     return replace(
         evaluation,
         seconds=time.perf_counter() - began,

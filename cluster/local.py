@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Sequence
 
+from cluster.evaluation import Work
 from cluster.worker import Worker, width_on
 from evo.genomes import Genome
 from evo.models import Completion, Model, Request, complete_all
@@ -37,10 +38,13 @@ class LocalExecutor:
     def capacity(self) -> int:
         return self._width + self._queued
 
-    async def evaluate(self, genome: Genome, part: Part = "train", *, model: Model | None = None) -> Evaluation:
+    async def evaluate(
+        self, genome: Genome, part: Part = "train", *, cases: Sequence[str] | None = None, model: Model | None = None
+    ) -> Evaluation:
+        work = genome, None if cases is None else tuple(cases)
         loop = asyncio.get_running_loop()
         line = _Line(model, loop) if model else None
-        evaluation = loop.run_in_executor(self._threads, self._evaluate, genome, part, line)
+        evaluation = loop.run_in_executor(self._threads, self._evaluate, work, part, line)
         self._under_way.add(evaluation)
         try:
             return await evaluation
@@ -56,12 +60,12 @@ class LocalExecutor:
         for worker in self._workers:
             worker.close()
 
-    def _evaluate(self, genome: Genome, part: Part, line: _Line | None) -> Evaluation:
+    def _evaluate(self, work: Work, part: Part, line: _Line | None) -> Evaluation:
         if not hasattr(self._own, "worker"):
             self._own.worker = Worker(self._job)
             self._workers.append(self._own.worker)
         worker: Worker = self._own.worker
-        [evaluation] = worker.evaluate([genome], part, ask=line.ask if line else None)
+        [evaluation] = worker.evaluate([work], part, ask=line.ask if line else None)
         if line and line.failure:
             raise line.failure
         return evaluation

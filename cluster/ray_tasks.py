@@ -12,6 +12,7 @@ from typing import Any
 
 import ray
 
+from cluster.evaluation import Work
 from cluster.keys import forget_keys
 from cluster.mailbox import Post, answerer
 from cluster.ray_cluster import connect, cpus_to_reserve, width_of_cluster
@@ -34,7 +35,7 @@ WARMED = 16
 class _Waiting:
     """An evaluation that somebody waits for; with a ticket where it may ask a model."""
 
-    genome: Genome
+    work: Work
     part: Part
     evaluation: asyncio.Future[Evaluation]
     ticket: int | None
@@ -74,12 +75,15 @@ class RayExecutor:
         batch = self._batch
         return self._tasks * batch + (self._width * batch if batch > 1 else 0)
 
-    async def evaluate(self, genome: Genome, part: Part = "train", *, model: Model | None = None) -> Evaluation:
+    async def evaluate(
+        self, genome: Genome, part: Part = "train", *, cases: Sequence[str] | None = None, model: Model | None = None
+    ) -> Evaluation:
+        work = genome, None if cases is None else tuple(cases)
         evaluation: asyncio.Future[Evaluation] = asyncio.get_running_loop().create_future()
         post = self._post_office() if model else None
         ticket = post.admit(evaluation, model) if post and model else None
         self._under_way.add(evaluation)
-        self._queue.append(_Waiting(genome, part, evaluation, ticket))
+        self._queue.append(_Waiting(work, part, evaluation, ticket))
         self._dispatch_soon()
         try:
             return await evaluation
@@ -147,8 +151,8 @@ class RayExecutor:
         ticket = batch[0].ticket
         mail = (self._post.mailbox, ticket) if self._post and ticket is not None else None
         # Ray's own pickling takes ten times as long.
-        genomes = pickle.dumps([one.genome for one in batch])
-        return self._remote.remote(self._job, genomes, batch[0].part, mail)
+        works = pickle.dumps([one.work for one in batch])
+        return self._remote.remote(self._job, works, batch[0].part, mail)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         del self._running[task]
@@ -183,7 +187,7 @@ class RayExecutor:
 _workers: dict[bytes, Worker] = {}
 
 
-def _evaluate(job: bytes, genomes: bytes, part: Part, mail: tuple[Any, int] | None) -> list[Evaluation] | None:
+def _evaluate(job: bytes, works: bytes, part: Part, mail: tuple[Any, int] | None) -> list[Evaluation] | None:
     """Runs in a Ray worker process, which keeps its problem and its sandbox for the next task.
 
     Args:
@@ -197,7 +201,7 @@ def _evaluate(job: bytes, genomes: bytes, part: Part, mail: tuple[Any, int] | No
         forget_keys(made.key_variables)  # of whoever started a cluster that is not ours
         _workers[job] = Worker(made)
     try:
-        taken: list[Genome] = pickle.loads(genomes)  # noqa: S301 - by our own driver
+        taken: list[Work] = pickle.loads(works)  # noqa: S301 - by our own driver
         return _workers[job].evaluate(taken, part, ask=answerer(*mail) if mail else None)
     except asyncio.CancelledError:
         return None

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import TracebackType
 
-from cluster.evaluation import Answerer, evaluate
+from cluster.evaluation import Answerer, Work, evaluate
 from cluster.sandbox import Sandbox
-from evo.genomes import Genome
 from evo.protocols import Job
 from evo.registry import make_problem
 from evo.values import Evaluation, Part
@@ -26,8 +25,8 @@ class Worker:
             limits, self._problem.imports, isolation="bubblewrap" if job.require_namespace else "auto"
         )
 
-    def evaluate(self, genomes: Sequence[Genome], part: Part, *, ask: Answerer | None = None) -> list[Evaluation]:
-        return [evaluate(self._problem, genome, part, self._sandbox, ask=ask) for genome in genomes]
+    def evaluate(self, works: Sequence[Work], part: Part, *, ask: Answerer | None = None) -> list[Evaluation]:
+        return [evaluate(self._problem, work, part, self._sandbox, ask=ask) for work in works]
 
     def close(self) -> None:
         self._sandbox.close()

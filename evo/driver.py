@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from evo.broods import Broods
 from evo.errors import UserError
 from evo.genomes import Genome
+from evo.measuring import Entry, Measuring
 from evo.models import BudgetSpentError, Message, ModelAccessError, Request
-from evo.protocols import Context, Executor, Operator
+from evo.policies.plans import Plan
+from evo.protocols import Context, Executor, Operator, Problem
 from evo.recorder import Recorder
-from evo.recording import AskModel, TaskModel, TaskModels, Till
+from evo.recording import AskModel, TaskModels, Till
 from evo.replay import Replayed
 from evo.search import Remeasured, Search, Told
 from evo.similarity import vector_of
@@ -21,7 +24,6 @@ from evo.turnstile import AsTheyCome, InOrder, Turnstile
 from evo.values import AGAIN_OPERATOR, SEED_OPERATOR, Ask, Candidate, Evaluation, Proposal, clip_text
 
 EMBEDDED_BYTES = 16_000
-EVALUATION_TRIES = 3
 
 Watch = Callable[[Told | Remeasured], None]
 
@@ -31,6 +33,7 @@ class Workshop:
     """What turns asks into individuals.
 
     Attributes:
+        plan: which cases of the problem a candidate is scored on.
         seeds: genomes that the first asks take, in order.
         context: what operators may know; each ask gets it with randomness, a record and a model of its own.
         till: where models are paid; None in a run without one.
@@ -40,7 +43,9 @@ class Workshop:
     """
 
     operators: Mapping[str, Operator]
+    problem: Problem
     executor: Executor
+    plan: Plan
     seeds: Sequence[Genome]
     context: Context
     till: Till | None = None
@@ -70,13 +75,18 @@ class Driver:
         self._watch = watch
         self._stopping = False
         self.spent = False
+        seed = search.settings.seed
+        self._measuring = Measuring(workshop.executor, workshop.problem, workshop.plan, seed=seed)
+        self._broods = Broods(self._measuring.brood)
+        self._proposing: set[int] = set()
+        self._left_unfollowed = False
         in_order = search.settings.order == "ask"
         self._admissions: Turnstile = InOrder() if in_order else AsTheyCome()
         self._tells: Turnstile = InOrder() if in_order else AsTheyCome()
 
     def stop(self) -> None:
         """Follow no further ask; what is under way is finished and recorded, but for calls that wait to be sent."""
-        self._stopping = True
+        self._stopping = self._measuring.stopping = True
         if self._workshop.till:
             self._workshop.till.model.release()
 
@@ -101,28 +111,34 @@ class Driver:
                 self._group.create_task(self._measure(admitted[number]))
             else:
                 self._start(ask)
+        for _, candidate in sorted(self._left.candidates.items()):
+            self._gather(candidate)
 
     def _start(self, ask: Ask) -> None:
         if ask.operator == AGAIN_OPERATOR:
             self._group.create_task(self._measure_again(ask))
-        else:
-            self._admissions.take(ask.id)
-            self._group.create_task(self._follow(ask))
+            return
+        self._admissions.take(ask.id)
+        self._proposing.add(ask.id)
+        self._group.create_task(self._follow(ask))
 
     def _fill(self) -> None:
         """Ask for as many offspring as may be under way."""
         while self._room() and (ask := self.search.ask()):
             self._recorder.asked(ask)
             self._tells.take(ask.id)
-            if not self._stopping:
+            if self._stopping:
+                self._left_unfollowed = True
+            else:
                 self._start(ask)
+        self._race_where_nobody_else_can_come()
 
     def _room(self) -> bool:
         # In the order of asking, a run that is stopping goes on asking without following: the next session follows, and
         # the search has gone as it would have without the stop.
         if self.search.settings.order == "ask":
             return True
-        most = self._workshop.executor.capacity + self._workshop.model_calls
+        most = self._workshop.executor.capacity + self._workshop.model_calls + self._broods.room
         return not self._stopping and len(self.search.under_way) < most
 
     async def _follow(self, ask: Ask) -> None:
@@ -139,7 +155,7 @@ class Driver:
             await self._measure(candidate)
 
     async def _measure(self, candidate: Candidate) -> None:
-        evaluation = await self._measured(candidate.genome, candidate.ask)
+        evaluation = await self._while_there_is_money(self._evaluated(candidate))
         if evaluation is None:
             return
         self._refuse_lost_seed(candidate, evaluation)
@@ -148,7 +164,7 @@ class Driver:
         self._watch(told)
 
     async def _measure_again(self, ask: Ask) -> None:
-        evaluation = await self._measured(self.search.briefing(ask).parents[0].genome, ask)
+        evaluation = await self._while_there_is_money(self._evaluated_again(ask))
         if evaluation is None:
             return
         async with self._tells.turn(ask.id):
@@ -158,13 +174,10 @@ class Driver:
         await self._recorder.journal.durable()
         self._watch(told)
 
-    async def _measured(self, genome: Genome, ask: Ask) -> Evaluation | None:
+    async def _while_there_is_money(self, evaluated: Awaitable[Evaluation]) -> Evaluation | None:
         """An evaluation; None where the money for it ran out."""
-        await self._recorder.journal.durable()
-        models = self._workshop.task_models
-        model = models.of(ask.id, self.search.spend, own=ask.operator == AGAIN_OPERATOR) if models else None
         try:
-            return await self._evaluated(genome, model)
+            return await evaluated
         except BudgetSpentError:
             self._out_of_money()
             self._leave_for_the_next_session()
@@ -173,13 +186,64 @@ class Driver:
             self._leave_for_the_next_session()
             raise
 
-    async def _evaluated(self, genome: Genome, model: TaskModel | None) -> Evaluation:
-        """An evaluation; where a model left questions open they are asked again, and what was answered is not."""
-        for _ in range(EVALUATION_TRIES):
-            evaluation = await self._workshop.executor.evaluate(genome, model=model)
-            if model is None or evaluation.outcome != "lost" or self._stopping:
-                break
-        return evaluation
+    async def _evaluated(self, candidate: Candidate) -> Evaluation:
+        await self._recorder.journal.durable()
+        entry = self._entry(candidate)
+        if (verdict := self._left.verdicts.get(candidate.id)) is not None:
+            return await self._measuring.finished(entry, verdict)
+        if self._gathers(candidate):
+            return await self._measuring.finished(entry, await self._broods.verdict(candidate))
+        return await self._measuring.alone(entry, founds=candidate.ask.operator == SEED_OPERATOR)
+
+    async def _evaluated_again(self, ask: Ask) -> Evaluation:
+        await self._recorder.journal.durable()
+        [one] = self.search.briefing(ask).parents
+        return await self._measuring.alone(self._entry(Candidate(one.id, ask, one.genome)), founds=True)
+
+    def _entry(self, candidate: Candidate) -> Entry:
+        ask, models = candidate.ask, self._workshop.task_models
+        parents = self.search.briefing(ask).parents
+        model = models.of(ask.id, self.search.spend, own=ask.operator == AGAIN_OPERATOR) if models else None
+        return Entry(candidate, model, parents[0].evaluation.cases if parents else {})
+
+    def _gathers(self, candidate: Candidate) -> bool:
+        """Whether it is to be scored together with others; seeds are not, since there has to be something to vary."""
+        decided = candidate.id in self._left.verdicts
+        return self._broods.size > 1 and candidate.ask.operator != SEED_OPERATOR and not decided
+
+    def _gather(self, candidate: Candidate) -> None:
+        if self._gathers(candidate):
+            for brood in self._broods.join(candidate):
+                self._group.create_task(self._race(brood))
+
+    def _race_where_nobody_else_can_come(self) -> None:
+        gathering, under_way = self._broods.gathering, self.search.under_way
+        if not gathering:
+            return
+        if self.search.settings.order == "arrival":
+            alone = len(gathering) == len(under_way)
+        else:
+            # All that is behind the first of these in the order of asking waits for it.
+            alone = next(iter(under_way)) in gathering and not self._proposing
+        if alone and self._left_unfollowed:
+            self._leave_for_the_next_session()  # in which those that were not followed are of this brood
+        elif alone:
+            self._group.create_task(self._race(self._broods.take()))
+
+    async def _race(self, brood: Sequence[Candidate]) -> None:
+        await self._recorder.journal.durable()
+        try:
+            verdicts = await self._measuring.race([self._entry(one) for one in brood])
+        except BudgetSpentError:
+            self._out_of_money()
+            self._broods.leave(brood)
+            return
+        except asyncio.CancelledError:  # by a stop that gave up calls which were not sent
+            self._broods.leave(brood)
+            raise
+        self._recorder.raced(brood, verdicts)
+        await self._recorder.journal.durable()
+        self._broods.decide(brood, verdicts)
 
     @staticmethod
     def _refuse_lost_seed(candidate: Candidate, evaluation: Evaluation) -> None:
@@ -188,7 +252,8 @@ class Driver:
             raise UserError(f"the seed could not be evaluated: {evaluation.feedback}; `evo resume` tries again")
 
     def _leave_for_the_next_session(self) -> None:
-        # In the order of asking nothing behind this one can be told before it.
+        # In the order of asking nothing behind this one can be told before it; and who gathers would wait for it.
+        self._broods.close()
         self._admissions.close()
         self._tells.close()
 
@@ -230,11 +295,12 @@ class Driver:
         """The candidate, or why there is none; no reason where the proposal has one of its own."""
         vector = await self._vector(ask, proposal)
         async with self._admissions.turn(ask.id):
-            if proposal.genome is None:
-                return ""
-            candidate = self.search.admit(ask, proposal, vector)
+            candidate = self.search.admit(ask, proposal, vector) if proposal.genome is not None else ""
+            self._proposing.discard(ask.id)
             if isinstance(candidate, Candidate):
                 self._recorder.admitted(candidate, proposal.tips)
+                self._gather(candidate)
+            self._race_where_nobody_else_can_come()
             return candidate
 
     async def _vector(self, ask: Ask, proposal: Proposal) -> tuple[float, ...]:

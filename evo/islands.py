@@ -11,7 +11,8 @@ import numpy as np
 
 from evo.parents import Choosable
 from evo.population import costs_of
-from evo.protocols import Arm, Choice, Memory, Residents
+from evo.protocols import Arm, Choice, Memory
+from evo.selection import Residents
 from evo.values import SEED_OPERATOR, Individual, Objective
 
 FAILURES_KEPT = 16

@@ -12,9 +12,10 @@ from evo.islands import Island
 from evo.niches import Atlas, Dimension, Niches, NicheSettings
 from evo.parents import Parents
 from evo.population import Population
-from evo.protocols import Arm, ArmRecord, Choice, Memory, Operator, Problem, Residents, Survival
+from evo.protocols import Arm, ArmRecord, Choice, Memory, Operator, Problem
 from evo.registry import make, names
 from evo.sections import Config, OperatorConfig, ParentsConfig, SearchConfig, SurvivalConfig
+from evo.selection import Residents, Survival
 from evo.survival import Newest
 
 

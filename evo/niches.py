@@ -18,7 +18,8 @@ import numpy as np
 from evo.descriptors import Subject, descriptor
 from evo.errors import ConfigError
 from evo.population import Population
-from evo.protocols import FloatArray, Survival
+from evo.protocols import FloatArray
+from evo.selection import Survival
 from evo.values import Individual, Objective
 
 MOST_GRID_CELLS = 1_000_000

@@ -22,7 +22,8 @@ from scipy.spatial import KDTree
 from evo.errors import ConfigError
 from evo.indicators import in_unit_box
 from evo.population import Population
-from evo.protocols import FloatArray, IntArray, Living
+from evo.protocols import FloatArray, IntArray
+from evo.selection import Living
 from evo.values import Individual
 
 ParentChoice: TypeAlias = str

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from evo.protocols import FloatArray, Ranking, Survival
+from evo.protocols import FloatArray
+from evo.selection import Ranking, Survival
 from evo.values import Individual, Objective
 
 LARGEST = 1e300

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeAlias
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from evo.genomes import Genome, Program
 from evo.ledger import Charge, Ledger
 from evo.models import Completion, Health, Model, Price, Request
+from evo.pooling import pooled
 from evo.values import Evaluation, Individual, Limits, Objective, Part, Proposal, Score, Space, Tip
 
 FloatArray: TypeAlias = NDArray[np.float64]
@@ -101,6 +102,30 @@ class Problem(Protocol):
             CandidateError: it failed; any other exception is told as `invalid` with its text.
         """
         ...
+
+    def case_names(self, part: Part) -> Sequence[str]:
+        """Names of the cases that can be scored one at a time, each once; () where there are none."""
+        return ()
+
+    def evaluate_cases(self, genome: Genome, run: Run, part: Part, cases: Sequence[str]) -> Score:
+        """Score a genome on these cases alone: objectives of them, and `Score.cases` with exactly them.
+
+        A case's score does not depend on which others are asked for. Only for problems that name cases.
+
+        Args:
+            cases: some of `case_names(part)`, at least one, each once.
+
+        Raises:
+            CandidateError: as `evaluate`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} names cases and cannot score them one at a time")
+
+    def combined(self, scores: Sequence[Score]) -> Score:
+        """What `evaluate_cases` says of disjoint groups of cases as one score; quick, for it runs in the driver.
+
+        By default means, weighted by the number of cases; see `evo.pooling.pooled`.
+        """
+        return pooled(scores)
 
     def baselines(self, part: Part) -> Mapping[str, Mapping[str, float]]:
         """Scores of known solutions by name, to stand beside the search's own; {} where there are none."""
@@ -233,100 +258,6 @@ class Choice(Protocol):
         ...
 
 
-class Living(Protocol):
-    """A bounded set of individuals in the order of their ids, from which parents are chosen."""
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[Individual]: ...
-
-    def __getitem__(self, position: int) -> Individual: ...
-
-    def add(self, newcomer: Individual) -> list[int]:
-        """Let a newcomer that has objectives in; the ids that had to go for it, its own perhaps among them."""
-        ...
-
-    def better(self, one: int, other: int) -> int:
-        """Which of two positions wins a tournament; the first named of equals."""
-        ...
-
-
-class Residents(Protocol):
-    """Who lives on an island, in the order of their ids."""
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[Individual]: ...
-
-    @property
-    def adults(self) -> Living:
-        """Those of them that may be parents; at least one where anybody lives."""
-        ...
-
-    def add(self, newcomer: Individual) -> list[int]:
-        """Let a newcomer that has objectives in; the ids that had to go, its own perhaps among them."""
-        ...
-
-    def revise(self, known: Mapping[int, Individual]) -> None:
-        """Take members as they are known by now, by their ids, and order all of them anew; nobody comes or goes."""
-        ...
-
-    def remove(self, identity: int) -> None:
-        """Let a member go, whatever it is worth."""
-        ...
-
-
-class Ranking(Protocol):
-    """A pool put in order: by rank, then by how lonely a member is within its front. A value: it never changes."""
-
-    @property
-    def rank(self) -> IntArray:
-        """Front of each member of the pool, 0 the best, shape (n,)."""
-        ...
-
-    def crowding(self, member: int) -> float:
-        """How lonely this member of the pool is among those of its rank, as a parent; larger is better."""
-        ...
-
-    def worst(self, count: int) -> list[int]:
-        """The `count` members to drop, as indices into the pool, as they leave; ties fall on the later one."""
-        ...
-
-    def with_newcomer(self, place: int, objectives: FloatArray, violation: float) -> Ranking:
-        """The ranking of the pool with one more before the member at `place`: the same as if ranked from scratch.
-
-        Args:
-            objectives: its own, shape (m,).
-            violation: its own.
-        """
-        ...
-
-    def without(self, dropped: list[int]) -> Ranking:
-        """The ranking of the others once these, which `worst` named, are gone: the same as if ranked from scratch."""
-        ...
-
-
-class Survival(Protocol):
-    """Decides who stays. A value: it never changes. Subclass it to have the defaults."""
-
-    def fitted(self, objectives: Sequence[Objective], capacity: int) -> Survival:
-        """This survival, made for a population of `capacity` with these objectives.
-
-        Raises:
-            ConfigError: an option that does not fit them.
-        """
-        return self
-
-    def ranking(self, objectives: FloatArray, violation: FloatArray) -> Ranking:
-        """Rank a pool without failures; it may be empty.
-
-        Args:
-            objectives: to be minimised, finite, shape (n, m).
-            violation: total constraint violation, 0 where feasible, shape (n,).
-        """
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Job:
     """What an executor is made for: the problem, by name so that any worker can make it, and how to run it.
@@ -359,10 +290,13 @@ class Executor(Protocol):
     @property
     def capacity(self) -> int: ...
 
-    async def evaluate(self, genome: Genome, part: Part = "train", *, model: Model | None = None) -> Evaluation:
+    async def evaluate(
+        self, genome: Genome, part: Part = "train", *, cases: Sequence[str] | None = None, model: Model | None = None
+    ) -> Evaluation:
         """Evaluate one genome.
 
         Args:
+            cases: those to score it on; None scores it as a whole. The limits apply to each call.
             model: answers what the problem asks by `Run.ask`, here in the driver's process.
 
         Raises:

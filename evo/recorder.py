@@ -12,9 +12,11 @@ from evo.inheritance import Inheritance
 from evo.islands import Move
 from evo.journal import Event, Journal
 from evo.ledger import Charge
+from evo.measuring import Verdict
 from evo.models import Completion, Price, Request
+from evo.protocols import Problem
 from evo.search import Remeasured, Search, Told
-from evo.values import Ask, Candidate, Evaluation, Individual, Objective, Parent, Part, Proposal, Tip
+from evo.values import Ask, Candidate, Evaluation, Individual, Parent, Part, Proposal, Tip
 
 Stage = Literal["proposal", "evaluation", "final"]
 
@@ -27,16 +29,18 @@ class Recorder:
         self._reference_told = False
         self._leaders: Mapping[str, list[Any]] = {}
 
-    def started(self, name: str, config: Mapping[str, Any], description: str, objectives: Sequence[Objective]) -> None:
+    def started(self, name: str, config: Mapping[str, Any], problem: Problem) -> None:
+        objectives, cases = problem.objectives, len(problem.case_names("train"))
         named = [{"name": one.name, "direction": one.direction, "unit": one.unit} for one in objectives]
         self.journal.append(
             "run",
             version=1,
             run=name,
             problem=config["problem"]["name"],
-            description=description,
+            description=problem.description,
             config=config,
             objectives=named,
+            **({"cases": cases} if cases else {}),
             versions={"python": platform.python_version()},
             **_process(),
         )
@@ -116,6 +120,14 @@ class Recorder:
         thought = f"{twin}; its idea: {proposal.thought}" if twin else proposal.thought
         self.journal.append("proposal", ask=ask.id, outcome=outcome, thought=thought, **_learnt(proposal.tips))
 
+    def raced(self, brood: Sequence[Candidate], verdicts: Sequence[Verdict]) -> None:
+        """What was decided of candidates that were scored together; their tells follow."""
+        decided = [
+            [one.id, verdict.goes_on, verdict.evaluation.to_json()]
+            for one, verdict in zip(brood, verdicts, strict=True)
+        ]
+        self.journal.append("race", verdicts=decided)
+
     def told(self, told: Told, search: Search) -> None:
         self.journal.append(
             "tell",
@@ -183,6 +195,11 @@ def candidate_from(event: Event, ask: Ask) -> Candidate:
     """The candidate that `admitted` wrote."""
     genome, vector = genome_from_json(event["genome"]), tuple(event.get("vector", ()))
     return Candidate(event["individual"], ask, genome, event["thought"], vector)
+
+
+def verdicts_from(event: Event) -> dict[int, Verdict]:
+    """By individual, what `raced` wrote."""
+    return {one: Verdict(Evaluation.from_json(seen), goes_on) for one, goes_on, seen in event["verdicts"]}
 
 
 def tips_from(event: Event) -> tuple[Tip, ...]:

@@ -17,7 +17,7 @@ from typing import Any, Literal, cast
 from evo.errors import ConfigError, UnknownNameError
 from evo.protocols import Problem
 
-Group = Literal["problems", "operators", "survival", "executors", "gateways", "choices", "parents"]
+Group = Literal["problems", "operators", "survival", "executors", "gateways", "choices", "parents", "policies"]
 
 
 def names(group: Group) -> list[str]:
@@ -35,7 +35,7 @@ def resolve(group: Group, name: str) -> Any:
         return _from_path(name)
     registered = _registered(group)
     if name not in registered:
-        raise UnknownNameError(unknown(group.removesuffix("s"), name, registered))
+        raise UnknownNameError(unknown(_one_of(group), name, registered))
     point = registered[name]
     try:
         return point.load()
@@ -66,7 +66,7 @@ def make(group: Group, name: str, options: Mapping[str, Any], *given: Any) -> An
         UnknownNameError: no such name.
         ConfigError: an option that it does not take.
     """
-    factory, what = resolve(group, name), group.removesuffix("s")
+    factory, what = resolve(group, name), _one_of(group)
     accepted = dict(list(inspect.signature(factory).parameters.items())[len(given) :])
     for option in options:
         if option not in accepted:
@@ -82,6 +82,10 @@ def unknown(what: str, name: str, known: Mapping[str, Any]) -> str:
     near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ";"
     return f"unknown {what} {name!r}{hint} known: {', '.join(sorted(known)) or 'none'}"
+
+
+def _one_of(group: Group) -> str:
+    return "policy" if group == "policies" else group.removesuffix("s")
 
 
 @cache

@@ -10,8 +10,9 @@ from evo.errors import JournalError
 from evo.genomes import genome_from_json
 from evo.journal import Event, read_events
 from evo.ledger import Charge, charge_of
+from evo.measuring import Verdict
 from evo.models import Completion
-from evo.recorder import Stage, ask_from, candidate_from, tips_from
+from evo.recorder import Stage, ask_from, candidate_from, tips_from, verdicts_from
 from evo.recording import ANSWERED, Recorded, answer_key
 from evo.search import Briefing, Search
 from evo.values import AGAIN_OPERATOR, Ask, Candidate, Evaluation, Part, Proposal
@@ -26,6 +27,7 @@ class Replayed:
     Attributes:
         asks: made, and without a proposal.
         candidates: admitted, and without a result.
+        verdicts: of those that were scored together and are not told yet, by individual.
         completions: paid for, of asks that have no proposal yet.
         answers: completions for evaluations, by `evo.recording.answer_key`.
         sent: calls that were sent, and whose completion is not recorded: ask, digest and stage to their worst cases.
@@ -37,6 +39,7 @@ class Replayed:
 
     asks: dict[int, Ask] = field(default_factory=dict)
     candidates: dict[int, Candidate] = field(default_factory=dict)
+    verdicts: dict[int, Verdict] = field(default_factory=dict)
     held_out: dict[tuple[int, Part], Evaluation] = field(default_factory=dict)
     completions: Recorded = field(default_factory=Recorded)
     answers: dict[str, Completion] = field(default_factory=dict)
@@ -113,7 +116,10 @@ def _apply(event: Event, search: Search, replayed: Replayed) -> None:
         _apply_completion(event, search, replayed)
     elif kind == "proposal":
         _apply_proposal(event, search, replayed)
+    elif kind == "race":
+        replayed.verdicts |= verdicts_from(event)
     elif kind == "tell":
+        replayed.verdicts.pop(event["individual"], None)
         search.tell(replayed.candidates.pop(event["individual"]), Evaluation.from_json(event["evaluation"]))
     elif kind == "remeasured":
         _apply_remeasured(event, search, replayed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -11,18 +11,37 @@ from evo.errors import CandidateError, ConfigError, SandboxError
 from evo.genomes import Genome
 from evo.models import BudgetSpentError, ModelAccessError
 from evo.protocols import Problem, Run
-from evo.values import Evaluation, Objective, Part, clip_text
+from evo.values import Evaluation, Objective, Part, Score, clip_text
 
 
-def scored(problem: Problem, genome: Genome, run: Run, part: Part) -> Evaluation:
+def scored(problem: Problem, genome: Genome, run: Run, part: Part, *, cases: Sequence[str] | None = None) -> Evaluation:
     """A problem's score of a genome, checked; whatever goes wrong with it is in the evaluation.
+
+    Args:
+        cases: those to score it on; None scores it as a whole.
 
     Raises:
         SandboxError: the machine cannot hold candidates.
         BudgetSpentError, ModelAccessError, ConfigError: by the model that the problem asked.
     """
+
+    def score() -> Score:
+        if cases is None:
+            return problem.evaluate(genome, run, part)
+        return _of_exactly(cases, problem.evaluate_cases(genome, run, part, cases))
+
+    return _judged(problem, score)
+
+
+def combined(problem: Problem, parts: Sequence[Evaluation]) -> Evaluation:
+    """What a problem makes of evaluations that went well, each on cases of its own; without their times and places."""
+    scores = [Score(one.objectives, one.violations, one.feedback, one.cases, one.descriptors) for one in parts]
+    return _judged(problem, lambda: problem.combined(scores))
+
+
+def _judged(problem: Problem, make: Callable[[], Score]) -> Evaluation:
     try:
-        score = problem.evaluate(genome, run, part)
+        score = make()
         objectives = _checked(score.objectives, problem.objectives)
         violations, cases, descriptors = map(_all_finite, (score.violations, score.cases, score.descriptors))
         feedback = clip_text(score.feedback)
@@ -33,6 +52,12 @@ def scored(problem: Problem, genome: Genome, run: Run, part: Part) -> Evaluation
         raise
     except Exception as error:  # a scorer met what it did not expect of a candidate
         return Evaluation("invalid", feedback=clip_text(f"the scorer failed: {type(error).__name__}: {error}"))
+
+
+def _of_exactly(cases: Sequence[str], score: Score) -> Score:
+    if set(score.cases) != set(cases):
+        raise CandidateError("invalid", f"expected scores of the cases {list(cases)}, got {list(score.cases)}"[:300])
+    return score
 
 
 def _checked(values: object, objectives: Sequence[Objective]) -> dict[str, float]:

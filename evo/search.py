@@ -312,6 +312,8 @@ class Search:
         self.indicators.retell(np.array(costs).reshape(-1, len(self.objectives)))
 
     def _place(self, individual: Individual) -> Told:
+        if individual.evaluation.outcome == "stopped":
+            return Told(individual, False, (), False, ())
         if not individual.ok:
             self.first_failure = self.first_failure or individual.evaluation
             self.population.islands[individual.ask.island].failed.append(individual)

@@ -279,6 +279,19 @@ class BudgetConfig(Section):
     calls: int | None = Field(default=None, ge=0)
 
 
+class EvaluationConfig(Section):
+    """On which of a problem's cases a candidate is scored, where it has some that can be scored one at a time.
+
+    Attributes:
+        policy: "full" (as a whole), "minibatch", "cascade", "challenge", "racing", "low_rank", or another registered
+            one.
+        options: its own, such as brood and finalists of racing.
+    """
+
+    policy: str = "full"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
 class ExecutorConfig(Section):
     """Where evaluations run.
 
@@ -314,6 +327,7 @@ class Config(Section):
     seed: int = Field(default=0, ge=0)
     model: ModelConfig = ModelConfig()
     search: SearchConfig = SearchConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     budget: BudgetConfig = BudgetConfig()
     executor: ExecutorConfig = ExecutorConfig()
     sandbox: SandboxConfig = SandboxConfig()

@@ -22,9 +22,11 @@ from evo.inheritance import Inheritance, inherited_by, learnt_from
 from evo.islands import IslandSettings
 from evo.journal import Journal, cut_torn_line, latest_event
 from evo.lineage.live import LiveLineage
+from evo.measuring import make_plan
 from evo.mixture import IslandMaker, make_mixture
 from evo.models import NO_MODEL, Completion
 from evo.noise import NoiseSettings
+from evo.policies.plans import Everything, Plan
 from evo.protocols import Context, Executor, Gateway, Job, Operator, Problem
 from evo.recorder import Recorder
 from evo.recording import TaskModels, Till
@@ -72,6 +74,7 @@ class Prepared:
     seeds: Sequence[Genome]
     search: Search
     inheritance: Inheritance = field(default_factory=Inheritance)
+    plan: Plan = field(default_factory=Everything)
     left: Replayed = field(default_factory=Replayed)
     reusable: Callable[[str], Completion | None] = lambda digest: None
     gateway: Gateway | None = None
@@ -89,6 +92,7 @@ def prepare(config: Config, inheritance: Inheritance | None = None) -> Prepared:
     problem = make_problem(config.problem.name, config.problem.options)
     if problem.needs_model and config.model.name is None:
         raise ConfigError(NO_MODEL)
+    plan = make_plan(config, problem)
     seeds = problem.seeds(config.search.population, np.random.default_rng(config.seed))
     mixture = make_mixture(config, seeds[0].kind)
     if inheritance is None:
@@ -99,7 +103,7 @@ def prepare(config: Config, inheritance: Inheritance | None = None) -> Prepared:
     search = Search(settings, problem.objectives, island=make_island)
     search.inherit(inheritance.tips)
     told = config.model_copy(update={"search": config.search.model_copy(update={"operators": mixture.stated})})
-    return Prepared(told, problem, mixture.operators, seeds, search, inheritance)
+    return Prepared(told, problem, mixture.operators, seeds, search, inheritance, plan)
 
 
 def _settings(config: Config, seeds: int, *, asks_models: bool) -> SearchSettings:
@@ -148,7 +152,7 @@ def start(prepared: Prepared, folder: Path, *, watch: Watch) -> Ended:
     """Run a search in a new folder to its end."""
     problem, config = prepared.problem, prepared.config
     with held(folder), _recording(folder) as recorder:
-        recorder.started(folder.name, config.model_dump(), problem.description, problem.objectives)
+        recorder.started(folder.name, config.model_dump(), problem)
         if config.search.learn_from:
             recorder.inherited(prepared.inheritance)
         return _run(_sit(prepared, folder, recorder, watch))
@@ -259,7 +263,9 @@ def _workshop(prepared: Prepared, executor: Executor, till: Till | None, models:
     problem, config = prepared.problem, prepared.config
     return Workshop(
         prepared.operators,
+        problem,
         executor,
+        prepared.plan,
         prepared.seeds,
         Context(np.random.default_rng(0), problem.space, problem.objectives, problem.description),
         till=till,

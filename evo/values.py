@@ -11,7 +11,7 @@ from evo.genomes import Genome
 from evo.repeats import Repeats
 from evo.spaces import Slots as Slots
 
-Outcome = Literal["ok", "invalid", "timeout", "oom", "crash", "lost"]
+Outcome = Literal["ok", "invalid", "timeout", "oom", "crash", "lost", "stopped"]
 NoAnswer = Literal["empty", "failed", "timeout", "unreachable", "cancelled"]
 ProposalOutcome = Literal["ok", "unparsable", "truncated", "refused", "duplicate", NoAnswer, "error"]
 Direction = Literal["min", "max"]
@@ -191,18 +191,19 @@ class Evaluation:
     """What evaluating one genome gave.
 
     Attributes:
-        outcome: ok, or why there is no result (invalid, timeout, oom, crash, lost).
+        outcome: ok, or why there is no result (invalid, timeout, oom, crash, lost), or "stopped": nothing went wrong,
+            but after some of the cases others were more promising.
         objectives: name to value, in the problem's own direction; finite, and empty unless outcome is ok.
         violations: name to amount by which a constraint is broken; feasible means all are <= 0.
         feedback: text for the next proposal (stderr, failing cases), at most 8 KiB.
-        seconds: wall time of the evaluation.
+        seconds: wall time of the evaluation; of its parts together, where cases were scored apart.
         cpu_seconds: CPU time of the candidate's process; 0 where none ran.
         memory_bytes: peak resident memory of the candidate's process; 0 where none ran.
         isolation: how the candidate was held: "bubblewrap", "process", or "none" where nothing of it ran.
-        worker: name of the process that evaluated.
+        worker: name of the process that evaluated, or that did the last part of it.
         node: name of the machine.
         started: seconds since 1970 when it began.
-        cases: name of a case to its score, larger is better; finite.
+        cases: name of a case to its score, larger is better; finite; those that were seen, whatever the outcome.
         descriptors: name to value of what tells niches apart; finite.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ import numpy as np
 from evo.errors import CandidateError, ConfigError
 from evo.genomes import Genome, Prompt
 from evo.models import Completion, CompletionOutcome, Request
+from evo.pooling import pooled
 from evo.protocols import Problem, Run
 from evo.values import FEEDBACK_LIMIT_BYTES, Objective, Part, Score, clip_text
 from problems.checks import genome_of, one_of, whole_number
@@ -133,15 +134,35 @@ class PromptTask(Problem):
         return [self._seed]
 
     def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+        return self.evaluate_cases(genome, run, part, self.case_names(part))
+
+    def case_names(self, part: Part) -> Sequence[str]:
+        """The cases of a part by their number in it."""
+        return [str(number) for number in range(len(self._cases[part]))]
+
+    def evaluate_cases(self, genome: Genome, run: Run, part: Part, cases: Sequence[str]) -> Score:
         prompt = genome_of(genome, Prompt)
-        cases = self._cases[part]
-        completions = run.ask(self.requests(rendered(prompt), cases))
+        asked = [self._cases[part][int(name)] for name in cases]
+        completions = run.ask(self.requests(rendered(prompt), asked))
         _expect_answers(completions)
-        marked = [self._marked(case, one) for case, one in zip(cases, completions, strict=True)]
+        marked = [self._marked(case, one) for case, one in zip(asked, completions, strict=True)]
         measured = _measured(marked)
         # What is seen of validation and hold-out would no longer be unseen.
         feedback = self._feedback(marked, prompt.digest) if part == "train" else ""
-        return Score({one.name: measured[one.name] for one in self.objectives}, feedback=feedback)
+        right = {name: float(one.verdict.correct) for name, one in zip(cases, marked, strict=True)}
+        return Score({one.name: measured[one.name] for one in self.objectives}, feedback=feedback, cases=right)
+
+    def combined(self, scores: Sequence[Score]) -> Score:
+        """As by default, but for the feedback: how many are right in all, and the failures of the worst part."""
+        together = pooled(scores)
+        if len(scores) == 1 or not together.feedback:
+            return together
+        right, count = int(sum(together.cases.values())), len(together.cases)
+        worst = max(scores, key=lambda one: len(one.cases) - sum(one.cases.values()))
+        failures = worst.feedback.partition("\n\n")[2]
+        head = f"{right} of {count} cases are right: accuracy {right / count:.3f}."
+        told = f"{head} Some of the wrong ones:\n\n{failures}" if failures else head
+        return replace(together, feedback=clip_text(told))
 
     def requests(self, prompt: Rendered, cases: Sequence[Case]) -> list[Request]:
         """One request a case. Equal prompts make equal requests, which the run answers and pays once."""

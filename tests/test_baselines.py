@@ -21,8 +21,9 @@ from evo.genomes import Architecture, Vector
 from evo.journal import read_events
 from evo.lineage import open_run
 from evo.population import Population
-from evo.protocols import Operator, Survival
+from evo.protocols import Operator
 from evo.sections import Config
+from evo.selection import Survival
 from evo.session import prepare
 from evo.survival import Lexicographic, Newest
 from evo.values import Slots

@@ -20,8 +20,9 @@ from evo.islands import Island, IslandSettings
 from evo.lineage import open_run
 from evo.parents import PARENT_CHOICES
 from evo.population import Population, costs_of
-from evo.protocols import Arm, FloatArray, Survival
+from evo.protocols import Arm, FloatArray
 from evo.search import Search, SearchSettings
+from evo.selection import Survival
 from evo.survival import HypervolumeContribution, Lexicographic, RankAndCrowding, ReferenceDirections
 from evo.values import Ask, Individual
 from tests.conftest import TOY, Evo

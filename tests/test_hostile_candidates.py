@@ -83,7 +83,7 @@ class Arena:
         return source
 
     def evaluate(self, source: str) -> Evaluation:
-        return evaluate(Doubling(), Program.single(self.filled_in(source)), "train", self.sandbox)
+        return evaluate(Doubling(), (Program.single(self.filled_in(source)), None), "train", self.sandbox)
 
 
 @pytest.fixture(scope="module", params=["bubblewrap", "process"])

@@ -20,8 +20,9 @@ from evo.islands import Island
 from evo.lineage import open_run
 from evo.niches import Atlas, Dimension, Niches, NicheSettings, centroids
 from evo.parents import PARENT_CHOICES
-from evo.protocols import Arm, Living, Survival
+from evo.protocols import Arm
 from evo.search import Search, SearchSettings
+from evo.selection import Living, Survival
 from evo.survival import Lexicographic, RankAndCrowding
 from evo.values import Ask, Evaluation, Individual, Objective
 from tests.conftest import TOY, Evo

@@ -20,9 +20,10 @@ from evo.noise import Noise, NoiseSettings, measured_again
 from evo.parents import PARENT_CHOICES
 from evo.policies.noise import Repeats, challenger_of, measure_next
 from evo.population import Population
-from evo.protocols import Arm, Context, Problem, Residents, Survival
+from evo.protocols import Arm, Context, Problem
 from evo.scoring import scored
 from evo.search import Remeasured, Search, SearchSettings, Told
+from evo.selection import Residents, Survival
 from evo.survival import HypervolumeContribution, Lexicographic, Newest, RankAndCrowding, ReferenceDirections
 from evo.testing.in_process import run_in_process
 from evo.testing.toys import Fog, Nudge, Valley

@@ -27,7 +27,7 @@ from evo.parents import (
     Tournament,
 )
 from evo.population import Population
-from evo.protocols import Living
+from evo.selection import Living
 from evo.survival import Newest, RankAndCrowding
 from evo.values import Ask, Evaluation, Individual, Objective
 

@@ -79,6 +79,33 @@ def test_money_that_runs_out_within_an_evaluation_loses_nothing(
         assert len(pairs) == len(set(pairs))
 
 
+@pytest.mark.parametrize("order", ["arrival", "ask"])
+def test_money_that_runs_out_within_a_race_loses_nothing(
+    evo: Evo, tmp_path: Path, server: ScriptedServer, order: str
+) -> None:
+    race = ("--set", "evaluation={policy: racing, options: {brood: 4, share: 0.3}}", "--set", f"search.order={order}")
+    caps = ("--set", "budget.calls=90", "--set", "budget.evaluations=25")
+    answer = evo("run", *TASK, *priced(server), *race, *caps, "--name", "raced")
+    assert answer.code == 0, answer.err
+    assert "might have passed its budget" in answer.out
+    run = tmp_path / "runs/raced"
+    assert len(events(run, "completion")) <= 90
+    assert len(events(run, "tell")) < 25
+    answer = evo("resume", run, "--set", "budget.calls=100000")
+    assert answer.code == 0, answer.err
+    assert len(events(run, "tell")) == 25
+    digests = paid_for(run, "evaluation")
+    assert len(digests) == len(set(digests))
+    seen, saved, stopped = (
+        open_run(run)
+        .sql("SELECT sum(seen), sum(saved), sum(individuals) FILTER (outcome = 'stopped') FROM pulls")
+        .rows[0]
+    )
+    assert stopped >= 12
+    assert len(digests) <= seen < seen + saved == 25 * 12
+    assert evo("replay", run).code == 0
+
+
 def test_killed_and_resumed_no_case_is_paid_for_twice(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
     run = tmp_path / "runs/killed"
     options = (*TASK, *priced(server), "--set", "budget.evaluations=40")

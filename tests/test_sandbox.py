@@ -469,7 +469,7 @@ class Halving(Problem):
 
 
 def test_an_evaluation_tells_what_it_used_where_and_how_it_was_held(sandbox: Sandbox) -> None:
-    evaluation = evaluate(Halving(), ECHO, "train", sandbox)
+    evaluation = evaluate(Halving(), (ECHO, None), "train", sandbox)
     once = sandbox.usage
     assert (evaluation.outcome, evaluation.objectives) == ("ok", {"half": 2.0})
     assert evaluation.isolation == sandbox.isolation
@@ -481,7 +481,7 @@ def test_an_evaluation_tells_what_it_used_where_and_how_it_was_held(sandbox: San
 
 
 def test_an_evaluation_without_a_candidates_code_was_held_by_nothing(fresh: Sandbox) -> None:
-    evaluation = evaluate(Halving(), Vector((3.0,)), "train", fresh)
+    evaluation = evaluate(Halving(), (Vector((3.0,)), None), "train", fresh)
     assert (evaluation.outcome, evaluation.objectives) == ("ok", {"half": 1.5})
     assert (evaluation.isolation, evaluation.cpu_seconds, evaluation.memory_bytes) == ("none", 0.0, 0)
 
@@ -506,7 +506,7 @@ def test_waiting_for_a_model_is_not_the_candidates_time(fresh: Sandbox) -> None:
         time.sleep(1.5 * LIMITS.wall_seconds)
         return [completed(one, one.messages[0].text) for one in requests]
 
-    evaluation = evaluate(Consulting(), ECHO, "train", fresh, ask=ask)
+    evaluation = evaluate(Consulting(), (ECHO, None), "train", fresh, ask=ask)
     assert (evaluation.outcome, evaluation.objectives) == ("ok", {"length": 8})
     assert evaluation.seconds > 1.5 * LIMITS.wall_seconds
 
@@ -517,7 +517,7 @@ def test_a_candidate_that_hangs_after_a_model_was_asked_has_its_own_time_only(fr
         return [completed(one, "answer") for one in requests]
 
     hangs = program("def echo(x):\n    while x == 'answer': pass\n    return x\n")
-    evaluation = evaluate(Consulting(), hangs, "train", fresh, ask=ask)
+    evaluation = evaluate(Consulting(), (hangs, None), "train", fresh, ask=ask)
     assert evaluation.outcome == "timeout"
     assert 1.5 * LIMITS.wall_seconds <= evaluation.seconds < 3 * LIMITS.wall_seconds
 
@@ -530,14 +530,14 @@ def test_an_evaluation_that_nobody_wants_any_more_leaves_no_candidate(fresh: San
         assert echo(1) == 1
     before = set(descendants())
     with pytest.raises(asyncio.CancelledError, match="not wanted"):
-        evaluate(Consulting(), ECHO, "train", fresh, ask=ask)
+        evaluate(Consulting(), (ECHO, None), "train", fresh, ask=ask)
     assert set(descendants()) == before
 
 
 def test_a_scorer_that_fails_is_told_as_invalid_and_a_broken_sandbox_is_raised(fresh: Sandbox) -> None:
     talker = program("def echo(x):\n    return 'text'\n")
-    evaluation = evaluate(Halving(), talker, "train", fresh)
+    evaluation = evaluate(Halving(), (talker, None), "train", fresh)
     assert evaluation.outcome == "invalid"
     assert evaluation.feedback.startswith("the scorer failed: TypeError: unsupported operand")
     with pytest.raises(SandboxError, match="no_such_module"):
-        evaluate(Halving(), ECHO, "train", Sandbox(LIMITS, ("no_such_module",), isolation=fresh.isolation))
+        evaluate(Halving(), (ECHO, None), "train", Sandbox(LIMITS, ("no_such_module",), isolation=fresh.isolation))

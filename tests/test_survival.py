@@ -21,7 +21,8 @@ from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 from evo.errors import ConfigError
 from evo.genomes import Vector
 from evo.population import Population
-from evo.protocols import FloatArray, Ranking, Survival
+from evo.protocols import FloatArray
+from evo.selection import Ranking, Survival
 from evo.survival import (
     HypervolumeContribution,
     Lexicographic,

@@ -47,6 +47,7 @@ class Kind(StrEnum):
     survival = "survival"
     parents = "parents"
     choices = "choices"
+    policies = "policies"
     executors = "executors"
 
 

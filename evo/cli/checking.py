@@ -31,7 +31,22 @@ def check(target: str, overrides: list[str]) -> None:
     rows = tuple((key, "" if value is None else str(value), source) for key, value, source in loaded.values())
     print("\n".join(lines(Table(("key", "value", "from"), rows))))
     print(f"\noperators: {', '.join(prepared.operators)}")
+    print(*_contests(prepared), sep="\n", end="")
     asyncio.run(_dry_run(prepared))
+
+
+def _contests(prepared: Prepared) -> list[str]:
+    """What the evaluation policy, where there is one, will do."""
+    plan, name = prepared.plan, prepared.config.evaluation.policy
+    if not plan.needs_cases:
+        return []
+    how = prepared.config.search
+    # In the order of asking no more than its lag are ever under way.
+    brood = min(plan.brood, how.lag) if how.order == "ask" else plan.brood
+    together = f"{brood} together" if brood > 1 else "each by itself"
+    rest = "those that go on are scored on all" if plan.whole else "what they are scored on counts"
+    count = len(prepared.problem.case_names("train"))
+    return [f"evaluation: policy {name} over {count} cases, candidates {together}; {rest}\n"]
 
 
 async def _dry_run(prepared: Prepared) -> None:

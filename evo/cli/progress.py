@@ -31,7 +31,7 @@ class Progress:
         self._prepared = prepared
         self._search = prepared.search
         self._budget = prepared.config.budget
-        self._failed = 0
+        self._failed = self._stopped = 0
         self._began, self._first = time.monotonic(), prepared.search.told
         columns = (
             TextColumn("[bold]{task.description}"),
@@ -49,7 +49,9 @@ class Progress:
 
     def told(self, told: Told | Remeasured) -> None:
         """Take note of a result."""
-        self._failed += isinstance(told, Told) and not told.individual.ok
+        stopped = told.individual.evaluation.outcome == "stopped"
+        self._stopped += stopped
+        self._failed += isinstance(told, Told) and not told.individual.ok and not stopped
 
     def __enter__(self) -> Progress:
         self._bar.start()
@@ -82,6 +84,7 @@ class Progress:
         seconds = max(1e-9, time.monotonic() - self._began)
         rate = (self._search.told - self._first) / seconds
         found = f"best {first.name} {value}  {rate:.1f}/s  {self._failed} failed"
+        found += f"  {self._stopped} stopped" if self._stopped else ""
         gateway = self._prepared.gateway
         return "  ".join([found, *(spending(gateway, self._budget, seconds) if gateway else [])])
 

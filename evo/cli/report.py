@@ -32,7 +32,7 @@ def report(ended: Ended) -> None:
     refuse_failed_seed(ended)
     search, problem = ended.search, ended.problem
     print(f"\n{ended.folder}: {_counted(search.told, 'evaluation')}; {ENDINGS[ended.reason]}.")
-    print(*_spent(ended), *_fruitless(ended), sep="\n", end="")
+    print(*_spent(ended), *_saved(ended), *_fruitless(ended), sep="\n", end="")
     if not len(search.front):
         return
     print("\n" + "\n".join(lines(_front(ended))))
@@ -63,6 +63,19 @@ def _spent(ended: Ended) -> list[str]:
         "SELECT sum(completions), sum(input_tokens + output_tokens), sum(usd) FROM spending"
     ).rows[0]
     return [f"models: {_counted(int(calls), 'completion')}, {int(tokens)} tokens, ${usd:.4g}\n"] if calls else []
+
+
+def _saved(ended: Ended) -> list[str]:
+    """What the evaluation policy spared."""
+    stopped, seen, saved = (
+        open_run(ended.folder)
+        .sql("SELECT sum(individuals) FILTER (outcome = 'stopped'), sum(seen), sum(saved) FROM pulls")
+        .rows[0]
+    )
+    if not saved:
+        return []
+    share = 100 * seen / (seen + saved)
+    return [f"{int(stopped or 0)} were stopped early; {int(seen)} cases were scored, {share:.0f} % of all\n"]
 
 
 def _fruitless(ended: Ended) -> list[str]:

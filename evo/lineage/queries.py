@@ -70,7 +70,7 @@ def portrait(reader: LineageReader, individual: int) -> Portrait:
         "SELECT number AS measurement, name, value, mean, compared FROM measurements "
         "WHERE individual = ? ORDER BY number, name"
     )
-    stages = "SELECT stage, outcome, seconds, isolation, worker, feedback FROM evaluations WHERE individual = ?"
+    stages = "SELECT stage, outcome, cases, seconds, isolation, worker, feedback FROM evaluations WHERE individual = ?"
     children = reader.sql("SELECT DISTINCT child FROM parents WHERE parent = ? ORDER BY child", [individual]).rows
     return Portrait(
         fields=dict(zip(found.columns, found.rows[0], strict=True)),

@@ -26,6 +26,7 @@ class RowMaker:
             "remeasured": self._remeasured,
             "completion": self._completion,
             "holdout": self._holdout,
+            "race": self._race,
         }
 
     def oldest_pending(self, otherwise: int) -> int:
@@ -68,6 +69,7 @@ class RowMaker:
             event["config"]["seed"],
             config,
             versions,
+            event.get("cases"),
         )
         rows["runs"].append(run)
         for position, one in enumerate(event["objectives"]):
@@ -148,6 +150,13 @@ class RowMaker:
     def _holdout(self, event: Event, rows: Rows) -> None:
         self._evaluation(event, event["part"], rows)
 
+    def _race(self, event: Event, rows: Rows) -> None:
+        raced, finalists = (
+            [one for one, goes_on, _ in event["verdicts"] if goes_on or not only] for only in (False, True)
+        )
+        detail = json.dumps({"individuals": raced, "finalists": finalists})
+        rows["events"].append((moment(event["at"]), "race", detail))
+
     def _evaluation(self, event: Event, stage: str, rows: Rows, *, attempt: int = 0) -> None:
         values, one = event["evaluation"], event["individual"]
         violation = sum(max(0.0, amount) for amount in values["violations"].values())
@@ -163,7 +172,7 @@ class RowMaker:
                     values["memory_bytes"],
                 ),
                 *(moment(values["started"]), values["worker"], values["node"], values["isolation"]),
-                *(violation, text(values["feedback"])),
+                *(violation, text(values["feedback"]), len(values.get("cases", ()))),
             )
         )
         if stage == "train" and not attempt:

@@ -5,9 +5,11 @@ COMMENT ON TABLE projection IS 'How far the journal has been read; one row';
 COMMENT ON COLUMN projection.next_offset IS 'Byte of the journal where unread events begin';
 COMMENT ON COLUMN projection.pending_offset IS 'Byte of the oldest event that belongs to a candidate not yet told';
 
-CREATE TABLE runs (run VARCHAR, started TIMESTAMP, problem VARCHAR, description VARCHAR, seed BIGINT, config JSON, versions JSON);
+CREATE TABLE runs (run VARCHAR, started TIMESTAMP, problem VARCHAR, description VARCHAR, seed BIGINT, config JSON, versions JSON,
+    cases INTEGER);
 COMMENT ON TABLE runs IS 'One row: what this run is';
 COMMENT ON COLUMN runs.config IS 'The effective configuration';
+COMMENT ON COLUMN runs.cases IS 'How many cases can be scored one at a time; NULL where there are none';
 
 CREATE TABLE objective_names (position INTEGER, name VARCHAR, direction VARCHAR, unit VARCHAR);
 COMMENT ON TABLE objective_names IS 'What is minimised or maximised; position 0 is the one shown first';
@@ -34,10 +36,12 @@ COMMENT ON TABLE parents IS 'Edges of the lineage; role is base, mate or inspira
 
 CREATE TABLE evaluations (
     individual BIGINT, attempt INTEGER, stage VARCHAR, outcome VARCHAR, seconds DOUBLE, cpu_seconds DOUBLE, memory_bytes BIGINT,
-    started TIMESTAMP, worker VARCHAR, node VARCHAR, isolation VARCHAR, violation DOUBLE, feedback VARCHAR
+    started TIMESTAMP, worker VARCHAR, node VARCHAR, isolation VARCHAR, violation DOUBLE, feedback VARCHAR, cases INTEGER
 );
 COMMENT ON TABLE evaluations IS 'Every evaluation; stage is train, or the final part that was measured at the end';
 COMMENT ON COLUMN evaluations.attempt IS '0 for the first; further measurements of the same individual follow';
+COMMENT ON COLUMN evaluations.outcome IS 'ok, invalid, timeout, oom, crash, lost; stopped where others were more promising after some cases';
+COMMENT ON COLUMN evaluations.cases IS 'How many cases it was scored on, of problems that tell them';
 COMMENT ON COLUMN evaluations.isolation IS 'How the candidate was held: bubblewrap, process, or none where nothing of it ran';
 
 CREATE TABLE objectives (individual BIGINT, name VARCHAR, value DOUBLE);
@@ -156,6 +160,13 @@ CREATE VIEW spending AS
         sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens, sum(cost_usd) AS usd
     FROM completions GROUP BY ALL ORDER BY usd DESC;
 COMMENT ON VIEW spending IS 'What models were asked for, and what it cost';
+
+CREATE VIEW pulls AS
+    SELECT e.outcome, count(*) AS individuals, sum(e.cases) AS seen, sum(r.cases - e.cases) AS saved
+    FROM evaluations e CROSS JOIN runs r
+    WHERE e.stage = 'train' AND e.outcome IN ('ok', 'stopped') AND r.cases IS NOT NULL
+    GROUP BY e.outcome ORDER BY e.outcome;
+COMMENT ON VIEW pulls IS 'How many (individual, case) pairs were scored, and how many the evaluation policy saved';
 
 CREATE VIEW worker_timeline AS
     SELECT worker, node, individual, stage, outcome, started, started + to_microseconds((seconds * 1e6)::BIGINT) AS ended

@@ -11,7 +11,8 @@ from typing import Protocol, Self
 import numpy as np
 
 from evo.errors import ConfigError
-from evo.protocols import FloatArray, IntArray, Survival
+from evo.protocols import FloatArray, IntArray
+from evo.selection import Survival
 from evo.survival.grid import Grid, by_objective
 from evo.values import Objective
 

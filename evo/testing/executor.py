@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from evo.genomes import Genome
 from evo.models import Completion, Model, Request
@@ -30,24 +32,25 @@ class InProcessExecutor:
         self._threads = ThreadPoolExecutor(THREADS)
         self.capacity = job.workers or 1
 
-    async def evaluate(self, genome: Genome, part: Part = "train", *, model: Model | None = None) -> Evaluation:
+    async def evaluate(
+        self, genome: Genome, part: Part = "train", *, cases: Sequence[str] | None = None, model: Model | None = None
+    ) -> Evaluation:
         # Later genomes overtake earlier ones, so that who relies on the order of arrival is found out.
         for _ in range(int(genome.digest, 16) % 7):
             await asyncio.sleep(0)
-        if model is None:
-            return scored(self._problem, genome, run_in_process, part)
-        return await self._beside_the_loop(genome, part, _Line(model))
+        score = partial(scored, self._problem, genome, part=part, cases=cases)
+        return score(run=run_in_process) if model is None else await self._beside_the_loop(score, _Line(model))
 
     async def close(self) -> None:
         for evaluation in self._under_way:
             evaluation.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _beside_the_loop(self, genome: Genome, part: Part, line: _Line) -> Evaluation:
+    async def _beside_the_loop(self, score: Callable[..., Evaluation], line: _Line) -> Evaluation:
         """In a thread, because asking waits for what happens in the loop."""
         loop = asyncio.get_running_loop()
         run = InProcessRun(line, loop)
-        evaluation = loop.run_in_executor(self._threads, scored, self._problem, genome, run, part)
+        evaluation = loop.run_in_executor(self._threads, partial(score, run=run))
         self._under_way.add(evaluation)
         try:
             return await evaluation

@@ -16,6 +16,7 @@ NAMES = (
     "indicators",
     "niches",
     "optimisers",
+    "racing",
     "freshness",
     "endurance",
 )

@@ -28,8 +28,9 @@ from evo.genomes import Architecture
 from evo.islands import ChooseParents, Island
 from evo.parents import PARENT_CHOICES, Choosable
 from evo.population import Population
-from evo.protocols import Arm, Context, FloatArray, Operator, Problem, Survival
+from evo.protocols import Arm, Context, FloatArray, Operator, Problem
 from evo.search import Search, SearchSettings
+from evo.selection import Survival
 from evo.survival import Newest, RankAndCrowding
 from evo.testing.in_process import run_in_process
 from evo.values import SEED_OPERATOR, Ask, Evaluation, Individual, Proposal, Slots

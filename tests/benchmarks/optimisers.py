@@ -16,8 +16,9 @@ from evo.genomes import Genome, Vector
 from evo.islands import Island
 from evo.parents import PARENT_CHOICES, ParentChoice
 from evo.population import Population
-from evo.protocols import Arm, Context, FloatArray, Living, Operator
+from evo.protocols import Arm, Context, FloatArray, Operator
 from evo.search import Search, SearchSettings
+from evo.selection import Living
 from evo.survival import Lexicographic
 from evo.values import SEED_OPERATOR, Ask, Box, Evaluation, Objective, Proposal
 from operators.cma_es import CmaEs

@@ -15,12 +15,14 @@ from evo.policies.noise import Repeats, best_of, measure_next
 from evo.policies.racing import Challenge, Racing
 from evo.protocols import FloatArray
 from tests.benchmarks.rows import Row
+from tests.benchmarks.running import run_search
 
 SEEDS = 100
 SHARE = 0.15
 TOLERANCE = 0.005
 WIDTH = 32
 NOISE = 0.5
+ENGINE_SEEDS = 10
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ def measure() -> list[Row]:
             rows += _race_rows(
                 f"{what}: {name}", over_seeds(made, make, SEEDS), made is not CLOSE and name != "minibatch"
             )
-    return [*rows, *_noise_rows(), *_challenge_rows()]
+    return [*rows, *_noise_rows(), *_challenge_rows(), *_engine_rows()]
 
 
 def _race_rows(what: str, figures: Played, aimed: bool) -> list[Row]:
@@ -184,6 +186,44 @@ def _race_rows(what: str, figures: Played, aimed: bool) -> list[Row]:
         Row("  mean share of the pulls", 100 * figures.mean_share, "%"),
         Row("  CPU of a race", figures.seconds, "s", 1.0, at_most=True),
     ]
+
+
+@dataclass(frozen=True)
+class Searched:
+    """Searches through the whole engine: mean of the best marks, pulls in all, and seconds."""
+
+    best: float
+    pulls: int
+    seconds: float
+
+
+def searched(policy: str, evaluations: int) -> Searched:
+    """`ENGINE_SEEDS` searches for a vector that does well in an exam of 200 cases."""
+    best, pulls, began = [], 0, time.perf_counter()
+    for seed in range(ENGINE_SEEDS):
+        run = run_search(
+            "evo.testing.exam:Exam",
+            *("executor=evo.testing.executor:InProcessExecutor", "executor.workers=8", f"seed={seed}"),
+            *("problem.options.questions=200", f"evaluation={policy}", f"budget.evaluations={evaluations}"),
+        )
+        told = [event["evaluation"] for event in run.tells]
+        best.append(max(one["objectives"]["marks"] for one in told if one["outcome"] == "ok"))
+        pulls += sum(len(one["cases"]) for one in told)
+    return Searched(float(np.mean(best)), pulls, time.perf_counter() - began)
+
+
+def _engine_rows() -> list[Row]:
+    full, few = searched("{policy: full}", 240), searched("{policy: full}", 50)
+    rows = [Row("a search of 240 candidates over 200 cases, full: best marks", 100 * full.best, "%")]
+    rows.append(Row("  of 50 candidates, full", 100 * few.best, "%"))
+    for name in ("racing", "low_rank"):
+        raced = searched(f"{{policy: {name}}}", 240)
+        rows += [
+            Row(f"  of 240 by {name}, broods of 16", 100 * raced.best, "%", 100 * full.best - 1),
+            Row("    share of the pulls", 100 * raced.pulls / full.pulls, "%", 25, at_most=True),
+            Row("    seconds a search", raced.seconds / ENGINE_SEEDS, "s"),
+        ]
+    return rows
 
 
 def _noise_rows() -> list[Row]:

@@ -14,7 +14,8 @@ from pymoo.operators.survival.rank_and_crowding import RankAndCrowding as PymooR
 
 from evo.genomes import Vector
 from evo.population import Population
-from evo.protocols import FloatArray, Survival
+from evo.protocols import FloatArray
+from evo.selection import Survival
 from evo.survival import HypervolumeContribution, Lexicographic, RankAndCrowding, ReferenceDirections
 from evo.values import Ask, Evaluation, Individual, Objective
 from tests.benchmarks.rows import Row

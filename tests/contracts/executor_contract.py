@@ -4,23 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import pytest
 
 from evo.errors import EvoError
-from evo.genomes import Program, Prompt, Vector
-from evo.models import NO_MODEL, BudgetSpentError, Completion, ModelAccessError, Request
-from evo.protocols import Executor, Job
+from evo.genomes import Genome, Program, Prompt, Vector
+from evo.models import NO_MODEL, BudgetSpentError, Completion, Message, ModelAccessError, Request
+from evo.protocols import Executor, Job, Run
+from evo.testing.exam import Exam
 from evo.testing.scripted import completed
-from evo.values import Limits
+from evo.testing.toys import Echo
+from evo.values import Evaluation, Limits, Part, Score
 
 MakeExecutor = Callable[[Job], Executor]
 NOTHING = "evo.testing.toys:Nothing"
 VALLEY = "evo.testing.toys:Valley"
 ECHO = "evo.testing.toys:Echo"
+EXAM = "evo.testing.exam:Exam"
 SHORT = Limits(wall_seconds=1.0)
+
+
+class Deaf(Exam):
+    """Scores the first case whichever is asked for."""
+
+    def evaluate_cases(self, genome: Genome, run: Run, part: Part, cases: Sequence[str]) -> Score:
+        return super().evaluate_cases(genome, run, part, ["q0"])
+
+
+class EchoByCase(Echo):
+    """A case is a question."""
+
+    def case_names(self, part: Part) -> Sequence[str]:
+        return [str(number) for number in range(5)]
+
+    def evaluate_cases(self, genome: Genome, run: Run, part: Part, cases: Sequence[str]) -> Score:
+        texts = [f"hello {part} {name}" for name in cases]
+        replies = run.ask([Request("task", (Message("user", text),)) for text in texts])
+        marks = [float(reply.text.endswith(text)) for reply, text in zip(replies, texts, strict=True)]
+        return Score({"repeated": sum(marks) / len(marks)}, cases=dict(zip(cases, marks, strict=True)))
 
 
 def answering(text: str) -> Program:
@@ -143,6 +166,33 @@ class ExecutorContract:
             return [one.outcome for one in found]
 
         assert asyncio.run(go()) == ["ok", "ok"]
+
+    def test_cases_that_are_asked_for_are_those_that_are_scored(self, make: MakeExecutor) -> None:
+        async def work(executor: Executor) -> list[Evaluation]:
+            groups = [["q1"], ["q7", "q3"], ["q0", "q1", "q2"], None]
+            skill = Vector((0.5,))
+            return list(await asyncio.gather(*(executor.evaluate(skill, cases=cases) for cases in groups)))
+
+        found = using(make(Job(EXAM, {"questions": 9}, workers=2)), work)
+        assert [one.outcome for one in found] == ["ok"] * 4
+        assert [sorted(one.cases) for one in found[:3]] == [["q1"], ["q3", "q7"], ["q0", "q1", "q2"]]
+        whole = found[3].cases
+        assert sorted(whole) == [f"q{number}" for number in range(9)]
+        for one in found:
+            assert one.cases == {name: whole[name] for name in one.cases}
+            assert one.objectives["marks"] == pytest.approx(sum(one.cases.values()) / len(one.cases))
+
+    def test_other_cases_than_were_asked_for_are_no_score(self, make: MakeExecutor) -> None:
+        job = Job("tests.contracts.executor_contract:Deaf", {}, workers=1)
+        found = using(make(job), lambda executor: executor.evaluate(Vector((0.5,)), cases=["q1", "q2"]))
+        assert found.outcome == "invalid"
+        assert "expected scores of the cases ['q1', 'q2'], got ['q0']" in found.feedback
+
+    def test_cases_may_ask_a_model(self, make: MakeExecutor) -> None:
+        parrot = Parrot("polly")
+        job = Job("tests.contracts.executor_contract:EchoByCase", {}, workers=2)
+        found = using(make(job), lambda one: one.evaluate(saying("hello"), cases=["3", "1"], model=parrot))
+        assert (found.outcome, found.cases, parrot.asked) == ("ok", {"3": 1.0, "1": 1.0}, 2)
 
     def test_its_capacity_is_at_least_its_workers(self, make: MakeExecutor) -> None:
         async def go() -> int:

@@ -117,6 +117,23 @@ class ProblemContract:
         assert isinstance(first, Score)
         assert first == second
 
+    @pytest.mark.parametrize("part", PARTS)
+    def test_cases_are_scored_alone_as_they_are_in_the_whole(self, problem: Problem, part: Part) -> None:
+        names = problem.case_names(part)
+        if not names:
+            pytest.skip("the problem has no cases that can be scored one at a time")
+        assert len(set(names)) == len(names)
+        seed = _seeds(problem)[0]
+        whole = problem.evaluate(seed, run_of(problem), part)
+        assert list(whole.cases) == list(names)
+        groups = [names[:1], names[1 : len(names) // 2], names[len(names) // 2 :]]
+        scores = [problem.evaluate_cases(seed, run_of(problem), part, group) for group in groups if group]
+        assert [list(one.cases) for one in scores] == [list(group) for group in groups if group]
+        together = problem.combined(scores)
+        assert dict(together.cases) == dict(whole.cases)
+        assert dict(together.objectives) == pytest.approx(dict(whole.objectives))
+        assert problem.combined(scores[:1]) == scores[0]
+
     @pytest.mark.parametrize("stranger", STRANGERS, ids=lambda stranger: stranger.kind)
     @pytest.mark.parametrize("part", PARTS)
     def test_a_genome_that_does_not_belong_is_invalid(self, problem: Problem, stranger: Genome, part: Part) -> None:

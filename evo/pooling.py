@@ -1,0 +1,45 @@
+"""Several scores of one genome, each on cases of its own, as one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from evo.values import Score
+
+
+def pooled(scores: Sequence[Score]) -> Score:
+    """Objectives and descriptors as means weighted by the number of cases, violations the largest, cases together.
+
+    The feedback is what the parts say, one after the other. One score alone comes back as it is.
+
+    Raises:
+        ValueError: no score, or no case in any.
+    """
+    if len(scores) == 1:
+        return scores[0]
+    weights = [len(one.cases) for one in scores]
+    if not any(weights):
+        raise ValueError("scores without cases have no weights by which they could be put together")
+    violations: dict[str, float] = {}
+    for one in scores:
+        violations |= {name: max(amount, violations.get(name, amount)) for name, amount in one.violations.items()}
+    return Score(
+        _means([one.objectives for one in scores], weights),
+        violations,
+        "\n\n".join(dict.fromkeys(one.feedback for one in scores if one.feedback)),
+        {name: score for one in scores for name, score in one.cases.items()},
+        _means([one.descriptors for one in scores], weights),
+    )
+
+
+def _means(rows: Sequence[Mapping[str, float]], weights: Sequence[int]) -> dict[str, float]:
+    """Of each name, over the rows that have it."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    having = {
+        name: [(row[name], weight) for row, weight in zip(rows, weights, strict=True) if name in row] for name in names
+    }
+    return {
+        name: math.fsum(value * weight for value, weight in pairs) / max(1, sum(weight for _, weight in pairs))
+        for name, pairs in having.items()
+    }

@@ -1,0 +1,245 @@
+"""Laws of what stands between the driver and the executor, and of the plans that are registered."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evo.errors import UserError
+from evo.genomes import Genome, Vector
+from evo.measuring import Entry, Measuring
+from evo.models import BudgetSpentError, Model
+from evo.policies import Policy
+from evo.policies.plans import Contest, OneBatch, Plan, Races
+from evo.pooling import pooled
+from evo.protocols import Job
+from evo.registry import make, make_problem, names
+from evo.testing.executor import InProcessExecutor
+from evo.testing.scripted import ScriptedModel
+from evo.values import Ask, Candidate, Evaluation, Part, Score
+from tests.conftest import Evo
+
+EXAM = "evo.testing.exam:Exam"
+OPTIONS: dict[str, dict[str, Any]] = {"cascade": {"stages": [{"share": 0.3, "threshold": 0.5}]}}
+SILENT = ScriptedModel(lambda request: "")
+
+
+class Forgetful(InProcessExecutor):
+    """Loses some evaluations of cases.
+
+    Attributes:
+        losses: how many more it loses.
+        seen: cases that were scored, those of lost evaluations left out.
+    """
+
+    def __init__(self, losses: int) -> None:
+        super().__init__(Job(EXAM, {"questions": 40}, workers=3))
+        self.losses = losses
+        self.seen: list[str] = []
+
+    async def evaluate(
+        self, genome: Genome, part: Part = "train", *, cases: Sequence[str] | None = None, model: Model | None = None
+    ) -> Evaluation:
+        if self.losses > 0:
+            self.losses -= 1
+            return Evaluation("lost", feedback="gone")
+        self.seen += cases or ()
+        return await super().evaluate(genome, part, cases=cases)
+
+
+class Penniless(Forgetful):
+    """Has no money left."""
+
+    async def evaluate(
+        self, genome: Genome, part: Part = "train", *, cases: Sequence[str] | None = None, model: Model | None = None
+    ) -> Evaluation:
+        raise BudgetSpentError("not a cent is left")
+
+
+class Idle(Races):
+    """Its policy wants nothing, for ever."""
+
+    def policy(self, contest: Contest) -> Policy | None:
+        policy = super().policy(contest)
+        assert policy is not None
+        policy.next(10_000)
+        return policy
+
+
+def entries(count: int, model: Model | None = None) -> list[Entry]:
+    skills = [Vector((0.1 + 0.8 * number / count,)) for number in range(count)]
+    return [Entry(Candidate(number, Ask(number, "guess"), skill), model) for number, skill in enumerate(skills)]
+
+
+def measuring(executor: InProcessExecutor, plan: Plan) -> Measuring:
+    return Measuring(executor, make_problem(EXAM, {"questions": 40}), plan, seed=0)
+
+
+@pytest.mark.parametrize("name", names("policies"))
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_every_registered_plan_says_of_each_whether_it_goes_on_and_scores_no_case_twice(name: str, count: int) -> None:
+    plan: Plan = make("policies", name, OPTIONS.get(name, {}))
+    executor = Forgetful(0)
+    one = measuring(executor, plan)
+
+    async def go() -> list[tuple[str, int]]:
+        told = []
+        if plan.brood == 1:
+            found = [await one.alone(entry) for entry in entries(count)]
+        else:
+            some = entries(count)
+            found = [
+                await one.finished(entry, verdict) for entry, verdict in zip(some, await one.race(some), strict=True)
+            ]
+        for evaluation in found:
+            told.append((evaluation.outcome, len(evaluation.cases)))
+        return told
+
+    found = asyncio.run(go())
+    whole = 40 if plan.whole else 32
+    assert all(seen == whole if outcome == "ok" else 0 < seen < whole for outcome, seen in found)
+    assert {outcome for outcome, _ in found} <= {"ok", "stopped"}
+    if plan.needs_cases and executor.seen:
+        assert len(executor.seen) == sum(seen for _, seen in found)
+
+
+@pytest.mark.parametrize("model", [None, SILENT], ids=["without a model", "with a model"])
+@pytest.mark.parametrize("stopping", [False, True])
+def test_what_a_model_left_open_is_asked_again_as_long_as_the_run_goes_on(model: Model | None, stopping: bool) -> None:
+    one = measuring(Forgetful(2), OneBatch(8))
+    one.stopping = stopping
+    found = asyncio.run(one.alone(entries(1, model)[0]))
+    again = model is not None and not stopping
+    assert (found.outcome, len(found.cases)) == (("ok", 8) if again else ("lost", 0))
+
+
+def test_what_is_lost_for_good_is_lost_and_the_others_race_on() -> None:
+    one = measuring(Forgetful(1), Races(brood=4, share=0.5))
+    verdicts = asyncio.run(one.race(entries(4)))
+    assert [verdict.evaluation.outcome for verdict in verdicts].count("lost") == 1
+    assert sum(verdict.goes_on for verdict in verdicts) == 1
+
+
+def test_money_that_runs_out_comes_through_as_it_is() -> None:
+    with pytest.raises(BudgetSpentError, match="not a cent is left"):
+        asyncio.run(measuring(Penniless(0), Races(brood=4)).race(entries(4)))
+
+
+def test_a_policy_that_wants_nothing_and_is_not_done_is_told_of() -> None:
+    with pytest.raises(UserError, match="the policy Racing wants no case scored, and is not done"):
+        asyncio.run(measuring(Forgetful(0), Idle(brood=4)).race(entries(4)))
+
+
+def test_the_same_candidates_race_the_same_whatever_the_order_of_their_scores() -> None:
+    found = []
+    for workers in (1, 9):
+        executor = InProcessExecutor(Job(EXAM, {"questions": 40}, workers=workers))
+        found.append(asyncio.run(measuring(executor, Races(brood=8, share=0.4)).race(entries(8))))
+    assert found[0] == found[1]
+
+
+def test_what_several_parts_used_is_added_up() -> None:
+    class Timed(Forgetful):
+        async def evaluate(self, genome: Genome, part: Part = "train", **more: Any) -> Evaluation:
+            evaluation = await super().evaluate(genome, part, cases=more["cases"])
+            used = {"seconds": 2.0, "cpu_seconds": 1.0, "memory_bytes": 10 * len(evaluation.cases)}
+            fields = (
+                evaluation.to_json() | used | {"isolation": "process" if len(evaluation.cases) < 16 else "bubblewrap"}
+            )
+            return Evaluation.from_json(fields)
+
+    found = asyncio.run(measuring(Timed(0), OneBatch(40)).alone(entries(1)[0]))
+    assert (found.seconds, found.cpu_seconds, found.memory_bytes, found.isolation) == (6.0, 3.0, 160, "process")
+
+
+groups = st.lists(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=9), min_size=1, max_size=6)
+
+
+@given(groups)
+def test_pooled_means_are_those_of_all_cases_together(marks: list[list[float]]) -> None:
+    scores = [
+        Score(
+            {"mean": math.fsum(group) / len(group)},
+            {"worst": max(group)},
+            cases={f"{place}.{number}": mark for number, mark in enumerate(group)},
+        )
+        for place, group in enumerate(marks)
+    ]
+    everything = [mark for group in marks for mark in group]
+    together = pooled(scores)
+    assert together.objectives["mean"] == pytest.approx(math.fsum(everything) / len(everything), abs=1e-6)
+    assert together.violations["worst"] == max(everything)
+    assert list(together.cases.values()) == everything
+
+
+def test_scores_without_cases_cannot_be_pooled() -> None:
+    with pytest.raises(ValueError, match="have no weights"):
+        pooled([Score({"x": 1.0}), Score({"x": 2.0})])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("policy: racin", "unknown policy 'racin'; did you mean 'racing'"),
+        ("policy: racing, options: {broods: 8}", "unknown option of policy racing 'broods'; did you mean 'brood'"),
+        ("policy: racing, options: {brood: 1}", "brood must be a whole number from 2 up, got 1"),
+        ("policy: racing, options: {brood: '9'}", "brood must be a whole number from 2 up, got '9'"),
+        ("policy: racing, options: {finalists: 16}", "finalists must be from 1 to below the brood of 16, got 16"),
+        ("policy: racing, options: {share: 0.01}", "needs a share in .* that gives each at least one pull"),
+        ("policy: racing, options: {share: much}", "do not suit policy racing: .*"),
+        ("policy: low_rank, options: {rank: 1.5}", "do not suit policy low_rank: .*"),
+        ("policy: minibatch, options: {size: 0}", "a minibatch needs at least one case, got size 0"),
+        ("policy: cascade", "policy cascade stops nobody: give a stage a threshold"),
+        (
+            "policy: cascade, options: {stages: [{share: 0.5, thresh: 1}]}",
+            "policy cascade does not take these options",
+        ),
+        ("policy: challenge, options: {limit: 0.7}", r"a limit in \[0, 0.5\)"),
+        ("policie: full", "unknown key in .evaluation. 'policie'; did you mean 'policy'"),
+    ],
+)
+def test_a_policy_that_means_nothing_is_refused_in_one_sentence(evo: Evo, options: str, message: str) -> None:
+    answer = evo("check", EXAM, "--set", f"evaluation={{{options}}}")
+    assert answer.code == 2
+    [sentence] = answer.err.strip().splitlines()
+    assert re.search(message, sentence)
+
+
+def test_a_policy_for_cases_is_refused_where_there_are_none(evo: Evo) -> None:
+    answer = evo("run", "sphere", "--set", "evaluation.policy=racing")
+    assert answer.code == 2
+    assert "evaluation.policy racing scores cases one at a time, and sphere has none" in answer.err
+
+
+def test_a_policy_of_ones_own_goes_through_the_same_door(evo: Evo, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from evo.policies.cascade import Cascade, Stage\n"
+        "from evo.policies.plans import Plan\n\n\n"
+        "@dataclass(frozen=True)\n"
+        "class Half(Plan):\n"
+        "    brood: int = 4\n\n"
+        "    def policy(self, contest):\n"
+        "        shape = contest.candidates, len(contest.cases)\n"
+        "        return Cascade(*shape, stages=[Stage(0.2, keep=0.5)], rng=contest.rng)\n\n"
+        "    def goes_on(self, policy, eligible):\n"
+        "        return [one for one in eligible if one in policy.live]\n"
+    )
+    here = ("--set", "executor=evo.testing.executor:InProcessExecutor", "--set", "budget.evaluations=33")
+    answer = evo("run", EXAM, *here, "--set", "evaluation={policy: 'mine.py:Half', options: {brood: 8}}")
+    assert answer.code == 0, answer.err
+    assert "15 were stopped early" in answer.out
+
+
+def test_check_says_what_a_policy_will_do(evo: Evo) -> None:
+    answer = evo("check", EXAM, "--set", "evaluation.policy=racing")
+    assert answer.code == 0, answer.err
+    assert "policy racing over 60 cases, candidates 16 together; those that go on are scored on all" in answer.out
