@@ -79,7 +79,7 @@ class SimulatedBinaryCrossover(VectorOperator):
     """
 
     arity: ClassVar[int] = 2
-    weight: ClassVar[float] = 2.0
+    weight: ClassVar[float] = 4.0
 
     def __init__(self, *, attempts: int = 10, eta_crossover: float = 15.0, eta_mutation: float = 20.0) -> None:
         """Options.
@@ -112,7 +112,6 @@ class DifferentialEvolution(VectorOperator):
     """
 
     arity: ClassVar[int] = 4
-    weight: ClassVar[float] = 2.0
 
     def __init__(self, *, attempts: int = 10, crossover: float = 0.7) -> None:
         """Options.

@@ -31,6 +31,7 @@ class Case:
         pymoo: its name there, and its arguments.
         reference: point of the hypervolume, beyond all that is of interest.
         survival: ours; pymoo's is NSGA-III where it is nsga3, else NSGA-II.
+        more: overrides of our configuration.
     """
 
     name: str
@@ -39,11 +40,15 @@ class Case:
     reference: tuple[float, ...]
     evaluations: int
     survival: str = "rank_and_crowding"
+    more: tuple[str, ...] = ()
 
+
+# With as many directions as pymoo's NSGA-III is given here, and its only operator.
+AS_THEIRS = f"search.survival={{name: nsga3, options: {{directions: {POPULATION}}}}}", "search.operators={sbx: 1}"
 
 CASES = (
     *(Case("zdt", {"which": n}, (f"zdt{n}", {}), (1.1, 1.1), 10_000) for n in (1, 2, 3)),
-    Case("dtlz", {"which": 2}, ("dtlz2", {"n_var": 12, "n_obj": 3}), (1.1, 1.1, 1.1), 10_000, "nsga3"),
+    Case("dtlz", {"which": 2}, ("dtlz2", {"n_var": 12, "n_obj": 3}), (1.1, 1.1, 1.1), 10_000, "nsga3", AS_THEIRS),
     Case("bnh", {}, ("bnh", {}), (140.0, 50.0), 3_000),
 )
 
@@ -56,6 +61,7 @@ def ours(case: Case, seed: int) -> float:
         f"search.survival={case.survival}",
         f"budget.evaluations={case.evaluations}",
         f"seed={seed}",
+        *case.more,
     )
     feasible = [
         list(one["evaluation"]["objectives"].values())
