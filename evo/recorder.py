@@ -14,6 +14,7 @@ from evo.journal import Event, Journal
 from evo.ledger import Charge
 from evo.measuring import Verdict
 from evo.models import Completion, Price, Request
+from evo.niches import Niches
 from evo.protocols import Problem
 from evo.search import Remeasured, Search, Told
 from evo.values import Ask, Candidate, Evaluation, Individual, Parent, Part, Proposal, Tip
@@ -139,7 +140,7 @@ class Recorder:
             **_moved(told.moves),
             entered_front=told.entered_front,
             left_front=told.left_front,
-            **_standing(search),
+            **_standing(search, told.individual.ask.island),
             **self._newly_fixed(search),
             **_appraised(told.individual),
             **self._new_leaders(search),
@@ -159,7 +160,7 @@ class Recorder:
             **_moved(told.moves),
             entered_front=told.entered_front,
             left_front=told.left_front,
-            **_standing(search),
+            **_standing(search, ask.island),
             **_appraised(one),
             **self._new_leaders(search),
         )
@@ -207,8 +208,10 @@ def tips_from(event: Event) -> tuple[Tip, ...]:
     return tuple(Tip(kind, text) for kind, text in event.get("tips", ()))
 
 
-def _standing(search: Search) -> dict[str, Any]:
-    """How far the search is."""
+def _standing(search: Search, island: int) -> dict[str, Any]:
+    """How far the search is, and the niches of the island that was told."""
+    living = search.population.islands[island].living
+    niches = {"niches": [living.coverage, living.qd_score]} if isinstance(living, Niches) else {}
     first, reading = search.objectives[0].name, search.indicators.reading
     best = search.best[first].evaluation.objectives[first] if first in search.best else None
     return {
@@ -217,6 +220,7 @@ def _standing(search: Search) -> dict[str, Any]:
         "best": [first, best],
         "hypervolume": reading.hypervolume,
         "diversity": reading.diversity,
+        **niches,
     }
 
 

@@ -304,6 +304,9 @@ def test_a_run_with_niches_keeps_one_individual_a_cell_and_is_rebuilt_from_its_j
     counts = [row[0] for row in open_run(run).sql(f"SELECT count(*) {living}").rows]
     assert len(counts) > 5
     assert max(counts) == 1
+    told = open_run(run).sql("SELECT coverage, qd_score FROM indicators ORDER BY tell").rows
+    assert [row[0] for row in told] == sorted(row[0] for row in told)
+    assert told[-1] == (len(counts) / 20, None)
     assert evo("replay", run).code == 0
 
 

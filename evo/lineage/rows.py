@@ -143,7 +143,7 @@ class RowMaker:
             rows["arrivals"].append((tell, individual, target, source, reason))
         rows["front_moves"].extend((tell, one, False) for one in event["left_front"])
         rows["front_moves"].extend((tell, one, True) for one in entered)
-        measured = event["hypervolume"], event["diversity"]
+        measured = event["hypervolume"], event["diversity"], *event.get("niches", (None, None))
         rows["indicators"].append((tell, event["front"], event["population"], *event["best"], *measured))
         rows["leaders"].extend((tell, name, *one) for name, one in event.get("leaders", {}).items())
 

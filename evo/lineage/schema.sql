@@ -97,11 +97,14 @@ CREATE TABLE front_moves (tell BIGINT, individual BIGINT, entered BOOLEAN);
 COMMENT ON TABLE front_moves IS 'Who entered or left the front of all individuals told so far, and at which tell; where individuals are measured again, some come back';
 
 CREATE TABLE indicators (
-    tell BIGINT, front_size INTEGER, population INTEGER, name VARCHAR, best DOUBLE, hypervolume DOUBLE, diversity DOUBLE
+    tell BIGINT, front_size INTEGER, population INTEGER, name VARCHAR, best DOUBLE, hypervolume DOUBLE, diversity DOUBLE,
+    coverage DOUBLE, qd_score DOUBLE
 );
 COMMENT ON TABLE indicators IS 'After each tell: sizes, and the best value of the first objective so far (name says which)';
 COMMENT ON COLUMN indicators.hypervolume IS 'Of all feasible individuals so far, against the reference point; NULL before it is fixed';
 COMMENT ON COLUMN indicators.diversity IS 'Mean distance to the nearest neighbour in the front, each objective divided by its range there';
+COMMENT ON COLUMN indicators.coverage IS 'Share of the niches that hold a feasible individual, on the island that was told; NULL without niches';
+COMMENT ON COLUMN indicators.qd_score IS 'What the best of each of those niches passes the floor by, added up; NULL without a floor';
 
 CREATE TABLE reference_points (tell BIGINT, name VARCHAR, value DOUBLE);
 COMMENT ON TABLE reference_points IS 'What the hypervolume is measured against, from which tell on';
