@@ -27,6 +27,7 @@ class NoiseSettings:
     """What is done against noise.
 
     Attributes:
+        repeats: how often each who lives is measured at least, before anything else is asked for on its island.
         remeasure: share of the asks after the seeds that measure a living individual again, where one is in doubt.
         confidence: of the bound.
         compare: by a bound of the mean on its bad side, or by the mean alone.
@@ -35,6 +36,12 @@ class NoiseSettings:
     remeasure: float = 0.0
     confidence: float = 0.95
     compare: Literal["bound", "mean"] = "bound"
+    repeats: int = 1
+
+    @property
+    def measures_again(self) -> bool:
+        """Whether anybody is ever measured more than once."""
+        return self.remeasure > 0 or self.repeats > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,12 @@ class Noise:
             return individual
         values = {one.name: self._value(one, repeats_of(individual, one)) for one in self.objectives}
         return individual if values == individual.appraised else replace(individual, appraised=values)
+
+    def too_rarely_measured(self, living: Iterable[Individual], busy: Collection[int]) -> Individual | None:
+        """Of those that were measured less often than each has to be, the first; busy ones are on their way there."""
+        if self.settings.repeats == 1:
+            return None
+        return next((one for one in living if one.measurements < self.settings.repeats and one.id not in busy), None)
 
     def in_doubt(self, living: Iterable[Individual], busy: Collection[int]) -> Individual | None:
         """Whom to measure again: a leader, or who may dominate it after all, whichever is known less well.

@@ -226,7 +226,7 @@ def _standing(search: Search, island: int) -> dict[str, Any]:
 
 def _leaders(search: Search) -> Mapping[str, list[Any]]:
     """The best by each objective: id, measurements, mean and the value compared; {} where nothing is measured again."""
-    if not search.settings.noise.remeasure:
+    if not search.settings.noise.measures_again:
         return {}
     return {
         name: [one.id, one.measurements, one.evaluation.objectives[name], one.compared[name]]

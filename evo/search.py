@@ -6,7 +6,7 @@ the same state, so a journal of them is a checkpoint.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -19,6 +19,7 @@ from evo.noise import Noise, NoiseSettings, measured_again
 from evo.parents import Choosable
 from evo.population import costs_of
 from evo.protocols import Arm, ArmRecord
+from evo.selection import Living
 from evo.similarity import Alike
 from evo.tips import Tips
 from evo.values import (
@@ -266,24 +267,27 @@ class Search:
         return self.noise.appraised(individual) if individual.ok else individual
 
     def _again(self, number: int) -> _UnderWay | None:
-        """An ask to measure somebody again, where it is time for that and somebody is in doubt.
-
-        That is one of the island's living, or one that was lucky, entered the front and left the population; whichever
-        was measured less.
-        """
-        share = self.settings.noise.remeasure
-        if not share or np.random.default_rng((self.settings.seed, self._asked, 3)).random() >= share:
+        """An ask to measure somebody again, where each has to be, or it is time for that and somebody is in doubt."""
+        if not self.settings.noise.measures_again:
             return None
         busy = {ask.parents[0].id for ask in self.under_way.values() if ask.operator == AGAIN_OPERATOR}
-        here, living = self.population.islands[number].living.adults, {one.id for one in self.population}
+        living = self.population.islands[number].living
+        one = self.noise.too_rarely_measured(living, busy) or self._doubtful(living.adults, busy)
+        if one is None:
+            return None
+        ask = Ask(self._asked, AGAIN_OPERATOR, (Parent(one.id, "base"),), number)
+        return _UnderWay(ask, Briefing((one,)), None)
+
+    def _doubtful(self, here: Living, busy: Collection[int]) -> Individual | None:
+        """One of an island's living, or one that was lucky, entered the front and left; whichever was measured less."""
+        rng = np.random.default_rng((self.settings.seed, self._asked, 3))
+        if rng.random() >= self.settings.noise.remeasure:
+            return None
+        living = {one.id for one in self.population}
         absent = [one for one in self.front if one.id not in living]
         found = [self.noise.in_doubt([*here, *absent], busy)] if absent else []
         doubtful = [one for one in (*found, self.noise.in_doubt(here, busy)) if one is not None]
-        if not doubtful:
-            return None
-        one = min(doubtful, key=lambda member: member.measurements)
-        ask = Ask(self._asked, AGAIN_OPERATOR, (Parent(one.id, "base"),), number)
-        return _UnderWay(ask, Briefing((one,)), None)
+        return min(doubtful, key=lambda member: member.measurements, default=None)
 
     def _reconsidered(self, told: Remeasured) -> Remeasured:
         """Who is how good, and who is in the front, now that more is known; of those that live or were in the front."""

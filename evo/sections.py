@@ -216,6 +216,7 @@ class NoiseConfig(Section):
     remeasure: float = Field(default=0.0, ge=0, lt=1)
     confidence: float = Field(default=0.95, gt=0, lt=1)
     compare: Literal["bound", "mean"] = "bound"
+    repeats: int = Field(default=1, ge=1, le=1000)
 
 
 class SearchConfig(Section):

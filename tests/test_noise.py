@@ -104,6 +104,22 @@ def test_measuring_again_finds_better_ones_at_the_same_cost_without_an_outlier_t
     assert np.median(ruled) > np.median(alone)
 
 
+def test_with_repeats_whoever_lives_is_measured_so_often_before_there_are_offspring() -> None:
+    settings = SearchSettings(0, 10_000, noise=NoiseSettings(repeats=3))
+    foggy, asked = Fog(luck=6.0), []
+    search, _ = searching(settings, foggy, lambda: Population(10, HEIGHT, RankAndCrowding()), 0)
+    for _ in range(300):
+        ask = search.ask()
+        assert ask is not None
+        if ask.operator not in (AGAIN_OPERATOR, SEED_OPERATOR):
+            assert all(one.measurements == 3 for one in search.population)
+        asked.append(ask.operator)
+        advanced(search, ask, foggy)
+    assert asked[:4] == [SEED_OPERATOR, AGAIN_OPERATOR, AGAIN_OPERATOR, "nudge"]
+    assert max(one.measurements for one in search.population) == 3
+    assert Fog.truth(search.best["height"].genome) > -4.4, "the lucky seed was found out"
+
+
 @pytest.mark.parametrize("survival", [RankAndCrowding(), ReferenceDirections(), HypervolumeContribution()])
 def test_where_nothing_varies_measuring_again_changes_nothing(survival: Survival) -> None:
     settings = SearchSettings(0, 10_000, noise=NoiseSettings(0.4))

@@ -108,7 +108,7 @@ def test_the_lineage_of_a_noisy_run_is_rebuilt_row_for_row(fog_run: Path) -> Non
         ("remeasure=1.0", "remeasure = 1.0: input should be less than 1"),
         ("confidence=95", "confidence = 95: input should be less than 1"),
         ("compare=median", "compare = 'median': input should be 'bound' or 'mean'"),
-        ("repeat=3", "unknown key in [search.noise] 'repeat'; did you mean 'remeasure'?"),
+        ("repeat=3", "unknown key in [search.noise] 'repeat'; did you mean 'repeats'?"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(evo: Evo, setting: str, complaint: str) -> None:
