@@ -36,6 +36,7 @@ def greedy(config: Config, problem: Problem) -> Config:
         parents=ParentsConfig(name="best"),
         population=2,
         generation=0,
+        niches=None,
         survival=SurvivalConfig(name="lexicographic"),
     )
 
@@ -48,6 +49,7 @@ def random(config: Config, problem: Problem) -> Config:
         config,
         parents=ParentsConfig(name="uniform"),
         generation=0,
+        niches=None,
         survival=SurvivalConfig(name="newest"),
         operators=operators,
     )

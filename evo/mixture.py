@@ -10,7 +10,7 @@ from evo.errors import ConfigError
 from evo.generations import Generations
 from evo.islands import Island
 from evo.niches import Atlas, Dimension, Niches, NicheSettings
-from evo.parents import Parents
+from evo.parents import Best, Parents, PowerLaw
 from evo.population import Population
 from evo.protocols import Arm, ArmRecord, Choice, Memory, Operator, Problem
 from evo.registry import make, names
@@ -139,6 +139,11 @@ class IslandMaker:
         mixture, how = make_mixture(config, self._kind), config.search
         survival: Survival = make("survival", how.survival.name, how.survival.options)
         parents: Parents = make("parents", how.parents.name, how.parents.options)
+        if self._atlas is not None and isinstance(parents, Best | PowerLaw):
+            raise ConfigError(
+                f"search.parents {how.parents.name} ranks all who live, and what is best in one niche says nothing of "
+                "another; take uniform or tournament, or leave search.niches out"
+            )
         choice = mixture.choice(config, self._inherited)
         living, memories = self._living(how, survival), self._memories(mixture)
         return Island(living, choice, mixture.arms, parents.choose, memories=memories)

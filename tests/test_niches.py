@@ -315,3 +315,13 @@ def test_a_descriptor_that_there_is_not_is_refused_in_one_sentence(evo: Evo) -> 
     assert answer.code == 2
     assert "loops" in answer.err
     assert len(answer.err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("parents", ["best", "power_law"])
+def test_parents_that_rank_all_who_live_are_refused_in_one_sentence(evo: Evo, parents: str) -> None:
+    niches = "search.niches={dimensions: {'x:0': {low: -2, high: 2}}}"
+    answer = evo("run", *TOY, "--set", niches, "--set", f"search.parents={parents}")
+    assert answer.code == 2
+    assert f"search.parents {parents} ranks all who live" in answer.err
+    baseline = evo("run", *TOY, "--set", niches, "--set", "budget.evaluations=20", "--baseline", "greedy")
+    assert baseline.code == 0, baseline.err
