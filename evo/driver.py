@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from evo.broods import Broods
 from evo.errors import UserError
 from evo.genomes import Genome
@@ -15,6 +13,7 @@ from evo.measuring import Entry, Measuring
 from evo.models import BudgetSpentError, Message, ModelAccessError, Request
 from evo.policies.plans import Plan
 from evo.protocols import Context, Executor, Operator, Problem
+from evo.randomness import generator
 from evo.recorder import Recorder
 from evo.recording import AskModel, TaskModels, Till
 from evo.replay import Replayed
@@ -273,7 +272,7 @@ class Driver:
 
     def _context(self, ask: Ask) -> Context:
         briefing = self.search.briefing(ask)
-        rng = np.random.default_rng((self.search.settings.seed, ask.id, 1))
+        rng = generator(self.search.settings.seed, ask.id, "proposal")
         model = self._model(ask)
         return replace(
             self._workshop.context,

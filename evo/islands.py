@@ -12,6 +12,7 @@ import numpy as np
 from evo.parents import Choosable
 from evo.population import costs_of
 from evo.protocols import Arm, Choice, Memory
+from evo.randomness import generator
 from evo.selection import Residents
 from evo.values import SEED_OPERATOR, Individual, Objective
 
@@ -162,7 +163,7 @@ class Archipelago:
         self._stale += 1
         if len(self.islands) == 1 and self._settings.birth_after is None:
             return []
-        rng = np.random.default_rng((self._seed, tell, 2))
+        rng = generator(self._seed, tell, "islands")
         moves = self._found(rng) if not seeds_left else []
         return [*moves, *self._migrations(number, rng), *self._reset(tell, rng), *self._birth(rng)]
 

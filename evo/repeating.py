@@ -9,10 +9,9 @@ import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from evo.models import BudgetSpentError, Completion, Request
 from evo.protocols import Context
+from evo.randomness import generator
 from evo.recording import Recorded, addressed
 from evo.replay import Replayed, replay
 from evo.search import Briefing
@@ -75,7 +74,7 @@ async def _propose(prepared: Prepared, ask: Ask, briefing: Briefing, past: Recor
     if ask.operator == SEED_OPERATOR:
         return Proposal("ok", prepared.seeds[ask.id])
     problem = prepared.problem
-    rng = np.random.default_rng((prepared.config.seed, ask.id, 1))
+    rng = generator(prepared.config.seed, ask.id, "proposal")
     default = prepared.config.model.name
     model = RecordedModel(ask.id, past, ask.model or default) if default else None
     told = problem.space, problem.objectives, problem.description, model

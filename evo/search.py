@@ -19,6 +19,7 @@ from evo.noise import Noise, NoiseSettings, measured_again
 from evo.parents import Choosable
 from evo.population import costs_of
 from evo.protocols import Arm, ArmRecord
+from evo.randomness import generator
 from evo.selection import Living
 from evo.similarity import Alike
 from evo.tips import Tips
@@ -280,7 +281,7 @@ class Search:
 
     def _doubtful(self, here: Living, busy: Collection[int]) -> Individual | None:
         """One of an island's living, or one that was lucky, entered the front and left; whichever was measured less."""
-        rng = np.random.default_rng((self.settings.seed, self._asked, 3))
+        rng = generator(self.settings.seed, self._asked, "again")
         if rng.random() >= self.settings.noise.remeasure:
             return None
         living = {one.id for one in self.population}
@@ -351,7 +352,7 @@ class Search:
         return self.front.add(individual, costs)
 
     def _offspring(self, number: int) -> _UnderWay:
-        rng, island = np.random.default_rng((self.settings.seed, self._asked, 0)), self.population.islands[number]
+        rng, island = generator(self.settings.seed, self._asked, "parents"), self.population.islands[number]
         arm = island.choice.choose(rng)
         chosen = self._chosen(island, island.arms[arm], rng)
         arm = island.choice.routed(arm, chosen[0], rng)

@@ -14,8 +14,7 @@ from evo.policies.cascade import Cascade, Stage
 from evo.policies.low_rank import LowRank
 from evo.policies.minibatch import Minibatch
 from evo.policies.racing import Challenge, Racing
-
-CONTEST_STREAM, RUN_STREAM = 3, 4
+from evo.randomness import generator
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +38,12 @@ class Contest:
     @property
     def rng(self) -> np.random.Generator:
         """Another one for each contest."""
-        return np.random.default_rng((self.seed, self.number, CONTEST_STREAM))
+        return generator(self.seed, self.number, "contest")
 
     @property
     def shared_rng(self) -> np.random.Generator:
         """The same in every contest of a run."""
-        return np.random.default_rng((self.seed, RUN_STREAM))
+        return generator(self.seed, 0, "batch")
 
 
 class Plan(Protocol):
