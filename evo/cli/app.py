@@ -27,6 +27,7 @@ Overrides = Annotated[
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as in runs/bin_packing-1.")]
 RunDir = Annotated[Path, typer.Option(help="Where run folders are made.")]
 ModelName = Annotated[str | None, typer.Option(help="Language model that proposes.")]
+Force = Annotated[bool, typer.Option("--force", help="Write over what is there.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Target = Annotated[str, typer.Argument(metavar="CONFIG|PROBLEM", help="A YAML file, or the name of a problem.")]
 
@@ -37,6 +38,16 @@ class Format(StrEnum):
     table = "table"
     csv = "csv"
     json = "json"
+    parquet = "parquet"
+
+
+class Export(StrEnum):
+    """How a lineage is written as files."""
+
+    parquet = "parquet"
+    csv = "csv"
+    json = "json"
+    graphml = "graphml"
 
 
 class Kind(StrEnum):
@@ -197,12 +208,31 @@ def sql(
     run: RunArgument,
     query: Annotated[str, typer.Argument(help='As in: "FROM best_so_far".')],
     format: Annotated[Format, typer.Option(help="How the answer is written.")] = Format.table,
+    to: Annotated[Path | None, typer.Option(metavar="FILE", help="Into this file instead of the terminal.")] = None,
+    *,
+    force: Force = False,
 ) -> None:
     """Query a run's lineage, during the run or after it."""
-    from evo.cli.tables import print_table
+    from evo.cli.exporting import answer
     from evo.lineage import open_run
 
-    print_table(open_run(run).sql(query), format.value)
+    answer(open_run(run), query, format.value, to=to, force=force)
+
+
+@app.command()
+def export(
+    run: RunArgument,
+    to: Annotated[Path, typer.Option(metavar="PATH", help="A folder for parquet and csv, else a file.")],
+    format: Annotated[Export, typer.Option(help="Tables, one document, or the graph of parents.")] = Export.parquet,
+    *,
+    force: Force = False,
+) -> None:
+    """Write a run's lineage as files for other programs, during the run or after it."""
+    from evo.cli.exporting import export as export_run
+    from evo.lineage import open_run
+
+    files = export_run(open_run(run), format.value, to, force=force)
+    print(f"{to}: {files} files" if files > 1 else f"{to}: written")
 
 
 @app.command()

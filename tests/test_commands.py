@@ -1,0 +1,98 @@
+"""The commands that look at a run: its lineage as files, an individual's ancestors, its health, its standing."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import duckdb
+import pytest
+
+from evo.cli.exporting import _field, _key
+from evo.lineage import open_run
+from tests.conftest import Evo
+
+TABLES = "SELECT table_name FROM duckdb_tables() WHERE table_name <> 'projection'"
+GRAPHML = "{http://graphml.graphdrawing.org/xmlns}"
+
+
+def test_every_table_is_exported_row_for_row(evo: Evo, toy_run: Path, tmp_path: Path) -> None:
+    answer = evo("export", toy_run, "--format", "parquet", "--to", tmp_path / "it's here" / "tables")
+    assert answer.code == 0, answer.err
+    reader = open_run(toy_run)
+    tables = {row[0] for row in reader.sql(TABLES).rows}
+    written = {one.stem: one for one in (tmp_path / "it's here" / "tables").iterdir()}
+    assert set(written) == tables
+    for table, path in written.items():
+        rows = duckdb.execute("FROM read_parquet(?)", [str(path)]).fetchall()
+        assert sorted(rows, key=str) == sorted(reader.sql(f"FROM {table}").rows, key=str), table
+
+
+def test_csv_and_json_hold_the_same_individuals(evo: Evo, toy_run: Path, tmp_path: Path) -> None:
+    assert evo("export", toy_run, "--format", "csv", "--to", "tables").code == 0
+    assert evo("export", toy_run, "--format", "json", "--to", "all.json").code == 0
+    document = json.loads((tmp_path / "all.json").read_text("utf-8"))
+    with (tmp_path / "tables" / "individuals.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["id"], row["genome"]) for row in rows] == [
+        (str(one["id"]), one["genome"]) for one in document["individuals"]
+    ]
+    assert len(rows) == 60
+    assert document["completions"] == []
+
+
+def test_the_graph_has_every_individual_and_every_parent(evo: Evo, toy_run: Path, tmp_path: Path) -> None:
+    assert evo("export", toy_run, "--format", "graphml", "--to", "lineage.graphml").code == 0
+    root = ElementTree.parse(tmp_path / "lineage.graphml").getroot()
+    names = {key.get("id"): key.get("attr.name") for key in root.iter(f"{GRAPHML}key")}
+    near = {
+        int(node.attrib["id"][1:]): float(one.text or "")
+        for node in root.iter(f"{GRAPHML}node")
+        for one in node
+        if names[one.get("key")] == "near"
+    }
+    reader = open_run(toy_run)
+    assert near == dict(reader.sql("SELECT individual, mean FROM scores WHERE name = 'near'").rows)
+    edges = [
+        (int(edge.attrib["target"][1:]), int(edge.attrib["source"][1:]), edge[0].text)
+        for edge in root.iter(f"{GRAPHML}edge")
+    ]
+    assert sorted(edges) == sorted(reader.sql("SELECT child, parent, role FROM parents").rows)
+    assert len(edges) > 20
+
+
+def test_whatever_a_name_holds_the_graph_is_well_formed() -> None:
+    hostile = 'a"b<c>&\x00\x1b\ud800]]>\ufffe'
+    text = f"<r>{_key('one', 'node', hostile, 'string')}{_field('one', hostile)}</r>"
+    root = ElementTree.fromstring(text)
+    assert root[0].get("attr.name") == root[1].text == 'a"b<c>&\ufffd\ufffd\ufffd]]>\ufffd'
+
+
+@pytest.mark.parametrize("command", [("export", "--format", "json"), ("sql", "FROM best", "--format", "csv")])
+def test_nothing_is_overwritten_unless_forced(
+    evo: Evo, toy_run: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "kept").write_text("mine")
+    name, *rest = command
+    refused = evo(name, toy_run, *rest, "--to", "kept")
+    assert refused.code == 2
+    assert "kept exists; choose another" in refused.err
+    assert (tmp_path / "kept").read_text() == "mine"
+    assert evo(name, toy_run, *rest, "--to", "kept", "--force").code == 0
+    assert (tmp_path / "kept").read_text() != "mine"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["kept", "runs"]
+
+
+def test_sql_writes_parquet_into_a_file_only(evo: Evo, toy_run: Path, tmp_path: Path) -> None:
+    query = "SELECT id FROM individuals ORDER BY id -- all"
+    refused = evo("sql", toy_run, query, "--format", "parquet")
+    assert refused.code == 2
+    assert "name a file with --to" in refused.err
+    assert evo("sql", toy_run, query, "--format", "parquet", "--to", "ids.parquet").code == 0
+    assert duckdb.execute("FROM 'ids.parquet'").fetchall() == [(number,) for number in range(60)]
+    wrong = evo("sql", toy_run, "FROM nowhere", "--format", "parquet", "--to", "wrong.parquet")
+    assert wrong.code == 2
+    assert "nowhere does not exist" in wrong.err
+    assert not (tmp_path / "wrong.parquet").exists()
