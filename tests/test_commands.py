@@ -10,7 +10,9 @@ from xml.etree import ElementTree
 import duckdb
 import pytest
 
+from evo.cli.ancestry import Member, change, tree
 from evo.cli.exporting import _field, _key
+from evo.genomes import Program
 from evo.lineage import open_run
 from tests.conftest import Evo
 
@@ -96,3 +98,55 @@ def test_sql_writes_parquet_into_a_file_only(evo: Evo, toy_run: Path, tmp_path: 
     assert wrong.code == 2
     assert "nowhere does not exist" in wrong.err
     assert not (tmp_path / "wrong.parquet").exists()
+
+
+def member(identity: int, parents: list[tuple[int, str]], code: str = "x = 1\n") -> Member:
+    genome = json.dumps(Program.single(code).to_json())
+    return Member(identity, 0, "op", None, genome, parents, {})
+
+
+def test_a_line_of_bases_stays_in_its_column_however_long() -> None:
+    family = {number: member(number, [(number - 1, "base")]) for number in range(1, 3000)} | {0: member(0, [])}
+    drawn = list(tree(2999, family))
+    assert [one for one, _, _ in drawn] == list(range(2999, -1, -1))
+    assert not any("│" in text for _, text, _ in drawn)
+
+
+def test_other_parents_stand_aside_and_nobody_is_drawn_twice_with_all_ancestors() -> None:
+    family = {
+        3: member(3, [(1, "base"), (2, "mate")]),
+        2: member(2, [(0, "base")]),
+        1: member(1, [(0, "base")]),
+        0: member(0, []),
+    }
+    assert list(tree(3, family)) == [
+        (3, "3", True),
+        (2, "│ 2 mate", True),
+        (0, "│ 0 base", True),
+        (1, "1 base", True),
+        (0, "0 base", False),
+    ]
+
+
+def test_a_change_is_told_against_the_base() -> None:
+    family = {0: member(0, [], "x = 1\ny = 2\n"), 1: member(1, [(0, "base")], "x = 1\ny = 3\nz = 4\n")}
+    assert change(family[1], family) == "+2 -1: y = 3"
+    assert change(family[0], family) == "a seed"
+
+
+def test_the_lineage_of_an_individual_names_all_its_ancestors(evo: Evo, toy_run: Path) -> None:
+    answer = evo("lineage", toy_run, 59, "--generations", 100)
+    assert answer.code == 0, answer.err
+    assert answer.out.splitlines()[0].split() == ["individual", "operator", "model", "near", "far", "what", "changed"]
+    named = {int(line.lstrip("│ ").split()[0]) for line in answer.out.splitlines()[2:]}
+    assert named == {row[0] for row in open_run(toy_run).sql("SELECT id FROM ancestors(59)").rows}
+    assert len(named) > 3
+
+
+def test_ancestors_that_are_not_shown_are_counted(evo: Evo, toy_run: Path) -> None:
+    count = open_run(toy_run).sql("SELECT count(*) FROM ancestors(59)").scalar()
+    answer = evo("lineage", toy_run, 59, "--generations", 0)
+    assert f"{count - 1} ancestors are further back" in answer.out
+    missing = evo("lineage", toy_run, 4000)
+    assert missing.code == 2
+    assert "no individual 4000" in missing.err

@@ -204,6 +204,19 @@ def show(run: RunArgument, individual: Annotated[int, typer.Argument(metavar="ID
 
 
 @app.command()
+def lineage(
+    run: RunArgument,
+    individual: Annotated[int, typer.Argument(metavar="ID")],
+    generations: Annotated[int, typer.Option(min=0, help="How far to go back.")] = 12,
+) -> None:
+    """The ancestors of an individual as a tree: by whom each was made, its objectives, and what changed."""
+    from evo.cli.ancestry import show_lineage
+    from evo.lineage import open_run
+
+    show_lineage(open_run(run), individual, generations)
+
+
+@app.command()
 def sql(
     run: RunArgument,
     query: Annotated[str, typer.Argument(help='As in: "FROM best_so_far".')],
