@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import platform
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,6 +16,7 @@ from evo.cli.ancestry import Member, change, tree
 from evo.cli.exporting import _field, _key
 from evo.genomes import Program
 from evo.lineage import open_run
+from evo.run_folder import held
 from tests.conftest import Evo
 
 TABLES = "SELECT table_name FROM duckdb_tables() WHERE table_name <> 'projection'"
@@ -150,3 +153,110 @@ def test_ancestors_that_are_not_shown_are_counted(evo: Evo, toy_run: Path) -> No
     missing = evo("lineage", toy_run, 4000)
     assert missing.code == 2
     assert "no individual 4000" in missing.err
+
+
+def wrong(report: str) -> list[str]:
+    """The subjects that the doctor found something wrong with."""
+    return [line.split("  ", 1)[1].partition(":")[0] for line in report.splitlines() if line.startswith("WRONG")]
+
+
+def test_a_finished_run_is_healthy(evo: Evo, toy_run: Path) -> None:
+    answer = evo("doctor", toy_run)
+    assert (answer.code, wrong(answer.out)) == (0, [])
+    assert "finished (budget), 60 of 60 evaluations told" in answer.out
+    assert "as many as the journal makes" in answer.out
+    assert "lock: free" in answer.out
+
+
+def test_the_doctor_looks_and_touches_nothing(evo: Evo, toy_run: Path) -> None:
+    before = {one.name: one.read_bytes() for one in toy_run.iterdir()}
+    evo("doctor", toy_run)
+    assert {one.name: one.read_bytes() for one in toy_run.iterdir()} == before
+
+
+def test_a_torn_line_is_found_and_what_mends_it_does(evo: Evo, toy_run: Path) -> None:
+    with (toy_run / "journal.jsonl").open("ab") as file:
+        file.write(b'{"event": "te')
+    answer = evo("doctor", toy_run)
+    assert (answer.code, wrong(answer.out)) == (1, ["last line"])
+    assert "torn: 13 bytes" in answer.out
+    assert evo("resume", toy_run, "--set", "budget.evaluations=70").code == 0
+    assert evo("doctor", toy_run).code == 0
+
+
+def test_a_corrupt_line_is_found_by_its_byte(evo: Evo, toy_run: Path) -> None:
+    journal = toy_run / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines[:50], b"#!?\n", *lines[51:]]))
+    answer = evo("doctor", toy_run)
+    assert (answer.code, wrong(answer.out)) == (1, ["journal", "rows", "state"])
+    byte = len(b"".join(lines[:50]))
+    assert f"is corrupt at byte {byte}" in answer.out
+    assert f"head -c {byte} journal.jsonl" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("damage", "subject", "says"),
+    [
+        ("DELETE FROM parents WHERE child = 59", "rows", "parents has"),
+        ("INSERT INTO individuals SELECT * FROM individuals LIMIT 1", "rows", "individuals has 61, the journal 60"),
+        ("UPDATE projection SET version = 1", "lineage", "of schema 1"),
+        ("UPDATE projection SET next_offset = next_offset + 7", "lag", "7 bytes more than the journal holds"),
+    ],
+)
+def test_a_lineage_that_is_not_the_journals_is_found_and_mended(
+    evo: Evo, toy_run: Path, damage: str, subject: str, says: str
+) -> None:
+    with duckdb.connect(str(toy_run / "lineage.duckdb")) as connection:
+        connection.execute(damage)
+    answer = evo("doctor", toy_run)
+    assert answer.code == 1
+    assert subject in wrong(answer.out)
+    assert says in answer.out
+    assert evo("index", toy_run).code == 0
+    assert evo("doctor", toy_run).code == 0
+
+
+def test_a_lineage_that_lags_or_lacks_is_found_and_mended(evo: Evo, toy_run: Path) -> None:
+    journal = toy_run / "journal.jsonl"
+    whole = journal.read_bytes()
+    (toy_run / "lineage.duckdb").unlink()
+    assert wrong(evo("doctor", toy_run).out) == ["lineage"]
+    cut = b"".join(whole.splitlines(keepends=True)[:100])
+    journal.write_bytes(cut)
+    assert evo("index", toy_run).code == 0
+    journal.write_bytes(whole)
+    answer = evo("doctor", toy_run)
+    assert wrong(answer.out) == ["lag"]
+    assert f"{len(whole) - len(cut)} bytes behind" in answer.out
+    assert evo("index", toy_run).code == 0
+    assert evo("doctor", toy_run).code == 0
+
+
+def test_an_event_that_fits_nothing_before_it_is_found(evo: Evo, toy_run: Path) -> None:
+    journal = toy_run / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    asked = next(number for number, line in enumerate(lines) if number > 30 and line.startswith(b'{"event": "ask"'))
+    journal.write_bytes(b"".join([*lines[:asked], *lines[asked + 1 :]]))
+    answer = evo("doctor", toy_run)
+    assert answer.code == 1
+    assert "does not fit what came before" in answer.out
+
+
+def test_a_run_that_was_cut_short_is_resumable_and_one_that_is_held_is_running(evo: Evo, toy_run: Path) -> None:
+    journal = toy_run / "journal.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:100]))
+    assert evo("index", toy_run).code == 0
+    cut = evo("doctor", toy_run)
+    assert (cut.code, "resumable (cut short)" in cut.out) == (0, True)
+    with held(toy_run):
+        running = evo("doctor", toy_run)
+    assert running.code == 0
+    assert f"held by process {os.getpid()} on {platform.node()}: it is running" in running.out
+
+
+def test_a_folder_without_a_run_is_no_healthy_run(evo: Evo, tmp_path: Path) -> None:
+    answer = evo("doctor", tmp_path)
+    assert (answer.code, wrong(answer.out)) == (1, ["folder"])
+    assert "holds no journal.jsonl" in answer.out
+    assert "is not there" in evo("doctor", tmp_path / "none").out

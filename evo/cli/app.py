@@ -260,6 +260,14 @@ def index(run: RunArgument) -> None:
     print(f"{events} events of {run} indexed")
 
 
+@app.command()
+def doctor(run: RunArgument) -> None:
+    """Check a run's folder: what is wrong, and how to mend it. Exit code 1 where something is."""
+    from evo.cli.doctor import doctor as examine
+
+    raise typer.Exit(0 if examine(run) else 1)
+
+
 @app.command(name="list")
 def list_names(kind: Kind) -> None:
     """What is registered, by name."""
