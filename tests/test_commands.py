@@ -14,8 +14,9 @@ import pytest
 
 from evo.cli.ancestry import Member, change, tree
 from evo.cli.exporting import _field, _key
+from evo.cli.status import stand
 from evo.genomes import Program
-from evo.lineage import open_run
+from evo.lineage import open_run, rebuild
 from evo.run_folder import held
 from tests.conftest import Evo
 
@@ -260,3 +261,64 @@ def test_a_folder_without_a_run_is_no_healthy_run(evo: Evo, tmp_path: Path) -> N
     assert (answer.code, wrong(answer.out)) == (1, ["folder"])
     assert "holds no journal.jsonl" in answer.out
     assert "is not there" in evo("doctor", tmp_path / "none").out
+
+
+def test_the_status_of_a_finished_run(evo: Evo, toy_run: Path) -> None:
+    answer = evo("status", toy_run)
+    assert answer.code == 0, answer.err
+    said = {line[:9].strip(): line[9:].strip() for line in answer.out.splitlines()}
+    name, individual, value = open_run(toy_run).sql("SELECT name, id, value FROM best LIMIT 1").rows[0]
+    assert said["best"] == f"{name} {value:.10g}, individual {individual}"
+    assert said["state"] == "finished (budget)"
+    assert said["told"].startswith("60 of 60 evaluations")
+    assert said["under way"] == "0 proposals, 0 evaluations"
+
+
+@pytest.mark.parametrize("projected", [0, 40, 150])
+@pytest.mark.parametrize("lines", [90, 151, 176])
+def test_a_run_stands_the_same_wherever_its_lineage_has_got_to(toy_run: Path, lines: int, projected: int) -> None:
+    journal = toy_run / "journal.jsonl"
+    whole = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(whole[: min(lines, projected)]))
+    if projected:
+        rebuild(toy_run)
+    journal.write_bytes(b"".join(whole[:lines]))
+    partly = stand(toy_run, journal)
+    (toy_run / "lineage.duckdb").unlink()
+    without = stand(toy_run, journal)
+    # The lineage keeps microseconds.
+    assert list(partly.latest) == [(tell, pytest.approx(at, abs=1e-3)) for tell, at in without.latest]
+    partly.latest = without.latest
+    assert partly == without
+    assert without.told > 20
+
+
+def test_what_is_under_way_is_what_the_journal_has_no_end_of(toy_run: Path) -> None:
+    journal = toy_run / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    asked = max(number for number, line in enumerate(lines) if line.startswith(b'{"event": "ask"'))
+    journal.write_bytes(b"".join(lines[: asked + 1]))
+    rebuild(toy_run)
+    events = [json.loads(line) for line in lines[: asked + 1]]
+    proposed = {one["ask"] for one in events if one["event"] == "proposal"}
+    admitted = {one["individual"] for one in events if one["event"] == "proposal" and one["outcome"] == "ok"}
+    told = {one["individual"] for one in events if one["event"] == "tell"}
+    standing = stand(toy_run, journal)
+    assert set(standing.asks) == {one["ask"] for one in events if one["event"] == "ask"} - proposed
+    assert standing.asks
+    assert standing.candidates == admitted - told
+
+
+def test_the_status_names_who_runs_it_and_says_how_to_go_on(evo: Evo, toy_run: Path) -> None:
+    journal = toy_run / "journal.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:100]))
+    assert evo("index", toy_run).code == 0
+    with held(toy_run):
+        assert f"running, by process {os.getpid()} on {platform.node()}" in evo("status", toy_run).out
+    assert f"not running (cut short); `evo resume {toy_run}` goes on" in evo("status", toy_run).out
+    journal.write_bytes(b"")
+    (toy_run / "lineage.duckdb").unlink()
+    assert "does not begin with a 'run' event" in evo("status", toy_run).err
+    missing = evo("status", "runs/none")
+    assert missing.code == 2
+    assert "holds no run" in missing.err

@@ -261,6 +261,14 @@ def index(run: RunArgument) -> None:
 
 
 @app.command()
+def status(run: RunArgument) -> None:
+    """How a run stands, during it and after: who runs it, how far it is, the best, dollars, rate, what is under way."""
+    from evo.cli.status import status as show_status
+
+    show_status(run)
+
+
+@app.command()
 def doctor(run: RunArgument) -> None:
     """Check a run's folder: what is wrong, and how to mend it. Exit code 1 where something is."""
     from evo.cli.doctor import doctor as examine

@@ -195,7 +195,9 @@ def _lag(standing: Standing, reading: Reading, anew: str, *, running: bool) -> F
     if behind < 0 and not reading.corrupt:
         return Finding("lag", f"the lineage has read {-behind} bytes more than the journal holds", anew)
     if behind > 0 and not running:
-        return Finding("lag", f"the lineage is {behind} bytes behind the journal", f"`evo resume` takes them up; {anew}")
+        return Finding(
+            "lag", f"the lineage is {behind} bytes behind the journal", f"`evo resume` takes them up; {anew}"
+        )
     return Finding("lag", f"the lineage is {max(0, behind)} bytes behind the journal")
 
 
