@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import os
 import platform
+import threading
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,7 +19,7 @@ from evo.cli.exporting import _field, _key
 from evo.cli.status import stand
 from evo.genomes import Program
 from evo.lineage import open_run, rebuild
-from evo.run_folder import held
+from evo.run_folder import held, holder
 from tests.conftest import Evo
 
 TABLES = "SELECT table_name FROM duckdb_tables() WHERE table_name <> 'projection'"
@@ -322,3 +324,13 @@ def test_the_status_names_who_runs_it_and_says_how_to_go_on(evo: Evo, toy_run: P
     missing = evo("status", "runs/none")
     assert missing.code == 2
     assert "holds no run" in missing.err
+
+
+def test_who_only_looks_keeps_nobody_out(toy_run: Path) -> None:
+    # What `holder` does, for a moment longer: somebody who takes the folder meanwhile gets it.
+    looker = os.open(toy_run / "lock", os.O_RDONLY)
+    fcntl.flock(looker, fcntl.LOCK_SH)
+    threading.Timer(0.005, os.close, [looker]).start()
+    with held(toy_run):
+        assert holder(toy_run) == f"process {os.getpid()} on {platform.node()}"
+    assert holder(toy_run) is None
