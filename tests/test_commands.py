@@ -150,9 +150,10 @@ def test_the_lineage_of_an_individual_names_all_its_ancestors(evo: Evo, toy_run:
 
 
 def test_ancestors_that_are_not_shown_are_counted(evo: Evo, toy_run: Path) -> None:
-    count = open_run(toy_run).sql("SELECT count(*) FROM ancestors(59)").scalar()
+    count = open_run(toy_run).sql("SELECT count(DISTINCT parent) FROM parents WHERE child = 59").scalar()
+    assert count > 0
     answer = evo("lineage", toy_run, 59, "--generations", 0)
-    assert f"{count - 1} ancestors are further back" in answer.out
+    assert f"{count} parents of these are not shown" in answer.out
     missing = evo("lineage", toy_run, 4000)
     assert missing.code == 2
     assert "no individual 4000" in missing.err

@@ -12,18 +12,22 @@ from evo.errors import LineageError
 from evo.genomes import genome_from_json
 from evo.lineage import LineageReader, Table
 
-MEMBERS = """
-    SELECT i.id, a.generation, i.operator, i.model, i.genome
-    FROM ancestors(?) a JOIN individuals i ON i.id = a.id WHERE a.generation <= ?
+# Bounded, unlike the macro `ancestors`: what is further back than asked for costs nothing.
+GENERATIONS = """
+    WITH RECURSIVE line(id, generation) AS (
+        SELECT ?::BIGINT, 0
+        UNION
+        SELECT p.parent, l.generation + 1 FROM line l JOIN parents p ON p.child = l.id WHERE l.generation < ?
+    )
+    SELECT id, min(generation) FROM line GROUP BY id
 """
+MEMBERS = "SELECT id, operator, model, genome FROM individuals WHERE id IN (SELECT unnest(?::BIGINT[]))"
 # By its role, so that the parent whose line goes straight on comes first.
 PARENTS = """
-    SELECT p.child, p.parent, p.role FROM ancestors(?) a JOIN parents p ON p.child = a.id WHERE a.generation <= ?
-    ORDER BY p.child, p.role <> 'base', p.parent
+    SELECT child, parent, role FROM parents WHERE child IN (SELECT unnest(?::BIGINT[]))
+    ORDER BY child, role <> 'base', parent
 """
-SCORES = """
-    SELECT s.individual, s.name, s.mean FROM ancestors(?) a JOIN scores s ON s.individual = a.id WHERE a.generation <= ?
-"""
+SCORES = "SELECT individual, name, mean FROM scores WHERE individual IN (SELECT unnest(?::BIGINT[]))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +71,14 @@ def show_lineage(reader: LineageReader, individual: int, generations: int) -> No
         for one, drawn, first in tree(individual, shown)
     ]
     print("\n".join(lines(Table(("individual", "operator", "model", *names, "what changed"), tuple(rows)))))
-    if more := reader.sql("SELECT count(*) FROM ancestors(?)", [individual]).scalar() - len(shown):
-        print(f"\n{more} ancestors are further back; --generations N shows more")
+    if more := len(members) - len(shown):
+        print(f"\n{more} parents of these are not shown; --generations N goes further back")
 
 
 def family(reader: LineageReader, individual: int, generations: int) -> dict[int, Member]:
     """An individual and its ancestors of so many generations, by id."""
-    asked = [individual, generations]
+    generation = dict(reader.sql(GENERATIONS, [individual, generations]).rows)
+    asked = [list(generation)]
     parents: dict[int, list[tuple[int, str]]] = {}
     for child, parent, role in reader.sql(PARENTS, asked).rows:
         parents.setdefault(child, []).append((parent, role))
@@ -81,8 +86,8 @@ def family(reader: LineageReader, individual: int, generations: int) -> dict[int
     for one, name, mean in reader.sql(SCORES, asked).rows:
         scores.setdefault(one, {})[name] = mean
     return {
-        one: Member(one, generation, operator, model, genome, parents.get(one, ()), scores.get(one, {}))
-        for one, generation, operator, model, genome in reader.sql(MEMBERS, asked).rows
+        one: Member(one, generation[one], operator, model, genome, parents.get(one, ()), scores.get(one, {}))
+        for one, operator, model, genome in reader.sql(MEMBERS, asked).rows
     }
 
 
