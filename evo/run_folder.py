@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,12 +64,39 @@ def held(folder: Path) -> Iterator[None]:
         os.close(file)
 
 
-def _lock(file: int, folder: Path) -> None:
+def holder(folder: Path) -> str | None:
+    """Which process holds a run folder, by number and host; None where none does."""
+    try:
+        file = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return _named(file)
+    finally:
+        os.close(file)
+    return None
+
+
+def _named(file: int) -> str:
+    return os.pread(file, 200, 0).decode("utf-8", "replace") or "another process"
+
+
+def _take(file: int) -> None:
+    """Lock, and once more where it was held: `holder` holds it too, for an instant."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        time.sleep(0.02)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _lock(file: int, folder: Path) -> None:
+    try:
+        _take(file)
     except OSError as error:
-        holder = os.pread(file, 200, 0).decode("utf-8", "replace") or "another process"
-        raise RunFolderError(f"{folder} is in use by {holder}; wait for it or stop it") from error
+        raise RunFolderError(f"{folder} is in use by {_named(file)}; wait for it or stop it") from error
     os.ftruncate(file, 0)
     os.pwrite(file, f"process {os.getpid()} on {platform.node()}".encode(), 0)
 

@@ -27,6 +27,7 @@ Overrides = Annotated[
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as in runs/bin_packing-1.")]
 RunDir = Annotated[Path, typer.Option(help="Where run folders are made.")]
 ModelName = Annotated[str | None, typer.Option(help="Language model that proposes.")]
+Force = Annotated[bool, typer.Option("--force", help="Write over what is there.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Target = Annotated[str, typer.Argument(metavar="CONFIG|PROBLEM", help="A YAML file, or the name of a problem.")]
 
@@ -37,6 +38,16 @@ class Format(StrEnum):
     table = "table"
     csv = "csv"
     json = "json"
+    parquet = "parquet"
+
+
+class Export(StrEnum):
+    """How a lineage is written as files."""
+
+    parquet = "parquet"
+    csv = "csv"
+    json = "json"
+    graphml = "graphml"
 
 
 class Kind(StrEnum):
@@ -193,16 +204,48 @@ def show(run: RunArgument, individual: Annotated[int, typer.Argument(metavar="ID
 
 
 @app.command()
+def lineage(
+    run: RunArgument,
+    individual: Annotated[int, typer.Argument(metavar="ID")],
+    generations: Annotated[int, typer.Option(min=0, help="How far to go back.")] = 12,
+) -> None:
+    """The ancestors of an individual as a tree: by whom each was made, its objectives, and what changed."""
+    from evo.cli.ancestry import show_lineage
+    from evo.lineage import open_run
+
+    show_lineage(open_run(run), individual, generations)
+
+
+@app.command()
 def sql(
     run: RunArgument,
     query: Annotated[str, typer.Argument(help='As in: "FROM best_so_far".')],
     format: Annotated[Format, typer.Option(help="How the answer is written.")] = Format.table,
+    to: Annotated[Path | None, typer.Option(metavar="FILE", help="Into this file instead of the terminal.")] = None,
+    *,
+    force: Force = False,
 ) -> None:
     """Query a run's lineage, during the run or after it."""
-    from evo.cli.tables import print_table
+    from evo.cli.exporting import answer
     from evo.lineage import open_run
 
-    print_table(open_run(run).sql(query), format.value)
+    answer(open_run(run), query, format.value, to=to, force=force)
+
+
+@app.command()
+def export(
+    run: RunArgument,
+    to: Annotated[Path, typer.Option(metavar="PATH", help="A folder for parquet and csv, else a file.")],
+    format: Annotated[Export, typer.Option(help="Tables, one document, or the graph of parents.")] = Export.parquet,
+    *,
+    force: Force = False,
+) -> None:
+    """Write a run's lineage as files for other programs, during the run or after it."""
+    from evo.cli.exporting import export as export_run
+    from evo.lineage import open_run
+
+    files = export_run(open_run(run), format.value, to, force=force)
+    print(f"{to}: {files} files" if files > 1 else f"{to}: written")
 
 
 @app.command()
@@ -215,6 +258,22 @@ def index(run: RunArgument) -> None:
     with held(run):
         events = rebuild(run)
     print(f"{events} events of {run} indexed")
+
+
+@app.command()
+def status(run: RunArgument) -> None:
+    """How a run stands, during it and after: who runs it, how far it is, the best, dollars, rate, what is under way."""
+    from evo.cli.status import status as show_status
+
+    show_status(run)
+
+
+@app.command()
+def doctor(run: RunArgument) -> None:
+    """Check a run's folder: what is wrong, and how to mend it. Exit code 1 where something is."""
+    from evo.cli.doctor import doctor as examine
+
+    raise typer.Exit(0 if examine(run) else 1)
 
 
 @app.command(name="list")

@@ -1,0 +1,242 @@
+"""Is a run folder sound? Each check is one line: what was found and, where something is wrong, how to mend it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evo.config import config_from_json
+from evo.errors import JournalError, LineageError, UserError
+from evo.journal import Event, read_events
+from evo.lineage import LineageReader, open_run
+from evo.lineage.projection import SCHEMA_VERSION
+from evo.lineage.rows import RowMaker, Rows
+from evo.run_folder import JOURNAL, holder
+
+LEAST_FREE_BYTES = 256 * 1024**2
+PATIENCE_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        mend: what to do about it; empty where nothing is wrong.
+    """
+
+    subject: str
+    says: str
+    mend: str = ""
+
+    def __str__(self) -> str:
+        return f"{'WRONG' if self.mend else 'ok':5}  {self.subject}: {self.says}" + (self.mend and f"; {self.mend}")
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a journal was found to hold.
+
+    Attributes:
+        events: how many can be read.
+        end: the byte after the last of them.
+        told: results, measurements of the same individual again included.
+        stopped: why the last session ended; None where it did not end by itself.
+        budget: evaluations that the latest configuration allows.
+        corrupt: what is wrong with the line at `end`; empty where nothing is.
+        rows: table to how many rows the lineage should have of it, by what it has read of the journal.
+        misfit: the first event that makes no rows, because it does not fit what came before; empty where none.
+    """
+
+    events: int = 0
+    end: int = 0
+    told: int = 0
+    stopped: str | None = None
+    budget: int = 0
+    corrupt: str = ""
+    rows: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    misfit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a lineage database holds.
+
+    Attributes:
+        offset: byte of the journal that it has read up to.
+        rows: table to its rows.
+        failure: why it cannot be read; empty where it can.
+    """
+
+    version: int = SCHEMA_VERSION
+    offset: int = 0
+    rows: Mapping[str, int] = field(default_factory=dict)
+    failure: str = ""
+
+
+def examine(folder: Path) -> Iterator[Finding]:
+    """All checks of a run folder, one after another."""
+    journal = folder / JOURNAL
+    if not journal.is_file():
+        said = f"holds no {JOURNAL}" if folder.is_dir() else "is not there"
+        yield Finding("folder", f"{folder} {said}", "name a run's folder; `evo run PROBLEM` starts one")
+        return
+    yield _folder(folder)
+    # The lineage before the journal, which only grows: so the lineage is never seen ahead of it.
+    held_by, standing = holder(folder), _standing(folder)
+    yield Finding("lock", f"held by {held_by}: it is running" if held_by else "free: no process is running it")
+    reading = read(journal, standing.offset)
+    yield _journal(journal, reading)
+    yield _torn(journal, reading, running=held_by is not None)
+    yield from _lineage(folder, standing, reading, running=held_by is not None)
+    yield _ending(folder, reading, running=held_by is not None)
+    yield _room(folder)
+
+
+def read(journal: Path, projected: int) -> Reading:
+    """Read a journal to its end, or to where it is corrupt.
+
+    Args:
+        projected: count the rows of what comes before this byte.
+    """
+    reading, maker = Reading(), RowMaker()
+    try:
+        for after, event in read_events(journal):
+            if reading.end < projected and not reading.misfit:
+                _count_rows(maker, event, reading)
+            _note(event, reading)
+            reading.events, reading.end = reading.events + 1, after
+    except JournalError as error:
+        reading.corrupt = str(error)
+    return reading
+
+
+def _count_rows(maker: RowMaker, event: Event, reading: Reading) -> None:
+    rows: Rows = defaultdict(list)
+    try:
+        maker.add(reading.end, event, rows)
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        reading.misfit = f"the {event['event']!r} event at byte {reading.end} does not fit what came before ({error!r})"
+    for table, made in rows.items():
+        reading.rows[table] += len(made)
+
+
+def _note(event: Event, reading: Reading) -> None:
+    kind = event["event"]
+    reading.told += kind in ("tell", "remeasured")
+    reading.stopped = event.get("reason") if kind == "stop" else None
+    if kind in ("run", "resume"):
+        try:
+            reading.budget = config_from_json(event["config"]).budget.evaluations
+        except (KeyError, UserError) as error:
+            reading.misfit = reading.misfit or f"this version cannot read its configuration: {error}"
+
+
+def _standing(folder: Path) -> Standing:
+    """Of one moment: a single query sees no half of a transaction."""
+    try:
+        reader = open_run(folder, PATIENCE_SECONDS)
+        return _counted(reader)
+    except LineageError as error:
+        return Standing(failure=str(error))
+
+
+def _counted(reader: LineageReader) -> Standing:
+    tables = [row[0] for row in reader.sql("SELECT table_name FROM duckdb_tables()").rows if row[0] != "projection"]
+    counts = ", ".join(f'(SELECT count(*) FROM "{table}")' for table in tables)
+    version, offset, *rows = reader.sql(f"SELECT version, next_offset, {counts} FROM projection").rows[0]
+    return Standing(version, offset, dict(zip(tables, rows, strict=True)))
+
+
+def _folder(folder: Path) -> Finding:
+    if not os.access(folder, os.W_OK) or not os.access(folder / JOURNAL, os.W_OK):
+        return Finding("folder", f"{folder} is not yours to write", f"`chmod -R u+w {folder}`, or resume as its owner")
+    return Finding("folder", f"{folder} is there and can be written")
+
+
+def _journal(journal: Path, reading: Reading) -> Finding:
+    if reading.corrupt:
+        said, _, mend = reading.corrupt.partition("; ")
+        return Finding("journal", f"{said}, after {reading.events} events", mend)
+    if not reading.budget:
+        return Finding("journal", reading.misfit or "does not begin with a 'run' event", "restore it, or start anew")
+    if reading.misfit:
+        return Finding("journal", reading.misfit, "use the version of evo that wrote it, or restore the file")
+    return Finding("journal", f"{reading.events} events in {reading.end} bytes of {journal}, all readable")
+
+
+def _torn(journal: Path, reading: Reading, *, running: bool) -> Finding:
+    rest = 0 if reading.corrupt else journal.stat().st_size - reading.end
+    if rest and not running:
+        return Finding("last line", f"torn: {rest} bytes of an event that nothing acted on", "`evo resume` cuts it off")
+    return Finding("last line", "being written" if rest else "whole")
+
+
+def _lineage(folder: Path, standing: Standing, reading: Reading, *, running: bool) -> Iterator[Finding]:
+    anew = f"`evo index {folder}` builds it anew"
+    if standing.failure:
+        mend = "close the program that holds it" if running else f"close what holds it, or {anew}"
+        yield Finding("lineage", standing.failure.partition("; ")[0], mend)
+        return
+    if standing.version != SCHEMA_VERSION:
+        yield Finding("lineage", f"of schema {standing.version}, this version writes {SCHEMA_VERSION}", anew)
+        return
+    yield Finding("lineage", f"there, of schema {SCHEMA_VERSION}")
+    yield _lag(standing, reading, anew, running=running)
+    yield _agreement(standing, reading, anew)
+
+
+def _lag(standing: Standing, reading: Reading, anew: str, *, running: bool) -> Finding:
+    behind = reading.end - standing.offset
+    if behind < 0 and not reading.corrupt:
+        return Finding("lag", f"the lineage has read {-behind} bytes more than the journal holds", anew)
+    if behind > 0 and not running:
+        return Finding(
+            "lag", f"the lineage is {behind} bytes behind the journal", f"`evo resume` takes them up; {anew}"
+        )
+    return Finding("lag", f"the lineage is {max(0, behind)} bytes behind the journal")
+
+
+def _agreement(standing: Standing, reading: Reading, anew: str) -> Finding:
+    if reading.misfit or reading.end < standing.offset:
+        return Finding("rows", "not compared, as the journal cannot be read that far", "mend the journal first")
+    differing = [
+        f"{table} has {standing.rows.get(table, 0)}, the journal {reading.rows.get(table, 0)}"
+        for table in sorted({*standing.rows, *reading.rows})
+        if standing.rows.get(table, 0) != reading.rows.get(table, 0)
+    ]
+    if differing:
+        return Finding("rows", ", ".join(differing), anew)
+    return Finding(
+        "rows", f"{sum(standing.rows.values())} in {len(standing.rows)} tables, as many as the journal makes"
+    )
+
+
+def _ending(folder: Path, reading: Reading, *, running: bool) -> Finding:
+    done = f"{reading.told} of {reading.budget} evaluations told"
+    if running:
+        return Finding("state", f"running, {done}")
+    if reading.corrupt or not reading.budget:
+        return Finding("state", f"not resumable as it is, {done}", "mend the journal first")
+    if reading.stopped == "exhausted" or (reading.stopped == "budget" and reading.told >= reading.budget):
+        return Finding("state", f"finished ({reading.stopped}), {done}")
+    return Finding("state", f"resumable ({reading.stopped or 'cut short'}), {done}: `evo resume {folder}` goes on")
+
+
+def _room(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    said = f"{free / 1024**3:.1f} GiB free"
+    return Finding("disk", said, "make room before it goes on") if free < LEAST_FREE_BYTES else Finding("disk", said)
+
+
+def doctor(folder: Path) -> bool:
+    """Print every finding; whether all is well."""
+    healthy = True
+    for finding in examine(folder):
+        print(finding)
+        healthy = healthy and not finding.mend
+    return healthy
