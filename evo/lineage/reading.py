@@ -13,6 +13,7 @@ import duckdb
 from evo.errors import LineageError
 
 FILE_NAME = "lineage.duckdb"
+SCHEMA_VERSION = 3
 PATIENCE_SECONDS = 10.0
 
 
@@ -43,10 +44,12 @@ class LineageReader:
         """Run one read-only query.
 
         Raises:
-            LineageError: no such file, held by another process for too long, or a query that DuckDB refuses.
+            LineageError: no such file, held by another process for too long, of another schema version, or a query
+            that DuckDB refuses.
         """
         connection = self._connect()
         try:
+            refuse_another_version(connection, self.path)
             answer = connection.execute(query, parameters or [])
             columns = tuple(column[0] for column in answer.description or ())
             return Table(columns, tuple(answer.fetchall()))
@@ -71,6 +74,26 @@ class LineageReader:
 def locked_message(path: Path, error: duckdb.Error) -> str:
     """What to tell a person when the database cannot be opened."""
     return f"cannot open {path}: {str(error).strip().splitlines()[0]}; close the program that holds it and try again"
+
+
+def refuse_another_version(connection: duckdb.DuckDBPyConnection, path: Path, catalog: str = "main") -> None:
+    """Queries are written for one schema.
+
+    Args:
+        catalog: prefix of the tables, where the database is attached.
+
+    Raises:
+        LineageError: the database has another schema, or none yet.
+    """
+    try:
+        found = connection.execute(f"SELECT version FROM {catalog}.projection").fetchall()
+    except duckdb.CatalogException:
+        found = []
+    if found != [(SCHEMA_VERSION,)]:
+        has = f"schema {found[0][0]}" if found else "no schema"
+        raise LineageError(
+            f"{path} has {has}, expected {SCHEMA_VERSION}; `evo index {path.parent}` builds it anew from the journal"
+        )
 
 
 def open_run(folder: str | Path, patience_seconds: float = PATIENCE_SECONDS) -> LineageReader:
