@@ -11,6 +11,7 @@ import pytest
 
 from evo.errors import LineageError
 from evo.lineage import Projection, open_run, rebuild
+from evo.lineage.meanings import MEANINGS
 from tests.conftest import Evo
 from tests.test_lineage import contents
 
@@ -126,3 +127,25 @@ def test_a_reader_that_holds_the_old_database_does_not_stop_a_rebuild(toy_run: P
     answer, _ = holder.communicate("\n", timeout=30)
     assert answer.strip() == "[(60,)]"
     assert open_run(toy_run).sql("SELECT count(*) FROM individuals").scalar() == 60
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("tables", "table_name"),
+        ("views", "view_name"),
+        ("columns", "table_name || '.' || column_name"),
+        ("functions", "function_name"),
+    ],
+)
+def test_a_client_is_shown_what_everything_means(toy_run: Path, kind: str, names: str) -> None:
+    with duckdb.connect(str(toy_run / "lineage.duckdb"), read_only=True) as client:
+        rows = client.execute(f"SELECT {names}, comment FROM duckdb_{kind}() WHERE NOT internal").fetchall()
+    assert len(rows) >= 3
+    assert [name for name, comment in rows if not comment] == []
+
+
+def test_no_meaning_is_of_a_column_that_there_is_not(toy_run: Path) -> None:
+    columns = open_run(toy_run).sql("SELECT table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal")
+    used = {(name, comment) for table, column, comment in columns.rows for name in (column, f"{table}.{column}")}
+    assert [name for name, meaning in MEANINGS.items() if (name, meaning) not in used] == []

@@ -12,6 +12,7 @@ import duckdb
 
 from evo.errors import LineageError
 from evo.journal import read_events
+from evo.lineage.meanings import uncommented
 from evo.lineage.reading import FILE_NAME, SCHEMA_VERSION
 from evo.lineage.rows import RowMaker, Rows
 
@@ -159,7 +160,11 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: list[tuple[
 
 @cache
 def _schema() -> str:
-    return resources.files("evo.lineage").joinpath("schema.sql").read_text("utf-8")
+    """Tables, views and macros, with the meaning of every column."""
+    tables = resources.files("evo.lineage").joinpath("schema.sql").read_text("utf-8")
+    with duckdb.connect(":memory:") as connection:
+        connection.execute(tables)
+        return "\n".join([tables, *uncommented(connection)])
 
 
 @cache
