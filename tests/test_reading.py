@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,9 @@ import duckdb
 import pytest
 
 from evo.errors import LineageError
-from evo.lineage import Projection, open_run, rebuild
+from evo.lineage import Projection, Runs, Table, open_run, open_runs, rebuild
 from evo.lineage.meanings import MEANINGS
-from tests.conftest import Evo
+from tests.conftest import TOY, Evo
 from tests.test_lineage import contents
 
 KILLED = """
@@ -149,3 +150,144 @@ def test_no_meaning_is_of_a_column_that_there_is_not(toy_run: Path) -> None:
     columns = open_run(toy_run).sql("SELECT table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal")
     used = {(name, comment) for table, column, comment in columns.rows for name in (column, f"{table}.{column}")}
     assert [name for name, meaning in MEANINGS.items() if (name, meaning) not in used] == []
+
+
+def test_a_run_answers_what_is_asked_most(toy_run: Path) -> None:
+    run = open_run(toy_run)
+    assert [row[0] for row in run.best().rows] == ["near", "far"]
+    front = run.front()
+    assert front.columns[:3] == ("id", "near", "far")
+    assert {row[0] for row in front.rows} == {row[0] for row in run.sql("SELECT id FROM front").rows}
+    assert front.rows[0][0] == run.best().rows[0][1]
+    assert [row[1] for row in front.rows] == sorted(row[1] for row in front.rows)
+
+
+def test_ancestors_are_those_of_the_macro_nearest_first(toy_run: Path) -> None:
+    run = open_run(toy_run)
+    best = run.best().rows[0][1]
+    line = run.ancestors(best)
+    assert line.columns[:4] == ("id", "generation", "near", "far")
+    assert tuple(row[:2] for row in line.rows) == run.sql("FROM ancestors(?)", [best]).rows
+    assert len(line.rows) == run.individual(best).ancestors + 1 > 2
+
+
+def test_a_diff_is_from_the_base_or_from_whom_one_names(toy_run: Path) -> None:
+    run = open_run(toy_run)
+    child, parent = run.sql("SELECT child, parent FROM parents WHERE role = 'base' ORDER BY child").rows[-1]
+    assert run.diff(child) == run.diff(child, parent)
+    assert run.diff(child).startswith(f"--- {parent}\n+++ {child}\n@@")
+    assert run.diff(child, child) == "none"
+    with pytest.raises(LineageError, match="individual 0 has no base, as a seed has none"):
+        run.diff(0)
+
+
+def test_an_individual_that_there_is_not_is_named(toy_run: Path) -> None:
+    run = open_run(toy_run)
+    for ask in (run.ancestors, run.individual, run.diff, lambda one: run.diff(0, one)):
+        with pytest.raises(LineageError, match="no individual 60 in .*toy; it has 60, numbered from 0"):
+            ask(60)
+
+
+TABLE = Table(("id", "value", "name"), tuple((one, None if one < 150 else one / 2, f"n{one}") for one in range(200)))
+
+
+def test_an_answer_is_a_data_frame_of_pandas() -> None:
+    pytest.importorskip("pandas")
+    frame = TABLE.to_pandas()
+    assert list(frame.columns) == list(TABLE.columns)
+    assert frame["id"].tolist() == list(range(200))
+    assert frame["value"].sum() == sum(row[1] or 0 for row in TABLE.rows)
+    assert list(Table(("id",), ()).to_pandas().columns) == ["id"]
+
+
+def test_an_answer_is_a_table_of_arrow() -> None:
+    pytest.importorskip("pyarrow")
+    assert TABLE.to_arrow().column_names == list(TABLE.columns)
+    assert [tuple(row.values()) for row in TABLE.to_arrow().to_pylist()] == list(TABLE.rows)
+    assert Table(("id",), ()).to_arrow().num_rows == 0
+
+
+def test_an_answer_is_a_data_frame_of_polars() -> None:
+    pytest.importorskip("polars")
+    assert TABLE.to_polars().columns == list(TABLE.columns)
+    assert TABLE.to_polars().rows() == list(TABLE.rows)
+    assert Table(("id",), ()).to_polars().height == 0
+
+
+@pytest.mark.parametrize(("convert", "library"), [("pandas", "pandas"), ("arrow", "pyarrow"), ("polars", "polars")])
+def test_a_library_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, convert: str, library: str) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(LineageError, match=f"needs {library}, which is not installed; `pip install {library}`"):
+        getattr(TABLE, f"to_{convert}")()
+
+
+@pytest.fixture
+def two_runs(evo: Evo, toy_run: Path) -> Runs:
+    """The toy run of 60 evaluations, and it's other of 30."""
+    answer = evo("run", *TOY, "--set", "budget.evaluations=30", "--set", "seed=2", "--name", "it's other")
+    assert answer.code == 0, answer.err
+    (toy_run.parent / "notes").mkdir()
+    return open_runs("runs/*")
+
+
+def test_several_runs_are_one_with_a_column_that_says_which(two_runs: Runs) -> None:
+    assert list(two_runs) == ["it's other", "toy"]
+    counts = two_runs.sql("SELECT run, count(*) FROM individuals GROUP BY run ORDER BY run").rows
+    assert counts == (("it's other", 30), ("toy", 60))
+    assert two_runs.sql("SELECT run, seed FROM runs ORDER BY run").rows == (("it's other", 2), ("toy", 0))
+    joined = "SELECT count(*) FROM Individuals i JOIN objectives o ON o.run = i.run AND o.individual = i.id"
+    assert two_runs.sql(joined).scalar() == sum(
+        one.sql("SELECT count(*) FROM objectives").scalar() for one in two_runs.values()
+    )
+
+
+def test_every_table_and_view_of_several_runs_holds_the_rows_of_each(two_runs: Runs) -> None:
+    names = "SELECT DISTINCT table_name FROM duckdb_columns() WHERE NOT internal"
+    for (table,) in two_runs["toy"].sql(names).rows:
+        together = two_runs.sql(f"FROM {table}")
+        assert together.columns.count("run") == 1
+        for name, run in two_runs.items():
+            here = sorted((row for row in together.rows if row[together.columns.index("run")] == name), key=str)
+            assert len(here) == len(run.sql(f"FROM {table}").rows), table
+            if table != "runs":
+                assert [row[1:] for row in here] == sorted(run.sql(f"FROM {table}").rows, key=str), table
+
+
+def test_several_runs_are_read_only(two_runs: Runs) -> None:
+    with pytest.raises(LineageError, match="the query failed"):
+        two_runs.sql("DELETE FROM run_0.individuals")
+    with pytest.raises(LineageError, match="the query failed: .*nowhere"):
+        two_runs.sql("FROM nowhere")
+
+
+def test_the_best_of_each_run_is_asked_in_one(two_runs: Runs) -> None:
+    table = two_runs.best()
+    assert {row[0] for row in table.rows} == {"toy", "it's other"}
+    assert tuple(row[1:] for row in table.rows if row[0] == "toy") == two_runs["toy"].best().rows
+
+
+def test_runs_of_the_same_name_go_by_their_paths(two_runs: Runs, tmp_path: Path) -> None:
+    shutil.copytree(tmp_path / "runs" / "toy", tmp_path / "more" / "toy")
+    assert list(open_runs(["runs/*", "more/toy"])) == ["more/toy", "it's other", "runs/toy"]
+
+
+def test_a_pattern_without_runs_and_a_run_that_cannot_be_read_are_named(two_runs: Runs, tmp_path: Path) -> None:
+    with pytest.raises(LineageError, match=r"no run at none/\*"):
+        open_runs("none/*")
+    aged(tmp_path / "runs" / "toy")
+    with pytest.raises(LineageError, match="toy/lineage.duckdb has schema 2, expected 3"):
+        two_runs.sql("FROM individuals")
+    (tmp_path / "runs" / "toy" / "lineage.duckdb").unlink()
+    with pytest.raises(LineageError, match="no lineage at .*toy"):
+        open_runs("runs/*")
+
+
+def test_several_runs_wait_for_a_writer(two_runs: Runs, tmp_path: Path) -> None:
+    command = "import duckdb, sys, time; c = duckdb.connect(sys.argv[1]); print('held', flush=True); time.sleep(0.5)"
+    path = str(tmp_path / "runs" / "toy" / "lineage.duckdb")
+    with subprocess.Popen([sys.executable, "-c", command, path], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(LineageError, match="close the program that holds it"):
+            open_runs("runs/*", patience_seconds=0.05).sql("FROM individuals")
+        assert two_runs.sql("SELECT count(*) FROM individuals").scalar() == 90

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import duckdb
@@ -28,6 +31,45 @@ class Table:
         """The first value of the first row; None where there is no row."""
         return self.rows[0][0] if self.rows else None
 
+    def to_pandas(self) -> Any:
+        """A pandas.DataFrame.
+
+        Raises:
+            LineageError: pandas is not installed.
+        """
+        return _library("pandas").DataFrame.from_records(list(self.rows), columns=list(self.columns))
+
+    def to_arrow(self) -> Any:
+        """A pyarrow.Table.
+
+        Raises:
+            LineageError: pyarrow is not installed.
+        """
+        arrow = _library("pyarrow")
+        arrays = [arrow.array([row[number] for row in self.rows]) for number in range(len(self.columns))]
+        return arrow.Table.from_arrays(arrays, names=list(self.columns))
+
+    def to_polars(self) -> Any:
+        """A polars.DataFrame.
+
+        Raises:
+            LineageError: polars is not installed.
+        """
+        # By default the first 100 rows would say what a column holds.
+        return _library("polars").DataFrame(
+            list(self.rows), schema=list(self.columns), orient="row", infer_schema_length=None
+        )
+
+
+def _library(name: str) -> ModuleType:
+    """A library that the platform does without, and a reader may have."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise LineageError(
+            f"this needs {name}, which is not installed; `pip install {name}`, or take the answer's columns and rows"
+        ) from error
+
 
 class LineageReader:
     """Queries one run's database by short opens, so that its writer is never held up for long.
@@ -47,28 +89,57 @@ class LineageReader:
             LineageError: no such file, held by another process for too long, of another schema version, or a query
             that DuckDB refuses.
         """
-        connection = self._connect()
+        refuse_missing(self.path)
+        connection = patiently(
+            lambda: duckdb.connect(str(self.path), read_only=True), self.path, self._patience_seconds
+        )
         try:
             refuse_another_version(connection, self.path)
-            answer = connection.execute(query, parameters or [])
-            columns = tuple(column[0] for column in answer.description or ())
-            return Table(columns, tuple(answer.fetchall()))
-        except duckdb.Error as error:
-            raise LineageError(f"the query failed: {str(error).partition('LINE 1:')[0].strip()}") from error
+            return answered(connection, query, parameters)
         finally:
             connection.close()
 
-    def _connect(self) -> duckdb.DuckDBPyConnection:
-        if not self.path.exists():
-            raise LineageError(f"no lineage at {self.path}; `evo index {self.path.parent}` builds it from the journal")
-        deadline = time.monotonic() + self._patience_seconds
-        while True:
-            try:
-                return duckdb.connect(str(self.path), read_only=True)
-            except duckdb.IOException as error:
-                if time.monotonic() > deadline:
-                    raise LineageError(locked_message(self.path, error)) from error
-                time.sleep(random.uniform(0.01, 0.04))
+
+def answered(connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | None) -> Table:
+    """The answer to one query.
+
+    Raises:
+        LineageError: DuckDB refuses it.
+    """
+    try:
+        answer = connection.execute(query, parameters or [])
+        columns = tuple(column[0] for column in answer.description or ())
+        return Table(columns, tuple(answer.fetchall()))
+    except duckdb.Error as error:
+        raise LineageError(f"the query failed: {str(error).partition('LINE 1:')[0].strip()}") from error
+
+
+def patiently(
+    opening: Callable[[], duckdb.DuckDBPyConnection], path: Path, patience_seconds: float
+) -> duckdb.DuckDBPyConnection:
+    """Open a database, again and again while a writer holds it.
+
+    Raises:
+        LineageError: it was held for too long.
+    """
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            return opening()
+        except duckdb.IOException as error:
+            if time.monotonic() > deadline:
+                raise LineageError(locked_message(path, error)) from error
+            time.sleep(random.uniform(0.01, 0.04))
+
+
+def refuse_missing(path: Path) -> None:
+    """A database that is not there is not made by reading it.
+
+    Raises:
+        LineageError: there is none.
+    """
+    if not path.exists():
+        raise LineageError(f"no lineage at {path}; `evo index {path.parent}` builds it from the journal")
 
 
 def locked_message(path: Path, error: duckdb.Error) -> str:
@@ -94,16 +165,3 @@ def refuse_another_version(connection: duckdb.DuckDBPyConnection, path: Path, ca
         raise LineageError(
             f"{path} has {has}, expected {SCHEMA_VERSION}; `evo index {path.parent}` builds it anew from the journal"
         )
-
-
-def open_run(folder: str | Path, patience_seconds: float = PATIENCE_SECONDS) -> LineageReader:
-    """The lineage of a run folder (or of a database file), during the run or after it.
-
-    Raises:
-        LineageError: there is none.
-    """
-    path = Path(folder)
-    path = path if path.suffix == ".duckdb" else path / FILE_NAME
-    if not path.exists():
-        raise LineageError(f"no lineage at {path}; `evo index {path.parent}` builds it from the journal")
-    return LineageReader(path, patience_seconds)
