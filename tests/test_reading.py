@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import duckdb
@@ -291,3 +292,15 @@ def test_several_runs_wait_for_a_writer(two_runs: Runs, tmp_path: Path) -> None:
         with pytest.raises(LineageError, match="close the program that holds it"):
             open_runs("runs/*", patience_seconds=0.05).sql("FROM individuals")
         assert two_runs.sql("SELECT count(*) FROM individuals").scalar() == 90
+
+
+@pytest.mark.parametrize("pattern", ["runs/toy", "runs/*"])
+def test_readers_wait_for_a_writer_within_their_own_process(two_runs: Runs, tmp_path: Path, pattern: str) -> None:
+    query = "SELECT count(*) FROM individuals"
+    impatient = open_run(pattern, 0.05) if pattern == "runs/toy" else open_runs(pattern, 0.05)
+    patient = open_run(pattern) if pattern == "runs/toy" else two_runs
+    writer = duckdb.connect(str(tmp_path / "runs" / "toy" / "lineage.duckdb"))
+    threading.Timer(0.6, writer.close).start()
+    with pytest.raises(LineageError, match=r"cannot open .*toy/lineage.duckdb: .*; close the program that holds it"):
+        impatient.sql(query)
+    assert patient.sql(query).scalar() in (60, 90)

@@ -117,7 +117,7 @@ def answered(connection: duckdb.DuckDBPyConnection, query: str, parameters: list
 def patiently(
     opening: Callable[[], duckdb.DuckDBPyConnection], path: Path, patience_seconds: float
 ) -> duckdb.DuckDBPyConnection:
-    """Open a database, again and again while a writer holds it.
+    """Open a database, again and again while a writer holds it, in another process or in this one.
 
     Raises:
         LineageError: it was held for too long.
@@ -126,7 +126,7 @@ def patiently(
     while True:
         try:
             return opening()
-        except duckdb.IOException as error:
+        except duckdb.OperationalError as error:  # a lock, or a writer within this process
             if time.monotonic() > deadline:
                 raise LineageError(locked_message(path, error)) from error
             time.sleep(random.uniform(0.01, 0.04))
