@@ -204,7 +204,7 @@ def test_a_corrupt_line_is_found_by_its_byte(evo: Evo, toy_run: Path) -> None:
     [
         ("DELETE FROM parents WHERE child = 59", "rows", "parents has"),
         ("INSERT INTO individuals SELECT * FROM individuals LIMIT 1", "rows", "individuals has 61, the journal 60"),
-        ("UPDATE projection SET version = 1", "lineage", "of schema 1"),
+        ("UPDATE projection SET version = 1", "lineage", "schema 1"),
         ("UPDATE projection SET next_offset = next_offset + 7", "lag", "7 bytes more than the journal holds"),
     ],
 )

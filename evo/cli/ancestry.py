@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from evo.cli.showing import difference
 from evo.cli.tables import lines
 from evo.errors import LineageError
 from evo.genomes import genome_from_json
 from evo.lineage import LineageReader, Table
+from evo.lineage.wording import difference
 
 # Bounded, unlike the macro `ancestors`: what is further back than asked for costs nothing.
 GENERATIONS = """

@@ -13,7 +13,7 @@ from evo.config import config_from_json
 from evo.errors import JournalError, LineageError, UserError
 from evo.journal import Event, read_events
 from evo.lineage import LineageReader, open_run
-from evo.lineage.projection import SCHEMA_VERSION
+from evo.lineage.reading import SCHEMA_VERSION
 from evo.lineage.rows import RowMaker, Rows
 from evo.run_folder import JOURNAL, holder
 
@@ -72,7 +72,6 @@ class Standing:
         failure: why it cannot be read; empty where it can.
     """
 
-    version: int = SCHEMA_VERSION
     offset: int = 0
     rows: Mapping[str, int] = field(default_factory=dict)
     failure: str = ""
@@ -148,8 +147,8 @@ def _standing(folder: Path) -> Standing:
 def _counted(reader: LineageReader) -> Standing:
     tables = [row[0] for row in reader.sql("SELECT table_name FROM duckdb_tables()").rows if row[0] != "projection"]
     counts = ", ".join(f'(SELECT count(*) FROM "{table}")' for table in tables)
-    version, offset, *rows = reader.sql(f"SELECT version, next_offset, {counts} FROM projection").rows[0]
-    return Standing(version, offset, dict(zip(tables, rows, strict=True)))
+    offset, *rows = reader.sql(f"SELECT next_offset, {counts} FROM projection").rows[0]
+    return Standing(offset, dict(zip(tables, rows, strict=True)))
 
 
 def _folder(folder: Path) -> Finding:
@@ -181,9 +180,6 @@ def _lineage(folder: Path, standing: Standing, reading: Reading, *, running: boo
     if standing.failure:
         mend = "close the program that holds it" if running else f"close what holds it, or {anew}"
         yield Finding("lineage", standing.failure.partition("; ")[0], mend)
-        return
-    if standing.version != SCHEMA_VERSION:
-        yield Finding("lineage", f"of schema {standing.version}, this version writes {SCHEMA_VERSION}", anew)
         return
     yield Finding("lineage", f"there, of schema {SCHEMA_VERSION}")
     yield _lag(standing, reading, anew, running=running)

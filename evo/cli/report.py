@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evo.cli.showing import written
 from evo.cli.tables import lines
 from evo.errors import UserError
 from evo.finale import FRONT_SHOWN, spread
 from evo.lineage import Table, open_run
+from evo.lineage.wording import written
 from evo.protocols import Problem
 from evo.session import Ended
 from evo.values import Individual, Part

@@ -12,23 +12,31 @@ import duckdb
 
 from evo.errors import LineageError
 from evo.journal import read_events
-from evo.lineage.reading import FILE_NAME
+from evo.lineage.meanings import uncommented
+from evo.lineage.reading import FILE_NAME, SCHEMA_VERSION
 from evo.lineage.rows import RowMaker, Rows
 
-SCHEMA_VERSION = 3
+BESIDE_NAME = "lineage.new.duckdb"
 BATCH_EVENTS = 5000
 
 
 class Projection:
     """Reads a run's journal into its database. Opens the file only to append a batch.
 
+    A database of another schema version is built anew first. Whoever projects holds the run's folder
+    (`evo.run_folder.held`), so that there is one writer.
+
+    Args:
+        name: of the database's file in the run's folder.
+
     Raises:
-        LineageError: from `catch_up`, while another process holds the database, or when it is of another version.
+        LineageError: from `catch_up`, while another process holds the database.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = FILE_NAME) -> None:
+        self.folder = folder
         self.journal = folder / "journal.jsonl"
-        self.path = folder / FILE_NAME
+        self.path = folder / name
         self._maker: RowMaker | None = None
         self._offset = 0
 
@@ -44,12 +52,13 @@ class Projection:
 
     def _start(self) -> None:
         """Find out where the database stands, and read again what its untold candidates need."""
-        with _writing(self.path) as connection:
-            version, self._offset, pending = _standing(connection)
-        if version != SCHEMA_VERSION:
-            raise LineageError(
-                f"{self.path} has schema {version}, expected {SCHEMA_VERSION}; delete it and run `evo index` again"
-            )
+        standing = _standing(self.path)
+        if standing is None:
+            rebuild(self.folder)
+            standing = _standing(self.path)
+        if standing is None:
+            raise LineageError(f"{self.path} was replaced by one of another version meanwhile; close the other evo")
+        self._offset, pending = standing
         maker, offset = RowMaker(), pending
         for after, event in read_events(self.journal, pending):
             if offset >= self._offset:
@@ -86,30 +95,53 @@ class Projection:
             connection.execute("COMMIT")
 
 
-def _standing(connection: duckdb.DuckDBPyConnection) -> tuple[int, int, int]:
-    """Schema version and the two offsets; a new file gets the schema first."""
-    connection.execute("BEGIN")
-    tables = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
-    if ("projection",) not in tables:
-        connection.execute(_schema())
-        connection.execute("INSERT INTO projection VALUES (?, 0, 0)", [SCHEMA_VERSION])
-    version, offset, pending = connection.execute("FROM projection").fetchall()[0]
-    connection.execute("COMMIT")
-    return version, offset, pending
+def _standing(path: Path) -> tuple[int, int] | None:
+    """The two offsets, after a new file got the schema; None where the schema is of another version."""
+    with _writing(path) as connection:
+        connection.execute("BEGIN")
+        tables = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+        if not tables:
+            connection.execute(_schema())
+            connection.execute("INSERT INTO projection VALUES (?, 0, 0)", [SCHEMA_VERSION])
+            connection.execute("COMMIT")
+        elif ("projection",) not in tables:
+            return None
+        # Of this table no more than the version is known to be there in every version.
+        if connection.execute("SELECT version FROM projection").fetchall() != [(SCHEMA_VERSION,)]:
+            return None
+        return connection.execute("SELECT next_offset, pending_offset FROM projection").fetchall()[0]
 
 
 def rebuild(folder: Path) -> int:
     """Build a run's database anew from its journal; how many events it holds.
 
+    It is built beside the old one and takes its place when it is complete: a process that dies on the way leaves the
+    old one as it was, and a reader that holds the old one goes on reading that.
+
     Raises:
-        LineageError: another process holds the database.
+        LineageError: it cannot be written.
     """
-    path = folder / FILE_NAME
-    if path.exists():
-        _writing(path).close()
-        path.unlink()
-    path.with_suffix(".duckdb.wal").unlink(missing_ok=True)
-    return Projection(folder).catch_up()
+    path, beside = folder / FILE_NAME, folder / BESIDE_NAME
+    try:
+        _remove(beside)
+        events = Projection(folder, BESIDE_NAME).catch_up()
+        # First: a log that an old writer left behind would be taken for the new file's. The journal has what it held.
+        _log_of(path).unlink(missing_ok=True)
+        beside.replace(path)
+    except OSError as error:
+        raise LineageError(f"cannot build {path} anew: {error.strerror}; the journal has everything") from error
+    finally:
+        _remove(beside)
+    return events
+
+
+def _remove(path: Path) -> None:
+    for one in (path, _log_of(path)):
+        one.unlink(missing_ok=True)
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + ".wal")
 
 
 def _writing(path: Path) -> duckdb.DuckDBPyConnection:
@@ -128,7 +160,11 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: list[tuple[
 
 @cache
 def _schema() -> str:
-    return resources.files("evo.lineage").joinpath("schema.sql").read_text("utf-8")
+    """Tables, views and macros, with the meaning of every column."""
+    tables = resources.files("evo.lineage").joinpath("schema.sql").read_text("utf-8")
+    with duckdb.connect(":memory:") as connection:
+        connection.execute(tables)
+        return "\n".join([tables, *uncommented(connection)])
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The queries that the command line asks."""
+"""The questions that the command line and readers in Python ask."""
 
 from __future__ import annotations
 
@@ -16,20 +16,71 @@ def objectives(reader: LineageReader) -> tuple[tuple[str, str, str], ...]:
 
 def top(reader: LineageReader, count: int) -> Table:
     """The best individuals by the first objective, with all objectives and, where measured, the hold-out."""
+    return _ranked(reader, "i.outcome = 'ok'", f"LIMIT {count}")
+
+
+def front(reader: LineageReader) -> Table:
+    """All of the front, as `top` has it."""
+    return _ranked(reader, "i.id IN (SELECT id FROM front)")
+
+
+def _ranked(reader: LineageReader, condition: str, limit: str = "") -> Table:
+    named = _named(reader)
+    first, direction, _ = named[0]
+    return reader.sql(f"""
+        SELECT i.id, {_columns(named)}, max(h.value) AS {_identifier(first + " held out")},
+            any_value(i.operator) AS operator, any_value(i.tell) AS tell, any_value(i.size) AS size
+        FROM individuals i JOIN scores o ON o.individual = i.id
+        LEFT JOIN holdout h ON h.individual = i.id AND h.name = {quoted(first)}
+        WHERE {condition} GROUP BY i.id
+        ORDER BY max(o.compared) FILTER (o.name = {quoted(first)}) {"ASC" if direction == "min" else "DESC"}, i.id
+        {limit}
+    """)
+
+
+def ancestors(reader: LineageReader, individual: int) -> Table:
+    """An individual and all that it came from, nearest first, with all objectives.
+
+    Raises:
+        LineageError: there is none of that id.
+    """
+    table = reader.sql(
+        f"""
+        SELECT a.id, a.generation, {_columns(_named(reader))}, any_value(i.operator) AS operator,
+            any_value(i.model) AS model, any_value(i.tell) AS tell, any_value(i.thought) AS thought
+        FROM ancestors(?) a JOIN individuals i ON i.id = a.id LEFT JOIN scores o ON o.individual = a.id
+        GROUP BY a.id, a.generation ORDER BY a.generation, a.id
+        """,
+        [individual],
+    )
+    if not table.rows:
+        raise none_of(reader, individual)
+    return table
+
+
+def base(reader: LineageReader, individual: int) -> int | None:
+    """The one that an individual was varied from; None for a seed."""
+    query = "SELECT parent FROM parents WHERE child = ? AND role = 'base'"
+    parent: int | None = reader.sql(query, [individual]).scalar()
+    return parent
+
+
+def none_of(reader: LineageReader, individual: int) -> LineageError:
+    """What to raise where there is no individual of an id."""
+    count = reader.sql("SELECT count(*) FROM individuals").scalar()
+    return LineageError(f"no individual {individual} in {reader.path.parent}; it has {count}, numbered from 0")
+
+
+def _named(reader: LineageReader) -> tuple[tuple[str, str, str], ...]:
     named = objectives(reader)
     if not named:
         raise LineageError(f"{reader.path} holds no run yet; wait a second, or run `evo index {reader.path.parent}`")
-    columns = ", ".join(f"max(o.mean) FILTER (o.name = {_quoted(name)}) AS {_identifier(name)}" for name, _, _ in named)
-    first, direction, _ = named[0]
-    return reader.sql(f"""
-        SELECT i.id, {columns}, max(h.value) AS {_identifier(first + " held out")},
-            any_value(i.operator) AS operator, any_value(i.tell) AS tell, any_value(i.size) AS size
-        FROM individuals i JOIN scores o ON o.individual = i.id
-        LEFT JOIN holdout h ON h.individual = i.id AND h.name = {_quoted(first)}
-        WHERE i.outcome = 'ok' GROUP BY i.id
-        ORDER BY max(o.compared) FILTER (o.name = {_quoted(first)}) {"ASC" if direction == "min" else "DESC"}, i.id
-        LIMIT {count}
-    """)
+    return named
+
+
+def _columns(named: tuple[tuple[str, str, str], ...]) -> str:
+    """The objectives of the scores `o` as a column each."""
+    return ", ".join(f"max(o.mean) FILTER (o.name = {quoted(name)}) AS {_identifier(name)}" for name, _, _ in named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +111,7 @@ def portrait(reader: LineageReader, individual: int) -> Portrait:
     """
     found = reader.sql("FROM individuals WHERE id = ?", [individual])
     if not found.rows:
-        count = reader.sql("SELECT count(*) FROM individuals").scalar()
-        raise LineageError(f"no individual {individual} in {reader.path.parent}; it has {count}, numbered from 0")
+        raise none_of(reader, individual)
     scores = (
         "SELECT o.name, o.value AS train, h.value AS holdout FROM objectives o "
         "LEFT JOIN holdout h ON h.individual = o.individual AND h.name = o.name WHERE o.individual = ?"
@@ -89,7 +139,8 @@ def genome_json(reader: LineageReader, individual: int) -> str | None:
     return genome
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text as SQL writes it."""
     return "'" + text.replace("'", "''") + "'"
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import duckdb
@@ -13,6 +16,7 @@ import duckdb
 from evo.errors import LineageError
 
 FILE_NAME = "lineage.duckdb"
+SCHEMA_VERSION = 3
 PATIENCE_SECONDS = 10.0
 
 
@@ -26,6 +30,45 @@ class Table:
     def scalar(self) -> Any:
         """The first value of the first row; None where there is no row."""
         return self.rows[0][0] if self.rows else None
+
+    def to_pandas(self) -> Any:
+        """A pandas.DataFrame.
+
+        Raises:
+            LineageError: pandas is not installed.
+        """
+        return _library("pandas").DataFrame.from_records(list(self.rows), columns=list(self.columns))
+
+    def to_arrow(self) -> Any:
+        """A pyarrow.Table.
+
+        Raises:
+            LineageError: pyarrow is not installed.
+        """
+        arrow = _library("pyarrow")
+        arrays = [arrow.array([row[number] for row in self.rows]) for number in range(len(self.columns))]
+        return arrow.Table.from_arrays(arrays, names=list(self.columns))
+
+    def to_polars(self) -> Any:
+        """A polars.DataFrame.
+
+        Raises:
+            LineageError: polars is not installed.
+        """
+        # By default the first 100 rows would say what a column holds.
+        return _library("polars").DataFrame(
+            list(self.rows), schema=list(self.columns), orient="row", infer_schema_length=None
+        )
+
+
+def _library(name: str) -> ModuleType:
+    """A library that the platform does without, and a reader may have."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise LineageError(
+            f"this needs {name}, which is not installed; `pip install {name}`, or take the answer's columns and rows"
+        ) from error
 
 
 class LineageReader:
@@ -43,29 +86,60 @@ class LineageReader:
         """Run one read-only query.
 
         Raises:
-            LineageError: no such file, held by another process for too long, or a query that DuckDB refuses.
+            LineageError: no such file, held by another process for too long, of another schema version, or a query
+            that DuckDB refuses.
         """
-        connection = self._connect()
+        refuse_missing(self.path)
+        connection = patiently(
+            lambda: duckdb.connect(str(self.path), read_only=True), self.path, self._patience_seconds
+        )
         try:
-            answer = connection.execute(query, parameters or [])
-            columns = tuple(column[0] for column in answer.description or ())
-            return Table(columns, tuple(answer.fetchall()))
-        except duckdb.Error as error:
-            raise LineageError(f"the query failed: {str(error).partition('LINE 1:')[0].strip()}") from error
+            refuse_another_version(connection, self.path)
+            return answered(connection, query, parameters)
         finally:
             connection.close()
 
-    def _connect(self) -> duckdb.DuckDBPyConnection:
-        if not self.path.exists():
-            raise LineageError(f"no lineage at {self.path}; `evo index {self.path.parent}` builds it from the journal")
-        deadline = time.monotonic() + self._patience_seconds
-        while True:
-            try:
-                return duckdb.connect(str(self.path), read_only=True)
-            except duckdb.IOException as error:
-                if time.monotonic() > deadline:
-                    raise LineageError(locked_message(self.path, error)) from error
-                time.sleep(random.uniform(0.01, 0.04))
+
+def answered(connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | None) -> Table:
+    """The answer to one query.
+
+    Raises:
+        LineageError: DuckDB refuses it.
+    """
+    try:
+        answer = connection.execute(query, parameters or [])
+        columns = tuple(column[0] for column in answer.description or ())
+        return Table(columns, tuple(answer.fetchall()))
+    except duckdb.Error as error:
+        raise LineageError(f"the query failed: {str(error).partition('LINE 1:')[0].strip()}") from error
+
+
+def patiently(
+    opening: Callable[[], duckdb.DuckDBPyConnection], path: Path, patience_seconds: float
+) -> duckdb.DuckDBPyConnection:
+    """Open a database, again and again while a writer holds it, in another process or in this one.
+
+    Raises:
+        LineageError: it was held for too long.
+    """
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            return opening()
+        except duckdb.OperationalError as error:  # a lock, or a writer within this process
+            if time.monotonic() > deadline:
+                raise LineageError(locked_message(path, error)) from error
+            time.sleep(random.uniform(0.01, 0.04))
+
+
+def refuse_missing(path: Path) -> None:
+    """A database that is not there is not made by reading it.
+
+    Raises:
+        LineageError: there is none.
+    """
+    if not path.exists():
+        raise LineageError(f"no lineage at {path}; `evo index {path.parent}` builds it from the journal")
 
 
 def locked_message(path: Path, error: duckdb.Error) -> str:
@@ -73,14 +147,21 @@ def locked_message(path: Path, error: duckdb.Error) -> str:
     return f"cannot open {path}: {str(error).strip().splitlines()[0]}; close the program that holds it and try again"
 
 
-def open_run(folder: str | Path, patience_seconds: float = PATIENCE_SECONDS) -> LineageReader:
-    """The lineage of a run folder (or of a database file), during the run or after it.
+def refuse_another_version(connection: duckdb.DuckDBPyConnection, path: Path, catalog: str = "main") -> None:
+    """Queries are written for one schema.
+
+    Args:
+        catalog: prefix of the tables, where the database is attached.
 
     Raises:
-        LineageError: there is none.
+        LineageError: the database has another schema, or none yet.
     """
-    path = Path(folder)
-    path = path if path.suffix == ".duckdb" else path / FILE_NAME
-    if not path.exists():
-        raise LineageError(f"no lineage at {path}; `evo index {path.parent}` builds it from the journal")
-    return LineageReader(path, patience_seconds)
+    try:
+        found = connection.execute(f"SELECT version FROM {catalog}.projection").fetchall()
+    except duckdb.CatalogException:
+        found = []
+    if found != [(SCHEMA_VERSION,)]:
+        has = f"schema {found[0][0]}" if found else "no schema"
+        raise LineageError(
+            f"{path} has {has}, expected {SCHEMA_VERSION}; `evo index {path.parent}` builds it anew from the journal"
+        )

@@ -1,4 +1,4 @@
--- The queryable projection of a run's journal. Rows are only ever appended.
+-- The queryable projection of a run's journal. Rows are only ever appended. Columns without a comment get one from meanings.py.
 
 CREATE TABLE projection (version INTEGER, next_offset BIGINT, pending_offset BIGINT);
 COMMENT ON TABLE projection IS 'How far the journal has been read; one row';
@@ -27,9 +27,6 @@ CREATE TABLE individuals (
     model VARCHAR, survived BOOLEAN, thought VARCHAR, outcome VARCHAR, told TIMESTAMP
 );
 COMMENT ON TABLE individuals IS 'Every evaluated genome';
-COMMENT ON COLUMN individuals.tell IS 'Its place in the order of telling';
-COMMENT ON COLUMN individuals.genome IS 'JSON: its kind and fields';
-COMMENT ON COLUMN individuals.survived IS 'Whether it entered the population when it was told';
 
 CREATE TABLE parents (child BIGINT, parent BIGINT, role VARCHAR);
 COMMENT ON TABLE parents IS 'Edges of the lineage; role is base, mate or inspiration';
@@ -157,6 +154,7 @@ COMMENT ON VIEW cost_per_improvement IS 'Dollars per individual that entered the
 CREATE MACRO made_by(of) AS TABLE
     SELECT c.purpose, c.model, c.prompt, c.reply, c.cost_usd FROM completions c JOIN proposals p USING (ask)
     WHERE p.individual = of AND c.stage = 'proposal' ORDER BY c.completed;
+COMMENT ON MACRO TABLE made_by IS 'The completions that made an individual: prompt, reply and cost';
 
 CREATE VIEW spending AS
     SELECT stage, purpose, model, endpoint, count(*) AS completions, sum(requests) AS requests,
@@ -183,10 +181,12 @@ CREATE MACRO ancestors(of) AS TABLE
         SELECT p.parent, l.generation + 1 FROM line l JOIN parents p ON p.child = l.id
     )
     SELECT id, min(generation) AS generation FROM line GROUP BY id ORDER BY generation, id;
+COMMENT ON MACRO TABLE ancestors IS 'An individual and all that it came from, with the fewest generations between them';
 
 CREATE MACRO cost_of(of) AS TABLE
     SELECT count(DISTINCT p.individual) AS individuals, count(*) AS completions, coalesce(sum(c.cost_usd), 0) AS usd
     FROM ancestors(of) a JOIN proposals p ON p.individual = a.id JOIN completions c USING (ask);
+COMMENT ON MACRO TABLE cost_of IS 'What an individual cost, with all that it came from';
 
 CREATE VIEW best AS
     SELECT n.name, i.id, coalesce(l.mean, o.value) AS value, i.operator, i.model, i.tell,

@@ -1,0 +1,116 @@
+"""What the columns of the lineage mean, where `schema.sql` does not say it: a name means the same in most tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import duckdb
+
+MEANINGS = {
+    "ask": "The request for an offspring, numbered from 0 in the order of asking",
+    "cached_tokens": "Those of the input tokens that the endpoint had in its cache",
+    "compared": "The value that it was compared by: a bound of the mean on its bad side, or the mean",
+    "completed": "When its reply was recorded, in UTC",
+    "cost_usd": "What it cost, in dollars",
+    "cpu_seconds": "CPU time of the candidate's process; 0 where none ran",
+    "description": "What the problem says of itself to a model",
+    "detail": "JSON: the fields of the event",
+    "digest": "A hash of what the genome means; equal genomes have equal ones",
+    "direction": "min or max",
+    "ended": "When it ended, in UTC",
+    "endpoint": "Which endpoint answered",
+    "entered": "true where it entered, false where it left",
+    "error": "Why there is no reply; empty where there is one",
+    "feedback": "What the problem or the sandbox said, for the next proposal",
+    "genome": "JSON: its kind and fields",
+    "happened": "When, in UTC",
+    "id": "The individual, numbered from 0 in the order of admission",
+    "individual": "The individual, as in individuals.id",
+    "input_tokens": "Tokens sent, the cached ones included",
+    "island": "The island, numbered from 0",
+    "kind": "program, prompt, vector or architecture",
+    "mean": "Mean of its measurements so far, in the direction of the problem",
+    "measurements": "How often it was measured",
+    "memory_bytes": "Peak resident memory of the candidate's process; 0 where none ran",
+    "model": "The language model; NULL where there was none",
+    "name": "The objective, as in objective_names.name",
+    "node": "The machine",
+    "operator": "Who proposed it; seed for the problem's own first genomes",
+    "outcome": "ok, or why there is no result",
+    "output_tokens": "Tokens received",
+    "part": "validation or holdout",
+    "proposed": "When the operator answered, in UTC",
+    "purpose": "What the completion was for, as in diff, reflect, task",
+    "reply": "What the model answered; empty where nothing came",
+    "requests": "How many requests were sent, retries included",
+    "seconds": "Wall time",
+    "size": "How large the genome is: syntax nodes, words of a prompt, numbers of a vector, choices of an architecture",
+    "stage": "train, or the final part that was measured at the end",
+    "started": "When it began, in UTC",
+    "survived": "Whether it entered the population when it was told",
+    "tell": "Position in the order of telling; measurements of somebody known count too",
+    "thought": "The idea behind it in words, or why it failed",
+    "told": "When its result was told, in UTC",
+    "usd": "Dollars, added up",
+    "value": "In the direction of the problem",
+    "worker": "The worker process",
+    "arrivals.reason": "born, founded, migrated or reset",
+    "arrivals.source": "The island that it came from; NULL where it was born",
+    "best.value": "Mean of its measurements, in the direction of the problem",
+    "best_so_far.best": "The best value so far, in the direction of the problem",
+    "cases.name": "The case",
+    "cases.score": "Larger is better",
+    "completions.outcome": "ok, or truncated, refused, empty, failed, timeout, unreachable, cancelled",
+    "cost_per_improvement.improvements": "Individuals that entered the front",
+    "cost_per_improvement.proposals": "Asks that a completion was paid for",
+    "cost_per_improvement.usd_each": "Dollars for each improvement; NULL where there was none",
+    "descriptors.name": "The descriptor",
+    "descriptors.value": "What the evaluation said; finite",
+    "events.kind": "run, resume, stop, race and the like",
+    "indicators.best": "Best value of the first objective so far; NULL before there is one",
+    "indicators.front_size": "Individuals in the front",
+    "indicators.name": "The first objective",
+    "indicators.population": "Individuals that live, on all islands",
+    "measurements.seconds": "Wall time of this measurement",
+    "measurements.value": "What this measurement gave, in the direction of the problem",
+    "objective_names.name": "The objective",
+    "objective_names.position": "0 is the one shown first",
+    "objective_names.unit": "As in %, s, nodes; empty for a bare number",
+    "operator_yield.admitted": "Proposals that became a candidate",
+    "operator_yield.entered_front": "Individuals that entered the front",
+    "operator_yield.operator": "Who proposed",
+    "operator_yield.proposals": "Answers of the operator, those that came to nothing included",
+    "operator_yield.survived": "Individuals that entered the population when they were told",
+    "operator_yield.valid": "Individuals whose evaluation was ok",
+    "parents.child": "The individual that was made",
+    "parents.parent": "An individual that it was made from",
+    "parents.role": "base (was varied), mate (was mixed in) or inspiration (was shown)",
+    "projection.version": "Of this schema",
+    "pulls.individuals": "Individuals with this outcome",
+    "pulls.outcome": "ok, or stopped where others were more promising",
+    "pulls.saved": "Cases that were not scored",
+    "pulls.seen": "Cases that were scored",
+    "reference_points.value": "A coordinate of the point, in the direction of the problem",
+    "runs.problem": "Registered name or import path",
+    "runs.run": "Name of the run's folder",
+    "runs.seed": "All randomness of the run follows from it",
+    "runs.versions": "JSON: of what it was made with",
+    "spending.completions": "How many",
+    "spending.stage": "What asked: proposal (an operator), evaluation (a problem), final (a problem, after the search)",
+    "tips.individual": "The candidate that came with it; NULL where none did",
+    "tips.kind": "short for what one comparison taught, long for what was distilled from many",
+    "tips.tip": "The lesson",
+    "evaluations.violation": "Amounts by which constraints are broken, added up; 0 means feasible",
+}
+
+
+def uncommented(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
+    """The statements that give the remaining columns of a schema their meaning."""
+    columns = connection.execute(
+        "SELECT table_name, column_name FROM duckdb_columns() WHERE comment IS NULL AND NOT internal"
+    ).fetchall()
+    for table, column in columns:
+        meaning = MEANINGS.get(f"{table}.{column}") or MEANINGS.get(column)
+        if meaning:
+            quoted = meaning.replace("'", "''")
+            yield f"COMMENT ON COLUMN {table}.{column} IS '{quoted}';"

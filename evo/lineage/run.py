@@ -1,0 +1,71 @@
+"""One run, asked from Python: `open_run("runs/toy").front().to_pandas()`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from evo.errors import LineageError
+from evo.genomes import Genome, genome_from_json
+from evo.lineage import queries
+from evo.lineage.queries import Portrait
+from evo.lineage.reading import FILE_NAME, PATIENCE_SECONDS, LineageReader, Table, refuse_missing
+from evo.lineage.wording import difference
+
+
+class Run(LineageReader):
+    """A run's lineage: any SQL, and the questions that are asked most.
+
+    Raises:
+        LineageError: from each question, as `sql` does; no individual of the id that was asked for.
+    """
+
+    def best(self) -> Table:
+        """The best feasible individual by each objective, the first objective first."""
+        return self.sql("FROM best")
+
+    def front(self) -> Table:
+        """Individuals that nothing told so far dominates, with all objectives, the best by the first one first."""
+        return queries.front(self)
+
+    def ancestors(self, individual: int) -> Table:
+        """An individual and all that it came from, nearest first, with all objectives."""
+        return queries.ancestors(self, individual)
+
+    def individual(self, individual: int) -> Portrait:
+        """All about one individual."""
+        return queries.portrait(self, individual)
+
+    def diff(self, child: int, parent: int | None = None) -> str:
+        """How a genome differs from another one's, as a unified diff of their texts.
+
+        Args:
+            parent: any individual; None takes the one that the child was varied from.
+
+        Raises:
+            LineageError: besides, the child is a seed and no parent was named.
+        """
+        genome = self._genome(child)
+        if parent is None:
+            parent = queries.base(self, child)
+        if parent is None:
+            raise LineageError(f"individual {child} has no base, as a seed has none; name the other: diff({child}, ID)")
+        return difference(self._genome(parent), genome, parent, child)
+
+    def _genome(self, individual: int) -> Genome:
+        genome = queries.genome_json(self, individual)
+        if genome is None:
+            raise queries.none_of(self, individual)
+        return genome_from_json(json.loads(genome))
+
+
+def open_run(folder: str | Path, patience_seconds: float = PATIENCE_SECONDS) -> Run:
+    """The lineage of a run folder (or of a database file), during the run or after it.
+
+    Raises:
+        LineageError: there is none.
+    """
+    path = Path(folder)
+    path = path if path.suffix == ".duckdb" else path / FILE_NAME
+    refuse_missing(path)
+    return Run(path, patience_seconds)

@@ -1,0 +1,109 @@
+"""Several runs as one: every table and view of theirs, with a column that says which run."""
+
+from __future__ import annotations
+
+import glob
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from evo.errors import LineageError
+from evo.lineage.queries import quoted
+from evo.lineage.reading import (
+    FILE_NAME,
+    PATIENCE_SECONDS,
+    Table,
+    answered,
+    patiently,
+    refuse_another_version,
+    refuse_missing,
+)
+from evo.lineage.run import Run, open_run
+from evo.run_folder import JOURNAL
+
+
+class Runs(Mapping[str, Run]):
+    """Runs by name. Ids are those of each run: join on `run` too.
+
+    Args:
+        folders: name to run folder.
+        patience_seconds: how long to retry while a writer holds a run's file.
+    """
+
+    def __init__(self, folders: Mapping[str, Path], patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self._runs = {name: open_run(folder, patience_seconds) for name, folder in folders.items()}
+        self._patience_seconds = patience_seconds
+
+    def __getitem__(self, name: str) -> Run:
+        return self._runs[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._runs)
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def best(self) -> Table:
+        """Of each run, the best feasible individual by each objective."""
+        return self.sql("FROM best")
+
+    def sql(self, query: str, parameters: list[Any] | None = None) -> Table:
+        """Run one read-only query on all runs; table macros are asked of one run: `runs[name].sql`.
+
+        Raises:
+            LineageError: as `LineageReader.sql`, naming the run's file.
+        """
+        connection = duckdb.connect(":memory:")
+        try:
+            catalogs = {f"run_{number}": name for number, name in enumerate(self._runs)}
+            for catalog, name in catalogs.items():
+                self._attach(connection, catalog, self._runs[name].path)
+            for statement in _unions(connection, catalogs, query.lower()):
+                connection.execute(statement)
+            return answered(connection, query, parameters)
+        finally:
+            connection.close()
+
+    def _attach(self, connection: duckdb.DuckDBPyConnection, catalog: str, path: Path) -> None:
+        refuse_missing(path)
+        attach = f"ATTACH {quoted(str(path))} AS {catalog} (READ_ONLY)"
+        patiently(lambda: connection.execute(attach), path, self._patience_seconds)
+        refuse_another_version(connection, path, f"{catalog}.main")
+
+
+def _unions(connection: duckdb.DuckDBPyConnection, catalogs: Mapping[str, str], query: str) -> Iterator[str]:
+    """A view for each table and view of the runs that the query may name."""
+    columns: dict[str, list[str]] = {}
+    for table, column in connection.execute(
+        "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'run_0' AND NOT internal"
+    ).fetchall():
+        columns.setdefault(table, []).append(column)
+    for table, names in columns.items():
+        if table in query:  # binding all of them takes long where there are many runs
+            rest = "* EXCLUDE (run)" if "run" in names else "*"
+            parts = (
+                f"SELECT {quoted(name)} AS run, {rest} FROM {catalog}.main.{table}"
+                for catalog, name in catalogs.items()
+            )
+            yield f"CREATE VIEW {table} AS " + " UNION ALL ".join(parts)
+
+
+def open_runs(runs: str | Path | Iterable[str | Path], patience_seconds: float = PATIENCE_SECONDS) -> Runs:
+    """Several runs as one, each by the name of its folder, or by its path where two have the same.
+
+    Args:
+        runs: run folders or patterns of them, as in "runs/*"; what holds no run is passed over.
+
+    Raises:
+        LineageError: no run there, or a run without a lineage.
+    """
+    patterns = [runs] if isinstance(runs, str | Path) else list(runs)
+    folders = sorted({Path(one) for pattern in patterns for one in glob.glob(str(pattern))})
+    folders = [one for one in folders if (one / FILE_NAME).exists() or (one / JOURNAL).exists()]
+    if not folders:
+        raise LineageError(f"no run at {', '.join(map(str, patterns))}; expected folders such as runs/bin_packing-1")
+    alike = Counter(one.name for one in folders)
+    return Runs({one.name if alike[one.name] == 1 else str(one): one for one in folders}, patience_seconds)
