@@ -118,7 +118,7 @@ class Problem(Protocol):
         Raises:
             CandidateError: as `evaluate`.
         """
-        raise NotImplementedError(f"{type(self).__name__} names cases and cannot score them one at a time")
+        raise TypeError(f"{type(self).__name__} names cases, so it must define evaluate_cases")
 
     def combined(self, scores: Sequence[Score]) -> Score:
         """What `evaluate_cases` says of disjoint groups of cases as one score; quick, for it runs in the driver.
