@@ -53,7 +53,7 @@ async def answers_of(
 ) -> tuple[list[Completion | BaseException], int]:
     """What became of the requests, sent all at once, and how many HTTP requests arrived for them."""
     async with serve(FakeEndpoint(script)) as fake:
-        one = Endpoint("chat", fake.url, models=("chat",), price=PRICE, timeout_seconds=0.1, retries=2)
+        one = Endpoint("chat", fake.url, models=("chat",), price=PRICE, timeout_seconds=0.3, retries=2)
         other = replace(one, name="responses", models=("responses",), api="responses")
         gateway = Gateway([one, other], "chat", ledger, environment=ENVIRONMENT, patience=QUICK)
         answers = await asyncio.gather(*map(gateway.complete, requests), return_exceptions=True)

@@ -107,7 +107,7 @@ def test_a_hostile_candidate_harms_only_itself(arena: Arena, hostile: Hostile) -
     evaluation = arena.evaluate(hostile.source)
     seconds = time.monotonic() - began
     assert evaluation.outcome in hostile.outcomes, evaluation.feedback
-    assert seconds < LIMITS.wall_seconds + 3.0
+    assert seconds < LIMITS.wall_seconds + 20
     assert_nothing_leaked(arena, evaluation)
     good = arena.evaluate(GOOD)
     assert (good.outcome, dict(good.objectives)) == ("ok", {"error": 0.0}), good.feedback

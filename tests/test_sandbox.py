@@ -156,7 +156,7 @@ def test_what_a_hanging_candidate_printed_is_told(fresh: Sandbox) -> None:
     began = time.monotonic()
     with fresh(hanging, "f") as f, pytest.raises(CandidateError, match=r"longer than 1 s.*\n.*\nbefore"):
         f()
-    assert time.monotonic() - began < LIMITS.wall_seconds + 1
+    assert time.monotonic() - began < LIMITS.wall_seconds + 20
 
 
 def test_the_wall_limit_covers_all_calls_together(sandbox: Sandbox) -> None:

@@ -34,12 +34,19 @@ def client_of(server: ScriptedServer) -> openai.AsyncOpenAI:
     return openai.AsyncOpenAI(base_url=server.base_url, api_key="none", max_retries=0)
 
 
+def patience_for(faults: Faults) -> float:
+    """Seconds to wait for an answer: few where none is meant to come, many where a busy machine may be slow."""
+    return 0.3 if "hang" in faults.shares else 30.0
+
+
 def by_gateway(request: Request, faults: Faults, *, api: Any = "chat", retries: int = 0) -> Completion:
     """What the gateway makes of the scripted server's answer."""
 
     async def work() -> Completion:
         async with ScriptedServer(ECHO, faults) as server:
-            endpoint = Endpoint("scripted", server.base_url, timeout_seconds=0.15, retries=retries, api=api)
+            endpoint = Endpoint(
+                "scripted", server.base_url, timeout_seconds=patience_for(faults), retries=retries, api=api
+            )
             gateway = Gateway([endpoint], "m", Ledger(Caps()), environment={}, patience=QUICK)
             completion = await gateway.complete(request)
             await gateway.close()

@@ -103,7 +103,7 @@ def test_each_failure_reaches_the_client_as_it_documents(
 ) -> None:
     async def session(server: ScriptedServer, client: openai.AsyncOpenAI) -> None:
         with pytest.raises(error, match=match) as caught:
-            await ask(client, "hello", timeout=0.2)
+            await ask(client, "hello", timeout=0.2 if fault == "hang" else 30.0)
         if isinstance(caught.value, openai.RateLimitError):
             header = caught.value.response.headers.get("retry-after")
             assert header == ("2.5" if fault == "rate_limited_retry_after" else None)
