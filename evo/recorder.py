@@ -135,6 +135,7 @@ class Recorder:
             individual=told.individual.id,
             tell=told.individual.tell,
             evaluation=told.individual.evaluation.to_json(),
+            depth=told.individual.depth,
             survived=told.survived,
             removed=told.removed,
             **_moved(told.moves),

@@ -20,6 +20,7 @@ from evo.parents import Choosable
 from evo.population import costs_of
 from evo.protocols import Arm, ArmRecord
 from evo.randomness import generator
+from evo.seen import Seen
 from evo.selection import Living
 from evo.similarity import Alike
 from evo.tips import Tips
@@ -165,7 +166,7 @@ class Search:
         self.tips = Tips()
         self._asked = 0
         self._fruitless = 0
-        self._seen: set[str] = set()
+        self._seen = Seen()
         self._seeds: list[Individual] = []
         self._seeds_left = settings.seeds
         self._open: dict[int, _UnderWay] = {}
@@ -262,9 +263,13 @@ class Search:
 
     def _individual(self, candidate: Candidate, evaluation: Evaluation) -> Individual:
         parents = self.briefing(candidate.ask).parents
-        past = (*parents[0].past, parents[0].step)[-PAST_LIMIT:] if parents else ()
-        given = candidate.id, self.told, candidate.ask, candidate.genome, evaluation
-        individual = Individual(*given, thought=candidate.thought, past=past, vector=candidate.vector)
+        individual = Individual(
+            *(candidate.id, self.told, candidate.ask, candidate.genome, evaluation),
+            thought=candidate.thought,
+            past=(*parents[0].past, parents[0].step)[-PAST_LIMIT:] if parents else (),
+            vector=candidate.vector,
+            depth=1 + max((one.depth for one in parents), default=-1),
+        )
         return self.noise.appraised(individual) if individual.ok else individual
 
     def _again(self, number: int) -> _UnderWay | None:

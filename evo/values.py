@@ -253,6 +253,7 @@ class Individual:
         tell: its place in the order of telling: 0, 1, 2, ...
         past: its nearest ancestors in the line of bases, the oldest first; at most PAST_LIMIT.
         vector: its embedding, where one was asked for.
+        depth: 0 for a seed, else one more than the highest among its parents.
         evaluation: where it was measured several times: the first, with the means of objectives, violations and cases.
         repeats: name of an objective to all that was measured; {} where that was once.
         appraised: name of an objective to the value that counts where evaluations are noisy: a bound of the mean on its
@@ -267,6 +268,7 @@ class Individual:
     thought: str = ""
     past: tuple[Step, ...] = ()
     vector: tuple[float, ...] = ()
+    depth: int = 0
     repeats: Mapping[str, Repeats] = field(default_factory=dict)
     appraised: Mapping[str, float] = field(default_factory=dict)
 

@@ -46,14 +46,14 @@ def files(run: Path) -> set[str]:
 
 def test_a_reader_of_another_schema_version_is_told_what_to_do(toy_run: Path) -> None:
     aged(toy_run)
-    with pytest.raises(LineageError, match=r"lineage.duckdb has schema 2, expected 3; `evo index .*toy` builds it"):
+    with pytest.raises(LineageError, match=r"lineage.duckdb has schema 2, expected 4; `evo index .*toy` builds it"):
         open_run(toy_run).sql("FROM individuals")
 
 
 def test_a_reader_of_a_database_that_was_only_begun_is_told_what_to_do(toy_run: Path) -> None:
     (toy_run / "lineage.duckdb").unlink()
     duckdb.connect(str(toy_run / "lineage.duckdb")).close()
-    with pytest.raises(LineageError, match="has no schema, expected 3; `evo index"):
+    with pytest.raises(LineageError, match="has no schema, expected 4; `evo index"):
         open_run(toy_run).sql("FROM individuals")
 
 
@@ -163,11 +163,11 @@ def test_a_run_answers_what_is_asked_most(toy_run: Path) -> None:
     assert [row[1] for row in front.rows] == sorted(row[1] for row in front.rows)
 
 
-def test_ancestors_are_those_of_the_macro_nearest_first(toy_run: Path) -> None:
+def test_ancestors_are_those_of_the_macro_the_latest_first(toy_run: Path) -> None:
     run = open_run(toy_run)
     best = run.best().rows[0][1]
     line = run.ancestors(best)
-    assert line.columns[:4] == ("id", "generation", "near", "far")
+    assert line.columns[:4] == ("id", "depth", "near", "far")
     assert tuple(row[:2] for row in line.rows) == run.sql("FROM ancestors(?)", [best]).rows
     assert len(line.rows) == run.individual(best).ancestors + 1 > 2
 
@@ -276,7 +276,7 @@ def test_a_pattern_without_runs_and_a_run_that_cannot_be_read_are_named(two_runs
     with pytest.raises(LineageError, match=r"no run at none/\*"):
         open_runs("none/*")
     aged(tmp_path / "runs" / "toy")
-    with pytest.raises(LineageError, match="toy/lineage.duckdb has schema 2, expected 3"):
+    with pytest.raises(LineageError, match="toy/lineage.duckdb has schema 2, expected 4"):
         two_runs.sql("FROM individuals")
     (tmp_path / "runs" / "toy" / "lineage.duckdb").unlink()
     with pytest.raises(LineageError, match="no lineage at .*toy"):

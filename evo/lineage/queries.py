@@ -39,17 +39,17 @@ def _ranked(reader: LineageReader, condition: str, limit: str = "") -> Table:
 
 
 def ancestors(reader: LineageReader, individual: int) -> Table:
-    """An individual and all that it came from, nearest first, with all objectives.
+    """An individual and all that it came from, the latest first, with all objectives.
 
     Raises:
         LineageError: there is none of that id.
     """
     table = reader.sql(
         f"""
-        SELECT a.id, a.generation, {_columns(_named(reader))}, any_value(i.operator) AS operator,
+        SELECT a.id, a.depth, {_columns(_named(reader))}, any_value(i.operator) AS operator,
             any_value(i.model) AS model, any_value(i.tell) AS tell, any_value(i.thought) AS thought
         FROM ancestors(?) a JOIN individuals i ON i.id = a.id LEFT JOIN scores o ON o.individual = a.id
-        GROUP BY a.id, a.generation ORDER BY a.generation, a.id
+        GROUP BY a.id, a.depth ORDER BY max(i.tell) DESC
         """,
         [individual],
     )

@@ -16,7 +16,7 @@ import duckdb
 from evo.errors import LineageError
 
 FILE_NAME = "lineage.duckdb"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 PATIENCE_SECONDS = 10.0
 
 

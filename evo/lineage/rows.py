@@ -202,5 +202,5 @@ def _individual(tell: Event, proposal: Event, ask: Event) -> Row:
     return (
         *(tell["individual"], tell["tell"], ask["island"], kind, genome, digest, size),
         *(ask["operator"], ask["model"], tell["survived"], text(proposal["thought"])),
-        *(tell["evaluation"]["outcome"], moment(tell["at"])),
+        *(tell["evaluation"]["outcome"], moment(tell["at"]), tell.get("depth")),
     )

@@ -29,7 +29,7 @@ class Run(LineageReader):
         return queries.front(self)
 
     def ancestors(self, individual: int) -> Table:
-        """An individual and all that it came from, nearest first, with all objectives."""
+        """An individual and all that it came from, the latest first, with all objectives."""
         return queries.ancestors(self, individual)
 
     def individual(self, individual: int) -> Portrait:

@@ -24,7 +24,8 @@ COMMENT ON COLUMN proposals.outcome IS 'ok, unparsable, truncated, refused, dupl
 
 CREATE TABLE individuals (
     id BIGINT, tell BIGINT, island INTEGER, kind VARCHAR, genome VARCHAR, digest VARCHAR, size BIGINT, operator VARCHAR,
-    model VARCHAR, survived BOOLEAN, thought VARCHAR, outcome VARCHAR, told TIMESTAMP
+    model VARCHAR, survived BOOLEAN, thought VARCHAR, outcome VARCHAR, told TIMESTAMP,
+    depth INTEGER
 );
 COMMENT ON TABLE individuals IS 'Every evaluated genome';
 
@@ -174,14 +175,15 @@ CREATE VIEW worker_timeline AS
     FROM evaluations ORDER BY started;
 COMMENT ON VIEW worker_timeline IS 'What each worker did, and when';
 
+-- A distance to each would visit some of them by every path, and the paths double with each generation.
 CREATE MACRO ancestors(of) AS TABLE
-    WITH RECURSIVE line(id, generation) AS (
-        SELECT of::BIGINT, 0
+    WITH RECURSIVE line(id) AS (
+        SELECT of::BIGINT
         UNION
-        SELECT p.parent, l.generation + 1 FROM line l JOIN parents p ON p.child = l.id
+        SELECT p.parent FROM line l JOIN parents p ON p.child = l.id
     )
-    SELECT id, min(generation) AS generation FROM line GROUP BY id ORDER BY generation, id;
-COMMENT ON MACRO TABLE ancestors IS 'An individual and all that it came from, with the fewest generations between them';
+    SELECT i.id, i.depth FROM line l JOIN individuals i ON i.id = l.id ORDER BY i.tell DESC;
+COMMENT ON MACRO TABLE ancestors IS 'An individual and all that it came from, the latest first';
 
 CREATE MACRO cost_of(of) AS TABLE
     SELECT count(DISTINCT p.individual) AS individuals, count(*) AS completions, coalesce(sum(c.cost_usd), 0) AS usd

@@ -19,6 +19,8 @@ NAMES = (
     "racing",
     "freshness",
     "endurance",
+    "million",
+    "readers",
 )
 
 for name in sys.argv[1:] or NAMES:

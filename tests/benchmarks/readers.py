@@ -1,0 +1,123 @@
+"""Four readers once a second, and one that holds the database for a minute, against a writer at its full rate."""
+
+from __future__ import annotations
+
+import multiprocessing
+import tempfile
+import time
+from datetime import UTC, datetime
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+
+import duckdb
+
+from evo.errors import LineageError
+from evo.lineage import Run, open_run
+from evo.lineage.live import LiveLineage
+from tests.benchmarks.histories import GROUP, History
+from tests.benchmarks.rows import Row
+
+READERS = 4
+SECONDS = 60.0
+SPAWN = multiprocessing.get_context("spawn")
+NEWEST = "SELECT max(told) FROM individuals"
+POLLED = ("FROM operator_yield", "FROM cost_per_improvement", "SELECT * FROM best_so_far ORDER BY tell DESC LIMIT 100")
+Polls = tuple[float, float, int]
+
+
+def measure(seconds: float = SECONDS) -> list[Row]:
+    """Simulated individuals of 4 KB are told, journaled and projected as fast as one process can, throughout."""
+    with tempfile.TemporaryDirectory() as parent:
+        folder, told, stopping = Path(parent), SPAWN.Value("q", 0), SPAWN.Event()
+        writer = SPAWN.Process(target=_write, args=(folder, told, stopping))
+        writer.start()
+        try:
+            _wait_for(folder)
+            rows = [*_against_readers(folder, told, seconds), *_against_a_holder(folder, told, seconds)]
+        finally:
+            stopping.set()
+            writer.join()
+        kept = open_run(folder).sql("SELECT count(*) FROM individuals").scalar()
+        return [
+            *rows,
+            Row("  individuals told that the database lacks at the end", told.value - kept, "", 0, at_most=True),
+        ]
+
+
+def _write(folder: Path, told: Synchronized[int], stopping: multiprocessing.synchronize.Event) -> None:
+    history, lineage = History(folder), LiveLineage(folder)
+    while not stopping.is_set():
+        history.grow(GROUP)
+        told.value = history.search.told
+    history.journal.close()
+    lineage.close()
+
+
+def _against_readers(folder: Path, told: Synchronized[int], seconds: float) -> list[Row]:
+    before = _rate(told, seconds / 2)
+    with SPAWN.Pool(READERS) as pool:
+        polls = pool.starmap_async(_poll, [(folder, seconds)] * READERS)
+        beside = _rate(told, seconds)
+        ages, delays, errors = zip(*polls.get(), strict=True)
+    after = _rate(told, seconds / 2)
+    return [
+        Row("a writer alone", (before + after) / 2, "/s"),
+        Row(f"  beside {READERS} readers, each once a second for {seconds:g} s", beside, "/s"),
+        Row("  that over alone", 2 * beside / (before + after), "", 0.9),
+        Row("  polls that failed", sum(errors), "", 0, at_most=True),
+        Row("  oldest newest row that was seen", max(ages), "s", 2.0, at_most=True),
+        Row("  slowest poll, of three queries beside", max(delays), "s"),
+    ]
+
+
+def _against_a_holder(folder: Path, told: Synchronized[int], seconds: float) -> list[Row]:
+    while True:
+        try:
+            held = duckdb.connect(str(folder / "lineage.duckdb"), read_only=True)
+            break
+        except duckdb.Error:  # the writer was just there
+            time.sleep(0.01)
+    with held:
+        rate = _rate(told, seconds)
+    held_count, began = told.value, time.perf_counter()
+    while open_run(folder).sql("SELECT count(*) FROM individuals").scalar() < held_count:
+        time.sleep(0.1)
+    return [
+        Row(f"  while a reader holds the database for {seconds:g} s", rate, "/s"),
+        Row("  the database has all that was told by then after", time.perf_counter() - began, "s"),
+    ]
+
+
+def _rate(told: Synchronized[int], seconds: float) -> float:
+    """Individuals a second over the next so many."""
+    count, began = told.value, time.perf_counter()
+    time.sleep(seconds)
+    return (told.value - count) / (time.perf_counter() - began)
+
+
+def _wait_for(folder: Path) -> None:
+    while not (folder / "lineage.duckdb").exists() or not open_run(folder).sql(NEWEST).scalar():
+        time.sleep(0.2)
+
+
+def _poll(folder: Path, seconds: float) -> Polls:
+    """The oldest newest row, the slowest poll, and how many polls failed."""
+    oldest = slowest = 0.0
+    errors, ending = 0, time.monotonic() + seconds
+    while (began := time.monotonic()) < ending:
+        try:
+            oldest = max(oldest, _age(open_run(folder)))
+        except LineageError:
+            errors += 1
+        slowest = max(slowest, time.monotonic() - began)
+        time.sleep(max(0.0, began + 1 - time.monotonic()))
+    return oldest, slowest, errors
+
+
+def _age(run: Run) -> float:
+    """Seconds since the newest row was told; asks what a dashboard asks besides."""
+    newest: datetime = run.sql(NEWEST).scalar()
+    age = (datetime.now(UTC).replace(tzinfo=None) - newest).total_seconds()
+    for query in POLLED:
+        run.sql(query)
+    return age
