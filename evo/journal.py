@@ -69,6 +69,11 @@ class Journal:
             self._waiters.append((self._appended, loop, future))
         await future
 
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for the disk."""
+        return bool(self._waiters)
+
     def close(self) -> None:
         """Write what is queued, and end the thread."""
         with self._wake:

@@ -21,6 +21,7 @@ NAMES = (
     "endurance",
     "million",
     "readers",
+    "simulation",
 )
 
 for name in sys.argv[1:] or NAMES:

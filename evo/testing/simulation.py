@@ -1,0 +1,226 @@
+"""A cluster without machines: real driver, search, ledger, journal and lineage under simulated workers and models.
+
+The clock is the real one, and idle time is skipped: what the driver works, and what it waits for the disk, takes as
+long as it takes; what it would wait for workers and models takes none. So thousands of workers fit into one process,
+and where they stand idle it is the driver that is too slow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from evo import session
+from evo.config import load_config
+from evo.driver import Driver, Workshop
+from evo.genomes import Genome, Vector
+from evo.journal import Journal
+from evo.ledger import Charge, Ledger, charge_of
+from evo.lineage.live import LiveLineage
+from evo.models import Caps, Completion, Health, Message, Model, Price, Request
+from evo.protocols import Context
+from evo.recorder import Recorder
+from evo.recording import Till
+from evo.values import Evaluation, Individual, Outcome, Part, Proposal
+
+FAILURES: Mapping[Outcome, float] = {"crash": 0.01, "timeout": 0.01, "invalid": 0.02, "lost": 0.01}
+WORST = Charge(nanodollars=2_000_000, tokens=2000, calls=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """What is simulated.
+
+    Attributes:
+        workers: evaluations that are made side by side.
+        evaluation_seconds: mean of a lognormal distribution.
+        calls: completions that may be under way beside those whose offspring the workers hold.
+        completion_seconds: mean of a lognormal distribution.
+        sigma: of the logarithms of both.
+    """
+
+    workers: int
+    evaluation_seconds: float
+    calls: int = 1000
+    completion_seconds: float = 2.0
+    sigma: float = 0.5
+
+
+@dataclass(slots=True)
+class Simulated:
+    """What came of a simulation.
+
+    Attributes:
+        seconds: by the clock that skips idle time, when each tell was on the disk.
+        busy_seconds: of all workers, when each tell was on the disk.
+        ledger: of the simulated models.
+    """
+
+    ledger: Ledger
+    seconds: list[float] = field(default_factory=list)
+    busy_seconds: list[float] = field(default_factory=list)
+
+    def rate(self, first: int, last: int) -> float:
+        """Tells a second from one tell to another."""
+        return (last - first) / (self.seconds[last] - self.seconds[first])
+
+    def utilisation(self, fleet: Fleet, first: int, last: int) -> float:
+        """Share of the workers' time in which they evaluated, from one tell to another."""
+        available = fleet.workers * (self.seconds[last] - self.seconds[first])
+        return (self.busy_seconds[last] - self.busy_seconds[first]) / available
+
+
+def simulate(fleet: Fleet, folder: Path, *overrides: str) -> Simulated:
+    """Run a search of two objectives over vectors in an empty folder; all its offspring are proposed by a model.
+
+    Args:
+        overrides: KEY=VALUE of the configuration, "budget.evaluations=20000" above all.
+    """
+    prepared = session.prepare(load_config("evo.testing.toys:Valley", overrides).config)
+    journal, simulated = Journal(folder / "journal.jsonl"), Simulated(Ledger(Caps(usd=1e6)))
+    lineage = LiveLineage(folder)
+    try:
+        with asyncio.Runner(loop_factory=lambda: SkippingLoop(lambda: journal.awaited)) as runner:
+            runner.run(_simulate(fleet, prepared, Recorder(journal), simulated))
+    finally:
+        journal.close()
+        lineage.close()
+    return simulated
+
+
+async def _simulate(fleet: Fleet, prepared: session.Prepared, recorder: Recorder, simulated: Simulated) -> None:
+    recorder.started("simulated", prepared.config.model_dump(), prepared.problem)
+    workers, loop = SimulatedWorkers(fleet), asyncio.get_running_loop()
+
+    def watch(told: object) -> None:
+        simulated.seconds.append(loop.time())
+        simulated.busy_seconds.append(workers.busy_seconds)
+
+    till = Till(SimulatedModels(fleet, simulated.ledger), "simulated", recorder)
+    context = Context(np.random.default_rng(0), prepared.problem.space, prepared.problem.objectives)
+    operators = {name: SimulatedOperator() for name in prepared.operators}
+    workshop = Workshop(
+        *(operators, prepared.problem, workers, prepared.plan, prepared.seeds, context, till), model_calls=fleet.calls
+    )
+    await Driver(prepared.search, workshop, recorder, watch=watch).run()
+
+
+class SkippingLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock jumps to the next timer where nothing else is to be done.
+
+    Args:
+        waits: whether something outside, a disk for one, is about to answer, so that time has to pass as it does.
+    """
+
+    def __init__(self, waits: Callable[[], bool]) -> None:
+        self._selector_that_skips = _SkippingSelector(waits)
+        super().__init__(self._selector_that_skips)
+
+    def time(self) -> float:
+        return super().time() + self._selector_that_skips.skipped_seconds
+
+
+class _SkippingSelector(selectors.DefaultSelector):
+    def __init__(self, waits: Callable[[], bool]) -> None:
+        super().__init__()
+        self.skipped_seconds = 0.0
+        self._waits = waits
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if ready or (timeout is not None and timeout <= 0):
+            return ready
+        if timeout is None or self._waits():
+            return super().select(timeout)
+        self.skipped_seconds += timeout
+        return []
+
+
+class SimulatedWorkers:
+    """An executor that evaluates nothing: it waits, and makes objectives up.
+
+    Attributes:
+        busy_seconds: that all workers together evaluated so far.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.capacity = fleet.workers
+        self.busy_seconds = 0.0
+        self._fleet = fleet
+        self._free = asyncio.Semaphore(fleet.workers)
+        self._rng = np.random.default_rng(1)
+        self._failing = list(zip(FAILURES, accumulate(FAILURES.values()), strict=True))
+
+    async def evaluate(
+        self, genome: Genome, part: Part = "train", *, cases: Sequence[str] | None = None, model: Model | None = None
+    ) -> Evaluation:
+        seconds = _lognormal(self._rng, self._fleet.evaluation_seconds, self._fleet.sigma)
+        async with self._free:
+            await asyncio.sleep(seconds)
+        self.busy_seconds += seconds
+        drawn, near, far = self._rng.random(3).tolist()
+        outcome: Outcome = next((name for name, limit in self._failing if drawn < limit), "ok")
+        values = {"near": near, "far": far} if outcome == "ok" else {}
+        return Evaluation(outcome, values, seconds=seconds, worker="simulated", node="simulated")
+
+    async def close(self) -> None:
+        """Nothing was started."""
+
+
+class SimulatedModels:
+    """A gateway without a wire: completions after a while, through a real ledger."""
+
+    def __init__(self, fleet: Fleet, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.prices: Mapping[str, Price] = {}
+        self._fleet = fleet
+        self._rng = np.random.default_rng(2)
+
+    async def complete(self, request: Request) -> Completion:
+        reservation = self.ledger.reserve(WORST)
+        seconds = _lognormal(self._rng, self._fleet.completion_seconds, self._fleet.sigma)
+        await asyncio.sleep(seconds)
+        tokens = int(self._rng.integers(1, 1000))
+        completion = Completion(
+            "ok", "simulated", request.model, "simulated", 1000, 0, tokens, 1e-6 * tokens, seconds, 1
+        )
+        self.ledger.settle(reservation, charge_of(completion))
+        return completion
+
+    def health(self) -> Mapping[str, Health]:
+        return {}
+
+    def worst(self, request: Request) -> Charge:
+        return WORST
+
+    def release(self) -> None:
+        """Nothing waits to be sent."""
+
+    async def close(self) -> None:
+        """Nothing was opened."""
+
+
+class SimulatedOperator:
+    """Asks a model, and proposes something near the base whatever it says."""
+
+    arity: ClassVar[int] = 2
+    kind: ClassVar[str] = "vector"
+    weight: ClassVar[float] = 1.0
+
+    async def propose(self, parents: Sequence[Individual], context: Context) -> Proposal:
+        assert context.model is not None
+        base = parents[0].genome
+        assert isinstance(base, Vector)
+        await context.model.complete(Request("simulated", (Message("user", base.canonical),)))
+        return Proposal("ok", Vector(tuple(np.array(base.values) + context.rng.normal(0, 0.1, base.size))))
+
+
+def _lognormal(rng: np.random.Generator, mean: float, sigma: float) -> float:
+    return float(rng.lognormal(np.log(mean) - sigma**2 / 2, sigma))
