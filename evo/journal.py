@@ -71,8 +71,8 @@ class Journal:
 
     @property
     def awaited(self) -> bool:
-        """Whether somebody waits for the disk."""
-        return bool(self._waiters)
+        """Whether something is on its way to the disk."""
+        return self._committed < self._appended
 
     def close(self) -> None:
         """Write what is queued, and end the thread."""
