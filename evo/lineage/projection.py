@@ -160,6 +160,8 @@ def rebuild(folder: Path) -> int:
     try:
         _remove(beside)
         events = Projection(folder, BESIDE_NAME).catch_up()
+        if _log_of(beside).exists():  # what did not fit into the database as it was closed: DuckDB keeps quiet of it
+            raise LineageError(f"no room to finish {beside}; make room: the journal has everything")
         # First: a log that an old writer left behind would be taken for the new file's. The journal has what it held.
         _log_of(path).unlink(missing_ok=True)
         beside.replace(path)

@@ -118,7 +118,9 @@ def answered(connection: duckdb.DuckDBPyConnection, query: str, parameters: list
         return Table(columns, tuple(answer.fetchall()))
     except duckdb.Error as error:
         said = str(error).partition("LINE 1:")[0].strip()
-        if any(sign in said for sign in DAMAGE_SIGNS):
+        if full := [sign for sign in FULL_SIGNS if sign in said]:
+            said = f"{full[0]}; make room, or have it written elsewhere"
+        elif any(sign in said for sign in DAMAGE_SIGNS):
             said += "; the lineage is damaged, and `evo index RUN` builds it anew"
         raise LineageError(f"the query failed: {said}") from error
 
@@ -158,7 +160,7 @@ def failure_of(path: Path, error: duckdb.Error) -> LineageError:
     if isinstance(error, duckdb.ConnectionException) or any(sign in said for sign in HELD_SIGNS):
         return LineageHeldError(f"cannot open {path}: {said}; close the program that holds it and try again")
     if any(sign in said for sign in FULL_SIGNS):
-        return LineageError(f"cannot write {path}: {said}; make room: the journal has everything")
+        return LineageError(f"cannot write {path}: {said}; make room")
     if any(sign in said for sign in DAMAGE_SIGNS):
         return LineageDamagedError(f"{path} is damaged ({said}); `evo index {path.parent}` builds it anew")
     return LineageError(f"cannot open {path}: {said}; `evo index {path.parent}` builds it anew")

@@ -1,0 +1,423 @@
+"""What may befall a run from outside, as a full disk, changed files, rivals, signals: nothing recorded is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from evo.config import load_config
+from evo.errors import JournalError, RunFolderError
+from evo.genomes import Genome
+from evo.journal import Journal, read_events
+from evo.lineage import open_run, rebuild
+from evo.protocols import Job, Run
+from evo.replay import replay
+from evo.run_folder import SILENT_SECONDS, held, holder
+from evo.session import latest_config, prepare, start
+from evo.testing.executor import InProcessExecutor
+from evo.testing.toys import Valley
+from evo.values import Part, Score
+from tests.conftest import TOY, Answer, Evo
+from tests.made import unsealed
+from tests.test_driver import ORDERED, events, sorted_history, wait_for_tells
+from tests.test_lineage import contents
+
+HERE = "tests.test_trouble"
+FOREVER = ("--set", "problem.options.pause_seconds=0.01", "--set", "budget.evaluations=100000")
+
+
+@pytest.fixture(scope="module")
+def made_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "toy"
+    folder.mkdir()
+    start(prepare(load_config(TOY[0], [TOY[2], "budget.evaluations=60"]).config), folder, watch=lambda told: None)
+    return folder
+
+
+@pytest.fixture
+def toy_run(made_run: Path, tmp_path: Path) -> Path:
+    """As that of all tests, and made once for these."""
+    return Path(shutil.copytree(made_run, tmp_path / "runs" / "toy"))
+
+
+class Ending(Valley):
+    """Is sent SIGTERM while the best are measured on the hold-out part.
+
+    Args:
+        signals: how many.
+    """
+
+    final_parts = ("holdout",)
+
+    def __init__(self, signals: int = 1) -> None:
+        super().__init__()
+        self._signals = signals
+
+    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+        score = super().evaluate(genome, run, part)
+        if part == "holdout":
+            for _ in range(self._signals):
+                os.kill(os.getpid(), signal.SIGTERM)
+            self._signals = 0
+        return score
+
+
+class Starting(InProcessExecutor):
+    """Is sent SIGTERM while it starts."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """What writes more into a file is refused, as by a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def refused_in_one_sentence(answer: Answer, complaint: str) -> None:
+    assert answer.code == 2, answer
+    assert re.search(complaint, answer.err), answer.err
+    assert "Traceback" not in answer.err
+
+
+def after(tells: int, run: Path, act: Callable[[Path], object]) -> threading.Thread:
+    """Do something to a run once it has so many results."""
+
+    def wait() -> None:
+        wait_for_tells(run, tells)
+        act(run)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+def test_a_full_disk_stops_a_run_that_then_goes_on_as_if_it_had_not_been_full(evo: Evo, tmp_path: Path) -> None:
+    sizes = ("--set", "budget.evaluations=90")
+    assert evo("run", *ORDERED, *sizes, "--name", "whole").code == 0
+    with files_of_at_most(40_000):
+        answer = evo("run", *ORDERED, *sizes, "--name", "full")
+    refused_in_one_sentence(answer, r"cannot write .*full/journal.jsonl: File too large; what it holds .* `evo resume`")
+    assert (tmp_path / "runs/full/journal.jsonl").read_bytes().endswith(b"}\n")
+    assert 10 < sum(event["event"] == "tell" for event in events(tmp_path / "runs/full")) < 90
+    assert evo("resume", tmp_path / "runs/full").code == 0
+    assert sorted_history(tmp_path / "runs/full") == sorted_history(tmp_path / "runs/whole")
+    assert evo("doctor", tmp_path / "runs/full").code == 0
+
+
+def test_a_disk_that_is_full_for_the_lineage_alone_does_not_stop_the_search(evo: Evo, tmp_path: Path) -> None:
+    with files_of_at_most(90_000):
+        answer = evo("run", *TOY, "--set", "budget.evaluations=60", "--name", "toy")
+        assert answer.code == 0, answer.err
+        assert re.search("cannot write .*lineage.duckdb.*nothing is lost: `evo index .*toy`", answer.err), answer.err
+        refused_in_one_sentence(evo("index", tmp_path / "runs/toy"), "cannot write .*duckdb.*File too large; make room")
+    assert "Traceback" not in answer.err
+    with files_of_at_most(200_000):  # room for the database's log, and not for the database
+        refused_in_one_sentence(evo("index", tmp_path / "runs/toy"), "no room to finish .*duckdb")
+    assert evo("index", tmp_path / "runs/toy").code == 0
+    assert evo("doctor", tmp_path / "runs/toy").code == 0
+
+
+@pytest.mark.parametrize("format", ["parquet", "json", "graphml"])
+def test_a_disk_that_is_too_small_for_an_export_is_said(evo: Evo, toy_run: Path, tmp_path: Path, format: str) -> None:
+    with files_of_at_most(1000):
+        answer = evo("export", toy_run, "--format", format, "--to", "written")
+    refused_in_one_sentence(answer, "File too large")
+    assert [one.name for one in tmp_path.iterdir()] == ["runs"]
+
+
+def replaced(run: Path) -> None:
+    text = (run / "journal.jsonl").read_bytes()
+    (run / "other").write_bytes(text)
+    (run / "other").rename(run / "journal.jsonl")
+
+
+@pytest.mark.parametrize(
+    "take_away", [shutil.rmtree, replaced, lambda run: run.rename(run.with_name("moved"))], ids=["rm", "replace", "mv"]
+)
+def test_a_run_whose_folder_is_taken_away_stops(evo: Evo, tmp_path: Path, take_away: Callable[[Path], object]) -> None:
+    taker = after(5, tmp_path / "runs/lost", take_away)
+    answer = evo("run", *TOY, *FOREVER, "--name", "lost")
+    taker.join()
+    refused_in_one_sentence(answer, "lost/journal.jsonl was deleted, moved or replaced")
+    if (moved := tmp_path / "runs/moved").exists():
+        assert evo("resume", moved, "--set", "budget.evaluations=5").code in (0, 2)
+        assert evo("replay", moved).code == 0
+
+
+def test_who_waits_for_something_slow_hears_within_a_second_that_the_journal_is_gone(tmp_path: Path) -> None:
+    async def wait(journal: Journal) -> float:
+        journal.append("note")
+        await journal.durable()
+        journal.path.unlink()
+        began = time.monotonic()
+        with pytest.raises(JournalError, match="was deleted"):
+            await asyncio.wait_for(journal.until_failure(), 30)
+        return time.monotonic() - began
+
+    journal = Journal(tmp_path / "journal.jsonl")
+    assert asyncio.run(wait(journal)) < 5
+    with pytest.raises(JournalError, match="was deleted"):
+        journal.close()
+
+
+def test_a_journal_that_another_program_wrote_to_is_left_to_it(tmp_path: Path) -> None:
+    async def write(journal: Journal) -> None:
+        for number in range(2):
+            journal.append("note", number=number)
+            await journal.durable()
+            journal.path.write_bytes(journal.path.read_bytes() + b'{"event": "mine"}\n')
+
+    journal = Journal(tmp_path / "journal.jsonl")
+    with pytest.raises(JournalError, match="another program changed it"):
+        asyncio.run(write(journal))
+    with pytest.raises(JournalError, match="another program changed it"):
+        journal.close()
+    assert [event["event"] for _, event in read_events(journal.path)] == ["note", "mine"]
+
+
+def test_a_lineage_that_is_deleted_during_a_run_is_built_again(evo: Evo, tmp_path: Path) -> None:
+    def delete(run: Path) -> None:
+        while not (run / "lineage.duckdb").exists():
+            time.sleep(0.01)
+        (run / "lineage.duckdb").unlink()
+
+    deleter = after(5, tmp_path / "runs/toy", delete)
+    answer = evo("run", *TOY, *FOREVER, "--set", "budget.wall_seconds=2.5", "--name", "toy")
+    deleter.join()
+    assert answer.code == 0, answer.err
+    live = contents(tmp_path / "runs/toy")
+    rebuild(tmp_path / "runs/toy")
+    assert contents(tmp_path / "runs/toy") == live
+
+
+def scrambled(database: Path) -> None:
+    block = bytearray(database.read_bytes())
+    block[12_288 : len(block)] = os.urandom(len(block) - 12_288)
+    database.write_bytes(block)
+
+
+@pytest.mark.parametrize(
+    "damage", [scrambled, lambda path: os.truncate(path, 20_000), lambda path: os.truncate(path, 0)]
+)
+@pytest.mark.parametrize("mend", [("index",), ("resume", "--set", "budget.evaluations=70")])
+def test_a_damaged_lineage_is_said_and_mended(
+    evo: Evo, toy_run: Path, damage: Callable[[Path], None], mend: tuple[str, ...]
+) -> None:
+    damage(toy_run / "lineage.duckdb")
+    refused_in_one_sentence(evo("top", toy_run), "lineage.*damaged.*`evo index")
+    broken = evo("doctor", toy_run)
+    assert (broken.code, "is damaged" in broken.out) == (1, True)
+    command, *rest = mend
+    assert evo(command, toy_run, *rest).code == 0
+    assert evo("doctor", toy_run).code == 0
+
+
+def changed(lines: list[bytes], number: int) -> list[bytes]:
+    one = lines[number].replace(b'"seconds": 0.', b'"seconds": 1.')
+    assert one != lines[number]
+    return [*lines[:number], one, *lines[number + 1 :]]
+
+
+DAMAGES: dict[str, tuple[Callable[[list[bytes], int], list[bytes]], int]] = {
+    "a line is lost": (lambda lines, at: [*lines[:at], *lines[at + 1 :]], 0),
+    "a line is doubled": (lambda lines, at: [*lines[: at + 1], *lines[at:]], 1),
+    "a digit is changed": (changed, 0),
+    "a line is halved": (lambda lines, at: [*lines[:at], lines[at][:40], *lines[at + 1 :]], 0),
+    "zeros are in a line": (lambda lines, at: [*lines[:at], bytes(30) + lines[at][30:], *lines[at + 1 :]], 0),
+    "lines are swapped": (lambda lines, at: [*lines[:at], lines[at + 1], lines[at], *lines[at + 2 :]], 0),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("place", ["early", "last"])
+def test_a_journal_that_was_changed_anywhere_is_refused_by_line_and_byte(
+    evo: Evo, toy_run: Path, damage: str, place: str
+) -> None:
+    journal = toy_run / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    tells = [number for number, line in enumerate(lines) if line.startswith(b'{"event": "tell"')]
+    at = tells[10] if place == "early" else tells[-1]
+    make, offset = DAMAGES[damage]
+    journal.write_bytes(b"".join(make(lines, at)))
+    byte = len(b"".join(lines[: at + offset]))
+    complaint = rf"is corrupt at byte {byte} \(line {at + offset + 1}\)"
+    for command in (("resume", toy_run, "--set", "budget.evaluations=99"), ("index", toy_run), ("replay", toy_run)):
+        refused_in_one_sentence(evo(*command), complaint)
+    assert re.search(complaint, evo("doctor", toy_run).out)
+
+
+def test_line_ends_of_another_system_are_named(evo: Evo, toy_run: Path) -> None:
+    journal = toy_run / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes().replace(b"\n", b"\r\n"))
+    refused_in_one_sentence(evo("index", toy_run), r"corrupt at byte 0 \(line 1\): its lines end in CR LF.*sed -i")
+
+
+@pytest.mark.parametrize("rest", [b"\0" * 5000, b'{"event": "tell", "indi', b'{"event": "te\0\0\0\0'])
+def test_what_a_crash_of_the_system_leaves_at_the_end_is_cut_off(evo: Evo, toy_run: Path, rest: bytes) -> None:
+    with (toy_run / "journal.jsonl").open("ab") as file:
+        file.write(rest)
+    assert f"torn: {len(rest)} bytes" in evo("doctor", toy_run).out
+    assert evo("resume", toy_run, "--set", "budget.evaluations=70").code == 0
+    assert evo("doctor", toy_run).code == 0
+
+
+@pytest.mark.parametrize("mend", [("index",), ("resume",)])
+def test_a_journal_that_lost_its_end_is_noticed_by_its_lineage(evo: Evo, toy_run: Path, mend: tuple[str]) -> None:
+    journal = toy_run / "journal.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:100]))
+    assert "bytes more than the journal holds" in evo("doctor", toy_run).out
+    answer = evo(*mend, toy_run)
+    assert answer.code == 0
+    assert ("has read another journal, or more than is left of it" in answer.err) == (mend == ("resume",))
+    live = contents(toy_run)
+    rebuild(toy_run)
+    assert contents(toy_run) == live
+    assert evo("doctor", toy_run).code == 0
+
+
+def test_the_journal_of_another_run_is_noticed_by_the_lineage(evo: Evo, toy_run: Path, tmp_path: Path) -> None:
+    assert evo("run", *TOY, "--set", "budget.evaluations=70", "--set", "seed=9", "--name", "other").code == 0
+    shutil.copy(tmp_path / "runs/other/journal.jsonl", toy_run / "journal.jsonl")
+    assert evo("resume", toy_run, "--set", "budget.evaluations=80").code == 0
+    live = contents(toy_run)
+    rebuild(toy_run)
+    assert contents(toy_run) == live
+
+
+def test_a_journal_without_seals_goes_on_with_them(evo: Evo, toy_run: Path) -> None:
+    journal = toy_run / "journal.jsonl"
+    journal.write_bytes(unsealed(journal.read_bytes()))
+    assert evo("resume", toy_run, "--set", "budget.evaluations=80").code == 0
+    assert evo("replay", toy_run).code == 0
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines[:-2], lines[-1]]))
+    refused_in_one_sentence(evo("replay", toy_run), rf"corrupt at byte \d+ \(line {len(lines) - 1}\)")
+
+
+def test_a_lock_left_by_the_dead_is_taken_over(evo: Evo, toy_run: Path) -> None:
+    (toy_run / "lock").write_text(f"process 999999 on {platform.node()} since 2026-01-01 00:00:00 UTC")
+    assert holder(toy_run) is None
+    assert evo("resume", toy_run, "--set", "budget.evaluations=70").code == 0
+    assert (toy_run / "lock").read_text() == ""
+
+
+def test_a_lock_of_another_host_holds_while_there_are_signs_of_life(evo: Evo, toy_run: Path) -> None:
+    (toy_run / "lock").write_text(name := "process 7 on elsewhere since 2026-01-01 00:00:00 UTC")
+    assert holder(toy_run) == name
+    for command in (("resume", toy_run, "--set", "budget.evaluations=70"), ("index", toy_run)):
+        refused_in_one_sentence(evo(*command), f"in use by {name}, whose last sign.*or remove .*toy/lock")
+    silent = time.time() - SILENT_SECONDS - 1
+    os.utime(toy_run / "lock", (silent, silent))
+    assert holder(toy_run) is None
+    assert evo("index", toy_run).code == 0
+
+
+def test_a_second_writer_is_told_who_the_first_is_and_since_when(evo: Evo, toy_run: Path) -> None:
+    with held(toy_run):
+        for command in (("resume", toy_run, "--set", "budget.evaluations=70"), ("index", toy_run)):
+            refused_in_one_sentence(
+                evo(*command), rf"in use by process {os.getpid()} on {platform.node()} since [-0-9]+ [:0-9]+ UTC; wait"
+            )
+    with held(toy_run):
+        pass
+
+
+def test_of_many_that_take_a_folder_at_the_same_moment_one_gets_it(toy_run: Path) -> None:
+    start, over = threading.Barrier(8), threading.Event()
+    got: list[str] = []
+
+    def take() -> None:
+        start.wait()
+        try:
+            with held(toy_run):
+                got.append("held")
+                over.wait(30)
+        except RunFolderError as error:
+            got.append(str(error))
+
+    threads = [threading.Thread(target=take) for _ in range(8)]
+    for one in threads:
+        one.start()
+    while len(got) < 8:
+        time.sleep(0.01)
+    over.set()
+    for one in threads:
+        one.join()
+    assert got.count("held") == 1
+    assert sum(f"in use by process {os.getpid()} on" in one for one in got) == 7
+
+
+@pytest.mark.parametrize("leap_seconds", [-3600.0, 86_400.0])
+def test_a_clock_that_leaps_changes_neither_budget_nor_views(
+    evo: Evo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leap_seconds: float
+) -> None:
+    real, leap_at = time.time, time.monotonic() + 0.5
+    monkeypatch.setattr(time, "time", lambda: real() + (leap_seconds if time.monotonic() > leap_at else 0.0))
+    run = tmp_path / "runs" / "toy"
+    timed = ("--set", "problem.options.pause_seconds=0.01", "--set", "budget.wall_seconds=0.8")
+    assert "its time is used up" in evo("run", *TOY, *timed, "--name", "toy").out
+    times = [event["at"] for event in events(run)]
+    assert times == sorted(times)
+    assert times[-1] - times[0] < 30
+    monkeypatch.setattr(time, "time", lambda: real() - 2 * abs(leap_seconds))
+    assert evo("resume", run, "--set", "budget.wall_seconds=1.1").code == 0
+    left = replay(run / "journal.jsonl", prepare(latest_config(run / "journal.jsonl")).search)
+    assert 0.9 < left.elapsed_seconds < 10
+    status = evo("status", run)
+    assert (status.code, "-" in status.out.partition("rate")[2].partition("\n")[0]) == (0, False)
+    assert open_run(run).sql("SELECT count(*) FROM worker_timeline WHERE ended < started").scalar() == 0
+
+
+def test_sigterm_during_the_start_of_the_executor_is_a_clean_stop(evo: Evo, toy_run: Path) -> None:
+    answer = evo("resume", toy_run, "--set", "budget.evaluations=70", "--set", f"executor.name={HERE}:Starting")
+    assert answer.code == 130
+    assert "`evo resume` goes on" in answer.err
+    assert evo("resume", toy_run, "--set", TOY[-1]).code == 0
+    assert open_run(toy_run).sql("SELECT count(*) FROM individuals").scalar() == 70
+
+
+@pytest.mark.parametrize(("signals", "last"), [(1, "stop"), (2, "tell")])
+def test_sigterm_while_the_best_are_measured_leaves_that_to_the_next_session(
+    evo: Evo, tmp_path: Path, signals: int, last: str
+) -> None:
+    at_the_end = (f"{HERE}:Ending", *TOY[1:], "--set", "budget.evaluations=30")
+    run = tmp_path / "runs" / "toy"
+    answer = evo("run", *at_the_end, "--set", f"problem.options.signals={signals}", "--name", "toy")
+    assert answer.code == 130, answer.err
+    assert "`evo resume` goes on" in answer.err
+    kinds = [event["event"] for event in events(run) if event["event"] != "holdout"]
+    assert kinds[-1] == last
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_sigterm_is_a_clean_stop(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "evo", "run", *TOY, *FOREVER, "--name", "toy", "--run-dir", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        wait_for_tells(tmp_path / "toy", 5)
+        process.terminate()
+        _, complaint = process.communicate(timeout=60)
+    assert (process.returncode, events(tmp_path / "toy")[-1]["event"]) == (130, "stop")
+    assert b"interrupted; what was under way is recorded" in complaint
+    assert holder(tmp_path / "toy") is None
