@@ -147,6 +147,37 @@ def test_a_disk_that_is_too_small_for_an_export_is_said(evo: Evo, toy_run: Path,
     assert [one.name for one in tmp_path.iterdir()] == ["runs"]
 
 
+ON_A_SMALL_DISK = """
+set -u
+evo="$1 -m evo"
+$evo run evo.testing.toys:Valley --set executor=evo.testing.executor:InProcessExecutor --set search.order=ask \
+    --set search.lag=8 --set budget.evaluations=3000 --name full --run-dir small
+echo "run $?"
+$evo index small/full; echo "index $?"
+cat /dev/zero > small/rest 2> /dev/null
+$evo export small/full --to small/exported --format json; echo "export $?"
+cp -r small/full roomy/
+"""
+
+
+@pytest.mark.slow
+def test_a_run_on_a_real_file_system_that_is_full_goes_on_where_there_is_room(evo: Evo, tmp_path: Path) -> None:
+    for name in ("small", "roomy"):
+        (tmp_path / name).mkdir()
+    small = ["bwrap", "--dev-bind", "/", "/", "--size", "1500000", "--tmpfs", str(tmp_path / "small")]
+    if shutil.which("bwrap") is None or subprocess.run([*small, "true"], check=False).returncode:
+        pytest.skip("a small file system without being root takes bwrap and namespaces")
+    command = [*small, "sh", "-c", ON_A_SMALL_DISK, "sh", sys.executable]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
+    assert re.findall(r"(?:run|index|export) \d", said.stdout) == ["run 2", "index 2", "export 2"], said
+    assert "cannot write small/full/journal.jsonl: No space left on device" in said.stderr
+    assert "Traceback" not in said.stderr
+    assert evo("run", *ORDERED, "--set", "budget.evaluations=3000", "--name", "whole").code == 0
+    assert evo("resume", tmp_path / "roomy/full").code == 0
+    assert sorted_history(tmp_path / "roomy/full") == sorted_history(tmp_path / "runs/whole")
+    assert evo("doctor", tmp_path / "roomy/full").code == 0
+
+
 def replaced(run: Path) -> None:
     text = (run / "journal.jsonl").read_bytes()
     (run / "other").write_bytes(text)

@@ -8,13 +8,19 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from types import FrameType
 
 from evo.errors import FULL, EvoError, StoppedError
 
 
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    print("evo: interrupted; what was recorded is safe", file=sys.stderr)
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Entry point of `evo`."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         from evo.cli.app import app
 
@@ -23,7 +29,6 @@ def main() -> None:
         print(f"evo: {error}", file=sys.stderr)
         sys.exit(130 if isinstance(error, StoppedError) else 2)
     except KeyboardInterrupt:
-        print("evo: interrupted; what was recorded is safe", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         # The reader went away (`evo sql ... | head`); Python would complain once more when it flushes at exit.

@@ -36,7 +36,7 @@ class LiveLineage:
         deadline = time.monotonic() + patience_seconds
         while (failure := self._catch_up()) is not None:
             if time.monotonic() > deadline or not isinstance(failure, LineageHeldError):
-                _say(f"{failure}; nothing is lost: `evo index {self._projection.folder}` brings it up to date later")
+                self._complain(f"{failure}; nothing is lost: `evo index {self._projection.folder}` catches up later")
                 return
             time.sleep(0.05)
 
@@ -48,7 +48,11 @@ class LiveLineage:
             pause_seconds = RETRY_SECONDS if held else PERIOD_SECONDS
             if failure and not held and str(failure) != self._complained:
                 self._complained = str(failure)
-                _say(f"{failure}; the run goes on, and it is tried again")
+                self._complain(f"{failure}; the run goes on, and it is tried again")
+
+    def _complain(self, said: str) -> None:
+        if self._projection.journal.exists():  # else the whole folder is gone, which is the journal's to say
+            _say(said)
 
     def _catch_up(self) -> Exception | None:
         try:
