@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -244,11 +244,12 @@ def _parse(line: bytes, path: Path, offset: int) -> Event:
         if line.endswith(b"\r\n"):
             raise ValueError(r"its lines end in CR LF, as another program left them; `sed -i 's/\r$//'` mends that")
         event = json.loads(line.decode("utf-8", "surrogatepass"))
-        if not isinstance(event, Mapping) or "event" not in event:
+        if not isinstance(event, dict) or "event" not in event:
             raise ValueError("no event")
     except (ValueError, RecursionError) as error:
         raise _corrupt(path, offset, str(error)) from error
-    return {name: value for name, value in event.items() if name != "seal"}
+    event.pop("seal", None)
+    return event
 
 
 def _corrupt(path: Path, offset: int, why: str) -> JournalError:
@@ -278,9 +279,9 @@ def _seal_at(end: bytes) -> int:
 
 def _checked(line: bytes, before: int, path: Path, offset: int) -> int:
     """The seal of a line, which has to follow from the one before."""
-    if not _SEAL.fullmatch(line, max(0, len(line) - SEAL_BYTES)):
+    if not line.startswith(b', "seal": "', max(0, len(line) - SEAL_BYTES)):
         return 0
-    seal = _seal_at(line[-SEAL_BYTES:])
-    if zlib.crc32(line[:-SEAL_BYTES], before) != seal:
+    seal = zlib.crc32(memoryview(line)[:-SEAL_BYTES], before)
+    if b'%08x"}\n' % seal != line[-11:]:
         raise _corrupt(path, offset, "it is not what was written there, or lines before it are missing")
     return seal

@@ -21,12 +21,14 @@ import pytest
 
 from evo.config import load_config
 from evo.errors import JournalError, RunFolderError
+from evo.finale import FRONT_SHOWN, spread
 from evo.genomes import Genome
 from evo.journal import Journal, read_events
 from evo.lineage import open_run, rebuild
 from evo.protocols import Job, Run
 from evo.replay import replay
 from evo.run_folder import SILENT_SECONDS, held, holder
+from evo.search import Search
 from evo.session import latest_config, prepare, start
 from evo.testing.executor import InProcessExecutor
 from evo.testing.toys import Valley
@@ -82,6 +84,13 @@ class Starting(InProcessExecutor):
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def searched(run: Path) -> Search:
+    """The search of a run, as its journal rebuilds it."""
+    prepared = prepare(latest_config(run / "journal.jsonl"))
+    replay(run / "journal.jsonl", prepared.search)
+    return prepared.search
 
 
 @contextmanager
@@ -438,9 +447,14 @@ def test_sigterm_while_the_best_are_measured_leaves_that_to_the_next_session(
     answer = evo("run", *at_the_end, "--set", f"problem.options.signals={signals}", "--name", "toy")
     assert answer.code == 130, answer.err
     assert "`evo resume` goes on" in answer.err
-    kinds = [event["event"] for event in events(run) if event["event"] != "holdout"]
-    assert kinds[-1] == last
+    assert [event["event"] for event in events(run) if event["event"] != "holdout"][-1] == last
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    # Each session measures at least one before it is stopped in its turn.
+    codes = [evo("resume", run).code for _ in range(FRONT_SHOWN)]
+    assert codes.index(2) > 1
+    assert set(codes[: codes.index(2)]) == {130, 0}
+    measured = [event["individual"] for event in events(run) if event["event"] == "holdout"]
+    assert sorted(measured) == sorted({one.id for one in spread(searched(run), FRONT_SHOWN)})
 
 
 def test_sigterm_is_a_clean_stop(tmp_path: Path) -> None:
