@@ -274,6 +274,13 @@ def test_a_damaged_lineage_is_said_and_mended(
     assert evo("doctor", toy_run).code == 0
 
 
+def test_the_lineage_of_a_finished_run_that_was_cut_short_is_finished_by_resuming(evo: Evo, toy_run: Path) -> None:
+    live = contents(toy_run)
+    (toy_run / "lineage.duckdb").unlink()
+    refused_in_one_sentence(evo("resume", toy_run), "is finished")
+    assert contents(toy_run) == live
+
+
 def changed(lines: list[bytes], number: int) -> list[bytes]:
     one = lines[number].replace(b'"seconds": 0.', b'"seconds": 1.')
     assert one != lines[number]
