@@ -38,9 +38,9 @@ except LineageError as error:
 
 def contents(folder: Path) -> dict[str, list[tuple[object, ...]]]:
     """Every row of every table, in a fixed order."""
-    reader = open_run(folder)
-    tables = [row[0] for row in reader.sql(TABLES).rows]
-    return {table: sorted(reader.sql(f"FROM {table}").rows, key=str) for table in tables}
+    with duckdb.connect(str(folder / "lineage.duckdb"), read_only=True) as client:
+        tables = [row[0] for row in client.execute(TABLES).fetchall()]
+        return {table: sorted(client.execute(f"FROM {table}").fetchall(), key=str) for table in tables}
 
 
 def test_every_tell_of_the_journal_is_one_individual(toy_run: Path) -> None:
