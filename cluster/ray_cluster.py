@@ -15,7 +15,7 @@ import ray
 
 from cluster.keys import keys_out_of_sight
 from cluster.worker import MOST_THAT_WAIT, width_on
-from evo.errors import UserError
+from evo.errors import StoppedError, UserError
 from evo.protocols import Job
 
 KNOCK_SECONDS = 5.0
@@ -29,18 +29,22 @@ def connect(job: Job, cpus: float) -> bool:
 
     Raises:
         UserError: it cannot be reached.
+        StoppedError: SIGTERM came while it started.
     """
     if ray.is_initialized():
         return False
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
-        if job.address:
-            _knock(job.address)
-            ray.init(job.address, **quiet)
-        else:
-            with _deaf_to_interrupts(), keys_out_of_sight(job.key_variables):
-                ray.init("local", **_own_cluster(job, cpus), **quiet)
+        with _ours_again(signal.SIGTERM):
+            if job.address:
+                _knock(job.address)
+                ray.init(job.address, **quiet)
+            else:
+                with _deaf_to_interrupts(), keys_out_of_sight(job.key_variables):
+                    ray.init("local", **_own_cluster(job, cpus), **quiet)
+    except SystemExit as error:
+        raise StoppedError("stopped while Ray started; what was recorded is safe, `evo resume` goes on") from error
     except Exception as error:  # Ray raises many kinds; each means that there is no cluster
         raise UserError(f"cannot reach a Ray cluster at {job.address or 'this machine'}: {error}") from error
     return True
@@ -69,6 +73,19 @@ def cpus_to_reserve(cpus: float) -> float:
 def _cpus_of_nodes() -> list[int]:
     counts = (int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
     return [count for count in counts if count]
+
+
+@contextmanager
+def _ours_again(number: int) -> Iterator[None]:
+    """Ray takes SIGTERM for itself, to exit at once; afterwards it means again what it meant before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(number)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 @contextmanager

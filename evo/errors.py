@@ -7,18 +7,25 @@ EvoError
 │   ├── GenomeError      a genome that cannot be read
 │   ├── RunFolderError   missing, already there, unwritable, or in use by another process
 │   ├── JournalError     a journal that cannot be read or written
-│   └── LineageError     a lineage database that is absent, locked for too long, or a query it refuses
+│   └── LineageError     a lineage database that is absent, damaged or full, or a query it refuses
+│       ├── LineageHeldError    another process holds it
+│       └── LineageDamagedError what is there is no whole database
 ├── CandidateError       what a candidate did wrong; becomes an Evaluation, never reaches the user as an error
 ├── SandboxError         the sandbox itself is broken (not the candidate)
-└── StoppedError         a second interruption: stop now, exit 130
+└── StoppedError         an interruption that leaves nothing to finish, or a second one: stop now, exit 130
 """
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from evo.values import Outcome
+
+
+# The system's ways to say that no more can be written.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class EvoError(Exception):
@@ -53,6 +60,14 @@ class LineageError(UserError):
     """A lineage database that cannot be opened or a query it refuses."""
 
 
+class LineageHeldError(LineageError):
+    """A lineage database that another process, or a writer of this one, holds right now."""
+
+
+class LineageDamagedError(LineageError):
+    """A lineage database that was changed from outside, or was never finished; the journal makes it again."""
+
+
 class CandidateError(EvoError):
     """A candidate failed: the outcome and the feedback that its evaluation will carry."""
 
@@ -66,7 +81,7 @@ class CandidateError(EvoError):
 
 
 class StoppedError(EvoError):
-    """The user asked a second time to stop; what was under way is left for `evo resume`."""
+    """The user asked to stop at once; what was under way is left for `evo resume`."""
 
 
 class SandboxError(EvoError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,9 +17,11 @@ from evo.values import Evaluation, Individual, Part
 
 FRONT_SHOWN = 10
 
+Found = dict[tuple[int, Part], Evaluation]
+
 
 class Searched(Protocol):
-    """A search that is over, its problem, and what earlier sessions measured."""
+    """A search that is over, its problem, and what was measured."""
 
     problem: Problem
     search: Search
@@ -34,17 +36,18 @@ class Finale:
     recorder: Recorder
     models: TaskModels | None
 
-    async def measure(self, searched: Searched) -> Mapping[tuple[int, Part], Evaluation]:
-        """Evaluations by individual and part; of those that can be paid for, and whose model answers."""
-        found = dict(searched.left.held_out)
+    async def measure(self, searched: Searched) -> None:
+        """Measure whom earlier sessions did not; of those that can be paid for, and whose model answers."""
+        found = searched.left.held_out
         wanted = [(one, part) for part in searched.problem.final_parts for one in spread(searched.search, FRONT_SHOWN)]
         missing = [(one, part) for one, part in wanted if (one.id, part) not in found]
-        evaluations = await asyncio.gather(*(self._evaluation(one, part) for one, part in missing))
-        for (one, part), evaluation in zip(missing, evaluations, strict=True):
-            if evaluation is not None:
-                self.recorder.held_out(one.id, part, evaluation)
-                found[one.id, part] = evaluation
-        return found
+        await asyncio.gather(*(self._measure(one, part, found) for one, part in missing))
+
+    async def _measure(self, one: Individual, part: Part, found: Found) -> None:
+        evaluation = await self._evaluation(one, part)
+        if evaluation is not None:
+            self.recorder.held_out(one.id, part, evaluation)
+            found[one.id, part] = evaluation
 
     async def _evaluation(self, individual: Individual, part: Part) -> Evaluation | None:
         model = self.models.of(individual.ask.id, _unaccounted, "final") if self.models else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from evo.errors import ConfigError, StoppedError, UserError
 from evo.finale import Finale
 from evo.genomes import Genome
 from evo.inheritance import Inheritance, inherited_by, learnt_from
+from evo.interruption import STOPPED, Interruption, interruptible
 from evo.islands import IslandSettings
 from evo.journal import Journal, cut_torn_line, latest_event
 from evo.lineage.live import LiveLineage
@@ -203,7 +203,7 @@ def _run(sitting: Coroutine[None, None, Ended]) -> Ended:
     try:
         return asyncio.run(sitting)
     except asyncio.CancelledError:  # by the second signal
-        raise StoppedError("stopped at once; all that was told is recorded, and `evo resume` goes on") from None
+        raise StoppedError(STOPPED) from None
 
 
 def latest_config(journal: Path) -> Config:
@@ -225,6 +225,7 @@ def _refuse_finished(prepared: Prepared, folder: Path) -> None:
     budget, search = prepared.config.budget, prepared.search
     done = search.told >= budget.evaluations or search.exhausted
     if prepared.left.stopped in ("budget", "exhausted") and done:
+        LiveLineage(folder).close()  # which a second signal or a full disk may have cut short at the end
         raise UserError(
             f"{folder} is finished: {search.told} evaluations told; "
             f"`evo resume {folder} --set budget.evaluations={2 * search.told}` goes further"
@@ -245,18 +246,47 @@ def _recording(folder: Path) -> Iterator[Recorder]:
 
 
 async def _sit(prepared: Prepared, folder: Path, recorder: Recorder, watch: Watch) -> Ended:
-    await recorder.journal.durable()
-    async with (
-        _executor(prepared) as executor,
-        _till(prepared, recorder) as till,
-        _task_models(prepared, till) as models,
-    ):
-        workshop = _workshop(prepared, executor, till, models)
-        driver = Driver(prepared.search, workshop, recorder, left=prepared.left, watch=watch)
-        reason = await _drive(driver, prepared)
-        held_out = await Finale(executor, recorder, models).measure(prepared)
+    with interruptible() as interruption:
+        await recorder.journal.durable()
+        async with (
+            _executor(prepared) as executor,
+            _till(prepared, recorder) as till,
+            _task_models(prepared, till) as models,
+            _guarded(recorder.journal),
+        ):
+            workshop = _workshop(prepared, executor, till, models)
+            driver = Driver(prepared.search, workshop, recorder, left=prepared.left, watch=watch)
+            reason = await _drive(driver, prepared, interruption)
+            if reason != "interrupted":
+                reason = await _measure_best(Finale(executor, recorder, models), prepared, interruption) or reason
     recorder.stopped(reason)
-    return Ended(folder, prepared.problem, prepared.search, reason, held_out)
+    return Ended(folder, prepared.problem, prepared.search, reason, prepared.left.held_out)
+
+
+@asynccontextmanager
+async def _guarded(journal: Journal) -> AsyncIterator[None]:
+    """Give up what is under way as soon as it could not be recorded any more."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            guard = group.create_task(journal.until_failure())
+            yield
+            guard.cancel()
+    except* Exception as failures:
+        raise failures.exceptions[0] from None
+
+
+async def _measure_best(finale: Finale, prepared: Prepared, interruption: Interruption) -> str | None:
+    """The hold-out; "interrupted" where that stopped it, and the next session goes on."""
+    measuring = asyncio.ensure_future(finale.measure(prepared))
+    try:
+        interruption.stops(measuring.cancel)
+        await measuring
+    except (asyncio.CancelledError, StoppedError):
+        measuring.cancel()
+        if not interruption.asked or (task := asyncio.current_task()) is None or task.cancelling():
+            raise
+        return "interrupted"
+    return None
 
 
 def _workshop(prepared: Prepared, executor: Executor, till: Till | None, models: TaskModels | None) -> Workshop:
@@ -310,7 +340,7 @@ async def _task_models(prepared: Prepared, till: Till | None) -> AsyncIterator[T
         await models.close()
 
 
-async def _drive(driver: Driver, prepared: Prepared) -> str:
+async def _drive(driver: Driver, prepared: Prepared, interruption: Interruption) -> str:
     stops: list[str] = []
 
     def stop(reason: str) -> None:
@@ -320,35 +350,13 @@ async def _drive(driver: Driver, prepared: Prepared) -> str:
     loop = asyncio.get_running_loop()
     wall = prepared.config.budget.wall_seconds
     timer = loop.call_later(max(0.0, wall - prepared.left.elapsed_seconds), stop, "wall") if wall else None
-    with _interruptible(lambda: stop("interrupted")):
-        await driver.run()
+    interruption.stops(lambda: stop("interrupted"))
+    await driver.run()
     if timer:
         timer.cancel()
     if stops or driver.spent:
-        return stops[0] if stops else "spent"
+        return "interrupted" if interruption.asked else stops[0] if stops else "spent"
     return "exhausted" if driver.search.exhausted else "budget"
-
-
-@contextmanager
-def _interruptible(stop: Callable[[], None]) -> Iterator[None]:
-    """The first SIGINT or SIGTERM stops cleanly; the second cancels what is under way."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    interrupted = False
-
-    def on_signal() -> None:
-        nonlocal interrupted
-        if interrupted and task:
-            task.cancel()
-        interrupted = True
-        stop()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
 
 
 def failed_seed(search: Search) -> Evaluation | None:

@@ -21,6 +21,7 @@ from evo.genomes import Program
 from evo.lineage import open_run, rebuild
 from evo.run_folder import held, holder
 from tests.conftest import Evo
+from tests.made import unsealed
 
 TABLES = "SELECT table_name FROM duckdb_tables() WHERE table_name <> 'projection'"
 GRAPHML = "{http://graphml.graphdrawing.org/xmlns}"
@@ -239,7 +240,7 @@ def test_a_lineage_that_lags_or_lacks_is_found_and_mended(evo: Evo, toy_run: Pat
 
 def test_an_event_that_fits_nothing_before_it_is_found(evo: Evo, toy_run: Path) -> None:
     journal = toy_run / "journal.jsonl"
-    lines = journal.read_bytes().splitlines(keepends=True)
+    lines = unsealed(journal.read_bytes()).splitlines(keepends=True)
     asked = next(number for number, line in enumerate(lines) if number > 30 and line.startswith(b'{"event": "ask"'))
     journal.write_bytes(b"".join([*lines[:asked], *lines[asked + 1 :]]))
     answer = evo("doctor", toy_run)
@@ -256,7 +257,8 @@ def test_a_run_that_was_cut_short_is_resumable_and_one_that_is_held_is_running(e
     with held(toy_run):
         running = evo("doctor", toy_run)
     assert running.code == 0
-    assert f"held by process {os.getpid()} on {platform.node()}: it is running" in running.out
+    assert f"held by process {os.getpid()} on {platform.node()} since " in running.out
+    assert "UTC: it is running" in running.out
 
 
 def test_a_folder_without_a_run_is_no_healthy_run(evo: Evo, tmp_path: Path) -> None:
@@ -333,5 +335,5 @@ def test_who_only_looks_keeps_nobody_out(toy_run: Path) -> None:
     fcntl.flock(looker, fcntl.LOCK_SH)
     threading.Timer(0.005, os.close, [looker]).start()
     with held(toy_run):
-        assert holder(toy_run) == f"process {os.getpid()} on {platform.node()}"
+        assert (holder(toy_run) or "").startswith(f"process {os.getpid()} on {platform.node()} since 2")
     assert holder(toy_run) is None

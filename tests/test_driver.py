@@ -16,6 +16,7 @@ import pytest
 from evo.journal import Event, read_events
 from evo.lineage import open_run
 from tests.conftest import TOY, Evo
+from tests.made import unsealed
 
 ORDERED = (*TOY, "--set", "search.order=ask", "--set", "search.lag=8")
 
@@ -176,8 +177,10 @@ def test_the_search_of_a_started_run_cannot_be_changed(evo: Evo, toy_run: Path) 
 
 def test_a_journal_of_another_search_is_refused(evo: Evo, toy_run: Path) -> None:
     journal = toy_run / "journal.jsonl"
-    journal.write_text(
-        journal.read_text("utf-8").replace('"operator": "seed", "parents": []', '"operator": "x", "parents": []', 1)
+    journal.write_bytes(
+        unsealed(journal.read_bytes()).replace(
+            b'"operator": "seed", "parents": []', b'"operator": "x", "parents": []', 1
+        )
     )
     answer = evo("resume", toy_run, "--set", "budget.evaluations=100")
     assert answer.code == 2

@@ -84,7 +84,7 @@ def test_a_corrupt_line_in_the_middle_is_named_by_its_place(tmp_path: Path) -> N
     written(path, 3)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(lines[0] + b"\x00\xff garbage\n" + lines[2])
-    with pytest.raises(JournalError, match=f"corrupt at byte {len(lines[0])}: .*head -c {len(lines[0])}"):
+    with pytest.raises(JournalError, match=rf"corrupt at byte {len(lines[0])} \(line 2\): .*head -c {len(lines[0])}"):
         numbers(path)
 
 

@@ -35,6 +35,7 @@ from evo.testing.executor import InProcessExecutor
 from evo.testing.in_process import run_in_process
 from evo.values import Ask, Evaluation, Individual, Part
 from tests.conftest import TOY, Evo
+from tests.made import unsealed
 from tests.test_driver import events, history, sorted_history, spawn, wait_for_tells
 
 EXAM = ("evo.testing.exam:Exam", "--set", "executor=evo.testing.executor:InProcessExecutor")
@@ -172,7 +173,7 @@ def test_while_it_runs_it_says_how_many_were_stopped() -> None:
 
 def test_a_journal_from_before_there_were_policies_goes_on(evo: Evo) -> None:
     run = run_of(evo, "old", "--set", "budget.evaluations=12")
-    first, *others = (run / "journal.jsonl").read_text("utf-8").splitlines(keepends=True)
+    first, *others = unsealed((run / "journal.jsonl").read_bytes()).decode().splitlines(keepends=True)
     event = json.loads(first)
     del event["config"]["evaluation"], event["cases"]
     (run / "journal.jsonl").write_text("".join([json.dumps(event) + "\n", *others]), "utf-8")

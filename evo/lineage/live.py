@@ -2,49 +2,65 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from pathlib import Path
 
-from evo.errors import LineageError
+from evo.errors import LineageError, LineageHeldError
 from evo.lineage.projection import Projection
 
 PERIOD_SECONDS = 1.0
 RETRY_SECONDS = 0.1
+PATIENCE_SECONDS = 10.0
 
 
 class LiveLineage:
-    """Projects a run's journal in the background. A reader that holds the database only delays it."""
+    """Projects a run's journal in the background.
+
+    Nothing that goes wrong with it stops a run: a reader that holds the database only delays it, and a disk that is
+    full for it is told once, and tried again.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._projection = Projection(folder)
+        self._projection = Projection(folder, told=_say)
+        self._complained = ""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._keep_up, name="lineage", daemon=True)
         self._thread.start()
 
-    def close(self, patience_seconds: float = 10.0) -> None:
-        """Catch up a last time.
-
-        Raises:
-            LineageError: another process still holds the database; the journal has everything.
-        """
+    def close(self, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        """Catch up a last time; say so where that cannot be done, as the journal has everything."""
         self._closing.set()
         self._thread.join()
         deadline = time.monotonic() + patience_seconds
-        while True:
-            try:
-                self._projection.catch_up()
+        while (failure := self._catch_up()) is not None:
+            if time.monotonic() > deadline or not isinstance(failure, LineageHeldError):
+                self._complain(f"{failure}; nothing is lost: `evo index {self._projection.folder}` catches up later")
                 return
-            except LineageError as error:
-                if time.monotonic() > deadline:
-                    raise LineageError(f"{error}; nothing is lost: `evo index` brings it up to date later") from error
-                time.sleep(0.05)
+            time.sleep(0.05)
 
     def _keep_up(self) -> None:
         pause_seconds = PERIOD_SECONDS
         while not self._closing.wait(pause_seconds):
-            try:
-                self._projection.catch_up()
-                pause_seconds = PERIOD_SECONDS
-            except LineageError:
-                pause_seconds = RETRY_SECONDS  # held by a reader; all is taken up once it lets go
+            failure = self._catch_up()
+            held = isinstance(failure, LineageHeldError)
+            pause_seconds = RETRY_SECONDS if held else PERIOD_SECONDS
+            if failure and not held and str(failure) != self._complained:
+                self._complained = str(failure)
+                self._complain(f"{failure}; the run goes on, and it is tried again")
+
+    def _complain(self, said: str) -> None:
+        if self._projection.journal.exists():  # else the whole folder is gone, which is the journal's to say
+            _say(said)
+
+    def _catch_up(self) -> Exception | None:
+        try:
+            self._projection.catch_up()
+            return None
+        except Exception as error:  # whatever it is, the journal has everything, and the run is not to stop for it
+            return error if isinstance(error, LineageError) else LineageError(f"the lineage is behind: {error}")
+
+
+def _say(said: str) -> None:
+    print(f"evo: {said}", file=sys.stderr)

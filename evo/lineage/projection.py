@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -10,10 +12,10 @@ from typing import Any
 
 import duckdb
 
-from evo.errors import LineageError
-from evo.journal import read_events
+from evo.errors import JournalError, LineageDamagedError, LineageError
+from evo.journal import NO_TAIL, Event, read_events, tail
 from evo.lineage.meanings import uncommented
-from evo.lineage.reading import FILE_NAME, SCHEMA_VERSION
+from evo.lineage.reading import FILE_NAME, SCHEMA_VERSION, failure_of
 from evo.lineage.rows import RowMaker, Rows
 
 BESIDE_NAME = "lineage.new.duckdb"
@@ -28,15 +30,18 @@ class Projection:
 
     Args:
         name: of the database's file in the run's folder.
+        told: called with a sentence where the database has to be built anew because of damage.
 
     Raises:
-        LineageError: from `catch_up`, while another process holds the database.
+        LineageError: from `catch_up`, while another process holds the database, or it cannot be written.
+        JournalError: from `catch_up`; the journal is corrupt.
     """
 
-    def __init__(self, folder: Path, name: str = FILE_NAME) -> None:
+    def __init__(self, folder: Path, name: str = FILE_NAME, told: Callable[[str], None] = lambda said: None) -> None:
         self.folder = folder
         self.journal = folder / "journal.jsonl"
         self.path = folder / name
+        self._told = told
         self._maker: RowMaker | None = None
         self._offset = 0
 
@@ -52,10 +57,10 @@ class Projection:
 
     def _start(self) -> None:
         """Find out where the database stands, and read again what its untold candidates need."""
-        standing = _standing(self.path)
+        standing = self._standing_of_this_journal()
         if standing is None:
             rebuild(self.folder)
-            standing = _standing(self.path)
+            standing = self._standing_of_this_journal()
         if standing is None:
             raise LineageError(f"{self.path} was replaced by one of another version meanwhile; close the other evo")
         self._offset, pending = standing
@@ -67,12 +72,29 @@ class Projection:
             offset = after
         self._maker = maker
 
+    def _standing_of_this_journal(self) -> tuple[int, int] | None:
+        """The two offsets; None where the database has to be built anew, which is told unless it is only old."""
+        try:
+            standing = _standing(self.path)
+        except LineageDamagedError as error:
+            if self.path.name == BESIDE_NAME:
+                raise
+            self._told(f"{error}: done now")
+            return None
+        if standing is None:
+            return None
+        offset, pending, read = standing
+        if tail(self.journal, offset) != read:
+            self._told(f"{self.path} has read another journal, or more than is left of it: it is built anew")
+            return None
+        return offset, pending
+
     def _project_batch(self) -> int:
         assert self._maker is not None
         rows: Rows = defaultdict(list)
         count, offset = 0, self._offset
         for after, event in read_events(self.journal, self._offset):
-            self._maker.add(offset, event, rows)
+            self._add(offset, event, rows)
             offset, count = after, count + 1
             if count == BATCH_EVENTS:
                 break
@@ -85,31 +107,44 @@ class Projection:
             self._offset = offset
         return count
 
+    def _add(self, offset: int, event: Event, rows: Rows) -> None:
+        assert self._maker is not None
+        try:
+            self._maker.add(offset, event, rows)
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise JournalError(
+                f"{self.journal}: the {event['event']!r} event at byte {offset} does not fit what came before "
+                f"({error!r}); `evo doctor {self.folder}` says more"
+            ) from error
+
     def _append(self, rows: Rows, offset: int, pending: int) -> None:
+        read = tail(self.journal, offset)
         with _writing(self.path) as connection:
             connection.execute("BEGIN")
             for table, lines in rows.items():
                 if lines:
                     _insert(connection, table, lines)
-            connection.execute("UPDATE projection SET next_offset = ?, pending_offset = ?", [offset, pending])
+            connection.execute(
+                "UPDATE projection SET next_offset = ?, pending_offset = ?, journal_tail = ?", [offset, pending, read]
+            )
             connection.execute("COMMIT")
 
 
-def _standing(path: Path) -> tuple[int, int] | None:
-    """The two offsets, after a new file got the schema; None where the schema is of another version."""
+def _standing(path: Path) -> tuple[int, int, str] | None:
+    """Offsets and tail, after a new file got the schema; None where the schema is of another version."""
     with _writing(path) as connection:
         connection.execute("BEGIN")
         tables = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
         if not tables:
             connection.execute(_schema())
-            connection.execute("INSERT INTO projection VALUES (?, 0, 0)", [SCHEMA_VERSION])
+            connection.execute("INSERT INTO projection VALUES (?, 0, 0, ?)", [SCHEMA_VERSION, NO_TAIL])
             connection.execute("COMMIT")
         elif ("projection",) not in tables:
             return None
         # Of this table no more than the version is known to be there in every version.
         if connection.execute("SELECT version FROM projection").fetchall() != [(SCHEMA_VERSION,)]:
             return None
-        return connection.execute("SELECT next_offset, pending_offset FROM projection").fetchall()[0]
+        return connection.execute("SELECT next_offset, pending_offset, journal_tail FROM projection").fetchall()[0]
 
 
 def rebuild(folder: Path) -> int:
@@ -125,6 +160,8 @@ def rebuild(folder: Path) -> int:
     try:
         _remove(beside)
         events = Projection(folder, BESIDE_NAME).catch_up()
+        if _log_of(beside).exists():  # what did not fit into the database as it was closed: DuckDB keeps quiet of it
+            raise LineageError(f"no room to finish {beside}; make room: the journal has everything")
         # First: a log that an old writer left behind would be taken for the new file's. The journal has what it held.
         _log_of(path).unlink(missing_ok=True)
         beside.replace(path)
@@ -144,11 +181,14 @@ def _log_of(path: Path) -> Path:
     return path.with_name(path.name + ".wal")
 
 
-def _writing(path: Path) -> duckdb.DuckDBPyConnection:
+@contextmanager
+def _writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An open database; whatever it complains of is a LineageError."""
     try:
-        return duckdb.connect(str(path))
+        with duckdb.connect(str(path)) as connection:
+            yield connection
     except duckdb.Error as error:
-        raise LineageError(f"cannot write {path}: {str(error).strip().splitlines()[0]}") from error
+        raise failure_of(path, error) from error
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: list[tuple[Any, ...]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import random
 import time
 from collections.abc import Callable
@@ -13,11 +14,14 @@ from typing import Any
 
 import duckdb
 
-from evo.errors import LineageError
+from evo.errors import FULL, LineageDamagedError, LineageError, LineageHeldError
 
 FILE_NAME = "lineage.duckdb"
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 PATIENCE_SECONDS = 10.0
+HELD_SIGNS = ("Could not set lock", "already attached")
+FULL_SIGNS = (*map(os.strerror, FULL), "enough disk space")
+DAMAGE_SIGNS = ("Corrupt database file", "not a valid DuckDB", "Could not read enough bytes", "Serialization Error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,8 @@ class LineageReader:
         try:
             refuse_another_version(connection, self.path)
             return answered(connection, query, parameters)
+        except duckdb.Error as error:
+            raise failure_of(self.path, error) from error
         finally:
             connection.close()
 
@@ -111,7 +117,12 @@ def answered(connection: duckdb.DuckDBPyConnection, query: str, parameters: list
         columns = tuple(column[0] for column in answer.description or ())
         return Table(columns, tuple(answer.fetchall()))
     except duckdb.Error as error:
-        raise LineageError(f"the query failed: {str(error).partition('LINE 1:')[0].strip()}") from error
+        said = str(error).partition("LINE 1:")[0].strip()
+        if full := [sign for sign in FULL_SIGNS if sign in said]:
+            said = f"{full[0]}; make room, or have it written elsewhere"
+        elif any(sign in said for sign in DAMAGE_SIGNS):
+            said += "; the lineage is damaged, and `evo index RUN` builds it anew"
+        raise LineageError(f"the query failed: {said}") from error
 
 
 def patiently(
@@ -120,15 +131,16 @@ def patiently(
     """Open a database, again and again while a writer holds it, in another process or in this one.
 
     Raises:
-        LineageError: it was held for too long.
+        LineageError: it was held for too long, or cannot be read.
     """
     deadline = time.monotonic() + patience_seconds
     while True:
         try:
             return opening()
-        except duckdb.OperationalError as error:  # a lock, or a writer within this process
-            if time.monotonic() > deadline:
-                raise LineageError(locked_message(path, error)) from error
+        except duckdb.Error as error:
+            failure = failure_of(path, error)
+            if not isinstance(failure, LineageHeldError) or time.monotonic() > deadline:
+                raise failure from error
             time.sleep(random.uniform(0.01, 0.04))
 
 
@@ -142,9 +154,16 @@ def refuse_missing(path: Path) -> None:
         raise LineageError(f"no lineage at {path}; `evo index {path.parent}` builds it from the journal")
 
 
-def locked_message(path: Path, error: duckdb.Error) -> str:
-    """What to tell a person when the database cannot be opened."""
-    return f"cannot open {path}: {str(error).strip().splitlines()[0]}; close the program that holds it and try again"
+def failure_of(path: Path, error: duckdb.Error) -> LineageError:
+    """What to tell a person when a database cannot be opened, read or written."""
+    said = str(error).strip().splitlines()[0]
+    if isinstance(error, duckdb.ConnectionException) or any(sign in said for sign in HELD_SIGNS):
+        return LineageHeldError(f"cannot open {path}: {said}; close the program that holds it and try again")
+    if any(sign in said for sign in FULL_SIGNS):
+        return LineageError(f"cannot write {path}: {said}; make room")
+    if any(sign in said for sign in DAMAGE_SIGNS):
+        return LineageDamagedError(f"{path} is damaged ({said}); `evo index {path.parent}` builds it anew")
+    return LineageError(f"cannot open {path}: {said}; `evo index {path.parent}` builds it anew")
 
 
 def refuse_another_version(connection: duckdb.DuckDBPyConnection, path: Path, catalog: str = "main") -> None:

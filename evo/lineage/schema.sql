@@ -1,8 +1,9 @@
 -- The queryable projection of a run's journal. Rows are only ever appended. Columns without a comment get one from meanings.py.
 
-CREATE TABLE projection (version INTEGER, next_offset BIGINT, pending_offset BIGINT);
+CREATE TABLE projection (version INTEGER, next_offset BIGINT, pending_offset BIGINT, journal_tail VARCHAR);
 COMMENT ON TABLE projection IS 'How far the journal has been read; one row';
 COMMENT ON COLUMN projection.next_offset IS 'Byte of the journal where unread events begin';
+COMMENT ON COLUMN projection.journal_tail IS 'Length and checksum of what stands before next_offset, to know that journal again';
 COMMENT ON COLUMN projection.pending_offset IS 'Byte of the oldest event that belongs to a candidate not yet told';
 
 CREATE TABLE runs (run VARCHAR, started TIMESTAMP, problem VARCHAR, description VARCHAR, seed BIGINT, config JSON, versions JSON,

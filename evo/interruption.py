@@ -1,0 +1,61 @@
+"""Being told to stop: the first signal stops cleanly, the second gives up what is under way, a third kills."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from evo.errors import StoppedError
+
+SIGNALS = signal.SIGINT, signal.SIGTERM
+
+
+class Interruption:
+    """What becomes of SIGINT and SIGTERM within a session.
+
+    Attributes:
+        asked: whether a signal came.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._stop: Callable[[], object] = lambda: None
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def stops(self, stop: Callable[[], object]) -> None:
+        """Have the first signal call this, in the loop.
+
+        Raises:
+            StoppedError: it came already.
+        """
+        if self.asked:
+            raise StoppedError(STOPPED)
+        self._stop = stop
+
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
+        """Runs between any two steps of the main thread, a long start of an executor included."""
+        if self.asked and self._task:
+            self._loop.call_soon_threadsafe(self._task.cancel)
+            for one in SIGNALS:
+                signal.signal(one, signal.SIG_DFL)
+        elif not self.asked:
+            self.asked = True
+            self._loop.call_soon_threadsafe(lambda: self._stop())
+
+
+STOPPED = "stopped at once; all that was told is recorded, and `evo resume` goes on"
+
+
+@contextmanager
+def interruptible() -> Iterator[Interruption]:
+    """Take SIGINT and SIGTERM for as long as this lasts."""
+    interruption = Interruption()
+    before = {number: signal.signal(number, interruption.on_signal) for number in SIGNALS}
+    try:
+        yield interruption
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
