@@ -249,6 +249,21 @@ def export(
 
 
 @app.command()
+def snapshot(
+    run: RunArgument,
+    to: Annotated[Path, typer.Argument(metavar="TO", help="A file, or a folder for one of the run's name.")] = Path(),
+    *,
+    force: Force = False,
+) -> None:
+    """Copy a run's lineage, during the run or after it, to query it for as long as one likes."""
+    from evo.lineage import open_run
+
+    copy = open_run(run).snapshot(to, force=force)
+    individuals = copy.sql("SELECT count(*) FROM individuals").scalar()
+    print(f"{copy.path}: {individuals} individuals, {copy.path.stat().st_size / 1e6:.1f} MB")
+
+
+@app.command()
 def index(run: RunArgument) -> None:
     """Build the lineage database anew from the journal."""
     from evo.lineage import rebuild

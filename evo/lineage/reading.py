@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -22,10 +23,15 @@ PATIENCE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The answer to a query: column names, and rows as tuples."""
+    """The answer to a query: column names, and rows as tuples.
+
+    Attributes:
+        types: what DuckDB calls the type of each column; empty where the values are all there is to go by.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
+    types: tuple[str, ...] = ()
 
     def scalar(self) -> Any:
         """The first value of the first row; None where there is no row."""
@@ -37,7 +43,8 @@ class Table:
         Raises:
             LineageError: pandas is not installed.
         """
-        return _library("pandas").DataFrame.from_records(list(self.rows), columns=list(self.columns))
+        _library("pandas")
+        return self._answer(lambda answer: answer.df())
 
     def to_arrow(self) -> Any:
         """A pyarrow.Table.
@@ -45,20 +52,27 @@ class Table:
         Raises:
             LineageError: pyarrow is not installed.
         """
-        arrow = _library("pyarrow")
-        arrays = [arrow.array([row[number] for row in self.rows]) for number in range(len(self.columns))]
-        return arrow.Table.from_arrays(arrays, names=list(self.columns))
+        _library("pyarrow")
+        return self._answer(lambda answer: answer.to_arrow_table())
 
     def to_polars(self) -> Any:
         """A polars.DataFrame.
 
         Raises:
-            LineageError: polars is not installed.
+            LineageError: polars is not installed, or pyarrow, by way of which it comes.
         """
-        # By default the first 100 rows would say what a column holds.
-        return _library("polars").DataFrame(
-            list(self.rows), schema=list(self.columns), orient="row", infer_schema_length=None
-        )
+        _library("pyarrow")
+        _library("polars")
+        return self._answer(lambda answer: answer.pl())
+
+    def _answer(self, convert: Callable[[duckdb.DuckDBPyRelation], Any]) -> Any:
+        """The rows as DuckDB itself hands them to a library, so that columns without a value keep their types."""
+        values = [[row[number] for row in self.rows] for number in range(len(self.columns))]
+        casts = [f"::{kind}[]" for kind in self.types] or [""] * len(values)
+        names = (name.replace('"', '""') for name in self.columns)
+        columns = ", ".join(f'unnest(?{cast}) AS "{name}"' for cast, name in zip(casts, names, strict=True))
+        with duckdb.connect(":memory:") as connection:
+            return convert(connection.sql(f"SELECT {columns}", params=values))
 
 
 def _library(name: str) -> ModuleType:
@@ -67,7 +81,8 @@ def _library(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         raise LineageError(
-            f"this needs {name}, which is not installed; `pip install {name}`, or take the answer's columns and rows"
+            f"this needs {name}, which is not installed; `pip install {name}` (evo-platform[analysis] has them all), "
+            "or take the answer's columns and rows"
         ) from error
 
 
@@ -89,15 +104,24 @@ class LineageReader:
             LineageError: no such file, held by another process for too long, of another schema version, or a query
             that DuckDB refuses.
         """
-        refuse_missing(self.path)
-        connection = patiently(
-            lambda: duckdb.connect(str(self.path), read_only=True), self.path, self._patience_seconds
-        )
-        try:
-            refuse_another_version(connection, self.path)
+        with opened(self.path, self._patience_seconds) as connection:
             return answered(connection, query, parameters)
-        finally:
-            connection.close()
+
+
+@contextmanager
+def opened(path: Path, patience_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database, open for reading: until it is closed no other process can write.
+
+    Raises:
+        LineageError: no such file, held by another process for too long, or of another schema version.
+    """
+    refuse_missing(path)
+    connection = patiently(lambda: duckdb.connect(str(path), read_only=True), path, patience_seconds)
+    try:
+        refuse_another_version(connection, path)
+        yield connection
+    finally:
+        connection.close()
 
 
 def answered(connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | None) -> Table:
@@ -108,8 +132,9 @@ def answered(connection: duckdb.DuckDBPyConnection, query: str, parameters: list
     """
     try:
         answer = connection.execute(query, parameters or [])
-        columns = tuple(column[0] for column in answer.description or ())
-        return Table(columns, tuple(answer.fetchall()))
+        described = answer.description or ()
+        columns, types = tuple(column[0] for column in described), tuple(str(column[1]) for column in described)
+        return Table(columns, tuple(answer.fetchall()), types)
     except duckdb.Error as error:
         raise LineageError(f"the query failed: {str(error).partition('LINE 1:')[0].strip()}") from error
 
