@@ -217,6 +217,23 @@ def lineage(
 
 
 @app.command()
+def analyse(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, as in runs/bin_packing-1.")],
+    target: Annotated[
+        list[float] | None, typer.Option(metavar="VALUE", help="Of the first objective, to reach; again for several.")
+    ] = None,
+    best: Annotated[int | None, typer.Option(min=1, help="The winners are so many of the best, not the front.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """What a run can teach: cost per improvement, yields, time to target, lineages, what winners come from."""
+    from evo.cli.analysing import Question
+    from evo.cli.analysing import analyse as analyse_runs
+
+    analyse_runs(runs, Question(target or [], best), as_json=as_json)
+
+
+@app.command()
 def sql(
     run: RunArgument,
     query: Annotated[str, typer.Argument(help='As in: "FROM best_so_far".')],

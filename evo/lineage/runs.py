@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,13 @@ class Runs(Mapping[str, Run]):
     def best(self) -> Table:
         """Of each run, the best feasible individual by each objective."""
         return self.sql("FROM best")
+
+    def each(self, analysis: Callable[[Run], Table]) -> Table:
+        """What an analysis says of each run, one below the other: `open_runs("runs/*").each(analyses.founders)`."""
+        answers = {name: analysis(run) for name, run in self.items()}
+        first = next(iter(answers.values()))
+        rows = tuple((name, *row) for name, table in answers.items() for row in table.rows)
+        return Table(("run", *first.columns), rows, ("VARCHAR", *first.types) if first.types else ())
 
     def sql(self, query: str, parameters: list[Any] | None = None) -> Table:
         """Run one read-only query on all runs; table macros take a run's name first: `ancestors('toy', 42)`.
