@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
-EDGES = "SELECT child, parent, role = 'base' AS base FROM parents ORDER BY child"
+EDGES = (
+    "SELECT child, parent, bool_or(role = 'base') AS base FROM parents GROUP BY child, parent ORDER BY child, parent"
+)
 TOLD = "SELECT id, tell FROM individuals ORDER BY id"
 BLOCK = 4096
 
