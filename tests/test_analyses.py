@@ -294,6 +294,28 @@ def test_odd_runs_are_told_in_80_columns_and_as_json(evo: Evo, odd: str) -> None
     assert set(document["runs/odd"]) == set(NAMED)
 
 
+def test_long_names_and_dollars_fit_into_80_columns(evo: Evo, tmp_path: Path) -> None:
+    with making(tmp_path / "made", "max") as client:
+        for one in range(100):
+            model = f"a-language-model-with-a-long-name-{one % 2}"
+            parents = [one - 3] if one >= 3 else []
+            thought = "an idea of many words that goes on " * (one % 3)
+            operator = f"an_operator_of_a_long_name_{one % 4}"
+            made = {"operator": operator, "model": model, "parents": parents, "thought": thought}
+            tell(client, one, one / 3000, f"00:{one // 60:02}:{one % 60:02}", **made)
+            pay(client, one, 1 / (1000 + one), f"00:{one // 60:02}:{one % 60:02}")
+        client.execute("INSERT INTO front_moves VALUES (98, 98, true)")
+        client.execute("UPDATE objective_names SET name = 'an objective of a long name', unit = 'parts per million'")
+        client.execute("UPDATE indicators SET name = 'an objective of a long name'")
+        client.execute("INSERT INTO objectives SELECT id, 'an objective of a long name', id FROM individuals")
+    told = evo("analyse", tmp_path / "made", "--target", "0.012345678")
+    assert told.code == 0, told.err
+    lines = told.out.splitlines()
+    assert max(map(len, lines[1:])) <= 80
+    assert any("95 % interval" in line for line in lines)
+    assert "99, the last 8; with" in told.out
+
+
 def test_several_runs_are_analysed_together(evo: Evo, toy_run: Path) -> None:
     assert evo("run", *TOY, "--set", "budget.evaluations=30", "--set", "seed=2", "--name", "other").code == 0
     told = evo("analyse", "runs/toy", "runs/other", "--target", "0.2")

@@ -15,8 +15,9 @@ from evo.lineage.progress import PARTS
 from evo.lineage.queries import objectives
 
 ROWS = 8
-WIDEST_LABEL = 26
-WIDEST_TRAIT = 34
+WIDEST_LABEL = 20
+WIDEST_TRAIT = 24
+WIDEST_NAME = 12
 CHANCE = 0.05
 Row = dict[str, Any]
 
@@ -75,9 +76,13 @@ def rows(table: Table) -> list[Row]:
 
 def _told(name: str, run: Run, answers: dict[str, Table]) -> Iterator[str]:
     found = {one: rows(table) for one, table in answers.items()}
+    models = {row["model"] for row in found["yield_over_time"]} - {None}
+    if len(models) == 1:  # said once, on top, not in each row
+        found = {one: [{**row, "model": None} for row in table] for one, table in found.items()}
     objective, direction, unit = objectives(run)[0]
-    value = f"{objective} {unit}".strip()
-    yield f"{name}: {objective} ({direction}imised){', in ' + unit if unit else ''}\n"
+    value = _clipped(f"{objective} {unit}", WIDEST_NAME)
+    by = f"; model {models.pop()}" if len(models) == 1 else ""
+    yield f"{name}: {objective} ({direction}imised){', in ' + unit if unit else ''}{by}\n"
     yield from _improvements(found["improvements"], value)
     yield from _costs(found["cost_per_improvement"])
     yield from _yields(found["yield_over_time"])
@@ -92,14 +97,12 @@ def _improvements(steps: list[Row], value: str) -> Iterator[str]:
     if not steps:
         yield "IMPROVEMENTS OF THE BEST: none; nobody is feasible yet\n"
         return
-    yield f"IMPROVEMENTS OF THE BEST: {len(steps) - 1}, with what passed since the one before"
-    if len(steps) > ROWS:
-        yield f"(the last {ROWS})"
+    which = f", the last {ROWS}" if len(steps) > ROWS else ""
+    yield f"IMPROVEMENTS OF THE BEST: {len(steps) - 1}{which}; with what passed since the one before"
     yield from _table(
         steps[-ROWS:],
         {
-            "tell": lambda row: row["tell"],
-            "individual": lambda row: row["individual"],
+            "id": lambda row: row["individual"],
             "made by": _maker,
             value: lambda row: row["best"],
             "gain": lambda row: _short(row["gain"]),
@@ -118,7 +121,6 @@ def _costs(arms: list[Row]) -> Iterator[str]:
             "made by": _maker,
             "improved": lambda row: row["improvements"],
             "evals": lambda row: row["evaluations"],
-            "seconds": lambda row: _short(row["seconds"]) or None,
             "$": lambda row: _short(row["usd"]) or None,
             "evals each": lambda row: _short(row["evaluations_each"]),
             "s each": lambda row: _short(row["seconds_each"]) or None,
@@ -128,16 +130,15 @@ def _costs(arms: list[Row]) -> Iterator[str]:
 
 
 def _yields(found: list[Row]) -> Iterator[str]:
-    makers = dict.fromkeys(_maker(row) for row in found)
-    cells = {(_maker(row), row["tenth"]): round(100 * row["survived"] / row["proposals"]) for row in found}
-    asked = {one: sum(row["proposals"] for row in found if _maker(row) == one) for one in makers}
+    arms: dict[tuple[str, str | None], Row] = {}
+    for row in found:
+        arm = arms.setdefault((row["operator"], row["model"]), {**row, "asked": 0})
+        arm["asked"] += row["proposals"]
+        arm[f"in {row['tenth']}"] = round(100 * row["survived"] / row["proposals"])
     yield "YIELD OVER TIME: of 100 proposals, how many survived, in each tenth of the run"
-    table = [
-        {"maker": one, "asked": asked[one], **{str(tenth): cells.get((one, tenth)) for tenth in range(1, PARTS + 1)}}
-        for one in sorted(makers, key=lambda one: -asked[one])
-    ]
-    tenths = {str(tenth): lambda row, tenth=tenth: row[str(tenth)] for tenth in range(1, PARTS + 1)}
-    yield from _table(table, {"made by": lambda row: row["maker"], "asked": lambda row: row["asked"], **tenths})
+    tenths = {str(tenth): lambda row, tenth=tenth: row.get(f"in {tenth}") for tenth in range(1, PARTS + 1)}
+    table = sorted(arms.values(), key=lambda arm: -arm["asked"])
+    yield from _table(table, {"made by": _maker, "asked": lambda row: row["asked"], **tenths})
 
 
 def _targets(found: list[Row], value: str) -> Iterator[str]:
@@ -161,13 +162,13 @@ def _lineages(found: dict[str, list[Row]]) -> Iterator[str]:
     yield "LINEAGES, from those without parents on; one lasts until its last member left"
     for one in found["fates"]:
         span = f"{one['shortest']} to {one['longest']} tells, median {one['median']:g}"
+        span = span if one["shortest"] < one["longest"] else f"{one['longest']} tells"
         yield f"{_number(one['founders'], 'founder')} {one['fate']}, lasting {span}"
     yield from _table(
         found["founders"][:ROWS],
         {
             "founder": lambda row: row["founder"],
-            "made by": _maker,
-            "tell": lambda row: row["tell"],
+            "made by": lambda row: _clipped(row["operator"].rpartition(":")[2], WIDEST_NAME),
             "descendants": lambda row: row["descendants"],
             "living": lambda row: row["living"],
             "% of all": lambda row: round(100 * row["share"]),
@@ -240,7 +241,7 @@ def _side_by_side(found: dict[str, Table]) -> Iterator[str]:
     yield from _table(
         [{"run": name, **row} for name, table in found.items() for row in rows(table)],
         {
-            "run": lambda row: _clipped(row["run"], WIDEST_LABEL),
+            "run": lambda row: _clipped(row["run"], WIDEST_TRAIT),
             "of the way": lambda row: None if row["share"] is None else f"{100 * row['share']:g} %",
             "target": lambda row: row["target"],
             "evals": lambda row: "never" if row["tell"] is None else row["evaluations"],
@@ -259,14 +260,16 @@ def _table(found: Sequence[Row], columns: dict[str, Callable[[Row], Any]]) -> It
 
 
 def _maker(row: Row) -> str:
-    """Operator and model; of an operator's import path the last part."""
-    operator = str(row["operator"] or "").rpartition(":")[2]
-    return _clipped(f"{operator} {row.get('model') or ''}".strip(), WIDEST_LABEL)
+    """Operator and model, shortened so that both can be told; of an operator's import path the last part."""
+    operator, model = str(row["operator"] or "").rpartition(":")[2], row["model"] or ""
+    beside = min(len(model), max(WIDEST_LABEL // 2, WIDEST_LABEL - 1 - len(operator)))
+    shown = model if len(model) <= beside else f"..{model[2 - beside :]}"  # models of a family differ in their ends
+    return f"{_clipped(operator, WIDEST_LABEL - beside - bool(model))} {shown}".strip()
 
 
 def _clipped(text: str, widest: int) -> str:
     text = " ".join(text.split())
-    return text if len(text) <= widest else f"{text[: widest - 3]}..."
+    return text if len(text) <= widest else f"{text[: widest - 2]}.."
 
 
 def _short(value: float | None) -> float | None:
