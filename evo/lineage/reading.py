@@ -62,8 +62,8 @@ class Table:
         Raises:
             LineageError: polars is not installed, or pyarrow, by way of which it comes.
         """
-        _library("pyarrow")
         _library("polars")
+        _library("pyarrow")
         return self._answer(lambda answer: answer.pl())
 
     def _answer(self, convert: Callable[[duckdb.DuckDBPyRelation], Any]) -> Any:
