@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,9 +50,19 @@ def evo(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     return call
 
 
+@pytest.fixture(scope="session")
+def first_toy_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made once; tests get copies."""
+    place = tmp_path_factory.mktemp("toy")
+    settings = ("--set", "budget.evaluations=60", "--name", "toy", "--run-dir", str(place))
+    with pytest.MonkeyPatch.context() as patch, suppress(SystemExit):
+        patch.setattr("sys.argv", ["evo", "run", *TOY, *settings])
+        cli.main()
+    assert (place / "toy" / "lineage.duckdb").exists()
+    return place / "toy"
+
+
 @pytest.fixture
-def toy_run(evo: Evo, tmp_path: Path) -> Path:
+def toy_run(evo: Evo, first_toy_run: Path, tmp_path: Path) -> Path:
     """The folder of a finished run of 60 evaluations on the toy problem."""
-    answer = evo("run", *TOY, "--set", "budget.evaluations=60", "--name", "toy")
-    assert answer.code == 0, answer.err
-    return tmp_path / "runs" / "toy"
+    return Path(shutil.copytree(first_toy_run, tmp_path / "runs" / "toy"))

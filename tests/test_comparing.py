@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from evo.comparing import Comparison, Result, compare, paired_gain, reference_of
 from evo.journal import read_events
-from evo.lineage import open_run
+from evo.lineage import open_run, open_runs
 from evo.values import Objective
 from operators.scripted import ScriptedServer
 from tests.conftest import TOY, Evo
@@ -240,12 +240,23 @@ def test_what_asks_no_model_gets_as_many_evaluations_as_the_dollars_bought(
     assert [one["method"] for one in found["summaries"]] == ["model_free", "evolve"]
     again = shown(evo("compare", *place.iterdir(), "--json").out)
     assert {one["method"]: one["seeds"] for one in again["summaries"]} == {"evolve": [0, 1], "model_free": [0, 1]}
+    table = open_runs(f"{place}/*").compare()
+    mine = {row[0]: dict(zip(table.columns[1:], row[1:], strict=True)) for row in table.rows}
+    assert {name: one["train"] for name, one in mine.items()} == {
+        one["method"]: one["train"] for one in again["summaries"]
+    }
+    gain = again["gains"][-1]
+    assert [mine[gain["method"]][one] for one in ("over", "gain", "part", "low")] == [
+        *(gain["over"], gain["mean"], gain["part"], gain["interval"][0] if gain["interval"] else None)
+    ]
 
 
 def test_runs_that_differ_in_nothing_but_their_length_are_two_methods(evo: Evo) -> None:
     for length in (30, 60):
         evo("run", *TOY, "--set", f"budget.evaluations={length}", "--name", f"{length}-0")
-    found = shown(evo("compare", "runs/30-0", "runs/60-0", "--json").out)
+    Path("runs/notes").mkdir()
+    found = shown(evo("compare", "runs/30-0", "runs/60-0", "runs/notes", "--json").out)
+    assert found["left_out"] == ["runs/notes holds no run"]
     assert [one["evaluations"] for one in found["summaries"]] == [30, 60]
     assert found["remarks"][-1] == "60 differs from 30 in budget.evaluations"
 

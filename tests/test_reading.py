@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -193,29 +194,74 @@ def test_an_individual_that_there_is_not_is_named(toy_run: Path) -> None:
 
 
 TABLE = Table(("id", "value", "name"), tuple((one, None if one < 150 else one / 2, f"n{one}") for one in range(200)))
+TYPED = """
+    SELECT * FROM (VALUES
+        (NULL, NULL, NULL, NULL, NULL, NULL),
+        (1::BIGINT, 0.5::DOUBLE, TIMESTAMP '2026-01-02 03:04:05.678901', '{"a": [1]}'::JSON, true, 3::HUGEINT)
+    ) AS t(id, value, told, genome, survived, total)
+"""
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901)
+WHOLE = {"id": 1, "value": 0.5, "told": MOMENT, "genome": '{"a": [1]}', "survived": True, "total": 3}
 
 
-def test_an_answer_is_a_data_frame_of_pandas() -> None:
-    pytest.importorskip("pandas")
+def typed(run: Path, condition: str) -> Table:
+    return open_run(run).sql(f"FROM ({TYPED}) WHERE {condition} ORDER BY id NULLS FIRST")
+
+
+def test_an_answer_is_a_data_frame_of_pandas(toy_run: Path) -> None:
+    pandas = pytest.importorskip("pandas")
     frame = TABLE.to_pandas()
     assert list(frame.columns) == list(TABLE.columns)
     assert frame["id"].tolist() == list(range(200))
     assert frame["value"].sum() == sum(row[1] or 0 for row in TABLE.rows)
     assert list(Table(("id",), ()).to_pandas().columns) == ["id"]
+    whole = typed(toy_run, "true").to_pandas()
+    assert whole.iloc[0].isna().all()
+    assert whole.iloc[1].to_dict() == WHOLE
+    for condition in ("true", "id IS NULL", "false"):
+        kinds = typed(toy_run, condition).to_pandas().dtypes
+        assert pandas.api.types.is_datetime64_dtype(kinds["told"]), condition
+        assert pandas.api.types.is_float_dtype(kinds["value"]), condition
+        assert pandas.api.types.is_integer_dtype(kinds["id"]), condition
 
 
-def test_an_answer_is_a_table_of_arrow() -> None:
+def test_an_answer_is_a_table_of_arrow(toy_run: Path) -> None:
     pytest.importorskip("pyarrow")
     assert TABLE.to_arrow().column_names == list(TABLE.columns)
     assert [tuple(row.values()) for row in TABLE.to_arrow().to_pylist()] == list(TABLE.rows)
     assert Table(("id",), ()).to_arrow().num_rows == 0
+    assert typed(toy_run, "true").to_arrow().to_pylist() == [dict.fromkeys(WHOLE), WHOLE]
+    for condition in ("true", "id IS NULL", "false"):
+        kinds = {one.name: str(one.type) for one in typed(toy_run, condition).to_arrow().schema}
+        assert kinds == {
+            "id": "int64",
+            "value": "double",
+            "told": "timestamp[us]",
+            "genome": "string",
+            "survived": "bool",
+            "total": "decimal128(38, 0)",
+        }, condition
 
 
-def test_an_answer_is_a_data_frame_of_polars() -> None:
+def test_an_answer_is_a_data_frame_of_polars(toy_run: Path) -> None:
     pytest.importorskip("polars")
     assert TABLE.to_polars().columns == list(TABLE.columns)
     assert TABLE.to_polars().rows() == list(TABLE.rows)
     assert Table(("id",), ()).to_polars().height == 0
+    assert typed(toy_run, "true").to_polars().to_dicts() == [dict.fromkeys(WHOLE), WHOLE]
+    for condition in ("true", "id IS NULL", "false"):
+        kinds = [str(one).partition("(")[0] for one in typed(toy_run, condition).to_polars().dtypes]
+        assert kinds == ["Int64", "Float64", "Datetime", "String", "Boolean", "Decimal"], condition
+
+
+def test_an_answer_with_columns_of_one_name_or_of_odd_types_is_handed_over(toy_run: Path) -> None:
+    odd = open_run(toy_run).sql(
+        "SELECT MAP {'a': 1} AS one, [1, NULL] AS \"o\"\"ne\", {'x': 1} AS s, NULL AS n, 1 AS n"
+    )
+    frame = odd.to_pandas()
+    assert frame.shape == (1, 5)
+    assert list(frame.columns)[:2] == ["one", 'o"ne']
+    assert open_run(toy_run).sql("FROM individuals").to_pandas().shape == (60, 13)
 
 
 @pytest.mark.parametrize(("convert", "library"), [("pandas", "pandas"), ("arrow", "pyarrow"), ("polars", "polars")])
@@ -262,6 +308,20 @@ def test_several_runs_are_read_only(two_runs: Runs) -> None:
         two_runs.sql("DELETE FROM run_0.individuals")
     with pytest.raises(LineageError, match="the query failed: .*nowhere"):
         two_runs.sql("FROM nowhere")
+
+
+def test_macros_of_several_runs_take_the_run_first(two_runs: Runs) -> None:
+    for name, run in two_runs.items():
+        for macro in ("ancestors", "cost_of", "made_by"):
+            assert two_runs.sql(f"FROM {macro}(?, ?)", [name, 25]).rows == run.sql(f"FROM {macro}(?)", [25]).rows, macro
+    assert two_runs["toy"].ancestors(25).rows != two_runs["it's other"].ancestors(25).rows
+    both = (
+        "SELECT count(*) FROM Ancestors ('toy', (SELECT max(id) FROM individuals WHERE run = 'toy')) a JOIN parents p "
+    )
+    alone = "SELECT count(*) FROM ancestors((SELECT max(id) FROM individuals)) a JOIN parents p ON p.child = a.id"
+    assert two_runs.sql(f"{both} ON p.run = 'toy' AND p.child = a.id").rows == two_runs["toy"].sql(alone).rows
+    with pytest.raises(LineageError, match=r"the query failed: (?s:.*)ancestors\(of_run, of\)"):
+        two_runs.sql("FROM ancestors(25)")
 
 
 def test_the_best_of_each_run_is_asked_in_one(two_runs: Runs) -> None:

@@ -217,6 +217,23 @@ def lineage(
 
 
 @app.command()
+def analyse(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, as in runs/bin_packing-1.")],
+    target: Annotated[
+        list[float] | None, typer.Option(metavar="VALUE", help="Of the first objective, to reach; again for several.")
+    ] = None,
+    best: Annotated[int | None, typer.Option(min=1, help="The winners are so many of the best, not the front.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """What a run can teach: cost per improvement, yields, time to target, lineages, what winners come from."""
+    from evo.cli.analysing import Question
+    from evo.cli.analysing import analyse as analyse_runs
+
+    analyse_runs(runs, Question(target or [], best), as_json=as_json)
+
+
+@app.command()
 def sql(
     run: RunArgument,
     query: Annotated[str, typer.Argument(help='As in: "FROM best_so_far".')],
@@ -246,6 +263,21 @@ def export(
 
     files = export_run(open_run(run), format.value, to, force=force)
     print(f"{to}: {files} files" if files > 1 else f"{to}: written")
+
+
+@app.command()
+def snapshot(
+    run: RunArgument,
+    to: Annotated[Path, typer.Argument(metavar="TO", help="A file, or a folder for one of the run's name.")] = Path(),
+    *,
+    force: Force = False,
+) -> None:
+    """Copy a run's lineage, during the run or after it, to query it for as long as one likes."""
+    from evo.lineage import open_run
+
+    copy = open_run(run).snapshot(to, force=force)
+    individuals = copy.sql("SELECT count(*) FROM individuals").scalar()
+    print(f"{copy.path}: {individuals} individuals, {copy.path.stat().st_size / 1e6:.1f} MB")
 
 
 @app.command()

@@ -9,33 +9,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from operator import itemgetter
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from evo import session
 from evo.baselines import BASELINES, with_baseline
 from evo.cli.tables import lines
-from evo.comparing import OWN, Comparison, Gain, Result, compare, differing, grouped, labels_of
+from evo.comparing import OWN, Comparison, Gain, Result, differing
 from evo.config import config_from_json, load_config
 from evo.endpoints import with_access
-from evo.errors import ConfigError, EvoError, LineageError, RunFolderError, StoppedError, UnknownNameError
+from evo.errors import ConfigError, EvoError, RunFolderError, StoppedError, UnknownNameError
 from evo.journal import cut_torn_line, read_events
-from evo.lineage import LineageReader, Table, open_run
+from evo.lineage import Table
 from evo.lineage.live import LiveLineage
-from evo.lineage.queries import objectives
+from evo.made_runs import Compared, Measured, comparison_of, existing, goal, measured_run
 from evo.registry import unknown
 from evo.run_folder import JOURNAL, create_run_folder, held
 from evo.sections import Config
-from evo.values import Direction, Objective, Part
 
-FINAL_PARTS: tuple[Part, ...] = ("holdout", "validation")  # the last one first
 DEFAULT_METHODS = (OWN, "best_of_n")
-BEST = """
-    SELECT o.mean, f.value FROM scores o
-    JOIN evaluations e ON e.individual = o.individual AND e.stage = 'train' AND e.attempt = 0 AND e.outcome = 'ok'
-        AND e.violation <= 0
-    LEFT JOIN finals f ON f.individual = o.individual AND f.name = o.name AND f.part = $1
-    WHERE o.name = $2 ORDER BY $3 * o.compared, f.value IS NULL, o.individual LIMIT 1
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,29 +45,6 @@ class Wanted:
     run_dir: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A run's result, and what its figures are figures of."""
-
-    result: Result
-    objective: Objective
-    part: Part | None
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """Runs by the method and the folder, as far as they have come.
-
-    Attributes:
-        left_out: sentences on those that have no result.
-    """
-
-    methods: Sequence[str]
-    measured: Sequence[Measured]
-    left_out: Sequence[str]
-    remarks: Sequence[str] = ()
-
-
 def compare_targets(targets: Sequence[str], wanted: Wanted) -> Compared:
     """Run what is wanted, or take the runs that the targets are.
 
@@ -85,10 +53,12 @@ def compare_targets(targets: Sequence[str], wanted: Wanted) -> Compared:
         StoppedError: interrupted; the same call goes on.
     """
     runs = [Path(one) for one in targets if (Path(one) / JOURNAL).is_file()]
-    if len(runs) == len(targets):
+    others = [Path(one) for one in targets if Path(one) not in runs]
+    if runs and all(one.is_dir() for one in others):
         if wanted.overrides or wanted.methods:
             raise ConfigError("these are runs that were made: --set, --model and --method have no use here")
-        return _existing(runs)
+        compared = existing(runs)
+        return replace(compared, left_out=[*compared.left_out, *(f"{one} holds no run" for one in others)])
     if len(targets) > 1:
         raise ConfigError("name one configuration or problem, or run folders only; `evo compare TARGET` runs methods")
     return _run_all(targets[0], wanted)
@@ -100,15 +70,12 @@ def report(compared: Compared, *, as_json: bool) -> None:
     Raises:
         ConfigError: the runs have different first objectives, or none came to a result.
     """
-    objective, part = _common(compared)
-    results = [one.result if one.part == part else replace(one.result, final=None) for one in compared.measured]
-    comparison = compare(results, compared.methods, objective, part=part)
-    remarks = [*comparison.remarks, *compared.remarks]
+    comparison = comparison_of(compared)
     if as_json:
-        told = {**asdict(comparison), "remarks": remarks, "left_out": list(compared.left_out)}
+        told = {**asdict(comparison), "left_out": list(compared.left_out)}
         print(json.dumps(told, ensure_ascii=False, indent=1))
     else:
-        print("\n".join([*_shown(comparison), *remarks, *(f"left out: {one}" for one in compared.left_out)]))
+        print("\n".join([*_shown(comparison), *comparison.remarks, *(f"left out: {one}" for one in compared.left_out)]))
 
 
 def _run_all(target: str, wanted: Wanted) -> Compared:
@@ -143,7 +110,7 @@ def _outcome(config: Config, method: str, folder: Path) -> tuple[Measured | str,
     except EvoError:
         print("stopped", file=sys.stderr)
         raise
-    return _measured(method, folder, config.seed), note
+    return measured_run(method, folder, config.seed), note
 
 
 def _of_method(config: Config, method: str) -> Config:
@@ -198,89 +165,11 @@ def _refuse_another(config: Config, folder: Path) -> None:
         )
 
 
-def _existing(folders: Sequence[Path]) -> Compared:
-    groups = grouped({folder: session.latest_config(folder / JOURNAL) for folder in folders})
-    labels = labels_of([next(iter(group)) for group in groups])
-    measured: dict[tuple[str, int], Measured] = {}
-    left_out: list[str] = []
-    for label, group in zip(labels, groups, strict=True):
-        for folder, config in group.items():
-            outcome = _measured(label, folder, config.seed)
-            if isinstance(outcome, str):
-                left_out.append(outcome)
-            elif (label, config.seed) in measured:
-                left_out.append(f"{folder}: {label} has a run with seed {config.seed} already")
-            else:
-                measured[label, config.seed] = outcome
-    firsts = [next(iter(group.values())) for group in groups]
-    return Compared(labels, list(measured.values()), left_out, list(_what_differs(labels, firsts)))
-
-
-def _what_differs(labels: Sequence[str], configs: Sequence[Config]) -> Iterator[str]:
-    for label, config in zip(labels[1:], configs[1:], strict=True):
-        keys = [key for key in differing(configs[0], config) if key != "seed"]
-        yield f"{label} differs from {labels[0]} in {', '.join(keys)}"
-
-
-def _measured(method: str, folder: Path, seed: int) -> Measured | str:
-    """What a run came to, or a sentence that says why it came to nothing."""
-    try:
-        reader = open_run(folder)
-        reason = _reason(reader)
-        if reason in (None, "interrupted"):
-            return f"{folder} is not finished; `evo resume {folder}` goes on with it"
-        first = _first_objective(reader)
-        part = _last_part(reader)
-        best = reader.sql(BEST, [part or "", first.name, first.sign]).rows
-    except LineageError as error:
-        return f"{folder}: {error}"
-    if not best:
-        return f"{folder} failed: none of its individuals is feasible"
-    evaluations = reader.sql("SELECT count(*) FROM individuals").scalar()
-    usd = reader.sql("SELECT coalesce(sum(cost_usd), 0) FROM completions").scalar()
-    train, final = best[0]
-    return Measured(Result(method, seed, train, final, evaluations, usd, str(reason)), first, part)
-
-
-def _first_objective(reader: LineageReader) -> Objective:
-    name, direction, unit = objectives(reader)[0]
-    return Objective(name, cast(Direction, direction), unit)
-
-
-def _reason(reader: LineageReader) -> str | None:
-    """Why the run ended; None where it has not."""
-    latest = reader.sql("SELECT kind, detail FROM events ORDER BY rowid DESC LIMIT 1").rows
-    return json.loads(latest[0][1])["reason"] if latest and latest[0][0] == "stop" else None
-
-
-def _last_part(reader: LineageReader) -> Part | None:
-    measured = {row[0] for row in reader.sql("SELECT DISTINCT part FROM finals").rows}
-    return next((part for part in FINAL_PARTS if part in measured), None)
-
-
 def _told(outcome: Measured | str) -> str:
     if isinstance(outcome, str):
         return "failed"
     one, objective = outcome.result, outcome.objective
     return f"{one.evaluations} evaluations, ${one.usd:.4g}, best {objective.name} {one.train:.6g}"
-
-
-def _common(compared: Compared) -> tuple[Objective, Part | None]:
-    if not compared.measured:
-        raise ConfigError(f"no run came to a result: {'; '.join(compared.left_out)}")
-    first = compared.measured[0]
-    for one in compared.measured:
-        if one.objective != first.objective:
-            raise ConfigError(
-                f"{first.result.method} has {_goal(first.objective)} as its first objective, {one.result.method} has "
-                f"{_goal(one.objective)}; compare runs of one problem"
-            )
-    parts = {one.part for one in compared.measured}
-    return first.objective, next((part for part in FINAL_PARTS if part in parts), None)
-
-
-def _goal(objective: Objective) -> str:
-    return f"{objective.name} ({objective.direction})"
 
 
 def _shown(comparison: Comparison) -> Iterator[str]:
@@ -292,7 +181,7 @@ def _shown(comparison: Comparison) -> Iterator[str]:
         (one.method, len(one.seeds), one.train, *([one.final] if part else []), one.evaluations, one.usd)
         for one in comparison.summaries
     ]
-    yield f"best of each run, {_goal(objective)}: median over seeds; evaluations and dollars: mean over seeds\n"
+    yield f"best of each run, {goal(objective)}: median over seeds; evaluations and dollars: mean over seeds\n"
     yield from lines(Table(columns, tuple(rows)))
     if comparison.gains:
         unit = f" in {objective.unit}" if objective.unit else ""

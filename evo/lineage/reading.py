@@ -6,13 +6,15 @@ import importlib
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import duckdb
+import numpy as np
 
 from evo.errors import FULL, LineageDamagedError, LineageError, LineageHeldError
 
@@ -26,10 +28,15 @@ DAMAGE_SIGNS = ("Corrupt database file", "not a valid DuckDB", "Could not read e
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The answer to a query: column names, and rows as tuples."""
+    """The answer to a query: column names, and rows as tuples.
+
+    Attributes:
+        types: what DuckDB calls the type of each column; empty where the values are all there is to go by.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
+    types: tuple[str, ...] = ()
 
     def scalar(self) -> Any:
         """The first value of the first row; None where there is no row."""
@@ -41,7 +48,8 @@ class Table:
         Raises:
             LineageError: pandas is not installed.
         """
-        return _library("pandas").DataFrame.from_records(list(self.rows), columns=list(self.columns))
+        _library("pandas")
+        return self._answer(lambda answer: answer.df())
 
     def to_arrow(self) -> Any:
         """A pyarrow.Table.
@@ -49,20 +57,27 @@ class Table:
         Raises:
             LineageError: pyarrow is not installed.
         """
-        arrow = _library("pyarrow")
-        arrays = [arrow.array([row[number] for row in self.rows]) for number in range(len(self.columns))]
-        return arrow.Table.from_arrays(arrays, names=list(self.columns))
+        _library("pyarrow")
+        return self._answer(lambda answer: answer.to_arrow_table())
 
     def to_polars(self) -> Any:
         """A polars.DataFrame.
 
         Raises:
-            LineageError: polars is not installed.
+            LineageError: polars is not installed, or pyarrow, by way of which it comes.
         """
-        # By default the first 100 rows would say what a column holds.
-        return _library("polars").DataFrame(
-            list(self.rows), schema=list(self.columns), orient="row", infer_schema_length=None
-        )
+        _library("polars")
+        _library("pyarrow")
+        return self._answer(lambda answer: answer.pl())
+
+    def _answer(self, convert: Callable[[duckdb.DuckDBPyRelation], Any]) -> Any:
+        """The rows as DuckDB itself hands them to a library, so that columns without a value keep their types."""
+        values = [[row[number] for row in self.rows] for number in range(len(self.columns))]
+        casts = [f"::{kind}[]" for kind in self.types] or [""] * len(values)
+        names = (name.replace('"', '""') for name in self.columns)
+        columns = ", ".join(f'unnest(?{cast}) AS "{name}"' for cast, name in zip(casts, names, strict=True))
+        with duckdb.connect(":memory:") as connection:
+            return convert(connection.sql(f"SELECT {columns}", params=values))
 
 
 def _library(name: str) -> ModuleType:
@@ -71,7 +86,8 @@ def _library(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         raise LineageError(
-            f"this needs {name}, which is not installed; `pip install {name}`, or take the answer's columns and rows"
+            f"this needs {name}, which is not installed; `pip install {name}` (evo-platform[analysis] has them all), "
+            "or take the answer's columns and rows"
         ) from error
 
 
@@ -93,17 +109,35 @@ class LineageReader:
             LineageError: no such file, held by another process for too long, of another schema version, or a query
             that DuckDB refuses.
         """
-        refuse_missing(self.path)
-        connection = patiently(
-            lambda: duckdb.connect(str(self.path), read_only=True), self.path, self._patience_seconds
-        )
-        try:
-            refuse_another_version(connection, self.path)
+        with opened(self.path, self._patience_seconds) as connection:
             return answered(connection, query, parameters)
-        except duckdb.Error as error:
-            raise failure_of(self.path, error) from error
-        finally:
-            connection.close()
+
+    def arrays(self, *queries: str) -> list[dict[str, np.ndarray[Any, Any]]]:
+        """The columns of several answers, all of one moment: for many rows of numbers, none of them NULL.
+
+        Raises:
+            LineageError: as `sql`.
+        """
+        with opened(self.path, self._patience_seconds) as connection:
+            return [connection.execute(query).fetchnumpy() for query in queries]
+
+
+@contextmanager
+def opened(path: Path, patience_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database, open for reading: until it is closed no other process can write.
+
+    Raises:
+        LineageError: no such file, held by another process for too long, or of another schema version.
+    """
+    refuse_missing(path)
+    connection = patiently(lambda: duckdb.connect(str(path), read_only=True), path, patience_seconds)
+    try:
+        refuse_another_version(connection, path)
+        yield connection
+    except duckdb.Error as error:
+        raise failure_of(path, error) from error
+    finally:
+        connection.close()
 
 
 def answered(connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | None) -> Table:
@@ -114,8 +148,9 @@ def answered(connection: duckdb.DuckDBPyConnection, query: str, parameters: list
     """
     try:
         answer = connection.execute(query, parameters or [])
-        columns = tuple(column[0] for column in answer.description or ())
-        return Table(columns, tuple(answer.fetchall()))
+        described = answer.description or ()
+        columns, types = tuple(column[0] for column in described), tuple(str(column[1]) for column in described)
+        return Table(columns, tuple(answer.fetchall()), types)
     except duckdb.Error as error:
         said = str(error).partition("LINE 1:")[0].strip()
         if full := [sign for sign in FULL_SIGNS if sign in said]:

@@ -10,6 +10,7 @@ from evo.genomes import Genome, genome_from_json
 from evo.lineage import queries
 from evo.lineage.queries import Portrait
 from evo.lineage.reading import FILE_NAME, PATIENCE_SECONDS, LineageReader, Table, refuse_missing
+from evo.lineage.snapshot import snapshot
 from evo.lineage.wording import difference
 
 
@@ -52,6 +53,19 @@ class Run(LineageReader):
             raise LineageError(f"individual {child} has no base, as a seed has none; name the other: diff({child}, ID)")
         return difference(self._genome(parent), genome, parent, child)
 
+    def snapshot(self, target: str | Path, *, force: bool = False) -> Run:
+        """A copy of the lineage, with all that the journal holds by now, to keep open for as long as one likes.
+
+        Args:
+            target: a file, or a folder for one of the run's name.
+            force: write over what is there.
+
+        Raises:
+            LineageError: besides, the target exists or cannot be written.
+        """
+        copy = snapshot(self.path, Path(target), force=force, patience_seconds=self._patience_seconds)
+        return Run(copy, self._patience_seconds)
+
     def _genome(self, individual: int) -> Genome:
         genome = queries.genome_json(self, individual)
         if genome is None:
@@ -66,6 +80,6 @@ def open_run(folder: str | Path, patience_seconds: float = PATIENCE_SECONDS) -> 
         LineageError: there is none.
     """
     path = Path(folder)
-    path = path if path.suffix == ".duckdb" else path / FILE_NAME
+    path = path if path.suffix == ".duckdb" and not path.is_dir() else path / FILE_NAME
     refuse_missing(path)
     return Run(path, patience_seconds)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +52,28 @@ class Runs(Mapping[str, Run]):
         """Of each run, the best feasible individual by each objective."""
         return self.sql("FROM best")
 
+    def each(self, analysis: Callable[[Run], Table]) -> Table:
+        """What an analysis says of each run, one below the other: `open_runs("runs/*").each(analyses.founders)`."""
+        answers = {name: analysis(run) for name, run in self.items()}
+        first = next(iter(answers.values()))
+        rows = tuple((name, *row) for name, table in answers.items() for row in table.rows)
+        return Table(("run", *first.columns), rows, ("VARCHAR", *first.types) if first.types else ())
+
+    def compare(self) -> Table:
+        """What the methods among finished runs came to over their seeds, and by how much each beat the reference.
+
+        Runs that differ in nothing but the seed are of one method; `evo compare` says besides what was unequal.
+
+        Raises:
+            ConfigError: the runs have different first objectives, or none came to a result.
+            RunFolderError: a copy without a journal is among them.
+        """
+        from evo.made_runs import comparison_of, existing, table_of  # here, as it needs the lineage
+
+        return table_of(comparison_of(existing([run.path.parent for run in self.values()])))
+
     def sql(self, query: str, parameters: list[Any] | None = None) -> Table:
-        """Run one read-only query on all runs; table macros are asked of one run: `runs[name].sql`.
+        """Run one read-only query on all runs; table macros take a run's name first: `ancestors('toy', 42)`.
 
         Raises:
             LineageError: as `LineageReader.sql`, naming the run's file.
@@ -61,7 +83,9 @@ class Runs(Mapping[str, Run]):
             catalogs = {f"run_{number}": name for number, name in enumerate(self._runs)}
             for catalog, name in catalogs.items():
                 self._attach(connection, catalog, self._runs[name].path)
-            for statement in _unions(connection, catalogs, query.lower()):
+            macros = _macros(connection, query.lower())
+            named = " ".join([query, *macros.values()]).lower()
+            for statement in chain(_unions(connection, catalogs, named), _by_run(connection, macros)):
                 connection.execute(statement)
             return answered(connection, query, parameters)
         finally:
@@ -89,6 +113,43 @@ def _unions(connection: duckdb.DuckDBPyConnection, catalogs: Mapping[str, str], 
                 for catalog, name in catalogs.items()
             )
             yield f"CREATE VIEW {table} AS " + " UNION ALL ".join(parts)
+
+
+def _macros(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, str]:
+    """Name to definition of the runs' table macros that the query may name, by way of others too; those come first."""
+    known = dict(
+        connection.execute(
+            "SELECT function_name, macro_definition FROM duckdb_functions() "
+            "WHERE database_name = 'run_0' AND function_type = 'table_macro' AND NOT internal"
+        ).fetchall()
+    )
+    found: dict[str, str] = {}
+
+    def find(text: str) -> None:
+        for name, definition in known.items():
+            if name not in found and f"{name}(" in text:
+                find(definition.lower())
+                found[name] = definition
+
+    find(query.replace(" (", "("))
+    return found
+
+
+def _by_run(connection: duckdb.DuckDBPyConnection, macros: Mapping[str, str]) -> Iterator[str]:
+    """Each macro with the run as its first argument: what it reads is narrowed to the rows of that run."""
+    views = [row[0] for row in connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()]
+    for name, definition in macros.items():
+        parameters = connection.execute(
+            "SELECT parameters FROM duckdb_functions() WHERE database_name = 'run_0' AND function_name = ?", [name]
+        ).fetchall()[0][0]
+        for other in macros:
+            definition = re.sub(rf"\b{other}\(", f"{other}(of_run, ", definition)
+        narrowed = ", ".join(
+            f"{view} AS (SELECT * EXCLUDE (run) FROM memory.main.{view} WHERE run = of_run)"
+            for view in sorted(set(views))
+            if re.search(rf"\b{view}\b", definition)
+        )
+        yield f"CREATE MACRO {name}(of_run, {', '.join(parameters)}) AS TABLE WITH {narrowed} FROM ({definition})"
 
 
 def open_runs(runs: str | Path | Iterable[str | Path], patience_seconds: float = PATIENCE_SECONDS) -> Runs:

@@ -1,0 +1,78 @@
+"""A copy of a run's database that one may hold open for as long as one likes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from evo.errors import LineageError
+from evo.lineage.projection import Projection
+from evo.lineage.reading import PATIENCE_SECONDS, opened
+from evo.run_folder import JOURNAL
+
+
+def snapshot(path: Path, target: Path, *, force: bool = False, patience_seconds: float = PATIENCE_SECONDS) -> Path:
+    """Copy a database as it stands at one moment, and take up what the journal beside it has beyond that.
+
+    The writer waits while the file is copied (1.5 s for a gigabyte) and not for the rest, which happens to the copy.
+
+    Args:
+        path: the database, of a run that goes on or of one that is over.
+        target: the copy, or a folder for it.
+
+    Returns:
+        The copy.
+
+    Raises:
+        LineageError: no such database, held by another process for too long, of another schema version; the target
+        exists and may not be overwritten, is the database itself, or cannot be written.
+    """
+    target = target / f"{path.parent.resolve().name}.duckdb" if target.is_dir() else target
+    _refuse(path, target, force=force)
+    with _beside(target) as copy:
+        _copy(path, copy, patience_seconds)
+        if (path.parent / JOURNAL).exists():
+            Projection(path.parent.resolve(), str(copy)).catch_up()
+        _log_of(target).unlink(missing_ok=True)  # of what is written over: it would be taken for the copy's
+        os.replace(copy, target)
+    return target
+
+
+def _refuse(path: Path, target: Path, *, force: bool) -> None:
+    if target.resolve() == path.resolve():
+        raise LineageError(f"{target} is the lineage itself; choose another target for its copy")
+    if target.exists() and not force:
+        raise LineageError(f"{target} exists; choose another target, or write over it: --force, in Python force=True")
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """Where the copy is made, so that what is half written is never seen under its name."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".snapshot-") as folder:
+            yield Path(folder).resolve() / "lineage.duckdb"
+    except OSError as error:
+        raise LineageError(f"cannot write {target}: {error.strerror}; choose another target") from error
+
+
+def _copy(path: Path, copy: Path, patience_seconds: float) -> None:
+    """Copy the file, and the log that a killed writer left, while no writer can have it.
+
+    By another process: closing any descriptor of a file gives up all of a process's POSIX locks on it, and with them
+    whatever keeps writers out in this one.
+    """
+    with opened(path, patience_seconds):
+        for one, other in ((path, copy), (_log_of(path), _log_of(copy))):
+            if one.exists():
+                done = subprocess.run(["cp", "--", one, other], capture_output=True, text=True, check=False)
+                if done.returncode:
+                    raise LineageError(f"cannot copy {one}: {done.stderr.strip()}")
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + ".wal")
