@@ -225,6 +225,7 @@ def _refuse_finished(prepared: Prepared, folder: Path) -> None:
     budget, search = prepared.config.budget, prepared.search
     done = search.told >= budget.evaluations or search.exhausted
     if prepared.left.stopped in ("budget", "exhausted") and done:
+        LiveLineage(folder).close()  # which a session that was killed after its last event had not done
         raise UserError(
             f"{folder} is finished: {search.told} evaluations told; "
             f"`evo resume {folder} --set budget.evaluations={2 * search.told}` goes further"

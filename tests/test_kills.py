@@ -1,0 +1,195 @@
+"""A run that is killed at any moment goes on as if it had not been: nothing is lost, and nothing is there twice."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evo.journal import Event, read_events
+from evo.lineage import open_run, rebuild
+from operators.scripted import Faults, ScriptedServer, find_rule
+from tests.conftest import Evo
+from tests.test_lineage import TABLES, contents
+from tests.test_model_runs import KEY, priced
+
+ROOT = Path(__file__).parent.parent
+EVALUATIONS, CONCURRENCY, LAG = 40, 4, 6
+SIZES = ("--set", f"budget.evaluations={EVALUATIONS}", "--set", "search.order=ask", "--set", f"search.lag={LAG}")
+MIXED = ("--set", "search.operators={model_rewrite: 2, evo.testing.toys:Count: 1}")
+PAID = ("evo.testing.toys:Nothing", "--model", "scripted", *MIXED, *SIZES)
+IN_PROCESS = ("--set", "executor=evo.testing.executor:InProcessExecutor")
+CLOCKS = {"started", "proposed", "told", "completed", "seconds", "cpu_seconds", "memory_bytes", "worker", "node"}
+OF_SESSIONS = {"projection", "runs", "events"}
+
+# The place, and how often a run surely comes there.
+PLACES = {
+    "proposing": 40,
+    "announced": 15,
+    "asking": 15,
+    "replied": 15,
+    "noted": 15,
+    "paid": 15,
+    "proposed": 40,
+    "admitted": 40,
+    "evaluating": 40,
+    "half_evaluated": 40,
+    "evaluated": 40,
+    "told": 40,
+    "committing": 12,
+    "half_committed": 12,
+    "unsynced": 12,
+    "committed": 12,
+    "projecting": 30,
+    "half_projected": 30,
+    "closing_database": 6,
+    "writing_database": 6,
+    "projected": 6,
+    "finale": 1,
+    "stopping": 1,
+    "closing_journal": 1,
+    "closed_journal": 1,
+    "closing_lineage": 1,
+    "closed_lineage": 1,
+}
+QUICK = ("replied", "half_committed", "half_projected", "closed_journal")
+
+
+def moments(seed: int) -> list[Any]:
+    """Every place, at a random time of coming there; and for some, where the session that goes on is killed as well."""
+    chance = random.Random(seed)
+    found = []
+    for number, (place, most) in enumerate(PLACES.items()):
+        count = chance.randint(1, most)
+        again = chance.choice(["proposing", "replied", "told", "half_committed", "half_projected"])
+        kills = (f"{place}:{count}", *((f"{again}:1",) if number % 3 == 1 and most > 1 else ()))
+        marks = () if place in QUICK else pytest.mark.slow
+        found.append(pytest.param(kills, id="-then-".join(kills), marks=marks))
+    return found
+
+
+@contextmanager
+def scripted_server() -> Iterator[ScriptedServer]:
+    server = ScriptedServer(find_rule("constant_jitter"), Faults(latency_seconds=0.005), require_key=KEY)
+    with server.in_thread():
+        yield server
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with scripted_server() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same search by a model, never killed."""
+    folder = tmp_path_factory.mktemp("whole")
+    with scripted_server() as one, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OPENAI_API_KEY", KEY)
+        done = started("never:1", "run", *PAID, *IN_PROCESS, *endpoint(one), "--run-dir", folder, "--name", "run")
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+def endpoint(server: ScriptedServer) -> tuple[str, str]:
+    return priced(server, concurrency=CONCURRENCY, timeout_seconds=30.0)
+
+
+def started(kill: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a command that dies at a place."""
+    command = [sys.executable, "-m", "tests.killed", *kill.split(":"), *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+
+
+def killed(kills: Sequence[str], folder: Path, *options: object) -> None:
+    """Begin a run, which is killed, and go on with it until all kills are done."""
+    arguments: tuple[object, ...] = ("run", *options, "--run-dir", folder.parent, "--name", folder.name)
+    for kill in kills:
+        done = started(kill, *arguments)
+        assert done.returncode == -signal.SIGKILL, f"{kill} was never reached: {done.stdout}{done.stderr}"
+        arguments = ("resume", folder)
+
+
+def gone_on(evo: Evo, folder: Path) -> None:
+    """Finish the run; one whose search was over is told so."""
+    over = any(event["event"] == "stop" for event in events(folder))
+    answer = evo("resume", folder)
+    assert answer.code == (2 if over else 0), answer.err
+    assert over == ("is finished" in answer.err)
+
+
+def events(folder: Path, *kinds: str) -> list[Event]:
+    found = [event for _, event in read_events(folder / "journal.jsonl")]
+    return [event for event in found if event["event"] in kinds] if kinds else found
+
+
+def timeless(folder: Path) -> dict[str, list[Any]]:
+    """All rows but for clocks, places and sessions, and for calls that were lost with their process."""
+    reader, found = open_run(folder), {}
+    for (table,) in reader.sql(TABLES).rows:
+        answer = reader.sql(f"FROM {table}")
+        kept = [place for place, name in enumerate(answer.columns) if name not in CLOCKS]
+        rows = [row for row in answer.rows if not (table == "completions" and "cancelled" in row)]
+        if table not in OF_SESSIONS:
+            found[table] = sorted(([row[place] for place in kept] for row in rows), key=str)
+    return found
+
+
+def assert_consistent(evo: Evo, folder: Path) -> None:
+    """Each tell is there once, and the database and a repetition say what the journal says."""
+    tells = [event["tell"] for event in events(folder, "tell", "remeasured")]
+    assert tells == list(range(len(tells)))
+    told = [event["individual"] for event in events(folder, "tell")]
+    assert len(told) == len(set(told))
+    live, there = contents(folder), {path.name for path in folder.iterdir()}
+    assert there == {"journal.jsonl", "lineage.duckdb", "lock"}
+    rebuild(folder)
+    assert contents(folder) == live
+    assert evo("doctor", folder).code == 0
+    assert evo("replay", folder).code == 0
+
+
+@pytest.mark.parametrize("kills", moments(seed=5))
+def test_killed_anywhere_and_resumed_a_paid_run_ends_as_if_it_had_not_been(
+    evo: Evo, tmp_path: Path, server: ScriptedServer, whole: Path, kills: Sequence[str]
+) -> None:
+    run = tmp_path / "runs" / "run"
+    killed(kills, run, *PAID, *IN_PROCESS, *endpoint(server))
+    gone_on(evo, run)
+    assert_consistent(evo, run)
+    assert timeless(run) == timeless(whole)
+    assert_paid_once(run, whole, server, kills=len(kills))
+
+
+def assert_paid_once(run: Path, whole: Path, server: ScriptedServer, *, kills: int) -> None:
+    """Nobody was asked again for what was recorded; what was under way at a kill is accounted for."""
+    recorded, lost = paid(run)
+    assert recorded == paid(whole)[0]
+    assert set(recorded.values()) == {1}
+    assert lost.total() <= kills * LAG
+    exchanges = server.stats()
+    assert exchanges.requests == len(exchanges.last), "more than the server remembers"
+    answered = Counter(one.digest for one in exchanges.last if one.status == "200")
+    by_digest = Counter(digest for _, digest in (recorded + lost).elements())
+    assert answered <= by_digest
+
+
+def paid(folder: Path) -> tuple[Counter[tuple[int, str]], Counter[tuple[int, str]]]:
+    """By ask and digest, how many completions are known, and how many were lost."""
+    known: Counter[tuple[int, str]] = Counter()
+    lost: Counter[tuple[int, str]] = Counter()
+    for event in events(folder, "completion"):
+        found = lost if event["completion"]["outcome"] == "cancelled" else known
+        found[event["ask"], event["digest"]] += 1
+    return known, lost
