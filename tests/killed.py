@@ -176,6 +176,7 @@ PLACES: Mapping[str, Trap] = {
     "half_committed": half_written,
     "unsynced": unsynced,
     "committed": after(Journal, "_write"),
+    "opening_database": after(projection, "_writing"),
     "projecting": before(projection, "_insert"),
     "half_projected": after(projection, "_insert"),
     "closing_database": while_closing(lambda burn: burn()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
@@ -26,6 +27,7 @@ EVALUATIONS, CONCURRENCY, LAG = 40, 4, 6
 SIZES = ("--set", f"budget.evaluations={EVALUATIONS}", "--set", "search.order=ask", "--set", f"search.lag={LAG}")
 MIXED = ("--set", "search.operators={model_rewrite: 2, evo.testing.toys:Count: 1}")
 PAID = ("evo.testing.toys:Nothing", "--model", "scripted", *MIXED, *SIZES)
+VALLEY, FREE_EVALUATIONS = "evo.testing.toys:Valley", 80
 IN_PROCESS = ("--set", "executor=evo.testing.executor:InProcessExecutor")
 CLOCKS = {"started", "proposed", "told", "completed", "seconds", "cpu_seconds", "memory_bytes", "worker", "node"}
 OF_SESSIONS = {"projection", "runs", "events"}
@@ -48,6 +50,7 @@ PLACES = {
     "half_committed": 12,
     "unsynced": 12,
     "committed": 12,
+    "opening_database": 6,
     "projecting": 30,
     "half_projected": 30,
     "closing_database": 6,
@@ -60,7 +63,7 @@ PLACES = {
     "closing_lineage": 1,
     "closed_lineage": 1,
 }
-QUICK = ("replied", "half_committed", "half_projected", "closed_journal")
+QUICK = ("all_at_once", "replied", "half_committed", "half_projected", "closed_journal")
 
 
 def moments(seed: int) -> list[Any]:
@@ -118,6 +121,8 @@ def killed(kills: Sequence[str], folder: Path, *options: object) -> None:
     for kill in kills:
         done = started(kill, *arguments)
         assert done.returncode == -signal.SIGKILL, f"{kill} was never reached: {done.stdout}{done.stderr}"
+        if (folder / "lineage.duckdb").exists():  # then it is whole
+            assert open_run(folder).sql("SELECT count(*) FROM projection").scalar() == 1
         arguments = ("resume", folder)
 
 
@@ -193,3 +198,50 @@ def paid(folder: Path) -> tuple[Counter[tuple[int, str]], Counter[tuple[int, str
         found = lost if event["completion"]["outcome"] == "cancelled" else known
         found[event["ask"], event["digest"]] += 1
     return known, lost
+
+
+def of_kind(name: str, problem: str, **sections: object) -> Any:
+    """A kind of search by its configuration; all but the last of them take their time."""
+    options = [text for key, value in sections.items() for text in ("--set", f"search.{key}={json.dumps(value)}")]
+    return pytest.param((problem, *options), id=name, marks=() if name in QUICK else pytest.mark.slow)
+
+
+NUDGED = {"evo.testing.toys:Nudge": 1, "gaussian": 1}
+LEARNT = {"cma_es": 1, "gaussian": 1}
+ISLANDS = {"count": 3, "every": 10, "reset_every": 40, "own": [{}, {"survival": "newest"}]}
+BANDIT = {"name": "thompson", "options": {"half_life": 20}}
+SIDES = {"objective:near": {"low": 0, "high": 9, "cells": 5}, "x:0": {"low": -2, "high": 2, "cells": 4}}
+KINDS = [
+    of_kind("islands", VALLEY, islands=ISLANDS),
+    of_kind("born_islands", VALLEY, islands={"birth_after": 10, "most": 3}),
+    of_kind("niches", VALLEY, niches={"dimensions": SIDES}, parents="uniform", survival="lexicographic"),
+    of_kind("ucb1", VALLEY, choice="ucb1", operators=NUDGED),
+    of_kind("thompson", VALLEY, choice=BANDIT, operators=NUDGED),
+    of_kind("cma_es", VALLEY, operators=LEARNT),
+    of_kind("generations", VALLEY, generation=7),
+    of_kind("noise", VALLEY, noise={"remeasure": 0.3, "repeats": 2}),
+    of_kind("alike", VALLEY, alike={"text": 0.7}),
+    of_kind("races", "evo.testing.exam:Exam"),
+    of_kind("all_at_once", VALLEY, islands=ISLANDS, choice=BANDIT, operators=LEARNT | NUDGED, noise={"repeats": 2}),
+]
+FREE_PLACES = ("proposed", "admitted", "half_evaluated", "told", "half_committed", "unsynced", "half_projected")
+
+
+@pytest.mark.parametrize("order", ["ask", pytest.param("arrival", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_search_of_any_kind_is_rebuilt_from_its_journal_alone(
+    evo: Evo, tmp_path: Path, kind: Sequence[str], order: str
+) -> None:
+    raced = ("--set", "evaluation={policy: racing, options: {brood: 8}}") if kind[0].endswith("Exam") else ()
+    sizes = ("--set", f"budget.evaluations={FREE_EVALUATIONS}", "--set", "search.lag=8", "--set", "executor.workers=4")
+    options = (*kind, *IN_PROCESS, *raced, *sizes, "--set", f"search.order={order}")
+    chance = random.Random(f"{kind}{order}")
+    place = chance.choice(FREE_PLACES)
+    run = tmp_path / "runs" / "killed"
+    killed([f"{place}:{chance.randint(1, min(PLACES[place], 6))}"], run, *options)
+    gone_on(evo, run)
+    assert_consistent(evo, run)
+    assert len(events(run, "tell", "remeasured")) == FREE_EVALUATIONS
+    if order == "ask":
+        assert evo("run", *options, "--name", "whole").code == 0
+        assert timeless(run) == timeless(tmp_path / "runs" / "whole")

@@ -23,7 +23,7 @@ BATCH_EVENTS = 5000
 class Projection:
     """Reads a run's journal into its database. Opens the file only to append a batch.
 
-    A database of another schema version is built anew first. Whoever projects holds the run's folder
+    A database that is missing, or of another schema version, is built anew first. Whoever projects holds the run's folder
     (`evo.run_folder.held`), so that there is one writer.
 
     Args:
@@ -37,6 +37,8 @@ class Projection:
         self.folder = folder
         self.journal = folder / "journal.jsonl"
         self.path = folder / name
+        # DuckDB opens no file that it was killed while making; so a new one is made beside and renamed.
+        self._may_begin = name != FILE_NAME
         self._maker: RowMaker | None = None
         self._offset = 0
 
@@ -52,7 +54,7 @@ class Projection:
 
     def _start(self) -> None:
         """Find out where the database stands, and read again what its untold candidates need."""
-        standing = _standing(self.path)
+        standing = _standing(self.path) if self._may_begin or self.path.exists() else None
         if standing is None:
             rebuild(self.folder)
             standing = _standing(self.path)
@@ -126,7 +128,7 @@ def rebuild(folder: Path) -> int:
         _remove(beside)
         events = Projection(folder, BESIDE_NAME).catch_up()
         # First: a log that an old writer left behind would be taken for the new file's. The journal has what it held.
-        _log_of(path).unlink(missing_ok=True)
+        _remove_logs(path)
         beside.replace(path)
     except OSError as error:
         raise LineageError(f"cannot build {path} anew: {error.strerror}; the journal has everything") from error
@@ -136,12 +138,14 @@ def rebuild(folder: Path) -> int:
 
 
 def _remove(path: Path) -> None:
-    for one in (path, _log_of(path)):
-        one.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+    _remove_logs(path)
 
 
-def _log_of(path: Path) -> Path:
-    return path.with_name(path.name + ".wal")
+def _remove_logs(path: Path) -> None:
+    """The database's log, and those that DuckDB has beside it while it takes the log up."""
+    for log in path.parent.glob(f"{path.name}.wal*"):
+        log.unlink(missing_ok=True)
 
 
 def _writing(path: Path) -> duckdb.DuckDBPyConnection:
