@@ -23,8 +23,8 @@ BATCH_EVENTS = 5000
 class Projection:
     """Reads a run's journal into its database. Opens the file only to append a batch.
 
-    A database that is missing, or of another schema version, is built anew first. Whoever projects holds the run's folder
-    (`evo.run_folder.held`), so that there is one writer.
+    A database that is missing, or of another schema version, is built anew first. Whoever projects holds the run's
+    folder (`evo.run_folder.held`), so that there is one writer.
 
     Args:
         name: of the database's file in the run's folder.
