@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -245,3 +247,39 @@ def test_a_search_of_any_kind_is_rebuilt_from_its_journal_alone(
     if order == "ask":
         assert evo("run", *options, "--name", "whole").code == 0
         assert timeless(run) == timeless(tmp_path / "runs" / "whole")
+
+
+HEIRS = (VALLEY, *IN_PROCESS, "--set", "search.order=ask", "--set", "budget.evaluations=40")
+UCB1 = ("--set", "search.choice=ucb1", "--set", f"search.operators={json.dumps(NUDGED)}")
+
+
+def test_killed_before_it_said_what_it_takes_over_a_run_takes_it_over_when_it_goes_on(evo: Evo, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    assert evo("run", *HEIRS, *UCB1, "--name", "first").code == 0
+    learning = ("--set", f"search.learn_from={runs / 'first'}")
+    assert evo("run", *HEIRS, *UCB1, *learning, "--name", "whole").code == 0
+    begun, inherited, *_ = (runs / "whole/journal.jsonl").read_bytes().splitlines(keepends=True)
+    assert json.loads(inherited)["records"]
+    (runs / "torn").mkdir()
+    (runs / "torn/journal.jsonl").write_bytes(begun + inherited[:30])
+    gone_on(evo, runs / "torn")
+    assert timeless(runs / "torn") == timeless(runs / "whole")
+    # From here on it needs nobody but its journal.
+    shutil.rmtree(runs / "first")
+    assert_consistent(evo, runs / "torn")
+
+
+@pytest.mark.parametrize("written", [None, b"", b'{"event": "run", "at": 17'])
+def test_a_run_that_was_killed_before_its_first_event_can_be_started_again_under_its_name(
+    evo: Evo, tmp_path: Path, written: bytes | None
+) -> None:
+    run = tmp_path / "runs/born"
+    run.mkdir(parents=True)
+    (run / "lock").touch()
+    if written is not None:
+        (run / "journal.jsonl").write_bytes(written)
+    assert re.search("start the run anew|`evo run PROBLEM` starts one", evo("resume", run).err)
+    answer = evo("run", *HEIRS, "--name", "born")
+    assert answer.code == 0, answer.err
+    assert_consistent(evo, run)
+    assert "exists; `evo resume" in evo("run", *HEIRS, "--name", "born").err
