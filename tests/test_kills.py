@@ -24,14 +24,27 @@ from tests.conftest import Evo
 from tests.test_lineage import TABLES, contents
 from tests.test_model_runs import KEY, priced
 
+SEED = 5
 ROOT = Path(__file__).parent.parent
 EVALUATIONS, CONCURRENCY, LAG = 40, 4, 6
 SIZES = ("--set", f"budget.evaluations={EVALUATIONS}", "--set", "search.order=ask", "--set", f"search.lag={LAG}")
 MIXED = ("--set", "search.operators={model_rewrite: 2, evo.testing.toys:Count: 1}")
 PAID = ("evo.testing.toys:Nothing", "--model", "scripted", *MIXED, *SIZES)
 VALLEY, FREE_EVALUATIONS = "evo.testing.toys:Valley", 80
+LOCAL = ("--set", "executor.name=local", "--set", "executor.workers=2")
 IN_PROCESS = ("--set", "executor=evo.testing.executor:InProcessExecutor")
-CLOCKS = {"started", "proposed", "told", "completed", "seconds", "cpu_seconds", "memory_bytes", "worker", "node"}
+CLOCKS = {
+    "started",
+    "proposed",
+    "told",
+    "completed",
+    "seconds",
+    "cpu_seconds",
+    "memory_bytes",
+    "worker",
+    "node",
+    "isolation",
+}
 OF_SESSIONS = {"projection", "runs", "events"}
 
 # The place, and how often a run surely comes there.
@@ -65,19 +78,22 @@ PLACES = {
     "closing_lineage": 1,
     "closed_lineage": 1,
 }
-QUICK = ("all_at_once", "replied", "half_committed", "half_projected", "closed_journal")
+QUICK = ("replied:3", "half_committed:3", "half_projected:2", "closed_journal:1")
 
 
 def moments(seed: int) -> list[Any]:
-    """Every place, at a random time of coming there; and for some, where the session that goes on is killed as well."""
+    """Every place, at a random time of coming there; and for some, where the session that goes on is killed as well.
+
+    The quick one is a run that is killed at one place after the other.
+    """
     chance = random.Random(seed)
-    found = []
+    found = [pytest.param(QUICK, IN_PROCESS, id="quick")]
     for number, (place, most) in enumerate(PLACES.items()):
-        count = chance.randint(1, most)
         again = chance.choice(["proposing", "replied", "told", "half_committed", "half_projected"])
-        kills = (f"{place}:{count}", *((f"{again}:1",) if number % 3 == 1 and most > 1 else ()))
-        marks = () if place in QUICK else pytest.mark.slow
-        found.append(pytest.param(kills, id="-then-".join(kills), marks=marks))
+        kills = (f"{place}:{chance.randint(1, most)}", *((f"{again}:1",) if number % 3 == 1 and most > 1 else ()))
+        executor = LOCAL if number % 4 == 2 else IN_PROCESS
+        name = "-then-".join((*kills, "local")[: len(kills) + (executor is LOCAL)])
+        found.append(pytest.param(kills, executor, id=name, marks=pytest.mark.slow))
     return found
 
 
@@ -167,12 +183,12 @@ def assert_consistent(evo: Evo, folder: Path) -> None:
     assert evo("replay", folder).code == 0
 
 
-@pytest.mark.parametrize("kills", moments(seed=5))
+@pytest.mark.parametrize(("kills", "executor"), moments(seed=SEED))
 def test_killed_anywhere_and_resumed_a_paid_run_ends_as_if_it_had_not_been(
-    evo: Evo, tmp_path: Path, server: ScriptedServer, whole: Path, kills: Sequence[str]
+    evo: Evo, tmp_path: Path, server: ScriptedServer, whole: Path, kills: Sequence[str], executor: Sequence[str]
 ) -> None:
     run = tmp_path / "runs" / "run"
-    killed(kills, run, *PAID, *IN_PROCESS, *endpoint(server))
+    killed(kills, run, *PAID, *executor, *endpoint(server))
     gone_on(evo, run)
     assert_consistent(evo, run)
     assert timeless(run) == timeless(whole)
@@ -205,7 +221,7 @@ def paid(folder: Path) -> tuple[Counter[tuple[int, str]], Counter[tuple[int, str
 def of_kind(name: str, problem: str, **sections: object) -> Any:
     """A kind of search by its configuration; all but the last of them take their time."""
     options = [text for key, value in sections.items() for text in ("--set", f"search.{key}={json.dumps(value)}")]
-    return pytest.param((problem, *options), id=name, marks=() if name in QUICK else pytest.mark.slow)
+    return pytest.param((problem, *options), id=name, marks=() if name == "all_at_once" else pytest.mark.slow)
 
 
 NUDGED = {"evo.testing.toys:Nudge": 1, "gaussian": 1}
@@ -269,7 +285,7 @@ def test_killed_before_it_said_what_it_takes_over_a_run_takes_it_over_when_it_go
     assert_consistent(evo, runs / "torn")
 
 
-@pytest.mark.parametrize("written", [None, b"", b'{"event": "run", "at": 17'])
+@pytest.mark.parametrize("written", [None, b'{"event": "run", "at": 17'])
 def test_a_run_that_was_killed_before_its_first_event_can_be_started_again_under_its_name(
     evo: Evo, tmp_path: Path, written: bytes | None
 ) -> None:
