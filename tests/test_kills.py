@@ -71,6 +71,8 @@ PLACES = {
     "closing_database": 6,
     "writing_database": 6,
     "projected": 6,
+    "renaming": 1,
+    "renamed": 1,
     "finale": 1,
     "stopping": 1,
     "closing_journal": 1,
@@ -78,7 +80,7 @@ PLACES = {
     "closing_lineage": 1,
     "closed_lineage": 1,
 }
-QUICK = ("replied:3", "half_committed:3", "half_projected:2", "closed_journal:1")
+QUICK = ("opening_database:1", "replied:3", "half_committed:3", "closed_journal:1")
 
 
 def moments(seed: int) -> list[Any]:
@@ -242,6 +244,7 @@ KINDS = [
     of_kind("races", "evo.testing.exam:Exam"),
     of_kind("all_at_once", VALLEY, islands=ISLANDS, choice=BANDIT, operators=LEARNT | NUDGED, noise={"repeats": 2}),
 ]
+HEIRS = (VALLEY, *IN_PROCESS, "--set", "search.order=ask", "--set", "budget.evaluations=40")
 FREE_PLACES = ("proposed", "admitted", "half_evaluated", "told", "half_committed", "unsynced", "half_projected")
 
 
@@ -265,7 +268,21 @@ def test_a_search_of_any_kind_is_rebuilt_from_its_journal_alone(
         assert timeless(run) == timeless(tmp_path / "runs" / "whole")
 
 
-HEIRS = (VALLEY, *IN_PROCESS, "--set", "search.order=ask", "--set", "budget.evaluations=40")
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", ["half_projected:5", "closing_database:2", "renaming:1", "renamed:1"])
+def test_a_rebuild_that_is_killed_over_a_database_whose_log_was_not_taken_up_loses_nothing(
+    evo: Evo, tmp_path: Path, kill: str
+) -> None:
+    run = tmp_path / "runs" / "killed"
+    assert evo("run", *HEIRS, "--name", "killed").code == 0
+    further = "--set", "budget.evaluations=80"
+    assert started("closing_database:2", "resume", run, *further).returncode == -signal.SIGKILL
+    assert (run / "lineage.duckdb.wal").exists()
+    assert started(kill, "index", run).returncode == -signal.SIGKILL
+    gone_on(evo, run)
+    assert_consistent(evo, run)
+
+
 UCB1 = ("--set", "search.choice=ucb1", "--set", f"search.operators={json.dumps(NUDGED)}")
 
 

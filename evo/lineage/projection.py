@@ -54,6 +54,8 @@ class Projection:
 
     def _start(self) -> None:
         """Find out where the database stands, and read again what its untold candidates need."""
+        if not self._may_begin:
+            _remove(self.folder / BESIDE_NAME)  # by one who was killed
         standing = _standing(self.path) if self._may_begin or self.path.exists() else None
         if standing is None:
             rebuild(self.folder)
