@@ -29,7 +29,7 @@ def create_run_folder(parent: Path, name: str | None, problem: str) -> Path:
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
-        if folder.is_file() or holder(folder):
+        if not folder.is_dir() or holder(folder):
             raise _taken(folder) from None
         refuse_begun(folder)
     except OSError as error:

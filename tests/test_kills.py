@@ -302,7 +302,18 @@ def test_killed_before_it_said_what_it_takes_over_a_run_takes_it_over_when_it_go
     assert_consistent(evo, runs / "torn")
 
 
-@pytest.mark.parametrize("written", [None, b'{"event": "run", "at": 17'])
+def test_a_database_that_is_ahead_of_its_journal_is_built_anew(evo: Evo, tmp_path: Path) -> None:
+    run = tmp_path / "runs/cut"
+    assert evo("run", *HEIRS, "--name", "cut").code == 0
+    before = timeless(run)
+    lines = (run / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (run / "journal.jsonl").write_bytes(b"".join(lines[:60]) + lines[60][:20])
+    gone_on(evo, run)
+    assert_consistent(evo, run)
+    assert timeless(run) == before
+
+
+@pytest.mark.parametrize("written", [pytest.param(None, marks=pytest.mark.slow), b'{"event": "run", "at": 17'])
 def test_a_run_that_was_killed_before_its_first_event_can_be_started_again_under_its_name(
     evo: Evo, tmp_path: Path, written: bytes | None
 ) -> None:

@@ -23,8 +23,8 @@ BATCH_EVENTS = 5000
 class Projection:
     """Reads a run's journal into its database. Opens the file only to append a batch.
 
-    A database that is missing, or of another schema version, is built anew first. Whoever projects holds the run's
-    folder (`evo.run_folder.held`), so that there is one writer.
+    A database that is missing, of another schema version, or ahead of its journal is built anew first. Whoever projects
+    holds the run's folder (`evo.run_folder.held`), so there is one writer, and makes this before the journal grows.
 
     Args:
         name: of the database's file in the run's folder.
@@ -39,6 +39,8 @@ class Projection:
         self.path = folder / name
         # DuckDB opens no file that it was killed while making; so a new one is made beside and renamed.
         self._may_begin = name != FILE_NAME
+        # How far the database can be at most. A machine that lost its power, or a full disk, may leave it further.
+        self._most = self.journal.stat().st_size if self.journal.exists() else 0
         self._maker: RowMaker | None = None
         self._offset = 0
 
@@ -57,7 +59,7 @@ class Projection:
         if not self._may_begin:
             _remove(self.folder / BESIDE_NAME)  # by one who was killed
         standing = _standing(self.path) if self._may_begin or self.path.exists() else None
-        if standing is None:
+        if standing is None or standing[0] > self._most:
             rebuild(self.folder)
             standing = _standing(self.path)
         if standing is None:
@@ -81,6 +83,7 @@ class Projection:
             if count == BATCH_EVENTS:
                 break
         if count:
+            self._most = max(self._most, offset)
             try:
                 self._append(rows, offset, self._maker.oldest_pending(offset))
             except BaseException:
