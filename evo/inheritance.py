@@ -35,12 +35,12 @@ class Inheritance:
         return cls(tips, tuple(ArmRecord(*one) for one in fields["records"]))
 
 
-def inherited_by(journal: Path) -> Inheritance:
-    """What a run that was started took over; it says so right at its beginning."""
-    for _, event in islice(read_events(journal), 2):
-        if event["event"] == "inherit":
-            return Inheritance.from_json(event)
-    return Inheritance()
+def inherited_by(journal: Path) -> Inheritance | None:
+    """What a run that was started took over, as it says right at its beginning; None where it was killed before."""
+    first = [event for _, event in islice(read_events(journal), 2)]
+    if len(first) < 2:
+        return None
+    return Inheritance.from_json(first[1]) if first[1]["event"] == "inherit" else Inheritance()
 
 
 def learnt_from(journals: Sequence[Path], kind: str) -> Inheritance:

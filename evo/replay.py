@@ -171,6 +171,8 @@ def _apply_proposal(event: Event, search: Search, replayed: Replayed) -> None:
         return
     recorded = candidate_from(event, ask)
     candidate = search.admit(ask, _recorded_proposal(event), recorded.vector)
+    if isinstance(candidate, str):  # earlier versions compared with who lived by now
+        candidate = search.admit(ask, _recorded_proposal(event), recorded.vector, living=search.population)
     if candidate != recorded:
         raise ValueError(f"individual {recorded.id} would not be admitted now")
     replayed.candidates[recorded.id] = recorded

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from evo.errors import RunFolderError
+from evo.journal import cut_torn_line, read_events
 
 JOURNAL = "journal.jsonl"
 LOCK = "lock"
@@ -23,19 +24,38 @@ SIGN_SECONDS, SILENT_SECONDS = 5.0, 60.0
 def create_run_folder(parent: Path, name: str | None, problem: str) -> Path:
     """A new folder for a run; without a name, the problem's and the next free number.
 
+    One that a run made, and was killed before it wrote its first event, is as good as new.
+
     Raises:
         RunFolderError: it exists, or cannot be made.
     """
     folder = parent / name if name else _next_free(parent, problem.rpartition(":")[2] or problem)
     try:
         folder.mkdir(parents=True)
-    except FileExistsError as error:
-        raise RunFolderError(
-            f"{folder} exists; `evo resume {folder}` goes on with it, --name OTHER starts another run"
-        ) from error
+    except FileExistsError:
+        if not folder.is_dir() or holder(folder):
+            raise _taken(folder) from None
+        refuse_begun(folder)
     except OSError as error:
         raise RunFolderError(f"cannot make {folder}: {error.strerror}; choose another with --run-dir") from error
     return folder
+
+
+def refuse_begun(folder: Path) -> None:
+    """Let nobody start a run where anything is but what one left that was killed before its first event.
+
+    Raises:
+        RunFolderError: there is more; all that there is stays.
+    """
+    journal = folder / JOURNAL
+    if journal.is_file() and next(read_events(journal), None) is None:
+        cut_torn_line(journal)
+    elif any(one.name != LOCK for one in folder.iterdir()):
+        raise _taken(folder)
+
+
+def _taken(folder: Path) -> RunFolderError:
+    return RunFolderError(f"{folder} exists; `evo resume {folder}` goes on with it, --name OTHER starts another run")
 
 
 def existing_run_folder(folder: Path) -> Path:

@@ -6,7 +6,7 @@ the same state, so a journal of them is a checkpoint.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -133,6 +133,7 @@ class _UnderWay:
     ask: Ask
     briefing: Briefing
     arm: int | None
+    living: tuple[Individual, ...] | None = None
     usd: float = 0.0
     tips: tuple[Tip, ...] = ()
 
@@ -190,6 +191,9 @@ class Search:
         else:
             return None
         self._asked += 1
+        if self.settings.alike.compares and self.settings.order == "ask":
+            # Who is told before it is admitted depends on timing, and so would who is refused for being alike.
+            opened.living = tuple(self.population)
         self.under_way[opened.ask.id] = opened.ask
         self._open[opened.ask.id] = opened
         return opened.ask
@@ -198,19 +202,29 @@ class Search:
         """Take note of what a completion for an ask that is under way cost."""
         self._open[ask].usd += usd
 
-    def admit(self, ask: Ask, proposal: Proposal, vector: tuple[float, ...] = ()) -> Candidate | str:
+    def admit(
+        self,
+        ask: Ask,
+        proposal: Proposal,
+        vector: tuple[float, ...] = (),
+        *,
+        living: Iterable[Individual] | None = None,
+    ) -> Candidate | str:
         """Let a proposed genome through to evaluation, or say why not; `drop` the ask then.
 
         Args:
             proposal: with a genome.
             vector: the genome's embedding, where one was asked for.
+            living: whom it may not be alike; None takes who lives, in the order of asking who lived when it was asked
+                for.
         """
         genome = proposal.genome
         if genome is None:
             raise ValueError(f"ask {ask.id}: only a proposal with a genome can be admitted")
         if genome.digest in self._seen:
             return "it was proposed before"
-        if reason := self.settings.alike.twin(genome, vector, self.population):
+        then = self._open[ask.id].living if living is None else living
+        if reason := self.settings.alike.twin(genome, vector, self.population if then is None else then):
             return reason
         self._seen.add(genome.digest)
         self._open[ask.id].tips = proposal.tips

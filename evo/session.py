@@ -32,7 +32,7 @@ from evo.recorder import Recorder
 from evo.recording import TaskModels, Till
 from evo.registry import make_problem, portable, resolve
 from evo.replay import Replayed, first_event, replay
-from evo.run_folder import JOURNAL, existing_run_folder, held
+from evo.run_folder import JOURNAL, existing_run_folder, held, refuse_begun
 from evo.search import Search, SearchSettings
 from evo.sections import Config
 from evo.similarity import Alike
@@ -151,11 +151,12 @@ def limits_of(config: Config, problem: Problem) -> Limits:
 def start(prepared: Prepared, folder: Path, *, watch: Watch) -> Ended:
     """Run a search in a new folder to its end."""
     problem, config = prepared.problem, prepared.config
-    with held(folder), _recording(folder) as recorder:
-        recorder.started(folder.name, config.model_dump(), problem)
-        if config.search.learn_from:
-            recorder.inherited(prepared.inheritance)
-        return _run(_sit(prepared, folder, recorder, watch))
+    with held(folder):
+        refuse_begun(folder)
+        with _recording(folder) as recorder:
+            recorder.started(folder.name, config.model_dump(), problem)
+            _inherit(prepared, recorder)
+            return _run(_sit(prepared, folder, recorder, watch))
 
 
 @contextmanager
@@ -182,10 +183,18 @@ def reopened(folder: Path, overrides: Sequence[str]) -> Iterator[Prepared]:
 
 def go_on(prepared: Prepared, folder: Path, *, watch: Watch) -> Ended:
     """Continue a run that was reopened."""
+    unsaid = inherited_by(folder / JOURNAL) is None
     with _recording(folder) as recorder:
+        if unsaid:
+            _inherit(prepared, recorder)
         recorder.resumed(prepared.config.model_dump(), prepared.search)
         _count_lost_calls(prepared, recorder)
         return _run(_sit(prepared, folder, recorder, watch))
+
+
+def _inherit(prepared: Prepared, recorder: Recorder) -> None:
+    if prepared.config.search.learn_from:
+        recorder.inherited(prepared.inheritance)
 
 
 def _count_lost_calls(prepared: Prepared, recorder: Recorder) -> None:
@@ -225,7 +234,7 @@ def _refuse_finished(prepared: Prepared, folder: Path) -> None:
     budget, search = prepared.config.budget, prepared.search
     done = search.told >= budget.evaluations or search.exhausted
     if prepared.left.stopped in ("budget", "exhausted") and done:
-        LiveLineage(folder).close()  # which a second signal or a full disk may have cut short at the end
+        LiveLineage(folder).close()  # which a kill, a second signal or a full disk may have cut short at the end
         raise UserError(
             f"{folder} is finished: {search.told} evaluations told; "
             f"`evo resume {folder} --set budget.evaluations={2 * search.told}` goes further"

@@ -26,6 +26,11 @@ class Alike:
     text: float | None = None
     vectors: float | None = None
 
+    @property
+    def compares(self) -> bool:
+        """Whether any two genomes could be too alike."""
+        return self.text is not None or self.vectors is not None
+
     def twin(self, genome: Genome, vector: tuple[float, ...], living: Iterable[Individual]) -> str:
         """What says that a living individual is a near duplicate; empty where none is."""
         if self.text is None and self.vectors is None:

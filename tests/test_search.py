@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from evo.genomes import Vector
 from evo.population import Population
+from evo.similarity import Alike
 from evo.survival import RankAndCrowding
 from evo.values import SEED_OPERATOR, Candidate, Individual, Proposal
 from tests.made import TWO, advance, evaluation, filled, individual, search
@@ -189,3 +191,23 @@ def test_better_ranked_individuals_are_parents_more_often() -> None:
     times = np.bincount([ask.parents[0].id for ask in asks if ask], minlength=10)
     assert times[0] > 3 * times[9]
     assert times[9] >= 1 or times[8] >= 1
+
+
+@pytest.mark.parametrize("told_meanwhile", [True, False])
+def test_in_the_order_of_asking_who_is_too_alike_does_not_depend_on_who_is_told_meanwhile(
+    told_meanwhile: bool,
+) -> None:
+    one = filled(8, order="ask", lag=4)
+    one.settings = replace(one.settings, alike=Alike(text=0.9))
+    first, second = one.ask(), one.ask()
+    assert first is not None
+    assert second is not None
+    candidate = one.admit(first, Proposal("ok", Vector((0.123456789012,))))
+    assert isinstance(candidate, Candidate)
+    if told_meanwhile:
+        one.tell(candidate, evaluation(-9, 9))
+    twin = Proposal("ok", Vector((0.123456789013,)))
+    # As versions compared that did not keep who lived when it was asked for.
+    refusal = one.settings.alike.twin(twin.genome, (), one.population) if twin.genome else ""
+    assert bool(refusal) == told_meanwhile
+    assert isinstance(one.admit(second, twin), Candidate)

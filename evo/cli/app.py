@@ -139,12 +139,13 @@ def resume(run: RunArgument, overrides: Overrides = None) -> None:
 @app.command()
 def replay(run: RunArgument) -> None:
     """Repeat a recorded search from its completions, at no cost, and say whether it comes out the same."""
+    from evo.inheritance import inherited_by
     from evo.repeating import repeat
     from evo.run_folder import JOURNAL, existing_run_folder
     from evo.session import latest_config, prepare
 
     journal = existing_run_folder(run) / JOURNAL
-    prepared = prepare(latest_config(journal))
+    prepared = prepare(latest_config(journal), inherited_by(journal))
     repeated = repeat(journal, prepared)
     used = repeated.left.used
     print(f"{run}: {prepared.search.told} evaluations told again, {repeated.same} proposals the same, 0 dollars")

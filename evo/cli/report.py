@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evo.cli.tables import lines
-from evo.errors import UserError
+from evo.errors import LineageError, UserError
 from evo.finale import FRONT_SHOWN, spread
 from evo.lineage import Table, open_run
 from evo.lineage.wording import written
@@ -32,13 +32,21 @@ def report(ended: Ended) -> None:
     refuse_failed_seed(ended)
     search, problem = ended.search, ended.problem
     print(f"\n{ended.folder}: {_counted(search.told, 'evaluation')}; {ENDINGS[ended.reason]}.")
-    print(*_spent(ended), *_saved(ended), *_fruitless(ended), sep="\n", end="")
+    print(*_by_the_lineage(ended), sep="\n", end="")
     if not len(search.front):
         return
     print("\n" + "\n".join(lines(_front(ended))))
     best = _members(ended)[0]
     print(f"\nbest {problem.objectives[0].name}, individual {best.id}:\n\n{written(best.genome)}")
     print(f"\nnext:\n{_next(ended, best)}")
+
+
+def _by_the_lineage(ended: Ended) -> list[str]:
+    """What the run cost and spared; or, of a run that is complete all the same, why its lineage does not say."""
+    try:
+        return [*_spent(ended), *_saved(ended), *_fruitless(ended)]
+    except LineageError as error:
+        return [f"{error}\n"]
 
 
 def _go_on(ended: Ended) -> list[tuple[str, str]]:

@@ -25,8 +25,8 @@ BATCH_EVENTS = 5000
 class Projection:
     """Reads a run's journal into its database. Opens the file only to append a batch.
 
-    A database of another schema version is built anew first. Whoever projects holds the run's folder
-    (`evo.run_folder.held`), so that there is one writer.
+    A database that is missing, of another schema version, or ahead of its journal is built anew first. Whoever projects
+    holds the run's folder (`evo.run_folder.held`), so that there is one writer.
 
     Args:
         name: of the database's file in the run's folder.
@@ -42,6 +42,8 @@ class Projection:
         self.journal = folder / "journal.jsonl"
         self.path = folder / name
         self._told = told
+        # DuckDB opens no file that it was killed while making; so a new one is made beside and renamed.
+        self._may_begin = name != FILE_NAME
         self._maker: RowMaker | None = None
         self._offset = 0
 
@@ -57,6 +59,8 @@ class Projection:
 
     def _start(self) -> None:
         """Find out where the database stands, and read again what its untold candidates need."""
+        if not self._may_begin:
+            _remove(self.folder / BESIDE_NAME)  # by one who was killed
         standing = self._standing_of_this_journal()
         if standing is None:
             rebuild(self.folder)
@@ -74,10 +78,12 @@ class Projection:
 
     def _standing_of_this_journal(self) -> tuple[int, int] | None:
         """The two offsets; None where the database has to be built anew, which is told unless it is only old."""
+        if not self._may_begin and not self.path.exists():
+            return None
         try:
             standing = _standing(self.path)
         except LineageDamagedError as error:
-            if self.path.name == BESIDE_NAME:
+            if self._may_begin:
                 raise
             self._told(f"{error}: done now")
             return None
@@ -160,10 +166,10 @@ def rebuild(folder: Path) -> int:
     try:
         _remove(beside)
         events = Projection(folder, BESIDE_NAME).catch_up()
-        if _log_of(beside).exists():  # what did not fit into the database as it was closed: DuckDB keeps quiet of it
+        if any(_logs_of(beside)):  # what did not fit into the database as it was closed: DuckDB keeps quiet of it
             raise LineageError(f"no room to finish {beside}; make room: the journal has everything")
         # First: a log that an old writer left behind would be taken for the new file's. The journal has what it held.
-        _log_of(path).unlink(missing_ok=True)
+        _remove_logs(path)
         beside.replace(path)
     except OSError as error:
         raise LineageError(f"cannot build {path} anew: {error.strerror}; the journal has everything") from error
@@ -173,12 +179,18 @@ def rebuild(folder: Path) -> int:
 
 
 def _remove(path: Path) -> None:
-    for one in (path, _log_of(path)):
-        one.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+    _remove_logs(path)
 
 
-def _log_of(path: Path) -> Path:
-    return path.with_name(path.name + ".wal")
+def _remove_logs(path: Path) -> None:
+    for log in _logs_of(path):
+        log.unlink(missing_ok=True)
+
+
+def _logs_of(path: Path) -> Iterator[Path]:
+    """The database's log, and those that DuckDB has beside it while it takes the log up."""
+    return path.parent.glob(f"{path.name}.wal*")
 
 
 @contextmanager
