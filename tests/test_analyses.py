@@ -52,7 +52,7 @@ def tell(client: duckdb.DuckDBPyConnection, one: int, best: float | None, at: st
     operator, model = made.get("operator", "op"), made.get("model")
     parents, leaving = made.get("parents", ()), made.get("leaving", ())
     client.execute(
-        "INSERT INTO individuals VALUES (?, ?, 0, 'vector', '{}', '', 1, ?, ?, true, ?, 'ok', ?)",
+        "INSERT INTO individuals VALUES (?, ?, 0, 'vector', '{}', '', 1, ?, ?, true, ?, 'ok', ?, NULL)",
         [one, one, operator, model, made.get("thought", ""), f"2026-01-01 {at}"],
     )
     client.execute("INSERT INTO proposals VALUES (?, ?, 0, ?, ?, 'ok', '', '2026-01-01')", [one, one, operator, model])
@@ -207,7 +207,7 @@ def traits_made(folder: Path, thought: Callable[[int], str]) -> Run:
     with making(folder) as client:
         client.execute(
             "INSERT INTO individuals SELECT unnest(range(400)), unnest(range(400)), 0, '', '{}', '', 1, 'op', NULL, "
-            "true, unnest(?::VARCHAR[]), 'ok', TIMESTAMP '2026-01-01'",
+            "true, unnest(?::VARCHAR[]), 'ok', TIMESTAMP '2026-01-01', NULL",
             [[thought(one) for one in range(400)]],
         )
         client.execute("INSERT INTO parents SELECT range, range - 10, 'base' FROM range(10, 400)")
@@ -348,7 +348,7 @@ def crowd(folder: Path, count: int) -> None:
             INSERT INTO individuals SELECT range, range, 0, 'program', '{{}}', '', 9,
                 if(range < 200, 'seed', 'op' || range % 7), 'm' || range % 2, true,
                 'idea ' || hash(range) % 50000 || repeat('x', 500), 'ok',
-                TIMESTAMP '2026-01-01' + to_milliseconds(range) FROM range({count});
+                TIMESTAMP '2026-01-01' + to_milliseconds(range), NULL FROM range({count});
             INSERT INTO proposals SELECT id, id, 0, operator, model, 'ok', '', told FROM individuals;
             INSERT INTO parents SELECT range, range - 1 - (hash(range, role) % 200)::BIGINT, role
                 FROM range(200, {count}), (VALUES ('base'), ('mate')) AS roles(role);

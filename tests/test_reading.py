@@ -261,7 +261,7 @@ def test_an_answer_with_columns_of_one_name_or_of_odd_types_is_handed_over(toy_r
     frame = odd.to_pandas()
     assert frame.shape == (1, 5)
     assert list(frame.columns)[:2] == ["one", 'o"ne']
-    assert open_run(toy_run).sql("FROM individuals").to_pandas().shape == (60, 13)
+    assert open_run(toy_run).sql("FROM individuals").to_pandas().shape == (60, 14)
 
 
 @pytest.mark.parametrize(("convert", "library"), [("pandas", "pandas"), ("arrow", "pyarrow"), ("polars", "polars")])

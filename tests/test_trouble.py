@@ -90,7 +90,7 @@ def test_a_disk_that_is_full_for_the_lineage_alone_does_not_stop_the_search(evo:
     with files_of_at_most(90_000):
         answer = evo("run", *TOY, "--set", "budget.evaluations=60", "--name", "toy")
         assert answer.code == 0, answer.err
-        assert re.search("cannot write .*lineage.duckdb.*nothing is lost: `evo index .*toy`", answer.err), answer.err
+        assert re.search("cannot write .*lineage.*duckdb.*nothing is lost: `evo index .*toy`", answer.err), answer.err
         refused_in_one_sentence(evo("index", tmp_path / "runs/toy"), "cannot write .*duckdb.*File too large; make room")
     assert "Traceback" not in answer.err
     with files_of_at_most(200_000):  # room for the database's log, and not for the database

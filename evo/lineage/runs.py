@@ -144,12 +144,22 @@ def _by_run(connection: duckdb.DuckDBPyConnection, macros: Mapping[str, str]) ->
         ).fetchall()[0][0]
         for other in macros:
             definition = re.sub(rf"\b{other}\(", f"{other}(of_run, ", definition)
-        narrowed = ", ".join(
-            f"{view} AS (SELECT * EXCLUDE (run) FROM memory.main.{view} WHERE run = of_run)"
-            for view in sorted(set(views))
-            if re.search(rf"\b{view}\b", definition)
-        )
-        yield f"CREATE MACRO {name}(of_run, {', '.join(parameters)}) AS TABLE WITH {narrowed} FROM ({definition})"
+        definition, narrowed = _narrowed(definition, set(views))
+        given = ", ".join(["of_run", *parameters])
+        yield f"CREATE MACRO {name}({given}) AS TABLE WITH {narrowed} FROM ({definition})"
+
+
+def _narrowed(definition: str, views: Collection[str]) -> tuple[str, str]:
+    """A definition that reads one run's rows, and the common table expressions that hold these.
+
+    They have names of their own: an argument may be a query on what all runs have by the old one.
+    """
+    expressions = []
+    for view in sorted(views):
+        definition, count = re.subn(rf"\b((?:FROM|JOIN)\s+\(*){view}\b", rf"\1{view}_of_run", definition)
+        if count:
+            expressions.append(f"{view}_of_run AS (SELECT * EXCLUDE (run) FROM memory.main.{view} WHERE run = of_run)")
+    return definition, ", ".join(expressions)
 
 
 def open_runs(runs: str | Path | Iterable[str | Path], patience_seconds: float = PATIENCE_SECONDS) -> Runs:
