@@ -15,11 +15,15 @@ import duckdb
 from evo.errors import JournalError, LineageDamagedError, LineageError
 from evo.journal import NO_TAIL, Event, read_events, tail
 from evo.lineage.meanings import uncommented
+from evo.lineage.queries import quoted
 from evo.lineage.reading import FILE_NAME, SCHEMA_VERSION, failure_of
 from evo.lineage.rows import RowMaker, Rows
 
 BESIDE_NAME = "lineage.new.duckdb"
 BATCH_EVENTS = 5000
+# The smallest that there is: what is appended to a group that is not full is written anew with all of the group, and
+# now and then DuckDB packs neighbours together, which for large groups takes gigabytes.
+ROW_GROUP = 2048
 
 
 class Projection:
@@ -197,7 +201,9 @@ def _logs_of(path: Path) -> Iterator[Path]:
 def _writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """An open database; whatever it complains of is a LineageError."""
     try:
-        with duckdb.connect(str(path)) as connection:
+        with duckdb.connect(":memory:") as connection:
+            connection.execute(f"ATTACH {quoted(str(path))} AS lineage (ROW_GROUP_SIZE {ROW_GROUP})")
+            connection.execute("USE lineage")
             yield connection
     except duckdb.Error as error:
         raise failure_of(path, error) from error
