@@ -192,16 +192,17 @@ CREATE MACRO cost_of(of) AS TABLE
 COMMENT ON MACRO TABLE cost_of IS 'What an individual cost, with all that it came from';
 
 CREATE VIEW best AS
+    WITH latest AS (SELECT * FROM leaders QUALIFY row_number() OVER (PARTITION BY name ORDER BY tell DESC) = 1),
+    first AS (
+        SELECT o.name, min_by(o.individual, (if(n.direction = 'min', o.value, -o.value), o.individual)) AS individual
+        FROM objectives o JOIN objective_names n ON n.name = o.name
+        WHERE o.individual IN (SELECT individual FROM evaluations WHERE stage = 'train' AND attempt = 0 AND violation = 0)
+        GROUP BY o.name
+    )
     SELECT n.name, i.id, coalesce(l.mean, o.value) AS value, i.operator, i.model, i.tell,
         coalesce(l.measurements, 1) AS measurements, coalesce(l.compared, o.value) AS compared
-    FROM individuals i
-    JOIN objectives o ON o.individual = i.id JOIN objective_names n ON n.name = o.name
-    JOIN evaluations e ON e.individual = i.id AND e.stage = 'train' AND e.attempt = 0
-    LEFT JOIN (SELECT * FROM leaders QUALIFY row_number() OVER (PARTITION BY name ORDER BY tell DESC) = 1) l
-        ON l.name = n.name AND l.individual = i.id
-    WHERE e.violation = 0 OR l.individual IS NOT NULL
-    QUALIFY row_number() OVER (
-        PARTITION BY n.name ORDER BY l.individual IS NULL, if(n.direction = 'min', o.value, -o.value), i.id
-    ) = 1
+    FROM objective_names n LEFT JOIN latest l ON l.name = n.name LEFT JOIN first f ON f.name = n.name
+    JOIN individuals i ON i.id = coalesce(l.individual, f.individual)
+    JOIN objectives o ON o.individual = i.id AND o.name = n.name
     ORDER BY n.position;
 COMMENT ON VIEW best IS 'The best feasible individual by each objective, the first objective first; value is the mean of its measurements';
