@@ -367,3 +367,11 @@ def test_readers_wait_for_a_writer_within_their_own_process(two_runs: Runs, tmp_
     with pytest.raises(LineageError, match=r"cannot open .*toy/lineage.duckdb: .*; close the program that holds it"):
         impatient.sql(query)
     assert patient.sql(query).scalar() in (60, 90)
+
+
+def test_several_answers_are_those_of_each_query(toy_run: Path) -> None:
+    queries = ("FROM individuals ORDER BY id", "FROM best", "SELECT 7 WHERE false")
+    run = open_run(toy_run)
+    assert run.answers(*queries) == [run.sql(query) for query in queries]
+    with pytest.raises(LineageError, match="nobody does not exist"):
+        run.answers("FROM best", "FROM nobody")

@@ -112,6 +112,15 @@ class LineageReader:
         with opened(self.path, self._patience_seconds) as connection:
             return answered(connection, query, parameters)
 
+    def answers(self, *queries: str) -> list[Table]:
+        """The answers to several queries, all of one moment and at the price of one open.
+
+        Raises:
+            LineageError: as `sql`.
+        """
+        with opened(self.path, self._patience_seconds) as connection:
+            return [answered(connection, query, None) for query in queries]
+
     def arrays(self, *queries: str) -> list[dict[str, np.ndarray[Any, Any]]]:
         """The columns of several answers, all of one moment: for many rows of numbers, none of them NULL.
 
