@@ -33,7 +33,7 @@ class Alike:
 
     def twin(self, genome: Genome, vector: tuple[float, ...], living: Iterable[Individual]) -> str:
         """What says that a living individual is a near duplicate; empty where none is."""
-        if self.text is None and self.vectors is None:
+        if not self.compares:
             return ""
         others = list(living)
         return self._by_text(genome, others) or self._by_vector(vector, others)
