@@ -19,6 +19,7 @@ from tests.benchmarks.rows import Row
 
 READERS = 4
 SECONDS = 60.0
+WARM_SECONDS = 1.0
 SPAWN = multiprocessing.get_context("spawn")
 NEWEST = "SELECT max(told) FROM individuals"
 POLLED = ("FROM operator_yield", "FROM cost_per_improvement", "SELECT * FROM best_so_far ORDER BY tell DESC LIMIT 100")
@@ -54,12 +55,13 @@ def _write(folder: Path, told: Synchronized[int], stopping: multiprocessing.sync
 
 
 def _against_readers(folder: Path, told: Synchronized[int], seconds: float) -> list[Row]:
-    before = _rate(told, seconds / 2)
     with SPAWN.Pool(READERS) as pool:
-        polls = pool.starmap_async(_poll, [(folder, seconds)] * READERS)
+        pool.starmap(_poll, [(folder, WARM_SECONDS)] * READERS, chunksize=1)
+        before = _rate(told, seconds / 2)
+        polls = pool.starmap_async(_poll, [(folder, seconds)] * READERS, chunksize=1)
         beside = _rate(told, seconds)
         ages, delays, errors = zip(*polls.get(), strict=True)
-    after = _rate(told, seconds / 2)
+        after = _rate(told, seconds / 2)
     return [
         Row("a writer alone", (before + after) / 2, "/s"),
         Row(f"  beside {READERS} readers, each once a second for {seconds:g} s", beside, "/s"),
