@@ -15,9 +15,9 @@ if ! read -r _ 2> /dev/null < "$folder/journal.jsonl"; then
 fi
 
 # Who died on another host, without letting go, is taken for alive until it has been silent for a minute.
-for _ in $(seq 14); do
+for _ in $(seq 65); do
     grep -qs " on $(uname -n) since " "$folder/lock" && break
     [ -n "$(find "$folder/lock" -size +0 -newermt '60 seconds ago' 2> /dev/null)" ] || break
-    sleep 5
+    sleep 1
 done
 exec evo resume "$folder" "$@"
