@@ -51,7 +51,7 @@ STAND_INS = {
         env > "$LAB/environment-of-ray"
         [ "$1" = start ] || exit 0
         for word; do [[ $word == --port=* ]] && port=${word#*=}; done
-        [[ $* == *--head* ]] || exec sleep 60
+        [[ $* == *--head* && -z ${HEAD_NEVER_ANSWERS-} ]] || exec sleep 60
         exec "$PYTHON" -c 'import signal, socket, sys
 opened = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 signal.pause()' "$port"
@@ -213,6 +213,23 @@ def test_who_does_not_stop_in_time_is_told_once_more(slurm: Slurm) -> None:
     os.kill(job.pid, signal.SIGTERM)
     assert ended(job)[0] == 130
     assert slurm.noted("evo")[1:] == ["TERM", "TERM"]
+    assert slurm.requeued == 1
+
+
+def test_who_does_not_stop_at_all_is_killed_and_queued_again(slurm: Slurm) -> None:
+    job = slurm.start("sphere", ENDS_AT="9", ENDS_WITH="0", PATIENCE_SECONDS="0.2")
+    slurm.wait_until(lambda: bool(slurm.noted("evo")))
+    os.kill(job.pid, signal.SIGTERM)
+    assert ended(job)[0] == 137
+    assert slurm.requeued == 1
+
+
+def test_a_job_that_is_told_to_stop_before_the_head_answers_starts_no_run_and_is_queued_again(slurm: Slurm) -> None:
+    job = slurm.start("sphere", HEAD_NEVER_ANSWERS="1")
+    slurm.wait_until(lambda: len(slurm.noted("ray")) == 2)
+    os.kill(job.pid, signal.SIGTERM)
+    assert ended(job)[0] == 143
+    assert not slurm.noted("evo")
     assert slurm.requeued == 1
 
 
