@@ -19,8 +19,10 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from cluster.keys import _NAME_OF_A_KEY
+from cluster.launch import bubblewrap_problem
 from evo.cli.app import app
 from evo.config import load_config
+from tests.conftest import Evo
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs/deploy"
@@ -332,6 +334,24 @@ def test_the_image_runs_as_nobody_special_and_holds_no_key() -> None:
         if name in ("ENV", "ARG"):
             assert not _NAME_OF_A_KEY.search(rest.partition("=")[0]), rest
     assert not any(name == "ADD" or rest.split()[0] in (".", "./") for name, rest in instructions() if name != "RUN")
+
+
+@pytest.mark.parametrize("here", ["installed but refused here", "not installed"])
+def test_check_says_how_candidates_are_held_where_a_container_refuses_bubblewrap(
+    evo: Evo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: str
+) -> None:
+    if "refused" in here:
+        (tmp_path / "bwrap").write_text("#!/bin/sh\necho no namespaces for you >&2\nexit 1\n")
+        (tmp_path / "bwrap").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    bubblewrap_problem.cache_clear()
+    answer = evo("check", "circle_packing")
+    strict = evo("check", "circle_packing", "--set", "sandbox.require_isolation=namespace")
+    bubblewrap_problem.cache_clear()
+    assert f"bubblewrap is {here}" in answer.out
+    assert "so candidates are held by limits, a system call filter and, where the kernel has it, Landlock" in answer.out
+    assert strict.code == 2
+    assert "bubblewrap is" in strict.err
 
 
 # Shell
