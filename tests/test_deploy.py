@@ -324,6 +324,12 @@ def test_the_image_installs_as_the_makefile_does_but_for_good() -> None:
     assert [word for word in pip[4:] if not word.startswith("-")] == [".", "ray[default]==${RAY_VERSION}"]
 
 
+def test_the_image_has_what_ray_up_and_kuberay_call() -> None:
+    (apt,) = (rest for name, rest in instructions() if name == "RUN" and "apt-get install" in rest)
+    packages = {word for word in apt.split("&&")[1].split() if not word.startswith("-")} - {"apt-get", "install"}
+    assert packages == {"bubblewrap", "openssh-client", "rsync", "wget"}
+
+
 def test_the_image_runs_as_nobody_special_and_holds_no_key() -> None:
     names = [name for name, _ in instructions()]
     users = [rest for name, rest in instructions() if name == "USER"]

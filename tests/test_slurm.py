@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from evo.journal import read_events
@@ -122,8 +124,14 @@ class Slurm:
     def requeued(self) -> int:
         return self.noted("scontrol").count(f"requeue {self.job}")
 
-    def wait_until(self, true: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 30
+    def still_running(self) -> list[int]:
+        steps = [int(line.split()[1]) for line in self.noted("srun")]
+        return [
+            one.pid for one in psutil.process_iter(["status"]) if one.pid in steps and one.info["status"] != "zombie"
+        ]
+
+    def wait_until(self, true: Callable[[], bool], *, seconds: float = 30.0) -> None:
+        deadline = time.monotonic() + seconds
         while not true():
             assert time.monotonic() < deadline, {path.name: self.noted(path.name) for path in self.lab.glob("[a-z]*")}
             time.sleep(0.01)
@@ -182,8 +190,7 @@ def test_the_nodes_get_no_keys_and_a_token_is_asked_for(slurm: Slurm) -> None:
 
 def test_nothing_is_left_running(slurm: Slurm) -> None:
     assert ended(slurm.start("sphere"))[0] == 0
-    steps = [int(line.split()[1]) for line in slurm.noted("srun")]
-    slurm.wait_until(lambda: not any(Path(f"/proc/{step}/exe").exists() for step in steps))
+    slurm.wait_until(lambda: not slurm.still_running())
 
 
 @pytest.mark.parametrize(("ends_with", "times"), [("130", 1), ("143", 1), ("0", 0), ("2", 0)])
@@ -258,6 +265,33 @@ def test_a_job_that_is_interrupted_and_queued_again_ends_as_if_it_had_not_been(s
     assert (code, slurm.requeued) == (0, 1), said
     assert open_run(folder).sql("SELECT count(*), count(DISTINCT id) FROM individuals").rows == ((100, 100),)
     assert [event["event"] for _, event in read_events(folder / JOURNAL)].count("resume") == 1
+
+
+@pytest.mark.slow
+def test_on_a_real_ray_a_job_that_is_interrupted_and_queued_again_ends_as_if_it_had_not_been(slurm: Slurm) -> None:
+    installed(slurm.lab / "bin", "evo", 'exec "$PYTHON" -m evo "$@"')
+    real = "import sys; from ray.scripts.scripts import main; sys.exit(main())"
+    installed(slurm.lab / "bin", "ray", f'exec "$PYTHON" -c "{real}" "$@"')
+    settings = (TOY[0], "--set", "problem.options.pause_seconds=0.05", "--set", "budget.evaluations=100")
+    folder = slurm.lab / f"runs/evo-{slurm.job}"
+    try:
+        first = slurm.start(*settings, SLURM_CPUS_PER_TASK="2")
+        slurm.wait_until(lambda: (folder / JOURNAL).exists() or first.poll() is not None, seconds=120)
+        wait_for_tells(folder, 5)
+        os.kill(first.pid, signal.SIGTERM)
+        code, said = ended(first, timeout=90)
+        assert (code, slurm.requeued) == (130, 1), said
+        assert stat.S_IMODE((slurm.lab / ".ray/auth_token").stat().st_mode) == 0o600
+        slurm.wait_until(lambda: not slurm.still_running(), seconds=60)
+        code, said = ended(slurm.start(*settings, SLURM_CPUS_PER_TASK="2"), timeout=120)
+        assert (code, slurm.requeued) == (0, 1), said
+        assert open_run(folder).sql("SELECT count(*), count(DISTINCT id) FROM individuals").rows == ((100, 100),)
+        slurm.wait_until(lambda: not slurm.still_running(), seconds=60)
+    finally:
+        for step in map(psutil.Process, slurm.still_running()):
+            for process in (*step.children(recursive=True), step):
+                process.kill()
+        shutil.rmtree(f"/tmp/ray-{slurm.job}", ignore_errors=True)
 
 
 def or_resume(slurm: Slurm, *arguments: str) -> str:
