@@ -19,7 +19,7 @@ import pytest
 
 from evo.journal import read_events
 from evo.lineage import open_run
-from evo.run_folder import JOURNAL, LOCK
+from evo.run_folder import JOURNAL, LOCK, SILENT_SECONDS, held
 from tests.conftest import TOY
 from tests.test_driver import wait_for_tells
 
@@ -294,6 +294,13 @@ def test_on_a_real_ray_a_job_that_is_interrupted_and_queued_again_ends_as_if_it_
         shutil.rmtree(f"/tmp/ray-{slurm.job}", ignore_errors=True)
 
 
+def test_what_could_not_be_said_again_when_a_run_is_resumed_is_refused_at_once(slurm: Slurm) -> None:
+    asked = [str(OR_RESUME), "runs/mine", "sphere", "--set", "seed=1", "--model", "large"]
+    refused = subprocess.run(asked, cwd=slurm.lab, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "expected --set KEY=VALUE, as in --set model.name=NAME, got --model" in refused.stderr
+
+
 def or_resume(slurm: Slurm, *arguments: str) -> str:
     environment = os.environ | {
         "LAB": str(slurm.lab),
@@ -322,9 +329,11 @@ def test_a_dead_holder_on_another_host_is_waited_for_until_it_was_silent_long_en
     folder = slurm.lab / "runs/mine"
     folder.mkdir(parents=True)
     (folder / JOURNAL).write_text('{"event": "start"}\n')
-    (folder / LOCK).write_text(f"process 7 on {host} since 2026-01-01 00:00:00 UTC")
+    with held(folder):
+        holder = (folder / LOCK).read_text()
+    (folder / LOCK).write_text(holder.replace(f" on {os.uname().nodename} ", f" on {host} "))
     remaining = 1.0 if host == "elsewhere" else 0.0
-    silent_since = time.time() - 60 + (remaining or 60)
+    silent_since = time.time() - SILENT_SECONDS + (remaining or SILENT_SECONDS)
     os.utime(folder / LOCK, (silent_since, silent_since))
     began = time.monotonic()
     assert or_resume(slurm, "runs/mine", "sphere") == "resume runs/mine"

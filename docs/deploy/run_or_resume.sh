@@ -6,8 +6,15 @@
 # FOLDER is the run's own, on a disk that the next start sees too. It becomes evo, so signals and exit codes are evo's.
 set -euo pipefail
 
-folder=$1 target=$2
+usage='run_or_resume.sh FOLDER CONFIG|PROBLEM [--set KEY=VALUE ...]'
+folder=${1:?$usage} target=${2:?$usage}
 shift 2
+for ((word = 1; word <= $#; word += 2)); do
+    if [ "${!word}" != --set ]; then
+        echo "run_or_resume.sh: expected --set KEY=VALUE, as in --set model.name=NAME, got ${!word}" >&2
+        exit 2
+    fi
+done
 
 # Without a whole first line nothing was recorded, and evo itself takes the folder for a new one.
 if ! read -r _ 2> /dev/null < "$folder/journal.jsonl"; then
