@@ -118,7 +118,7 @@ class Slurm:
 
     @property
     def port(self) -> int:
-        return 20_000 + self.job % 5000 * 2
+        return 20_000 + self.job % 10_000
 
     @property
     def requeued(self) -> int:
@@ -149,7 +149,7 @@ def free_job() -> int:
     """A job whose port nobody uses."""
     for job in range(os.getpid(), os.getpid() + 5000):
         with socket.socket() as tried:
-            if tried.connect_ex(("127.0.0.1", 20_000 + job % 5000 * 2)):
+            if tried.connect_ex(("127.0.0.1", 20_000 + job % 10_000)):
                 return job
     raise AssertionError("no free port")
 
@@ -276,7 +276,7 @@ def test_on_a_real_ray_a_job_that_is_interrupted_and_queued_again_ends_as_if_it_
     folder = slurm.lab / f"runs/evo-{slurm.job}"
     try:
         first = slurm.start(*settings, SLURM_CPUS_PER_TASK="2")
-        slurm.wait_until(lambda: (folder / JOURNAL).exists() or first.poll() is not None, seconds=120)
+        slurm.wait_until(lambda: (folder / JOURNAL).exists(), seconds=60)
         wait_for_tells(folder, 5)
         os.kill(first.pid, signal.SIGTERM)
         code, said = ended(first, timeout=90)
