@@ -150,12 +150,13 @@ async def _evaluate(config: Config, genome: Genome, part: Part, model: Model | N
 
 
 def _isolation(evaluation: Evaluation) -> list[str]:
-    if evaluation.isolation != "process" or shutil.which("bwrap"):
+    if evaluation.isolation != "process":
         return []
-    return [
-        "bubblewrap is not installed, so candidates run as plain processes with limits: they can read your files and "
-        "use the network. Install it: `apt install bubblewrap`, `dnf install bubblewrap`, `pacman -S bubblewrap`."
-    ]
+    held = "candidates are held by limits, a system call filter and, where the kernel has it, Landlock"
+    if shutil.which("bwrap"):
+        return [f"bubblewrap is installed but refused here, as in most containers (docs/clusters.md), so {held}."]
+    install = "`apt install bubblewrap`, `dnf install bubblewrap`, `pacman -S bubblewrap`"
+    return [f"bubblewrap is not installed, so {held}. Install it: {install}."]
 
 
 def _forecast(config: Config, evaluation: Evaluation) -> str:
