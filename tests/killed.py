@@ -143,8 +143,8 @@ def while_closing(at: Callable[[Fuse], None]) -> Trap:
         opened = projection._writing
 
         @contextmanager
-        def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-            with opened(path) as connection:
+        def writing(*given: Any) -> Iterator[duckdb.DuckDBPyConnection]:
+            with opened(*given) as connection:
                 yield connection
                 at(burn)
 

@@ -25,8 +25,8 @@ from pathlib import Path
 from evo.lineage import projection
 projection.BATCH_EVENTS = 50
 insert, batches = projection._insert, []
-def insert_and_die(connection, table, rows):
-    insert(connection, table, rows)
+def insert_and_die(connection, table):
+    insert(connection, table)
     batches.append(table)
     if len(batches) > 40:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
@@ -16,11 +15,13 @@ from evo.errors import JournalError, LineageDamagedError, LineageError
 from evo.journal import NO_TAIL, Event, read_events, tail
 from evo.lineage.meanings import uncommented
 from evo.lineage.queries import quoted
-from evo.lineage.reading import FILE_NAME, SCHEMA_VERSION, failure_of
-from evo.lineage.rows import RowMaker, Rows
+from evo.lineage.reading import FILE_NAME, SCHEMA_VERSION, failure_of, patiently
+from evo.lineage.rows import Row, RowMaker, Rows
 
 BESIDE_NAME = "lineage.new.duckdb"
 BATCH_EVENTS = 5000
+# Readers come and go; to begin again with a batch costs more than to wait for one.
+PATIENCE_SECONDS = 1.0
 # What is appended to a group that is not full is written anew with all of the group, and now and then DuckDB packs
 # neighbours together, which for groups of its usual 122,880 rows takes gigabytes; smaller ones than these pack worse.
 ROW_GROUP = 10_240
@@ -129,11 +130,11 @@ class Projection:
 
     def _append(self, rows: Rows, offset: int, pending: int) -> None:
         read = tail(self.journal, offset)
-        with _writing(self.path) as connection:
+        rows = {table: lines for table, lines in rows.items() if lines}
+        with _writing(self.path, rows) as connection:
             connection.execute("BEGIN")
-            for table, lines in rows.items():
-                if lines:
-                    _insert(connection, table, lines)
+            for table in rows:
+                _insert(connection, table)
             connection.execute(
                 "UPDATE projection SET next_offset = ?, pending_offset = ?, journal_tail = ?", [offset, pending, read]
             )
@@ -198,22 +199,33 @@ def _logs_of(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """An open database; whatever it complains of is a LineageError."""
+def _writing(path: Path, rows: Mapping[str, list[Row]] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An open database; whatever it complains of is a LineageError.
+
+    Args:
+        rows: to be inserted; taken in before the file is opened, so that it is locked for no longer than it must.
+    """
+    attach = f"ATTACH {quoted(str(path))} AS lineage (ROW_GROUP_SIZE {ROW_GROUP})"
     try:
         with duckdb.connect(":memory:") as connection:
-            connection.execute(f"ATTACH {quoted(str(path))} AS lineage (ROW_GROUP_SIZE {ROW_GROUP})")
+            for table, lines in (rows or {}).items():
+                _take_in(connection, table, lines)
+            patiently(lambda: connection.execute(attach), path, PATIENCE_SECONDS)
             connection.execute("USE lineage")
             yield connection
     except duckdb.Error as error:
         raise failure_of(path, error) from error
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: list[tuple[Any, ...]]) -> None:
+def _take_in(connection: duckdb.DuckDBPyConnection, table: str, rows: list[Row]) -> None:
     # One list a column is 20 times faster than executemany.
-    types = _column_types()[table]
-    columns = ", ".join(f"unnest(?::{kind}[])" for kind in types)
-    connection.execute(f"INSERT INTO {table} SELECT {columns}", [list(column) for column in zip(*rows, strict=True)])
+    columns = ", ".join(f"unnest(?::{kind}[]) AS column_{n}" for n, kind in enumerate(_column_types()[table]))
+    values = [list(column) for column in zip(*rows, strict=True)]
+    connection.execute(f"CREATE TABLE memory.main.{table} AS SELECT {columns}", values)
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, table: str) -> None:
+    connection.execute(f"INSERT INTO lineage.main.{table} FROM memory.main.{table}")
 
 
 @cache
