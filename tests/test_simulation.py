@@ -51,7 +51,9 @@ def test_a_simulated_run_is_journaled_paid_and_projected_like_any_other(tmp_path
     run = open_run(tmp_path)
     assert run.sql("SELECT count(*) FROM individuals").scalar() == 400
     assert run.sql("SELECT sum(cost_usd) FROM completions").scalar() == pytest.approx(simulated.ledger.spent.usd)
-    assert {event["evaluation"]["outcome"] for event in tells} >= {"ok", *list(FAILURES)[:1]}
+    outcomes = {event["evaluation"]["outcome"] for event in tells}
+    assert "ok" in outcomes
+    assert outcomes & set(FAILURES)  # one of twenty fails: which of them, and when, is up to the order of arrival
 
 
 def test_workers_who_evaluate_for_long_are_busy_and_never_more_than_there_are(tmp_path: Path) -> None:
