@@ -373,7 +373,7 @@ def slowest_of(folder: Path) -> float:
 
 def test_each_analysis_of_ten_thousand_individuals_takes_a_moment(tmp_path: Path) -> None:
     crowd(tmp_path / "crowd", 10_000)
-    assert slowest_of(tmp_path / "crowd") < 3
+    assert slowest_of(tmp_path / "crowd") < 10
 
 
 @pytest.mark.slow

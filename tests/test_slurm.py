@@ -337,4 +337,4 @@ def test_a_dead_holder_on_another_host_is_waited_for_until_it_was_silent_long_en
     os.utime(folder / LOCK, (silent_since, silent_since))
     began = time.monotonic()
     assert or_resume(slurm, "runs/mine", "sphere") == "resume runs/mine"
-    assert remaining <= time.monotonic() - began < remaining + 4
+    assert remaining <= time.monotonic() - began < remaining + 30
