@@ -140,7 +140,9 @@ def killed(kills: Sequence[str], folder: Path, *options: object) -> None:
     arguments: tuple[object, ...] = ("run", *options, "--run-dir", folder.parent, "--name", folder.name)
     for kill in kills:
         done = started(kill, *arguments)
-        assert done.returncode == -signal.SIGKILL, f"{kill} was never reached: {done.stdout}{done.stderr}"
+        # Where the first kill came late, as the lineage was last written, there may be too little left for a second.
+        over = arguments[0] == "resume" and (done.returncode == 0 or "is finished" in done.stderr)
+        assert over or done.returncode == -signal.SIGKILL, f"{kill} was never reached: {done.stdout}{done.stderr}"
         if (folder / "lineage.duckdb").exists():  # then it is whole
             assert open_run(folder).sql("SELECT count(*) FROM projection").scalar() == 1
         arguments = ("resume", folder)
