@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Literal
 from xml.sax.saxutils import escape, quoteattr
@@ -15,6 +14,7 @@ from xml.sax.saxutils import escape, quoteattr
 from evo.cli.tables import print_table
 from evo.errors import UserError
 from evo.lineage import LineageReader
+from evo.lineage.snapshot import workshop
 
 PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 8192"
 # Rows of whole tables may come in any order: keeping theirs takes 3.5 times the memory.
@@ -56,7 +56,7 @@ def export(reader: LineageReader, format: Export, target: Path, *, force: bool) 
         UserError: it exists and may not be overwritten, or cannot be written.
     """
     refuse_overwriting(target, force=force)
-    with _workshop(target) as folder:
+    with workshop(target) as folder:
         if format == "graphml":
             _copy(reader, {"nodes": NODES, "edges": EDGES}, folder, "json")
             _write_graph(folder, _objective_names(reader), folder / "whole")
@@ -82,7 +82,7 @@ def answer(reader: LineageReader, query: str, format: Format, *, to: Path | None
         print_table(reader.sql(query), format)
         return
     refuse_overwriting(to, force=force)
-    with _workshop(to) as folder:
+    with workshop(to) as folder:
         if format == "parquet":
             _copy(reader, {"answer": query}, folder, format)
         else:
@@ -99,17 +99,6 @@ def refuse_overwriting(target: Path, *, force: bool) -> None:
     """
     if not force and target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise UserError(f"{target} exists; choose another with --to, or add --force to write over it")
-
-
-@contextmanager
-def _workshop(target: Path) -> Iterator[Path]:
-    """A folder beside the target, so that what is half written is never seen under its name."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as folder:
-            yield Path(folder)
-    except OSError as error:
-        raise UserError(f"cannot write {target}: {error.strerror}; choose another with --to") from error
 
 
 def _tables(reader: LineageReader) -> list[str]:

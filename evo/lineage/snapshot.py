@@ -33,7 +33,8 @@ def snapshot(path: Path, target: Path, *, force: bool = False, patience_seconds:
     """
     target = target / f"{path.parent.resolve().name}.duckdb" if target.is_dir() else target
     _refuse(path, target, force=force)
-    with _beside(target) as copy:
+    with workshop(target) as folder:
+        copy = folder / "lineage.duckdb"
         _copy(path, copy, patience_seconds)
         if (path.parent / JOURNAL).exists():
             Projection(path.parent.resolve(), str(copy)).catch_up()
@@ -50,12 +51,16 @@ def _refuse(path: Path, target: Path, *, force: bool) -> None:
 
 
 @contextmanager
-def _beside(target: Path) -> Iterator[Path]:
-    """Where the copy is made, so that what is half written is never seen under its name."""
+def workshop(target: Path) -> Iterator[Path]:
+    """A folder beside the target, so that what is half written is never seen under its name.
+
+    Raises:
+        LineageError: it, or what is made in it, cannot be written.
+    """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".snapshot-") as folder:
-            yield Path(folder).resolve() / "lineage.duckdb"
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".evo-") as folder:
+            yield Path(folder).resolve()
     except OSError as error:
         raise LineageError(f"cannot write {target}: {error.strerror}; choose another target") from error
 
