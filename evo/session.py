@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evo.collection import rarely_collected
 from evo.config import config_from_json, overridden
 from evo.driver import Driver, Watch, Workshop
 from evo.endpoints import endpoints_of, make_gateway, model_calls
@@ -360,7 +361,8 @@ async def _drive(driver: Driver, prepared: Prepared, interruption: Interruption)
     wall = prepared.config.budget.wall_seconds
     timer = loop.call_later(max(0.0, wall - prepared.left.elapsed_seconds), stop, "wall") if wall else None
     interruption.stops(lambda: stop("interrupted"))
-    await driver.run()
+    with rarely_collected():
+        await driver.run()
     if timer:
         timer.cancel()
     if stops or driver.spent:

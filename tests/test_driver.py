@@ -178,9 +178,7 @@ def test_the_search_of_a_started_run_cannot_be_changed(evo: Evo, toy_run: Path) 
 def test_a_journal_of_another_search_is_refused(evo: Evo, toy_run: Path) -> None:
     journal = toy_run / "journal.jsonl"
     journal.write_bytes(
-        unsealed(journal.read_bytes()).replace(
-            b'"operator": "seed", "parents": []', b'"operator": "x", "parents": []', 1
-        )
+        unsealed(journal.read_bytes()).replace(b'"operator":"seed","parents":[]', b'"operator":"x","parents":[]', 1)
     )
     answer = evo("resume", toy_run, "--set", "budget.evaluations=100")
     assert answer.code == 2

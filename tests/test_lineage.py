@@ -160,8 +160,8 @@ def test_hostile_text_reaches_the_tables_as_text(tmp_path: Path, toy_run: Path) 
     folder = tmp_path / "hostile"
     shutil.copytree(toy_run, folder)
     text = unsealed((folder / "journal.jsonl").read_bytes()).decode()
-    hostile = '"feedback": "\\ud800 \\u0000 \'); DROP TABLE runs; --"'
-    (folder / "journal.jsonl").write_text(text.replace('"feedback": ""', hostile, 1), "utf-8")
+    hostile = '"feedback":"\\ud800 \\u0000 \'); DROP TABLE runs; --"'
+    (folder / "journal.jsonl").write_text(text.replace('"feedback":""', hostile, 1), "utf-8")
     rebuild(folder)
     feedback = open_run(folder).sql("SELECT feedback FROM evaluations WHERE feedback <> ''").scalar()
     assert feedback == "? ␀ '); DROP TABLE runs; --"

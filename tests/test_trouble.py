@@ -233,7 +233,7 @@ def test_the_lineage_of_a_finished_run_that_was_cut_short_is_finished_by_resumin
 
 
 def changed(lines: list[bytes], number: int) -> list[bytes]:
-    one = lines[number].replace(b'"seconds": 0.', b'"seconds": 1.')
+    one = lines[number].replace(b'"seconds":0.', b'"seconds":1.')
     assert one != lines[number]
     return [*lines[:number], one, *lines[number + 1 :]]
 

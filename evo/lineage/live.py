@@ -1,4 +1,4 @@
-"""Keeping the lineage fresh while a run goes on: a thread that catches up about once a second."""
+"""Keeping the lineage fresh while a run goes on: a thread that catches up once a second."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from evo.errors import LineageError, LineageHeldError
 from evo.lineage.projection import Projection
 
 PERIOD_SECONDS = 1.0
+LEAST_PAUSE_SECONDS = 0.25
 RETRY_SECONDS = 0.1
 PATIENCE_SECONDS = 10.0
 
@@ -43,9 +44,11 @@ class LiveLineage:
     def _keep_up(self) -> None:
         pause_seconds = PERIOD_SECONDS
         while not self._closing.wait(pause_seconds):
+            began = time.monotonic()
             failure = self._catch_up()
             held = isinstance(failure, LineageHeldError)
-            pause_seconds = RETRY_SECONDS if held else PERIOD_SECONDS
+            rest_seconds = began + PERIOD_SECONDS - time.monotonic()
+            pause_seconds = RETRY_SECONDS if held else max(LEAST_PAUSE_SECONDS, rest_seconds)
             if failure and not held and str(failure) != self._complained:
                 self._complained = str(failure)
                 self._complain(f"{failure}; the run goes on, and it is tried again")

@@ -19,7 +19,7 @@ import numpy as np
 from evo.errors import FULL, LineageDamagedError, LineageError, LineageHeldError
 
 FILE_NAME = "lineage.duckdb"
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 PATIENCE_SECONDS = 10.0
 HELD_SIGNS = ("Could not set lock", "already attached")
 FULL_SIGNS = (*map(os.strerror, FULL), "enough disk space")

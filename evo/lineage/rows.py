@@ -12,6 +12,8 @@ from evo.journal import Event
 Row = tuple[Any, ...]
 Rows = dict[str, list[Row]]
 
+_JSON = json.JSONEncoder(ensure_ascii=False).encode
+
 
 class RowMaker:
     """Turns events into rows, and remembers what candidates under way still need: their ask and their proposal."""
@@ -89,7 +91,7 @@ class RowMaker:
 
     def _completion(self, event: Event, rows: Rows) -> None:
         request, one = event["request"], event["completion"]
-        prompt = text(json.dumps(request["messages"], ensure_ascii=False))
+        prompt = text(_JSON(request["messages"]))
         rows["completions"].append(
             (
                 *(event["ask"], event["stage"], request["purpose"], one["model"], one["endpoint"], one["outcome"]),
@@ -193,11 +195,13 @@ def moment(seconds: float) -> datetime:
 
 def text(value: str) -> str:
     """What a database takes: no lone surrogates, no NUL."""
+    if value.isascii() and "\0" not in value:
+        return value
     return value.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{SYMBOL FOR NULL}")
 
 
 def _individual(tell: Event, proposal: Event, ask: Event) -> Row:
-    genome = text(json.dumps(proposal["genome"], ensure_ascii=False))
+    genome = text(_JSON(proposal["genome"]))
     kind, digest, size = proposal["genome"]["kind"], proposal["digest"], proposal["size"]
     return (
         *(tell["individual"], tell["tell"], ask["island"], kind, genome, digest, size),

@@ -84,7 +84,8 @@ class Fronts:
         front, layer = self.front.copy(), self.layer.copy()
         front[place], front[others] = _sorted_in(boxes[others], front[others], boxes[place])
         twins = feasible[(boxes[feasible] == boxes[place]).all(axis=1)]
-        layer[twins] = _layers(self.objectives[twins], self.grid)
+        if len(twins) > 1:  # alone it is in layer 0, as it was put there
+            layer[twins] = _layers(self.objectives[twins], self.grid)
         return replace(self, front=front, layer=layer)
 
 

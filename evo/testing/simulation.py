@@ -18,6 +18,7 @@ from typing import ClassVar
 import numpy as np
 
 from evo import session
+from evo.collection import rarely_collected
 from evo.config import load_config
 from evo.driver import Driver, Workshop
 from evo.genomes import Genome, Vector
@@ -109,7 +110,8 @@ async def _simulate(fleet: Fleet, prepared: session.Prepared, recorder: Recorder
     workshop = Workshop(
         *(operators, prepared.problem, workers, prepared.plan, prepared.seeds, context, till), model_calls=fleet.calls
     )
-    await Driver(prepared.search, workshop, recorder, watch=watch).run()
+    with rarely_collected():
+        await Driver(prepared.search, workshop, recorder, watch=watch).run()
 
 
 class SkippingLoop(asyncio.SelectorEventLoop):
