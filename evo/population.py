@@ -17,9 +17,8 @@ LARGEST = 1e300
 def costs_of(individual: Individual, objectives: Sequence[Objective]) -> FloatArray:
     """Objectives as numbers to be minimised, shape (m,); at most LARGEST, so that their differences are finite."""
     values = individual.compared
-    signed = [objective.sign * values[objective.name] for objective in objectives]
-    costs: FloatArray = np.clip(np.array(signed, dtype=float), -LARGEST, LARGEST)
-    return costs
+    signed = (objective.sign * values[objective.name] for objective in objectives)
+    return np.array([min(max(one, -LARGEST), LARGEST) for one in signed], dtype=float)
 
 
 class Population:
@@ -60,11 +59,13 @@ class Population:
 
     def add(self, newcomer: Individual) -> list[int]:
         """Let a newcomer in; the ids that had to go for it, its own perhaps among them."""
+        costs, violation = costs_of(newcomer, self._objectives), newcomer.evaluation.violation
+        if len(self._members) == self._capacity and self._ranking.turns_away(costs, violation):
+            return [newcomer.id]  # as most are, and at a tenth of the price
         place = bisect.bisect(self._ids, newcomer.id)
         self._ids.insert(place, newcomer.id)
         self._members.insert(place, newcomer)
-        costs = costs_of(newcomer, self._objectives)
-        self._ranking = self._ranking.with_newcomer(place, costs, newcomer.evaluation.violation)
+        self._ranking = self._ranking.with_newcomer(place, costs, violation)
         return self._drop_excess()
 
     def merge(self, newcomers: Sequence[Individual]) -> list[int]:

@@ -77,6 +77,15 @@ class Ranking(Protocol):
         """
         ...
 
+    def turns_away(self, objectives: FloatArray, violation: float) -> bool:
+        """Whether a newcomer is seen at a glance to come last of all, so that it would leave first.
+
+        Args:
+            objectives: its own, shape (m,).
+            violation: its own.
+        """
+        ...
+
     def without(self, dropped: list[int]) -> Ranking:
         """The ranking of the others once these, which `worst` named, are gone: the same as if ranked from scratch."""
         ...

@@ -128,6 +128,28 @@ def test_a_ranking_kept_up_to_date_is_the_one_from_scratch(
             assert told(ranking) == told(made.ranking(objectives, violation))
 
 
+@over(ALL)
+@given(pools(st.integers(2, 4)), st.data())
+@settings(max_examples=200)
+def test_who_is_turned_away_is_who_would_have_left_and_nothing_else_would_have_changed(
+    survival: Survival, pool: tuple[FloatArray, FloatArray], data: st.DataObject
+) -> None:
+    objectives, violation = pool
+    ranking = fitted(survival, objectives.shape[1]).ranking(objectives[1:], violation[1:])
+    if len(pool[0]) > 1 and ranking.turns_away(objectives[0], float(violation[0])):
+        place = data.draw(st.integers(0, len(ranking.rank)))
+        grown = ranking.with_newcomer(place, objectives[0], float(violation[0]))
+        assert grown.worst(1) == [place]
+        assert told(grown.without([place])) == told(ranking)
+
+
+@over({**BY_FRONTS, **BY_ORDER})
+def test_who_is_worse_than_everybody_is_turned_away(survival: Survival) -> None:
+    ranking = fitted(survival, 2).ranking(np.array([[0.0, 3.0], [1.0, 1.0]]), np.zeros(2))
+    assert ranking.turns_away(np.array([2.0, 4.0]), 0.0)
+    assert not ranking.turns_away(np.array([0.5, 0.5]), 0.0)
+
+
 @pytest.mark.parametrize("dimensions", [1, 2, 3, 5])
 @pytest.mark.parametrize("kind", ["scattered", "one line", "few values"])
 def test_large_fronts_kept_up_to_date_are_those_from_scratch(kind: str, dimensions: int) -> None:

@@ -70,6 +70,18 @@ class Fronts:
         )
         return grown._sorted_in(place) if eased[0] <= 0 else grown
 
+    def puts_behind(self, objectives: FloatArray, violation: float) -> bool:
+        """Whether a newcomer would be all there is of a front behind all others; said only where nobody is infeasible
+        and no twin is held back.
+
+        One of the last front dominates it then; so it dominates nobody, and has no twin, as those would be behind too.
+        """
+        if self.layer.any() or self.violation.any() or self.grid.eased(np.array(violation)) > 0:
+            return False
+        last = self.grid.boxes(self.objectives[self.front == self.front.max()])
+        box = self.grid.boxes(objectives[np.newaxis])
+        return bool(((last <= box).all(axis=1) & (last < box).any(axis=1)).any())
+
     def without(self, dropped: list[int]) -> Fronts:
         """The pool without some that nobody is ranked behind: they dominated nobody, so no front changes."""
         staying = np.ones(len(self.front), dtype=bool)

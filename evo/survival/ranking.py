@@ -57,6 +57,9 @@ class FrontRanking:
     def with_newcomer(self, place: int, objectives: FloatArray, violation: float) -> FrontRanking:
         return FrontRanking(self._fronts.with_newcomer(place, objectives, violation), self._spread)
 
+    def turns_away(self, objectives: FloatArray, violation: float) -> bool:
+        return self._fronts.puts_behind(objectives, violation)
+
     def without(self, dropped: list[int]) -> FrontRanking:
         return FrontRanking(self._fronts.without(dropped), self._spread)
 

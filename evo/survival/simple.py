@@ -65,6 +65,10 @@ class OrderRanking:
         best_first = np.concatenate((others[:position], [place], others[position:]))
         return OrderRanking(self._keys, values, best_first)
 
+    def turns_away(self, objectives: FloatArray, violation: float) -> bool:
+        column = self._keys(objectives[np.newaxis], np.array([violation]))
+        return tuple(column[:, 0].tolist()) > tuple(self._values[:, self._best_first[-1]].tolist())
+
     def without(self, dropped: list[int]) -> OrderRanking:
         left = self._best_first[: len(self.rank) - len(dropped)]
         staying = np.setdiff1d(np.arange(len(self.rank)), dropped)
@@ -148,6 +152,9 @@ class AgeRanking:
 
     def with_newcomer(self, place: int, objectives: FloatArray, violation: float) -> AgeRanking:
         return AgeRanking(len(self.rank) + 1)
+
+    def turns_away(self, objectives: FloatArray, violation: float) -> bool:
+        return False
 
     def without(self, dropped: list[int]) -> AgeRanking:
         return AgeRanking(len(self.rank) - len(dropped))
