@@ -13,9 +13,10 @@ import duckdb
 
 from evo.errors import JournalError, LineageDamagedError, LineageError
 from evo.journal import NO_TAIL, Event, read_events, tail
+from evo.lineage.attached import NAME, attach
 from evo.lineage.meanings import uncommented
-from evo.lineage.queries import quoted
-from evo.lineage.reading import FILE_NAME, SCHEMA_VERSION, failure_of, patiently
+from evo.lineage.opening import failure_of
+from evo.lineage.reading import FILE_NAME, SCHEMA_VERSION
 from evo.lineage.rows import Row, RowMaker, Rows
 
 BESIDE_NAME = "lineage.new.duckdb"
@@ -51,6 +52,7 @@ class Projection:
         self._may_begin = name != FILE_NAME
         self._maker: RowMaker | None = None
         self._offset = 0
+        self._instance: duckdb.DuckDBPyConnection | None = None
 
     def catch_up(self) -> int:
         """Project all that the journal holds beyond what the database has; how many events that were."""
@@ -114,6 +116,7 @@ class Projection:
                 self._append(rows, offset, self._maker.oldest_pending(offset))
             except BaseException:
                 self._maker = None
+                self._forget_instance()
                 raise
             self._offset = offset
         return count
@@ -131,7 +134,8 @@ class Projection:
     def _append(self, rows: Rows, offset: int, pending: int) -> None:
         read = tail(self.journal, offset)
         rows = {table: lines for table, lines in rows.items() if lines}
-        with _writing(self.path, rows) as connection:
+        self._instance = self._instance or duckdb.connect(":memory:")
+        with _writing(self._instance, self.path, rows) as connection:
             connection.execute("BEGIN")
             for table in rows:
                 _insert(connection, table)
@@ -140,13 +144,19 @@ class Projection:
             )
             connection.execute("COMMIT")
 
+    def _forget_instance(self) -> None:
+        """Let go of the file as well, where a transaction failed."""
+        if self._instance is not None:
+            self._instance.close()
+            self._instance = None
+
 
 def _standing(path: Path) -> tuple[int, int, str] | None:
     """Offsets and tail, after a new file got the schema; None where the schema is of another version."""
-    with _writing(path) as connection:
-        connection.execute("BEGIN")
+    with duckdb.connect(":memory:") as instance, _writing(instance, path) as connection:
         tables = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
         if not tables:
+            connection.execute("BEGIN")
             connection.execute(_schema())
             connection.execute("INSERT INTO projection VALUES (?, 0, 0, ?)", [SCHEMA_VERSION, NO_TAIL])
             connection.execute("COMMIT")
@@ -171,8 +181,6 @@ def rebuild(folder: Path) -> int:
     try:
         _remove(beside)
         events = Projection(folder, BESIDE_NAME).catch_up()
-        if any(_logs_of(beside)):  # what did not fit into the database as it was closed: DuckDB keeps quiet of it
-            raise LineageError(f"no room to finish {beside}; make room: the journal has everything")
         # First: a log that an old writer left behind would be taken for the new file's. The journal has what it held.
         _remove_logs(path)
         beside.replace(path)
@@ -199,20 +207,26 @@ def _logs_of(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _writing(path: Path, rows: Mapping[str, list[Row]] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """An open database; whatever it complains of is a LineageError.
+def _writing(
+    instance: duckdb.DuckDBPyConnection, path: Path, rows: Mapping[str, list[Row]] | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database, attached to an instance of DuckDB; whatever it complains of is a LineageError.
 
     Args:
+        instance: in memory; of no more use where this raises.
         rows: to be inserted; taken in before the file is opened, so that it is locked for no longer than it must.
     """
-    attach = f"ATTACH {quoted(str(path))} AS lineage (ROW_GROUP_SIZE {ROW_GROUP})"
     try:
-        with duckdb.connect(":memory:") as connection:
-            for table, lines in (rows or {}).items():
-                _take_in(connection, table, lines)
-            patiently(lambda: connection.execute(attach), path, PATIENCE_SECONDS)
-            connection.execute("USE lineage")
-            yield connection
+        for table, lines in (rows or {}).items():
+            _take_in(instance, table, lines)
+        attach(instance, path, f"ROW_GROUP_SIZE {ROW_GROUP}", PATIENCE_SECONDS)
+        instance.execute(f"USE {NAME}")
+        yield instance
+        instance.execute("USE memory")
+        instance.execute(f"CHECKPOINT {NAME}")  # by detaching as well, but that does not say why it failed
+        instance.execute(f"DETACH {NAME}")
+        for table in rows or {}:
+            instance.execute(f"DROP TABLE {table}")
     except duckdb.Error as error:
         raise failure_of(path, error) from error
 

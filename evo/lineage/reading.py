@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
-import random
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,14 +13,12 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from evo.errors import FULL, LineageDamagedError, LineageError, LineageHeldError
+from evo.errors import LineageError
+from evo.lineage.attached import Settings, shared
+from evo.lineage.opening import DAMAGE_SIGNS, FULL_SIGNS, PATIENCE_SECONDS, failure_of, patiently, refuse_missing
 
 FILE_NAME = "lineage.duckdb"
 SCHEMA_VERSION = 6
-PATIENCE_SECONDS = 10.0
-HELD_SIGNS = ("Could not set lock", "already attached")
-FULL_SIGNS = (*map(os.strerror, FULL), "enough disk space")
-DAMAGE_SIGNS = ("Corrupt database file", "not a valid DuckDB", "Could not read enough bytes", "Serialization Error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +91,24 @@ class LineageReader:
 
     Args:
         patience_seconds: how long to retry while a writer holds the file.
+        settings: of DuckDB, as in {"memory_limit": "512MB", "threads": 1}; of the readers of a file that there are in a
+            process at one time, those of the first are everybody's.
+        often: whether to keep what DuckDB makes for each open but the file itself: for who asks once a second, at a
+            sixth of the price. Not beside a connection of your own to the same file: its lock would be given up.
     """
 
-    def __init__(self, path: Path, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        patience_seconds: float = PATIENCE_SECONDS,
+        settings: Settings | None = None,
+        *,
+        often: bool = False,
+    ) -> None:
         self.path = path
         self._patience_seconds = patience_seconds
+        self._settings = dict(settings or {})
+        self._attached = shared(path.resolve(), self._settings) if often else None
 
     def sql(self, query: str, parameters: list[Any] | None = None) -> Table:
         """Run one read-only query.
@@ -109,7 +117,7 @@ class LineageReader:
             LineageError: no such file, held by another process for too long, of another schema version, or a query
             that DuckDB refuses.
         """
-        with opened(self.path, self._patience_seconds) as connection:
+        with self._connection() as connection:
             return answered(connection, query, parameters)
 
     def answers(self, *queries: str) -> list[Table]:
@@ -118,7 +126,7 @@ class LineageReader:
         Raises:
             LineageError: as `sql`.
         """
-        with opened(self.path, self._patience_seconds) as connection:
+        with self._connection() as connection:
             return [answered(connection, query, None) for query in queries]
 
     def arrays(self, *queries: str) -> list[dict[str, np.ndarray[Any, Any]]]:
@@ -127,26 +135,51 @@ class LineageReader:
         Raises:
             LineageError: as `sql`.
         """
-        with opened(self.path, self._patience_seconds) as connection:
+        with self._connection() as connection:
             return [connection.execute(query).fetchnumpy() for query in queries]
 
+    @contextmanager
+    def at_once(self) -> Iterator[LineageReader]:
+        """A reader for several queries, of one moment and at the price of one open; the writer waits until it is left.
 
-@contextmanager
-def opened(path: Path, patience_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database, open for reading: until it is closed no other process can write.
+        Raises:
+            LineageError: as `sql`.
+        """
+        with self._connection() as connection:
+            yield _Sitting(self.path, connection)
 
-    Raises:
-        LineageError: no such file, held by another process for too long, or of another schema version.
-    """
-    refuse_missing(path)
-    connection = patiently(lambda: duckdb.connect(str(path), read_only=True), path, patience_seconds)
-    try:
-        refuse_another_version(connection, path)
-        yield connection
-    except duckdb.Error as error:
-        raise failure_of(path, error) from error
-    finally:
-        connection.close()
+    @contextmanager
+    def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        refuse_missing(self.path)
+        opening = self._attached.reading if self._attached else self._opened
+        with opening(self._patience_seconds) as connection:
+            refuse_another_version(connection, self.path)
+            yield connection
+
+    @contextmanager
+    def _opened(self, patience_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
+        place = str(self.path)
+        connection = patiently(
+            lambda: duckdb.connect(place, read_only=True, config=self._settings), self.path, patience_seconds
+        )
+        try:
+            yield connection
+        except duckdb.Error as error:
+            raise failure_of(self.path, error) from error
+        finally:
+            connection.close()
+
+
+class _Sitting(LineageReader):
+    """A reader whose database is open."""
+
+    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
+        super().__init__(path)
+        self._open = connection
+
+    @contextmanager
+    def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        yield self._open
 
 
 def answered(connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | None) -> Table:
@@ -167,47 +200,6 @@ def answered(connection: duckdb.DuckDBPyConnection, query: str, parameters: list
         elif any(sign in said for sign in DAMAGE_SIGNS):
             said += "; the lineage is damaged, and `evo index RUN` builds it anew"
         raise LineageError(f"the query failed: {said}") from error
-
-
-def patiently(
-    opening: Callable[[], duckdb.DuckDBPyConnection], path: Path, patience_seconds: float
-) -> duckdb.DuckDBPyConnection:
-    """Open a database, again and again while a writer holds it, in another process or in this one.
-
-    Raises:
-        LineageError: it was held for too long, or cannot be read.
-    """
-    deadline = time.monotonic() + patience_seconds
-    while True:
-        try:
-            return opening()
-        except duckdb.Error as error:
-            failure = failure_of(path, error)
-            if not isinstance(failure, LineageHeldError) or time.monotonic() > deadline:
-                raise failure from error
-            time.sleep(random.uniform(0.01, 0.04))
-
-
-def refuse_missing(path: Path) -> None:
-    """A database that is not there is not made by reading it.
-
-    Raises:
-        LineageError: there is none.
-    """
-    if not path.exists():
-        raise LineageError(f"no lineage at {path}; `evo index {path.parent}` builds it from the journal")
-
-
-def failure_of(path: Path, error: duckdb.Error) -> LineageError:
-    """What to tell a person when a database cannot be opened, read or written."""
-    said = str(error).strip().splitlines()[0]
-    if isinstance(error, duckdb.ConnectionException) or any(sign in said for sign in HELD_SIGNS):
-        return LineageHeldError(f"cannot open {path}: {said}; close the program that holds it and try again")
-    if any(sign in said for sign in FULL_SIGNS):
-        return LineageError(f"cannot write {path}: {said}; make room")
-    if any(sign in said for sign in DAMAGE_SIGNS):
-        return LineageDamagedError(f"{path} is damaged ({said}); `evo index {path.parent}` builds it anew")
-    return LineageError(f"cannot open {path}: {said}; `evo index {path.parent}` builds it anew")
 
 
 def refuse_another_version(connection: duckdb.DuckDBPyConnection, path: Path, catalog: str = "main") -> None:

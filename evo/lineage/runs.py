@@ -13,16 +13,9 @@ from typing import Any
 import duckdb
 
 from evo.errors import LineageError
+from evo.lineage.opening import PATIENCE_SECONDS, patiently, refuse_missing
 from evo.lineage.queries import quoted
-from evo.lineage.reading import (
-    FILE_NAME,
-    PATIENCE_SECONDS,
-    Table,
-    answered,
-    patiently,
-    refuse_another_version,
-    refuse_missing,
-)
+from evo.lineage.reading import FILE_NAME, Table, answered, refuse_another_version
 from evo.lineage.run import Run, open_run
 from evo.run_folder import JOURNAL
 

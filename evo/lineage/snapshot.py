@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from evo.errors import LineageError
+from evo.lineage.opening import PATIENCE_SECONDS
 from evo.lineage.projection import Projection
-from evo.lineage.reading import PATIENCE_SECONDS, opened
+from evo.lineage.reading import LineageReader
 from evo.run_folder import JOURNAL
 
 
@@ -71,7 +72,7 @@ def _copy(path: Path, copy: Path, patience_seconds: float) -> None:
     By another process: closing any descriptor of a file gives up all of a process's POSIX locks on it, and with them
     whatever keeps writers out in this one.
     """
-    with opened(path, patience_seconds):
+    with LineageReader(path, patience_seconds).at_once():
         for one, other in ((path, copy), (_log_of(path), _log_of(copy))):
             if one.exists():
                 done = subprocess.run(["cp", "--", one, other], capture_output=True, text=True, check=False)

@@ -106,9 +106,10 @@ def _poll(folder: Path, seconds: float) -> Polls:
     """The oldest newest row, the slowest poll, and how many polls failed."""
     oldest = slowest = 0.0
     errors, ending = 0, time.monotonic() + seconds
+    run = open_run(folder, settings={"threads": 1}, often=True)
     while (began := time.monotonic()) < ending:
         try:
-            oldest = max(oldest, _age(open_run(folder)))
+            oldest = max(oldest, _age(run))
         except LineageError:
             errors += 1
         slowest = max(slowest, time.monotonic() - began)
