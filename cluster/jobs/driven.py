@@ -18,15 +18,16 @@ from types import FrameType
 from typing import Any
 
 from cluster.jobs.driving import LINKS, say
+from cluster.jobs.runs import FAILED_LATER, REFUSED
 from cluster.jobs.sealing import Party, place_of
 from evo import session
 from evo.cli.progress import Progress
 from evo.cli.report import Home, report
 from evo.config import config_from_json
 from evo.endpoints import refuse_without_access, with_access
-from evo.errors import EvoError, StoppedError, UserError
+from evo.errors import EvoError, RunFolderError, StoppedError, UserError
 from evo.registry import SHIPPED
-from evo.run_folder import create_run_folder, existing_run_folder
+from evo.run_folder import JOURNAL, create_run_folder
 from evo.session import Ended
 
 PATIENCE_SECONDS, LOOK_SECONDS = 180.0, 0.3
@@ -37,34 +38,78 @@ Taken = Callable[[str], bytes | None]
 
 def drive(order: Order) -> int:
     """Do what was ordered; the exit code."""
+    driver = Driver(order)
     with _stopped_by_a_signal():
         try:
-            return _drive(order)
+            return driver.drive()
         except EvoError as error:
-            say({"refused": str(error)})
-            print(f"evo: {error}", file=sys.stderr)
-            return 130 if isinstance(error, StoppedError) else 2
-        except KeyboardInterrupt:
-            return 130
+            said = str(error).replace(f"evo resume {driver.folder}", driver.home.resume)
+            code = 130 if isinstance(error, StoppedError) else FAILED_LATER if driver.has_begun else REFUSED
         except OSError as error:  # a disk that is full, a folder that cannot be written
-            say({"refused": f"cannot write {error.filename or 'on the head'}: {error.strerror}"})
-            return 2
+            said = f"cannot write {error.filename or 'on the head'}: {error.strerror}"
+            code = FAILED_LATER if driver.has_begun else REFUSED
+        except KeyboardInterrupt:
+            said, code = "interrupted; what was recorded is safe", 130
+    say({"refused": said})
+    print(f"evo: {said}", file=sys.stderr)
+    return code
 
 
-def _drive(order: Order) -> int:
-    folder = Path(order["run_dir"]).expanduser() / order["run"]
-    if order["do"] == "link":
-        _link(existing_run_folder(folder))
-        say({"linked": str(folder)})
+class Driver:
+    """One order, carried out.
+
+    Attributes:
+        folder: of the run.
+        home: how it is called where it was submitted.
+        has_begun: whether the search is under way.
+    """
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self.folder = Path.home() / Path(order["run_dir"]).expanduser() / order["run"]
+        self.home = _home(order)
+        self.has_begun = False
+
+    def drive(self) -> int:
+        order = self._order
+        if order["do"] == "link":
+            return self._link_alone()
+        if order["sender"]:
+            os.environ.update(received(order["sender"], order["job"], _take_from_cluster))
+        os.environ[SHIPPED] = "1"
+        ended = self._resume() if order["do"] == "resume" else self._run()
+        report(ended, self.home)
+        if ended.reason == "interrupted":
+            return 130
+        return int(ended.reason == "exhausted" and ended.search.told <= ended.search.settings.seeds)
+
+    def _run(self) -> Ended:
+        config = with_access(config_from_json(self._order["config"]), os.environ)
+        prepared = session.prepare(config)
+        asyncio.run(refuse_without_access(config, os.environ))
+        create_run_folder(self.folder.parent, self.folder.name, config.problem.name)
+        self._begin()
+        with Progress(prepared, self.folder) as progress:
+            return session.start(prepared, self.folder, watch=progress.told)
+
+    def _resume(self) -> Ended:
+        with session.reopened(self.folder, self._order["overrides"]) as prepared:
+            asyncio.run(refuse_without_access(prepared.config, os.environ))
+            self._begin()
+            with Progress(prepared, self.folder) as progress:
+                return session.go_on(prepared, self.folder, watch=progress.told)
+
+    def _begin(self) -> None:
+        _link(self.folder)
+        self.has_begun = True
+        say({"begun": str(self.folder)})
+
+    def _link_alone(self) -> int:
+        if not (self.folder / JOURNAL).is_file():
+            raise RunFolderError(f"{self.folder} holds no run; --run-dir says where else run folders lie there")
+        _link(self.folder)
+        say({"linked": str(self.folder)})
         return 0
-    if order["sender"]:
-        os.environ.update(received(order["sender"], order["job"], _take_from_cluster))
-    os.environ[SHIPPED] = "1"
-    ended = _resume(order, folder) if order["do"] == "resume" else _run(order, folder)
-    report(ended, _home(order))
-    if ended.reason == "interrupted":
-        return 130
-    return int(ended.reason == "exhausted" and ended.search.told <= ended.search.settings.seeds)
 
 
 def received(sender: str, job: str, take: Taken, patience_seconds: float = PATIENCE_SECONDS) -> dict[str, str]:
@@ -91,36 +136,13 @@ def received(sender: str, job: str, take: Taken, patience_seconds: float = PATIE
 
 
 def _take_from_cluster(name: str) -> bytes | None:
-    from ray._raylet import GcsClient
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled
 
     store, key = GcsClient(address=os.environ["RAY_ADDRESS"]), f"gcs://{name}".encode()
     envelope: bytes | None = store.internal_kv_get(key)
     if envelope is not None:
         store.internal_kv_del(key, False)
     return envelope
-
-
-def _run(order: Order, folder: Path) -> Ended:
-    config = with_access(config_from_json(order["config"]), os.environ)
-    prepared = session.prepare(config)
-    asyncio.run(refuse_without_access(config, os.environ))
-    create_run_folder(folder.parent, folder.name, config.problem.name)
-    _begun(folder)
-    with Progress(prepared, folder) as progress:
-        return session.start(prepared, folder, watch=progress.told)
-
-
-def _resume(order: Order, folder: Path) -> Ended:
-    with session.reopened(folder, order["overrides"]) as prepared:
-        asyncio.run(refuse_without_access(prepared.config, os.environ))
-        _begun(folder)
-        with Progress(prepared, folder) as progress:
-            return session.go_on(prepared, folder, watch=progress.told)
-
-
-def _begun(folder: Path) -> None:
-    _link(folder)
-    say({"begun": str(folder)})
 
 
 def _link(folder: Path) -> None:

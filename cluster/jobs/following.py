@@ -1,4 +1,4 @@
-"""The log of a driver, shown as it is written, for as long as the driver goes on; a lost connection is taken up again."""
+"""The log of a driver, shown as it is written and to its end; a connection that is lost is taken up again."""
 
 from __future__ import annotations
 

@@ -19,6 +19,9 @@ STATUSES: Mapping[str, Status] = {
     "FAILED": "failed",
     "STOPPED": "stopped",
 }
+REFUSED, FAILED_LATER = 2, 3
+"""How a driver exits after a user's mistake: before it had begun, and after."""
+
 RUN, PROBLEM, PLACE, VARIABLES = "evo_run", "evo_problem", "evo_run_dir", "evo_variables"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -57,8 +60,8 @@ class Job:
 
     @property
     def never_began(self) -> bool:
-        """Whether its driver refused to start, or never came to be: then its run may be submitted anew."""
-        return self.status == "failed" and self.exit_code in (None, 2)
+        """Whether it refused to start, or never came to be: then its run may be submitted anew."""
+        return self.status == "failed" and (self.exit_code == REFUSED or self.node is None)
 
 
 def job_from_json(told: Mapping[str, Any]) -> Job | None:
@@ -91,8 +94,9 @@ def about(run: str, problem: str, run_dir: str, variables: Sequence[str]) -> dic
 
 
 def latest(jobs: Sequence[Job], run: str) -> Job | None:
-    """The run's latest driver."""
-    return next((job for job in jobs if job.run == run), None)
+    """The run's latest driver; one that never began only where there is no other."""
+    drivers = [job for job in jobs if job.run == run]
+    return next((job for job in drivers if not job.never_began), drivers[0] if drivers else None)
 
 
 def next_id(jobs: Sequence[Job], run: str) -> str:

@@ -129,7 +129,12 @@ class JobServer:
         Yields:
             Its bytes; none where there is no such file.
         """
-        query = {"node_id": node, "filename": name, "lines": lines, "timeout": STREAM_SECONDS}
+        query: dict[str, str | int | float] = {
+            "node_id": node,
+            "filename": name,
+            "lines": lines,
+            "timeout": STREAM_SECONDS,
+        }
         path = "/api/v0/logs/file"
         if grows:
             path, query = "/api/v0/logs/stream", {**query, "interval": 0.5}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cluster.jobs.fetching import FarRun
 from cluster.jobs.following import follow
-from cluster.jobs.runs import Job, latest
+from cluster.jobs.runs import FAILED_LATER, REFUSED, Job, latest
 from cluster.jobs.server import JobServer, LostError, connected
 from cluster.jobs.submitting import Wanted, checked, checked_config, name_for, variables_named
 from cluster.jobs.submitting import resume as resume_there
@@ -155,7 +155,7 @@ def _followed(server: JobServer, job: Job) -> int:
         return 130
     if job.status == "stopped":
         return 130
-    return job.exit_code if job.exit_code is not None else 1
+    return REFUSED if job.exit_code == FAILED_LATER else 1 if job.exit_code is None else job.exit_code
 
 
 def _existing(server: JobServer, run: str) -> Job:

@@ -1,4 +1,4 @@
-"""The commands for runs on a cluster. Their work is in `cluster/jobs`, which is found by name: the engine knows no sibling."""
+"""The commands for runs on a cluster; their work is in `cluster/jobs`, found by name, as no sibling is known here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from evo.cli.arguments import ModelName, Overrides, Target
 
-FAR_RUN_DIR = "~/evo-runs"
+FAR_RUN_DIR = "~/runs"
 
 _WHERE = "Of a head's dashboard, as in http://HEAD:8265."
 Address = Annotated[str, typer.Option(envvar="RAY_API_SERVER_ADDRESS", metavar="URL", help=_WHERE)]
