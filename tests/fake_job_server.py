@@ -1,4 +1,4 @@
-"""Ray's job server on loopback, as far as `cluster/jobs` speaks to it: gives what a test sets, keeps what it is sent."""
+"""Ray's job server on loopback, as far as `cluster/jobs` needs it: gives what a test sets, keeps what it is sent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -172,7 +172,8 @@ def _handler(fake: FakeJobServer) -> type[BaseHTTPRequestHandler]:
             self.send_response(status)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(answer[:cut])
+            with suppress(BrokenPipeError, ConnectionResetError):  # who has seen enough goes away
+                self.wfile.write(answer[:cut])
             if cut is not None and cut < len(answer):
                 self.close_connection = True
 

@@ -11,6 +11,7 @@ import mmap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,7 +21,7 @@ from evo.errors import UserError
 Piece = Callable[[int], AbstractContextManager[Iterator[bytes]]]
 """So many lines of a file's end, or all for -1; nothing where there is no file."""
 
-SMALLEST_TAIL, TIMES_MORE = 1000, 8
+SMALLEST_TAIL, TIMES_MORE, NEAR_BYTES = 1000, 8, 1 << 16
 PATIENCE_SECONDS, PAUSE_SECONDS = 120.0, 2.0
 
 
@@ -67,25 +68,60 @@ def _lengthen(copy: Path, piece: Piece) -> None:
         with piece(-1) as blocks, copy.open("ab") as target:
             target.writelines(blocks)
         return
-    lines, start = SMALLEST_TAIL, b""
+    _append_from(_Tail(copy, piece))
+
+
+class _Tail:
+    """How many lines of the end begin a little before the end of the copy; looked for by halves.
+
+    Attributes:
+        lines: to ask for next.
+    """
+
+    def __init__(self, copy: Path, piece: Piece) -> None:
+        self.copy, self.piece = copy, piece
+        self.lines = SMALLEST_TAIL
+        self._too_few, self._enough, self._start = 0, 0, b""
+
+    def near(self, first: bytes) -> int | None:
+        """At which byte of the copy what came begins, if that is near its end; else other lines are to be asked for.
+
+        Raises:
+            UserError: the copy is not of this file.
+        """
+        place = _place_of(first, self.copy) if first else None
+        if place is None:
+            self._look_further(first)
+            return None
+        self._enough = self.lines
+        far = self.copy.stat().st_size - place > NEAR_BYTES
+        if far and self._enough - self._too_few > max(1, self._enough // 64):
+            self.lines = (self._too_few + self._enough) // 2
+            return None
+        return place
+
+    def _look_further(self, first: bytes) -> None:
+        if first == self._start and not self._enough:  # these are more lines than there are
+            raise _another(self.copy)
+        self._start, self._too_few = first, self.lines
+        halfway = (self._too_few + self._enough) // 2
+        self.lines = halfway if self._enough > self._too_few + 1 else self.lines * TIMES_MORE
+
+
+def _append_from(tail: _Tail) -> None:
     while True:
-        with piece(lines) as blocks:
+        with tail.piece(tail.lines) as blocks:
             first, rest = _first_line(blocks)
-            place = _place_of(first, copy) if first else None
+            place = tail.near(first)
             if place is not None:
-                _append(copy, place, first, rest, blocks)
+                _append(tail.copy, place, chain((first, rest), blocks))
                 return
-        if first == start:  # more lines than there are
-            raise UserError(f"{copy.parent} holds another run, or one that was changed; fetch into another folder")
-        lines, start = lines * TIMES_MORE, first
 
 
-def _append(copy: Path, place: int, first: bytes, rest: bytes, blocks: Iterator[bytes]) -> None:
-    """Append a stream that begins at a byte of the copy with a line of it."""
+def _append(copy: Path, place: int, blocks: Iterator[bytes]) -> None:
+    """Append a stream that begins at a byte of the copy."""
     with copy.open("r+b") as target:
         target.seek(place)
-        for block in (first, rest):
-            _lay_over(target, block, copy)
         for block in blocks:
             _lay_over(target, block, copy)
 
@@ -94,8 +130,12 @@ def _lay_over(target: BinaryIO, block: bytes, copy: Path) -> None:
     """Compare a block with what the copy has there, and append what it has not."""
     there = target.read(len(block))
     if not block.startswith(there):
-        raise UserError(f"{copy.parent} holds another run, or one that was changed; fetch into another folder")
+        raise _another(copy)
     target.write(block[len(there) :])
+
+
+def _another(copy: Path) -> UserError:
+    return UserError(f"{copy.parent} holds another run, or one that was changed; fetch into another folder")
 
 
 def _first_line(blocks: Iterator[bytes]) -> tuple[bytes, bytes]:

@@ -27,7 +27,7 @@ from evo.config import config_from_json
 from evo.endpoints import refuse_without_access, with_access
 from evo.errors import EvoError, RunFolderError, StoppedError, UserError
 from evo.registry import SHIPPED
-from evo.run_folder import JOURNAL, create_run_folder
+from evo.run_folder import JOURNAL, create_run_folder, held
 from evo.session import Ended
 
 PATIENCE_SECONDS, LOOK_SECONDS = 180.0, 0.3
@@ -88,7 +88,8 @@ class Driver:
         prepared = session.prepare(config)
         asyncio.run(refuse_without_access(config, os.environ))
         create_run_folder(self.folder.parent, self.folder.name, config.problem.name)
-        self._begin()
+        with held(self.folder):  # a disk that is full refuses here, while somebody waits to hear it
+            self._begin()
         with Progress(prepared, self.folder) as progress:
             return session.start(prepared, self.folder, watch=progress.told)
 
