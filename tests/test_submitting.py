@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,23 @@ def test_an_address_that_cannot_be_one_is_one_sentence(evo: Evo, address: str) -
 
 def test_a_server_that_is_not_rays_is_one_sentence(evo: Evo, head: FakeJobServer) -> None:
     refused(evo("jobs", "--address", f"{head.url}/elsewhere"), "is no job server of Ray", "http://HEAD:8265")
+
+
+def test_a_port_that_speaks_otherwise_is_one_sentence(evo: Evo) -> None:
+    """As 6379, where Ray's nodes meet."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+
+        def mumble() -> None:
+            caller, _ = server.accept()
+            with caller:
+                caller.recv(10_000)
+                caller.sendall(b"\0\0\x18\x04\0\0\0")
+
+        thread = threading.Thread(target=mumble)
+        thread.start()
+        refused(evo("jobs", "--address", url), f"what answers at {url} is no job server of Ray")
+        thread.join()
 
 
 def test_an_old_ray_is_one_sentence(evo: Evo, head: FakeJobServer) -> None:

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -137,13 +138,19 @@ def received(sender: str, job: str, take: Taken, patience_seconds: float = PATIE
 
 
 def _take_from_cluster(name: str) -> bytes | None:
-    from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled
-
-    store, key = GcsClient(address=os.environ["RAY_ADDRESS"]), f"gcs://{name}".encode()
+    store, key = _store(), f"gcs://{name}".encode()
     envelope: bytes | None = store.internal_kv_get(key)
     if envelope is not None:
         store.internal_kv_del(key, False)
     return envelope
+
+
+@cache
+def _store() -> Any:
+    """Where Ray keeps the packages that were uploaded."""
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled
+
+    return GcsClient(address=os.environ["RAY_ADDRESS"])
 
 
 def _link(folder: Path) -> None:

@@ -82,7 +82,7 @@ class FarRun:
     def _node_of_a_link(self, run_dir: str) -> str:
         """By a job that makes the link: the head was started anew, and knows nothing of what ran on it before."""
         job_id = f"evo-link-{uuid4().hex[:12]}"
-        order = {"do": "link", "job": job_id, "run": self.run, "run_dir": run_dir, "sender": None}
+        order = {"do": "link", "run": self.run, "run_dir": run_dir, "address": self._server.address}
         launch(self._server, Parcel("an order", {}, {ORDER: json.dumps(order)}), job_id, LITTLE_HELP)
         said(self._server, job_id, "linked")
         while not (job := self._server.job(job_id)).over:

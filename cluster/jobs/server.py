@@ -151,10 +151,9 @@ class JobServer:
             yield iter(())
 
     def _fitting_ray(self) -> str:
-        answer = self._answer("GET", "/api/version", {200, 404})
         try:
-            version = Version(answer.json()["ray_version"])
-        except (ValueError, KeyError, TypeError, InvalidVersion):
+            version = Version(self._answer("GET", "/api/version", {200, 404}).json()["ray_version"])
+        except (LostError, ValueError, KeyError, TypeError, InvalidVersion):
             raise UserError(
                 f"what answers at {self.address} is no job server of Ray; "
                 "expected the address of a head's dashboard, as in http://HEAD:8265"

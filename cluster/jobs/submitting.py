@@ -16,7 +16,7 @@ from cluster.jobs.sealing import Party, place_of
 from cluster.jobs.server import JobServer
 from evo import session
 from evo.config import load_config
-from evo.errors import ConfigError, UserError
+from evo.errors import ConfigError, StoppedError, UserError
 from evo.sections import Config
 
 ON_THE_CLUSTER = "executor.address=auto"
@@ -127,7 +127,7 @@ def _started(server: JobServer, wanted: Wanted, config: Config, order: Mapping[s
         return _begun(server, job_id)
     except KeyboardInterrupt:
         server.stop(job_id)
-        raise
+        raise StoppedError(f"interrupted before {wanted.run} had begun; its driver was told to stop") from None
 
 
 def _order(server: JobServer, wanted: Wanted, job_id: str) -> dict[str, Any]:
