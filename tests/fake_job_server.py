@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -33,6 +34,7 @@ class FakeJobServer:
         files: by their name among the logs.
         packages: what was uploaded, by name.
         authorizations: the header as it arrived, None where there was none.
+        is_down: whether connections break off without an answer.
         after_answers: after so many answers from now, once, do this.
         cuts: after how many bytes of a file the connection breaks, one for each time that a file is asked for.
     """
@@ -51,11 +53,12 @@ class FakeJobServer:
     bodies: list[bytes] = field(default_factory=list)
     cuts: list[int] = field(default_factory=list)
     url: str = ""
+    is_down: bool = False
     after_answers: tuple[int, Callable[[FakeJobServer], None]] | None = None
 
     @contextmanager
     def serving(self) -> Iterator[FakeJobServer]:
-        with ThreadingHTTPServer(("127.0.0.1", 0), _handler(self)) as server:
+        with _Server(("127.0.0.1", 0), _handler(self)) as server:
             self.url = f"http://127.0.0.1:{server.server_port}"
             thread = threading.Thread(target=server.serve_forever, daemon=True)
             thread.start()
@@ -144,6 +147,13 @@ class FakeJobServer:
         return _json({"submission_id": name})
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Who has seen enough goes away; all else is a fault of ours."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 def _json(value: object) -> tuple[int, bytes]:
     return 200, json.dumps(value).encode()
 
@@ -159,6 +169,9 @@ def _handler(fake: FakeJobServer) -> type[BaseHTTPRequestHandler]:
             fake.authorizations.append(sent)
             fake.bodies.append(body)
             fake.count()
+            if fake.is_down:
+                self.close_connection = True
+                return
             if fake.token and sent != f"Bearer {fake.token}":
                 status, answer = (403, b"Forbidden") if sent else (401, b"Unauthorized: Missing token")
             else:
@@ -172,8 +185,7 @@ def _handler(fake: FakeJobServer) -> type[BaseHTTPRequestHandler]:
             self.send_response(status)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
-            with suppress(BrokenPipeError, ConnectionResetError):  # who has seen enough goes away
-                self.wfile.write(answer[:cut])
+            self.wfile.write(answer[:cut])
             if cut is not None and cut < len(answer):
                 self.close_connection = True
 

@@ -239,6 +239,30 @@ def test_the_log_is_shown_to_its_end_without_what_is_rays_or_ours(evo: Evo, head
     assert answer.out == "/there: 60 evaluations\n\nbest ü\nits last words\n"
 
 
+def test_a_connection_that_is_lost_is_taken_up_again_where_it_was(evo: Evo, head: FakeJobServer) -> None:
+    head.files["job-driver-toy.log"] = b"one\ntwo\n"
+    head.jobs["toy"] = job("toy", "RUNNING")
+
+    def back(server: FakeJobServer) -> None:
+        server.is_down = False
+        server.files["job-driver-toy.log"] += b"three\n"
+        server.logs["toy"] = "one\ntwo\nthree\nfour\n"
+        server.after_answers = (9, lambda server: server.end(server.jobs["toy"], "SUCCEEDED", 0))
+
+    def lost(server: FakeJobServer) -> None:
+        server.is_down = True
+        server.after_answers = (6, back)
+
+    head.after_answers = (9, lost)
+    answer = evo("jobs", "--address", head.url, "--log", "toy")
+    assert answer.code == 0, answer.err
+    assert answer.out == "one\ntwo\nthree\nfour\n"
+    said = answer.err.splitlines()
+    assert len(said) == 2
+    assert "the run goes on there, and the connection is tried again" in said[0]
+    assert said[1] == "connected again"
+
+
 @pytest.mark.parametrize(
     ("status", "exit_code", "code"), [("SUCCEEDED", 0, 0), ("FAILED", 1, 1), ("FAILED", 3, 2), ("STOPPED", None, 130)]
 )

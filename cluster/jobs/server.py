@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
@@ -21,7 +22,7 @@ from cluster.jobs.runs import Job, job_from_json
 from evo.errors import EvoError, UserError
 
 PROJECT = "evo-platform"
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS, AUTOSCALER_SECONDS = 30.0, 10.0
 STREAM_SECONDS = 24 * 3600
 
 
@@ -70,10 +71,15 @@ class JobServer:
 
     def _grows(self, alive: list[dict[str, Any]]) -> bool:
         """Whether nodes may come by themselves. Without an autoscaler, Ray tells of one that only names the nodes."""
+        deadline = time.monotonic() + AUTOSCALER_SECONDS
+        while not (types := self._node_types()) and time.monotonic() < deadline:
+            time.sleep(0.5)  # it is told of a few seconds after the head has started
+        return types != {f"node_{one['node_id']}" for one in alive}
+
+    def _node_types(self) -> set[str]:
         status = self._get("/api/cluster_status")["data"]["clusterStatus"]
         report = (status or {}).get("autoscalerReport") or {}
-        types = (report.get("nodeTypeMapping") or {}).values()
-        return set(types) != {f"node_{one['node_id']}" for one in alive}
+        return set((report.get("nodeTypeMapping") or {}).values())
 
     def jobs(self) -> list[Job]:
         """The jobs that are drivers of our runs, the latest first."""
