@@ -326,6 +326,22 @@ def test_going_on_with_what_runs_or_without_its_variables_is_one_sentence(evo: E
     refused(evo("resume", "toy", "--address", head.url), "toy is running", "evo stop toy")
 
 
+@pytest.mark.parametrize("option", [("--wait",), ("--env", "HOME"), ("--run-dir", "/x")], ids=" ".join)
+def test_what_is_for_a_run_far_away_is_refused_for_one_here(evo: Evo, toy_run: Path, option: tuple[str, ...]) -> None:
+    refused(evo("resume", toy_run, *option), f"{option[0]} goes with --address")
+
+
+def test_what_the_driver_says_as_it_begins_is_shown(evo: Evo, head: FakeJobServer) -> None:
+    def begins_otherwise(server: FakeJobServer, job: Fields) -> None:
+        server.logs[job["submission_id"]] = "no OPENAI_API_KEY: searching without m\n"
+        server.say(job, begun="/there")
+
+    head.driver = begins_otherwise
+    answer = evo("submit", "sphere", "--address", head.url, "--name", "new")
+    assert "no OPENAI_API_KEY: searching without m\n" in answer.err
+    assert f"evo stop new --address {head.url} " in answer.out
+
+
 # The driver itself, without a cluster
 
 

@@ -170,7 +170,7 @@ def test_a_name_that_is_taken_is_one_sentence(evo: Evo, head: FakeJobServer) -> 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../x", "-x", "a b", "x" * 65, "packing.2"])
 def test_a_name_that_could_be_none_is_one_sentence(evo: Evo, head: FakeJobServer, name: str) -> None:
-    refused(evo("submit", "sphere", "--address", head.url, f"--name={name or ' '}"), "--name", "letters, digits")
+    refused(evo("submit", "sphere", "--address", head.url, f"--name={name or ' '}"), "can be called", "letters, digits")
 
 
 def test_without_a_name_a_run_is_called_by_its_problem(evo: Evo, head: FakeJobServer) -> None:

@@ -112,5 +112,6 @@ def refuse_name(name: str) -> None:
     """Raises UserError: it could not be a job's, a folder's and a part of an address alike."""
     if not _NAME.fullmatch(name):
         raise UserError(
-            f"--name {name}: expected at most 64 letters, digits, - and _, beginning with a letter or digit"
+            f"no run on a cluster can be called {name!r}; expected at most 64 letters, digits, - and _, "
+            "beginning with a letter or digit"
         )

@@ -22,7 +22,7 @@ from cluster.jobs.runs import Job, job_from_json
 from evo.errors import EvoError, UserError
 
 PROJECT = "evo-platform"
-PATIENCE_SECONDS, AUTOSCALER_SECONDS = 30.0, 10.0
+PATIENCE_SECONDS, AUTOSCALER_SECONDS, JOB_SECONDS = 30.0, 10.0, 120.0
 STREAM_SECONDS = 24 * 3600
 
 
@@ -106,7 +106,7 @@ class JobServer:
 
     def submit(self, job: Mapping[str, Any]) -> bool:
         """Whether the job was made; it was not where one of its name is there."""
-        answer = self._answer("POST", "/api/jobs/", {200, 400, 500}, json=dict(job))
+        answer = self._answer("POST", "/api/jobs/", {200, 400, 500}, json=dict(job), timeout=JOB_SECONDS)
         if answer.status_code == 200:
             return True
         if "already exists" in answer.text:

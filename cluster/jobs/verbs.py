@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cluster.jobs.fetching import FarRun
-from cluster.jobs.following import follow
+from cluster.jobs.following import follow, for_us_alone
 from cluster.jobs.runs import FAILED_LATER, REFUSED, Job, latest
 from cluster.jobs.server import JobServer, LostError, connected
 from cluster.jobs.submitting import Wanted, checked, checked_config, name_for, variables_named
@@ -133,6 +133,9 @@ def fetch(run: str, to: Path, *, address: str, run_dir: str) -> None:
 def _begun(server: JobServer, job: Job, *, wait: bool) -> int:
     if wait:
         return _followed(server, job)
+    for line in server.log(job.id).splitlines():
+        if line.strip() and not for_us_alone(line):
+            _say(line)  # as that it searches without the model
     run, where = job.run, f"--address {shlex.quote(server.address)}"
     commands = (
         (f"evo jobs {where}", "how it stands"),

@@ -138,6 +138,7 @@ def resume(
 
     if address:
         clusters.resume(str(run), overrides, address=address, env=env, run_dir=run_dir, wait=wait)
+    clusters.refuse_without_address(env=env, run_dir=run_dir, wait=wait)
     with session.reopened(run, overrides or []) as prepared, Progress(prepared, run) as progress:
         ended = session.go_on(prepared, run, watch=progress.told)
     report(ended)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from evo.cli.arguments import ModelName, Overrides, Target
+from evo.errors import UserError
 
 FAR_RUN_DIR = "~/runs"
 
@@ -47,6 +48,14 @@ def resume(
     """Go on with a run whose folder is on a cluster's head."""
     how = {"address": address, "run_dir": run_dir, "variables": env or [], "wait": wait}
     raise typer.Exit(_verbs().resume(run, overrides or [], **how))
+
+
+def refuse_without_address(*, env: list[str] | None, run_dir: str, wait: bool) -> None:
+    """Raises UserError: an option means nothing where the run is here."""
+    named = [("--env", env), ("--run-dir", run_dir != FAR_RUN_DIR), ("--wait", wait)]
+    for option, is_given in named:
+        if is_given:
+            raise UserError(f"{option} goes with --address, of a cluster on whose head the run is; without, it is here")
 
 
 def jobs(
