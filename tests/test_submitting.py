@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from cluster import visible
 from cluster.jobs import launching, parcels
 from cluster.jobs.driven import received
 from cluster.jobs.sealing import Party, place_of
@@ -275,6 +276,18 @@ def test_a_configuration_that_means_nothing_goes_nowhere(evo: Evo, head: FakeJob
     refused(submit(evo, head, "--set", "budget.evaluatoins=5"), "evaluatoins", "did you mean 'evaluations'")
     refused(submit(evo, head, "--set", "executor=local"), "on the head alone")
     assert not head.bodies or not head.jobs
+
+
+def test_what_is_installed_on_a_node_is_hidden_from_candidates_where_another_was_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("evo_platform-0.1.0.dist-info", "evo", "problems", "numpy"):
+        (tmp_path / "site-packages" / name).mkdir(parents=True)
+    (tmp_path / "other/site-packages/cluster").mkdir(parents=True)  # somebody else's
+    homes = [str(tmp_path / "site-packages"), str(tmp_path / "other/site-packages")]
+    monkeypatch.setattr(visible, "package_folders", lambda: homes)
+    hidden = [one for one in visible.our_folders.__wrapped__() if one.startswith(str(tmp_path))]
+    assert hidden == [f"{homes[0]}/evo", f"{homes[0]}/problems"]
 
 
 # Variables

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import psutil
 import pytest
 
@@ -31,7 +32,6 @@ ROOT = Path(__file__).parents[1]
 SITE = Path(pytest.__file__).parents[1]
 KEY = f"sk-for-the-gateway-alone-{secrets.token_hex(8)}"
 PROBLEM = '''
-import os
 from pathlib import Path
 import evo
 from evo.genomes import Program
@@ -52,7 +52,7 @@ class Ridge(Problem):
     def evaluate(self, genome, run, part):
         with run(genome, "f") as f:
             error = sum(abs(float(f(x)) - target) for x, target in zip((1, 2, 3), TARGETS))
-        return Score({"error": error, "size": genome.size}, feedback=f"{os.getcwd()} {evo.__file__}")
+        return Score({"error": error, "size": genome.size}, feedback=f"{__file__} {evo.__file__}")
 '''
 LAB = """
 problem: evo.testing.toys:Nothing
@@ -166,25 +166,30 @@ def _bound(count: int) -> Iterator[list[str]]:
 
 
 @contextmanager
-def ray_head(python: Path, temp: Path, home: Path, token: str, cpus: int) -> Iterator[str]:
-    """A head of its own ports and folder, ended with all that it started; its address."""
-    dashboard, *others = free_ports(5)
-    named = ("port", "dashboard-agent-listen-port", "metrics-export-port", "ray-client-server-port")
-    ports = [f"--{name}={port}" for name, port in zip(named, others, strict=True)]
-    command = [python, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--num-cpus={cpus}", *ports]
+def ray_head(python: Path, temp: Path, home: Path, token: str, cpus: int) -> Iterator[tuple[str, str]]:
+    """A head of its own ports and folder; where its jobs are submitted, and where nodes meet it."""
+    dashboard, meeting, client, *others = free_ports(5)
+    ports = [f"--port={meeting}", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}"]
+    words = ["--head", "--dashboard-host=127.0.0.1", "--disable-usage-stats", *ports]
+    with ray_node(python, temp, environment_of(home, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=token), cpus, others, words):
+        yield f"http://127.0.0.1:{dashboard}", f"127.0.0.1:{meeting}"
+
+
+@contextmanager
+def ray_node(
+    python: Path, temp: Path, environment: dict[str, str], cpus: int, ports: list[str], words: list[str]
+) -> Iterator[None]:
+    """A node of Ray, ended with all that it started."""
+    named = ("dashboard-agent-listen-port", "metrics-export-port")
+    own = [f"--{name}={port}" for name, port in zip(named, ports, strict=True)]
+    command = [python, "-m", "ray.scripts.scripts", "start", "--block", f"--num-cpus={cpus}", *own, *words]
     command += ["--node-ip-address=127.0.0.1", f"--temp-dir={temp}", "--object-store-memory=100000000"]
-    command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}", "--disable-usage-stats"]
     with (temp.parent / f"{temp.name}.log").open("wb") as log:
         process = subprocess.Popen(
-            command,
-            env=environment_of(home, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=token),
-            stdout=log,
-            stderr=log,
-            cwd=temp.parent,
-            start_new_session=True,
+            command, env=environment, stdout=log, stderr=log, cwd=temp.parent, start_new_session=True
         )
         try:
-            yield f"http://127.0.0.1:{dashboard}"
+            yield
         finally:
             _end(process, temp)
 
@@ -226,7 +231,7 @@ def head(place: Path, laptop: list[str], python_of_nodes: Path) -> Iterator[Head
     (folder / "ridge.yaml").write_text("problem: {name: ridge.py:Ridge}\n")
     token = secrets.token_hex(32)
     environment = environment_of(place / "laptop-home", RAY_AUTH_TOKEN=token)
-    with ray_head(python_of_nodes, place / "t", home, token, cpus=2) as address:
+    with ray_head(python_of_nodes, place / "t", home, token, cpus=2) as (address, _):
         yield answering(Head(address, home, place / "t", laptop, folder, environment))
 
 
@@ -251,7 +256,9 @@ def test_a_run_goes_to_its_end_and_comes_home_as_it_is(head: Head) -> None:
     fed_back = {one["feedback"] for one in tells if one["outcome"] == "ok"}
     shipped = f"{head.temp}/session_[^/]*/runtime_resources"
     assert len(fed_back) == 1
-    assert re.fullmatch(f"{shipped}/working_dir_files/[^/]* {shipped}/py_modules_files/.*/evo/__init__.py", *fed_back)
+    assert re.fullmatch(
+        f"{shipped}/working_dir_files/[^/]*/ridge.py {shipped}/py_modules_files/.*/evo/__init__.py", *fed_back
+    )
 
 
 def test_a_name_that_is_taken_and_a_wrong_token_are_one_sentence(head: Head) -> None:
@@ -370,11 +377,11 @@ def test_a_full_disk_on_the_head_is_one_sentence(head: Head) -> None:
         subprocess.run(["umount", disk], check=True)
 
 
-def test_a_head_without_cpus_refuses_and_still_gives_what_lies_there(
+def test_a_head_without_cpus_refuses_gives_what_lies_there_and_uses_a_worker_that_joins(
     head: Head, place: Path, python_of_nodes: Path
 ) -> None:
     token = head.environment["RAY_AUTH_TOKEN"]
-    with ray_head(python_of_nodes, place / "u", head.home, token, cpus=0) as address:
+    with ray_head(python_of_nodes, place / "u", head.home, token, cpus=0) as (address, meeting):
         bare = Head(address, head.home, place / "u", head.evo, head.place, head.environment)
         answering(bare)
         assert "has a CPU for evaluations" in bare.run("submit", "ridge.py:Ridge", "--name", "new", code=2).stderr
@@ -383,3 +390,22 @@ def test_a_head_without_cpus_refuses_and_still_gives_what_lies_there(
         bare.run("fetch", "ridge", "--to", "runs/again")
         assert contents(head.place / "runs/again") == contents(head.folder("ridge"))
         assert bare.run("jobs").stdout.splitlines()[2:] == []
+        environment = environment_of(place / "worker-home", RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=token)
+        words = [f"--address={meeting}"]
+        with ray_node(python_of_nodes, place / "w", environment, 1, free_ports(2), words):
+            until(lambda: has_cpus(address, token))
+            bare.run("submit", "ridge.yaml", "--name", "away", "--set", "budget.evaluations=40", "--wait")
+    tells = [
+        event["evaluation"]
+        for _, event in read_events(head.folder("away") / "journal.jsonl")
+        if event["event"] == "tell"
+    ]
+    fed_back = {one["feedback"] for one in tells if one["outcome"] == "ok"}
+    assert len(fed_back) == 1
+    assert fed_back.pop().startswith(f"{place}/w/"), "evaluated on the worker, whose folders lie elsewhere"
+
+
+def has_cpus(address: str, token: str) -> bool:
+    headers = {"Authorization": f"Bearer {token}"}
+    nodes = httpx2.get(f"{address}/api/v0/nodes?detail=true", headers=headers).json()["data"]["result"]["result"]
+    return any((one["resources_total"] or {}).get("CPU") for one in nodes)
