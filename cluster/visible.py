@@ -26,9 +26,15 @@ _SYSTEM = (
 
 @functools.cache
 def our_folders() -> tuple[str, ...]:
-    """Where our own packages lie; they hold scorers and so are hidden where they are installed beside others."""
+    """Where our own packages lie; they hold scorers and so are hidden where they are installed beside others.
+
+    Those that we run may have been shipped to a node on which others are installed.
+    """
     specs = [importlib.util.find_spec(name) for name in OUR_PACKAGES]
-    return tuple(folder for spec in specs if spec for folder in spec.submodule_search_locations or ())
+    running = [folder for spec in specs if spec for folder in spec.submodule_search_locations or ()]
+    homes = [home for home in package_folders() if any(Path(home).glob("evo_platform-*.dist-info"))]
+    installed = [os.path.join(home, name) for home in homes for name in OUR_PACKAGES]
+    return tuple(dict.fromkeys([*running, *filter(os.path.isdir, installed)]))
 
 
 def interpreter() -> str:

@@ -6,6 +6,7 @@ import difflib
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 from collections.abc import Mapping
 from functools import cache
@@ -43,10 +44,15 @@ def resolve(group: Group, name: str) -> Any:
         raise UnknownNameError(f"{name!r} is registered as {point.value}, which cannot be loaded: {error}") from error
 
 
+SHIPPED = "EVO_SHIPPED"
+"""Set where every worker begins in a copy of this process's working folder, which may lie elsewhere on its machine."""
+
+
 def portable(name: str) -> str:
-    """The name as a process with another working folder would need it: files by their full path."""
+    """The name as a worker needs it: files by their full path, unless the working folder was shipped along."""
     place, colon, attribute = name.rpartition(":")
-    return f"{Path(place).resolve()}:{attribute}" if colon and place.endswith(".py") else name
+    is_file = colon and place.endswith(".py") and SHIPPED not in os.environ
+    return f"{Path(place).resolve()}:{attribute}" if is_file else name
 
 
 def make_problem(name: str, options: Mapping[str, Any]) -> Problem:

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evo.cli import clusters
+from evo.cli.arguments import ModelName, Overrides, Target
+
 if TYPE_CHECKING:
     from evo.session import Ended
 
@@ -21,15 +24,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a configuration value.")
-]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as in runs/bin_packing-1.")]
 RunDir = Annotated[Path, typer.Option(help="Where run folders are made.")]
-ModelName = Annotated[str | None, typer.Option(help="Language model that proposes.")]
 Force = Annotated[bool, typer.Option("--force", help="Write over what is there.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
-Target = Annotated[str, typer.Argument(metavar="CONFIG|PROBLEM", help="A YAML file, or the name of a problem.")]
 
 
 class Format(StrEnum):
@@ -124,12 +122,23 @@ def compare(
 
 
 @app.command()
-def resume(run: RunArgument, overrides: Overrides = None) -> None:
-    """Go on with a run that was interrupted, or further with one that is finished."""
+def resume(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder; with --address, a run's name.")],
+    overrides: Overrides = None,
+    *,
+    address: clusters.MaybeAddress = None,
+    env: clusters.Variables = None,
+    run_dir: clusters.FarRunDir = clusters.FAR_RUN_DIR,
+    wait: clusters.Wait = False,
+) -> None:
+    """Go on with a run that was interrupted, or further with one that is finished; with --address, on a cluster."""
     from evo import session
     from evo.cli.progress import Progress
     from evo.cli.report import report
 
+    if address:
+        clusters.resume(str(run), overrides, address=address, env=env, run_dir=run_dir, wait=wait)
+    clusters.refuse_without_address(env=env, run_dir=run_dir, wait=wait)
     with session.reopened(run, overrides or []) as prepared, Progress(prepared, run) as progress:
         ended = session.go_on(prepared, run, watch=progress.told)
     report(ended)
@@ -337,6 +346,10 @@ def serve_scripted(
     faults = scripted.Faults.parsed(fault or [])
     server = scripted.ScriptedServer(scripted.find_rule(rule), faults, seed=seed, require_key=key)
     scripted.serve(server, host="127.0.0.1", port=port)
+
+
+for _command in (clusters.submit, clusters.jobs, clusters.stop, clusters.fetch):
+    app.command()(_command)
 
 
 def _summary(kind: Kind, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from evo.cli.tables import lines
 from evo.errors import LineageError, UserError
@@ -23,8 +24,26 @@ ENDINGS = {
 }
 
 
-def report(ended: Ended) -> None:
+@dataclass(frozen=True, slots=True)
+class Home:
+    """How whoever reads the report calls the run, where that is on another machine.
+
+    Attributes:
+        folder: what its folder will be called there.
+        fetch: the command that brings it there.
+        resume: the command that goes on with it.
+    """
+
+    folder: str
+    fetch: str
+    resume: str
+
+
+def report(ended: Ended, home: Home | None = None) -> None:
     """Print the end of a run.
+
+    Args:
+        home: from where it was submitted; None where it ran here.
 
     Raises:
         UserError: every seed failed, so nothing was searched.
@@ -38,7 +57,7 @@ def report(ended: Ended) -> None:
     print("\n" + "\n".join(lines(_front(ended))))
     best = _members(ended)[0]
     print(f"\nbest {problem.objectives[0].name}, individual {best.id}:\n\n{written(best.genome)}")
-    print(f"\nnext:\n{_next(ended, best)}")
+    print(f"\nnext:\n{_next(ended, best, home)}")
 
 
 def _by_the_lineage(ended: Ended) -> list[str]:
@@ -49,9 +68,8 @@ def _by_the_lineage(ended: Ended) -> list[str]:
         return [f"{error}\n"]
 
 
-def _go_on(ended: Ended) -> list[tuple[str, str]]:
+def _go_on(ended: Ended, resume: str) -> list[tuple[str, str]]:
     """The command that goes further, where more of the same would help."""
-    resume = f"evo resume {ended.folder}"
     more = {
         "budget": f"{resume} --set budget.evaluations={2 * ended.search.settings.evaluations}",
         "wall": f"{resume} --set budget.wall_seconds=null",
@@ -143,13 +161,14 @@ def _baselines(problem: Problem) -> list[tuple[object, ...]]:
     ]
 
 
-def _next(ended: Ended, best: Individual) -> str:
-    folder = ended.folder
+def _next(ended: Ended, best: Individual, home: Home | None) -> str:
+    folder = home.folder if home else ended.folder
     commands = [
+        *([(home.fetch, "bring it home")] if home else []),
         (f"evo show {folder} {best.id}", "this individual, and how it differs from its parent"),
         (f"evo top {folder}", "the best ten"),
         (f'evo sql {folder} "FROM operator_yield"', "which operators paid off"),
-        *_go_on(ended),
+        *_go_on(ended, home.resume if home else f"evo resume {folder}"),
     ]
     width = max(len(command) for command, _ in commands)
     return "\n".join(f"  {command.ljust(width)}  # {why}" for command, why in commands)

@@ -1,0 +1,92 @@
+"""A run brought home from a head: its journal, from which its lineage is made again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from uuid import uuid4
+
+from cluster.jobs.copying import bring_up_to_date
+from cluster.jobs.driving import LINKS, ORDER
+from cluster.jobs.launching import LOOK_SECONDS, launch, said
+from cluster.jobs.parcels import Parcel
+from cluster.jobs.runs import LITTLE_HELP, latest, refuse_name
+from cluster.jobs.server import JobServer
+from evo.config import config_from_json
+from evo.errors import RunFolderError, UserError
+from evo.lineage import Projection
+from evo.run_folder import JOURNAL, held
+from evo.sections import Config
+
+
+class FarRun:
+    """A run whose folder lies on a head, which serves its journal.
+
+    Raises:
+        UserError: no run of that name there.
+    """
+
+    def __init__(self, server: JobServer, run: str, run_dir: str) -> None:
+        refuse_name(run)
+        self._server, self.run = server, run
+        self._node = self._node_of_its_driver() or self._node_of_a_link(run_dir)
+
+    def piece(self, lines: int) -> AbstractContextManager[Iterator[bytes]]:
+        """So many lines of the journal's end, or all for -1."""
+        return self._piece(self._node, lines)
+
+    def config(self) -> Config:
+        """Its configuration when it was begun."""
+        read = b""
+        with self.piece(-1) as blocks:
+            for block in blocks:
+                read += block
+                if b"\n" in read:
+                    break
+        try:
+            return config_from_json(json.loads(read.partition(b"\n")[0])["config"])
+        except (ValueError, KeyError) as error:
+            raise UserError(f"the journal of {self.run} on the head does not begin as one does") from error
+
+    def fetch(self, to: Path) -> None:
+        """Bring its journal into a folder, or up to date there, and the lineage with it.
+
+        Raises:
+            UserError: the folder holds something else, is in use or cannot be written; or the head is not reached.
+        """
+        if to.exists() and not (to / JOURNAL).is_file() and (not to.is_dir() or any(to.iterdir())):
+            raise RunFolderError(f"{to} exists and holds no run; fetch into another folder")
+        try:
+            to.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunFolderError(f"cannot make {to}: {error.strerror}; fetch into another folder") from error
+        with held(to):
+            bring_up_to_date(to / JOURNAL, self.piece)
+            Projection(to).catch_up()
+
+    def _piece(self, node: str, lines: int) -> AbstractContextManager[Iterator[bytes]]:
+        return self._server.file(node, f"{LINKS}/{self.run}/{JOURNAL}", lines=lines)
+
+    def _serves(self, node: str) -> bool:
+        """Whether the journal can be had from a node. Ray now and then gives nothing for what is not there."""
+        with self._piece(node, 1) as blocks:
+            return next(blocks, b"") != b""
+
+    def _node_of_its_driver(self) -> str | None:
+        job = latest(self._server.jobs(), self.run)
+        return job.node if job and job.node and self._serves(job.node) else None
+
+    def _node_of_a_link(self, run_dir: str) -> str:
+        """By a job that makes the link: the head was started anew, and knows nothing of what ran on it before."""
+        job_id = f"evo-link-{uuid4().hex[:12]}"
+        order = {"do": "link", "run": self.run, "run_dir": run_dir, "address": self._server.address}
+        launch(self._server, Parcel("an order", {}, {ORDER: json.dumps(order)}), job_id, LITTLE_HELP)
+        said(self._server, job_id, "linked")
+        while not (job := self._server.job(job_id)).over:
+            time.sleep(LOOK_SECONDS)
+        self._server.delete(job_id)
+        assert job.node is not None, "a job that said something has a node"
+        return job.node
