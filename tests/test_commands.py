@@ -16,10 +16,10 @@ import pytest
 
 from evo.cli.ancestry import Member, change, tree
 from evo.cli.exporting import _field, _key
-from evo.cli.status import stand
 from evo.genomes import Program
 from evo.lineage import open_run, rebuild
 from evo.run_folder import held, holder
+from evo.standing import stand
 from tests.conftest import Evo
 from tests.made import unsealed
 

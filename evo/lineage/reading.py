@@ -6,7 +6,7 @@ import importlib
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ SCHEMA_VERSION = 5
 PATIENCE_SECONDS = 10.0
 HELD_SIGNS = ("Could not set lock", "already attached")
 FULL_SIGNS = (*map(os.strerror, FULL), "enough disk space")
+Settings = Mapping[str, str | bool | int | float | list[str]]
 DAMAGE_SIGNS = ("Corrupt database file", "not a valid DuckDB", "Could not read enough bytes", "Serialization Error")
 
 
@@ -96,11 +97,18 @@ class LineageReader:
 
     Args:
         patience_seconds: how long to retry while a writer holds the file.
+        settings: of DuckDB, as in {"memory_limit": "512MB"}; the same for all readers of a file in one process.
     """
 
-    def __init__(self, path: Path, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        patience_seconds: float = PATIENCE_SECONDS,
+        settings: Settings | None = None,
+    ) -> None:
         self.path = path
         self._patience_seconds = patience_seconds
+        self._settings = dict(settings or {})
 
     def sql(self, query: str, parameters: list[Any] | None = None) -> Table:
         """Run one read-only query.
@@ -109,7 +117,7 @@ class LineageReader:
             LineageError: no such file, held by another process for too long, of another schema version, or a query
             that DuckDB refuses.
         """
-        with opened(self.path, self._patience_seconds) as connection:
+        with self._connection() as connection:
             return answered(connection, query, parameters)
 
     def answers(self, *queries: str) -> list[Table]:
@@ -118,7 +126,7 @@ class LineageReader:
         Raises:
             LineageError: as `sql`.
         """
-        with opened(self.path, self._patience_seconds) as connection:
+        with self._connection() as connection:
             return [answered(connection, query, None) for query in queries]
 
     def arrays(self, *queries: str) -> list[dict[str, np.ndarray[Any, Any]]]:
@@ -127,19 +135,51 @@ class LineageReader:
         Raises:
             LineageError: as `sql`.
         """
-        with opened(self.path, self._patience_seconds) as connection:
+        with self._connection() as connection:
             return [connection.execute(query).fetchnumpy() for query in queries]
+
+    @contextmanager
+    def at_once(self) -> Iterator[LineageReader]:
+        """A reader for several queries, of one moment and at the price of one open; the writer waits until it is left.
+
+        Raises:
+            LineageError: as `sql`.
+        """
+        with self._connection() as connection:
+            yield _Sitting(self.path, connection)
+
+    @contextmanager
+    def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with opened(self.path, self._patience_seconds, self._settings) as connection:
+            yield connection
+
+
+class _Sitting(LineageReader):
+    """A reader whose database is open."""
+
+    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
+        super().__init__(path)
+        self._open = connection
+
+    @contextmanager
+    def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        yield self._open
 
 
 @contextmanager
-def opened(path: Path, patience_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
+def opened(
+    path: Path,
+    patience_seconds: float,
+    settings: Settings | None = None,
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database, open for reading: until it is closed no other process can write.
 
     Raises:
         LineageError: no such file, held by another process for too long, or of another schema version.
     """
     refuse_missing(path)
-    connection = patiently(lambda: duckdb.connect(str(path), read_only=True), path, patience_seconds)
+    config = dict(settings or {})
+    connection = patiently(lambda: duckdb.connect(str(path), read_only=True, config=config), path, patience_seconds)
     try:
         refuse_another_version(connection, path)
         yield connection

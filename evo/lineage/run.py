@@ -9,7 +9,7 @@ from evo.errors import LineageError
 from evo.genomes import Genome, genome_from_json
 from evo.lineage import queries
 from evo.lineage.queries import Portrait
-from evo.lineage.reading import FILE_NAME, PATIENCE_SECONDS, LineageReader, Table, refuse_missing
+from evo.lineage.reading import FILE_NAME, PATIENCE_SECONDS, LineageReader, Settings, Table, refuse_missing
 from evo.lineage.snapshot import snapshot
 from evo.lineage.wording import difference
 
@@ -73,7 +73,7 @@ class Run(LineageReader):
         return genome_from_json(json.loads(genome))
 
 
-def open_run(folder: str | Path, patience_seconds: float = PATIENCE_SECONDS) -> Run:
+def open_run(folder: str | Path, patience_seconds: float = PATIENCE_SECONDS, settings: Settings | None = None) -> Run:
     """The lineage of a run folder (or of a database file), during the run or after it.
 
     Raises:
@@ -82,4 +82,4 @@ def open_run(folder: str | Path, patience_seconds: float = PATIENCE_SECONDS) -> 
     path = Path(folder)
     path = path if path.suffix == ".duckdb" and not path.is_dir() else path / FILE_NAME
     refuse_missing(path)
-    return Run(path, patience_seconds)
+    return Run(path, patience_seconds, settings)
