@@ -10,12 +10,19 @@ from dashboard import shell
 
 # From a file: Streamlit fetches its own icons for this place from elsewhere.
 ICON = Path(__file__).with_name("icon.svg")
-VIEWS = (("overview", "Overview", ":material/monitoring:"),)
+# A view that keeps up with its run would have Streamlit's sign of being at work flicker all day.
+STYLE = '<style>[data-testid="stStatusWidget"] { display: none; } .stMainBlockContainer { padding-top: 4rem; }</style>'
+VIEWS = (
+    ("overview", "Overview", ":material/monitoring:"),
+    ("front", "Front", ":material/scatter_plot:"),
+    ("individual", "Individual", ":material/account_tree:"),
+)
 
 
 def main() -> None:
     """A page a view, and beside it the filters that all of them share."""
     st.set_page_config(page_title="evo", page_icon=ICON, layout="wide")
+    st.html(STYLE)
     pages = [
         st.Page(f"views/{name}.py", title=title, icon=icon, url_path=name, default=not at)
         for at, (name, title, icon) in enumerate(VIEWS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,8 @@ class Filters:
     run: str
     stretch: Stretch = Stretch()
 
-    def link(self, view: str, **more: int | str) -> str:
-        """The address of a view, relative to the dashboard's, with the same filters."""
+    def parameters(self, **more: int | str) -> dict[str, str]:
+        """What an address says of them."""
         stretch = self.stretch
         named: Mapping[str, int | str | None] = {
             "run": self.run,
@@ -54,10 +55,8 @@ class Filters:
             "to": stretch.last,
             **more,
         }
-        return f"/{view}?{_encoded({key: value for key, value in named.items() if value is not None})}"
+        return {key: str(value) for key, value in named.items() if value is not None}
 
-
-def _encoded(named: Mapping[str, int | str | None]) -> str:
-    from urllib.parse import urlencode
-
-    return urlencode(named)
+    def link(self, view: str, **more: int | str) -> str:
+        """The address of a view, relative to the dashboard's, with the same filters."""
+        return f"/{view}?{urlencode(self.parameters(**more))}"

@@ -39,8 +39,9 @@ def source() -> Source:
 
 def sidebar() -> None:
     """The filters. Each is a part of the address, so that a view can be sent as a link."""
-    st.selectbox("Run", _offered(), key="run", bind="query-params", disabled="run" not in st.session_state)
-    if "run" not in st.session_state:
+    # Without a default the run is always in the address: another run may be the latest when a link is followed.
+    st.selectbox("Run", _offered(), index=None, key="run", bind="query-params", placeholder="no run yet")
+    if not st.session_state.get("run"):
         return
     try:
         islands = [row[0] for row in source().ask(st.session_state.run, overview.islands).rows]
@@ -74,7 +75,7 @@ def _offered() -> list[str]:
 
 def filters() -> Filters:
     """What is looked at. A view that has no run to look at ends here, with a sentence that says what to do."""
-    if "run" not in st.session_state:
+    if not st.session_state.get("run"):
         _wait_for_a_run()
     state = st.session_state
     return Filters(state.run, Stretch(state.get("island"), state.get("from") or 0, state.get("to")))
@@ -168,6 +169,16 @@ def table(
         frame[name] = [None if value is None else address(value) for value in frame[name]]
         config[name] = st.column_config.LinkColumn(str((labels or {}).get(name, name)), display_text=r"id=(\d+)")
     st.dataframe(frame, key=key, hide_index=True, column_config=config)
+
+
+def individuals(shown: Table, key: str, filters: Filters) -> None:
+    """A table whose column `id` leads to the individuals' own view."""
+    table(shown, key, labels={"id": "individual"}, links={"id": lambda one: filters.link("individual", id=one)})
+
+
+def link(view: str, label: str, filters: Filters, **more: int | str) -> None:
+    """A link to a view, with the same filters."""
+    st.page_link(f"views/{view}.py", label=plain(label), query_params=filters.parameters(**more))
 
 
 def tells(stretch: Stretch) -> str:

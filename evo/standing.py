@@ -21,7 +21,7 @@ FAR = """
         (SELECT count(*) FROM indicators), (SELECT count(*) FROM individuals WHERE outcome NOT IN ('ok', 'stopped')),
         (SELECT coalesce(sum(cost_usd), 0) FROM completions), (SELECT coalesce(sum(requests), 0) FROM completions),
         (SELECT detail FROM events WHERE kind = 'resume' ORDER BY rowid DESC LIMIT 1),
-        (SELECT [kind, detail] FROM events WHERE kind IN ('resume', 'stop') ORDER BY rowid DESC LIMIT 1)
+        (SELECT [kind, detail::VARCHAR] FROM events WHERE kind IN ('resume', 'stop') ORDER BY rowid DESC LIMIT 1)
     FROM projection p CROSS JOIN runs r
 """
 BEST = "SELECT name, best FROM indicators WHERE best IS NOT NULL AND tell < ? ORDER BY tell DESC LIMIT 1"

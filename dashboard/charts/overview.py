@@ -67,24 +67,27 @@ def rate(parts: Table, *, clock: Clock, revision: str) -> go.Figure:
 
 def outcomes(parts: Table, *, clock: Clock, revision: str) -> go.Figure:
     """What came of evaluations, in equal stretches."""
-    by_outcome: dict[str, list[tuple[Any, int]]] = defaultdict(list)
-    ended = {tell: moment for tell, moment, _, _ in parts.rows}
-    for tell, _, outcome, individuals in parts.rows:
-        by_outcome[outcome].append((tell if clock == "tells" else ended[tell], individuals))
-    order = [*OUTCOMES, *sorted(set(by_outcome) - set(OUTCOMES))]
+    counts: dict[str, dict[int, int]] = defaultdict(dict)
+    at: dict[int, Any] = {}
+    for tell, ended, outcome, individuals in parts.rows:
+        counts[outcome][tell] = individuals
+        at[tell] = tell if clock == "tells" else ended
+    order = [*OUTCOMES, *sorted(set(counts) - set(OUTCOMES))]
     shown = [
-        go.Bar(
-            x=[at for at, _ in by_outcome[one]],
-            y=[count for _, count in by_outcome[one]],
+        go.Scatter(
+            x=list(at.values()),
+            y=[counts[one].get(tell, 0) for tell in at],
             name=hover(one),
-            marker={"color": OUTCOMES.get(one, GREY), "line": {"width": 0}},
-            hovertemplate="%{y} " + hover(one) + "<br>from %{x}<extra></extra>",
+            mode="lines",
+            stackgroup="outcomes",
+            line={"color": OUTCOMES.get(one, GREY), "width": 0.5, "shape": "hv"},
+            hovertemplate="%{y} " + hover(one) + "<extra></extra>",
         )
         for one in order
-        if one in by_outcome
+        if one in counts
     ]
     drawn = figure(shown, x=TITLES[clock], y="individuals", revision=revision)
-    drawn.update_layout(barmode="stack", bargap=0, showlegend=True)
+    drawn.update_layout(showlegend=True, hovermode="x unified")
     return drawn
 
 

@@ -95,10 +95,10 @@ def _figures(
     if samples.rows:
         row = dict(zip(samples.columns, samples.rows[-1], strict=True))
         figures.append(("hypervolume", number(row["hypervolume"]), f"{number(row['front_size'])} in the front"))
-    proposals = sum(totals.proposals.values())
     figures += [
         ("rate", f"{number(round(totals.per_second, 3))}/s", f"latest {_ago(totals.latest)}"),
-        ("under way", f"{proposals} + {totals.evaluations}", "proposals + evaluations"),
+        ("proposing", number(sum(totals.proposals.values())), _busiest(totals)),
+        ("evaluating", number(totals.evaluations), "or queued for it"),
         ("time left", duration(totals.left_seconds), f"ran {duration(totals.running_seconds)}"),
     ]
     if totals.calls or totals.model:
@@ -108,6 +108,12 @@ def _figures(
             ("forecast", dollars(totals.forecast_usd), f"{number(totals.calls)} calls"),
         ]
     return figures
+
+
+def _busiest(totals: Totals) -> str:
+    """The operator that most proposals under way wait for."""
+    asked = totals.proposals
+    return max(sorted(asked), key=lambda one: asked[one]) if asked else "nothing asked"
 
 
 def _since(step: history.Step | None, totals: Totals) -> str:
