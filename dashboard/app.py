@@ -16,6 +16,7 @@ VIEWS = (
     ("overview", "Overview", ":material/monitoring:"),
     ("front", "Front", ":material/scatter_plot:"),
     ("individual", "Individual", ":material/account_tree:"),
+    ("sql", "SQL", ":material/database:"),
 )
 
 

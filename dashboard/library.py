@@ -23,15 +23,15 @@ def runs_in(places: Sequence[Path]) -> dict[str, Path]:
 
 
 def _within(place: Path) -> list[Path]:
-    if _is_run(place):
+    if is_run(place):
         return [place]
     try:
         inside = sorted(place.iterdir())
     except OSError:  # not there, or not any more: there is no run in it
         return []
-    runs = [one for one in inside if _is_run(one)]
+    runs = [one for one in inside if is_run(one)]
     # `evo compare` keeps its runs in a folder of their own.
-    deeper = [two for one in inside if one.is_dir() and one not in runs for two in _listed(one) if _is_run(two)]
+    deeper = [two for one in inside if one.is_dir() and one not in runs for two in _listed(one) if is_run(two)]
     return runs + deeper
 
 
@@ -42,7 +42,8 @@ def _listed(folder: Path) -> list[Path]:
         return []
 
 
-def _is_run(place: Path) -> bool:
+def is_run(place: Path) -> bool:
+    """Whether this is a run folder, or a snapshot of one."""
     if place.suffix == ".duckdb":
         return place.is_file() and not (place.parent / JOURNAL).exists()
     return (place / JOURNAL).is_file() or (place / FILE_NAME).is_file()

@@ -69,8 +69,17 @@ def _offered() -> list[str]:
     chosen = st.session_state.get("run") or st.query_params.get("run") or (runs[0] if runs else None)
     if chosen is None:
         return []
-    st.session_state.run = chosen
+    begin_with("run", chosen)
     return runs if chosen in runs else [*runs, chosen]
+
+
+def begin_with(key: str, value: Any) -> None:
+    """What a widget holds that is bound to the address, where neither the reader nor a link has said."""
+    if st.session_state.get(key) is not None:
+        return
+    if key not in st.session_state and key not in st.query_params:
+        st.query_params[key] = str(value)  # before the widget is there; from then on it keeps its part of the address
+    st.session_state[key] = value
 
 
 def filters() -> Filters:
@@ -156,18 +165,21 @@ def table(
     *,
     labels: Mapping[str, Any] | None = None,
     links: Mapping[str, Callable[[Any], str]] | None = None,
+    leave_out: Sequence[str] = (),
 ) -> None:
-    """A table as it is scrolled and sorted.
+    """A table as it is scrolled and sorted; columns without any value are left out.
 
     Args:
         labels: column to its title, or to a column configuration of Streamlit.
-        links: column to the address that a value in it leads to.
+        links: column to the address that a value in it leads to, which ends in `id=VALUE`.
     """
     frame = shown.to_pandas()
-    config: dict[str, Any] = {name: label for name, label in (labels or {}).items() if name in shown.columns}
+    bare = [name for at, name in enumerate(shown.columns) if all(row[at] in (None, "") for row in shown.rows)]
+    frame = frame.drop(columns=[name for name in (*bare, *leave_out) if name in frame.columns])
+    config: dict[str, Any] = {name: label for name, label in (labels or {}).items() if name in frame.columns}
     for name, address in (links or {}).items():
         frame[name] = [None if value is None else address(value) for value in frame[name]]
-        config[name] = st.column_config.LinkColumn(str((labels or {}).get(name, name)), display_text=r"id=(\d+)")
+        config[name] = st.column_config.LinkColumn(str((labels or {}).get(name, name)), display_text=r"id=(\d+)$")
     st.dataframe(frame, key=key, hide_index=True, column_config=config)
 
 

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 
 from dashboard.library import runs_in
 from evo.errors import EvoError, LineageError, LineageHeldError
-from evo.lineage import LineageReader, open_run
+from evo.lineage import open_run
+from evo.lineage.console import Reply, ask
 from evo.lineage.reading import FILE_NAME
 from evo.run_folder import JOURNAL, holder
 
@@ -27,6 +28,7 @@ FRESH_SECONDS = 1.0
 PATIENCE_SECONDS = 2.0
 STALE_SECONDS = 30.0
 MOST_ANSWERS = 200
+CONSOLES, CONSOLE_PATIENCE_SECONDS = 3, 5.0
 # Of all readers of one run together; what does not fit goes to the disk.
 SETTINGS = {"memory_limit": "512MB", "threads": 2}
 
@@ -58,6 +60,7 @@ class Source:
         self._fresh_seconds = fresh_seconds
         self._lock = threading.Lock()
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
+        self._consoles = threading.BoundedSemaphore(CONSOLES)
         self._runs: tuple[float, dict[str, Path]] = (float("-inf"), {})
 
     def runs(self) -> dict[str, Path]:
@@ -84,6 +87,19 @@ class Source:
             LineageError: as `ask`.
         """
         return self._answer(run, question, arguments, grows=True)
+
+    def query(self, run: str, sql: str) -> Reply:
+        """The answer to a stranger's query: in a process of its own, with limits, no file and no network.
+
+        Raises:
+            LineageError: it is refused, or took too much, or too many are under way.
+        """
+        if not self._consoles.acquire(timeout=CONSOLE_PATIENCE_SECONDS):
+            raise LineageError(f"{CONSOLES} queries are under way; try again when one has ended")
+        try:
+            return ask(self.path(run), sql)
+        finally:
+            self._consoles.release()
 
     def holder(self, run: str) -> str | None:
         """Which process runs it right now; None where none does."""
@@ -159,6 +175,3 @@ def _signature(folder: Path) -> Signature:
             continue
         found.append((seen.st_ino, seen.st_mtime_ns, seen.st_size))
     return tuple(found) if len(found) == len(files) else ()
-
-
-Question = Callable[[LineageReader], T]

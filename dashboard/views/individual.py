@@ -38,7 +38,7 @@ def _chosen(filters: Filters) -> None:
         if found is None:
             shell.empty("Nobody has been told yet.", "Individuals are here once their first evaluations are in.")
             return
-        st.session_state.id = found
+        shell.begin_with("id", found)
     title, first, second = st.columns([3, 1, 1], vertical_alignment="bottom")
     one = first.number_input("Individual", min_value=0, value=None, step=1, key="id", bind="query-params")
     other = second.number_input(
@@ -93,7 +93,7 @@ def _figures(filters: Filters, of: Likeness, values: Table) -> list[tuple[str, s
             )
         )
     own, usd, completions = shell.source().ask(filters.run, individual.cost, of.portrait.fields["id"])
-    figures.append(("size", number(of.portrait.fields["size"]), f"depth {number(of.portrait.fields['depth'])}"))
+    figures.append(("genome size", number(of.portrait.fields["size"]), f"depth {number(of.portrait.fields['depth'])}"))
     if completions:
         figures.append(("cost", dollars(own), f"{dollars(usd)} with ancestors"))
     return figures
@@ -168,7 +168,7 @@ def _code(title: str, text: str, language: str | None) -> None:
 def _measured(filters: Filters, of: Likeness, values: Table) -> None:
     source, seen = shell.source(), of.portrait
     st.subheader("Objectives", anchor=False)
-    shell.table(values, "values", labels={"other": f"of {of.other}", "value": "mean"})
+    shell.table(values, "values", labels={"other": f"of {of.other}", "value": "mean"}, leave_out=("direction",))
     if seen.measurements.rows:
         st.caption("Each measurement, and what those up to it came to.")
         shell.table(seen.measurements, "measurements")
@@ -185,11 +185,8 @@ def _measured(filters: Filters, of: Likeness, values: Table) -> None:
 
 def _evaluations(evaluations: Table) -> None:
     st.subheader("Evaluations", anchor=False)
+    shell.table(evaluations, "evaluations", labels={"isolation": "held by"}, leave_out=("feedback",))
     at = evaluations.columns.index("feedback")
-    rest = [name for name in evaluations.columns if name != "feedback"]
-    rows = tuple(row[:at] + row[at + 1 :] for row in evaluations.rows)
-    types = evaluations.types[:at] + evaluations.types[at + 1 :]
-    shell.table(Table(tuple(rest), rows, types), "evaluations", labels={"isolation": "held by"})
     for row in evaluations.rows:
         if row[at]:
             _code(f"feedback ({row[0]}, {row[1]})", row[at], None)

@@ -73,7 +73,7 @@ def _state(filters: Filters, totals: Totals) -> None:
     elif totals.stopped in ("budget", "exhausted"):
         state, icon = f"finished ({totals.stopped})", ":blue[:material/check_circle:]"
     else:
-        state = f"not running ({totals.stopped or 'cut short'}); `evo resume` goes on with it"
+        state = f"not running ({totals.stopped or 'cut short'}); evo resume goes on with it"
         icon = ":orange[:material/pause_circle:]"
     st.markdown(f"{icon} **{plain(totals.problem)}** {plain(state)}")
     budget = totals.budget.get("evaluations")
