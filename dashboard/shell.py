@@ -56,7 +56,6 @@ def sidebar() -> None:
         key="island",
         bind="query-params",
         placeholder="all islands",
-        format_func=lambda one: f"island {one}",
     )
     first, last = st.columns(2)
     first.number_input("From tell", min_value=0, value=None, key="from", bind="query-params", placeholder="0")

@@ -19,7 +19,7 @@ from dashboard.library import runs_in
 from evo.errors import EvoError, LineageError, LineageHeldError
 from evo.lineage import open_run
 from evo.lineage.console import Reply, ask
-from evo.lineage.reading import FILE_NAME
+from evo.lineage.reading import FILE_NAME, Settings
 from evo.run_folder import JOURNAL, holder
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ STALE_SECONDS = 30.0
 MOST_ANSWERS = 200
 CONSOLES, CONSOLE_PATIENCE_SECONDS = 3, 5.0
 # Of all readers of one run together; what does not fit goes to the disk.
-SETTINGS = {"memory_limit": "512MB", "threads": 2}
+SETTINGS: Settings = {"memory_limit": "512MB", "threads": 2}
 
 Signature = tuple[tuple[int, int, int], ...]
 

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from dashboard.charts.style import FAINT, GREY, GRID, ORANGE, SEQUENCE, colours, figure, style
-from dashboard.queries.front import column_of
+from dashboard.queries.front import TELLS, column_of
 from dashboard.words import axis, hover
 from evo.lineage import Table
 
@@ -27,9 +27,9 @@ def plane(
     front, others = parts
     x, y = axes
     shown: list[Any] = [_cloud(go.Scatter, others, axes)]
-    if earlier is not None:
-        shown += _past(earlier, axes)
-    shown.append(_stair(front, axes))
+    if TELLS not in axes:
+        shown += _past(earlier, axes) if earlier is not None else []
+        shown.append(_stair(front, axes))
     shown += _coloured(go.Scatter, front, axes, colour, size=9)
     drawn = figure(shown, x=_title(x), y=_title(y), revision=revision, height=520)
     drawn.update_layout(dragmode="select", clickmode="event+select", showlegend=True)
@@ -91,7 +91,8 @@ def over_time(samples: Table, *, revision: str) -> go.Figure:
 
 def _title(objective: Objective) -> str:
     name, direction, unit = objective
-    return f"{axis(name, unit)}, {'lower' if direction == 'min' else 'higher'} is better"
+    better = {"min": ", lower is better", "max": ", higher is better"}
+    return axis(name, unit) + better.get(direction, "")
 
 
 def _points(table: Table, axes: Sequence[Objective]) -> list[tuple[Any, ...]]:

@@ -101,7 +101,7 @@ def spending(points: Table, *, cap: float | None, revision: str) -> go.Figure:
         go.Scatter(
             x=times,
             y=_carried(times, by_model[model]),
-            name=hover(model),
+            name=hover(model or "no model"),
             mode="lines",
             stackgroup="usd",
             line={"color": PALETTE[at % len(PALETTE)], "width": 1, "shape": "hv"},

@@ -13,6 +13,8 @@ from evo.lineage.queries import quoted
 DOMINATED = 2000
 PICKED = 200
 EARLIER = 4
+# The other axis where there is one objective alone.
+TELLS = ("evaluations told", "", "")
 FACTS = ("id", "tell", "operator", "model", "island", "survived")
 
 
@@ -70,6 +72,8 @@ def earlier(reader: LineageReader, stretch: Stretch) -> Table:
 
 def column_of(objective: str) -> str:
     """The column that holds an objective: its name, or one beside it where that is a fact's."""
+    if objective == TELLS[0]:
+        return "tell"
     return f"objective {objective}" if objective.lower() in (*FACTS, "after") else objective
 
 

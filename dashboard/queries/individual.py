@@ -157,7 +157,7 @@ def seen(reader: LineageReader, kind: str) -> Mapping[str, tuple[Choice, ...]]:
         for slot, choice in pairs:
             held[str(slot)][type(choice).__name__, choice] = choice
     if kind == "vector":
-        return {slot: (min(of.values()), max(of.values())) for slot, of in held.items()}  # type: ignore[type-var]
+        return {slot: (min(of.values()), max(of.values())) for slot, of in held.items()}
     return {slot: tuple(sorted(of.values(), key=_order)) for slot, of in held.items()}
 
 

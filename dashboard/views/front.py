@@ -14,8 +14,6 @@ from dashboard.queries import front, history
 from dashboard.words import number, plain
 
 COLOURS = ("operator", "model", "island", "tell")
-# The other axis where there is one objective alone.
-TELLS = ("tell", "max", "")
 Objectives = Sequence[tuple[str, str, str]]
 
 
@@ -72,7 +70,7 @@ def draw(filters: Filters, drawing: str, axes: Objectives, how: tuple[str, bool]
     others = source.ask(filters.run, front.dominated, filters.stretch)
     objectives = source.ask(filters.run, history.objectives)
     if len(axes) == 1:
-        axes = (TELLS, axes[0])
+        axes = (front.TELLS, axes[0])
     revision = f"{filters} {drawing} {axes}"
     picked: list[int] = []
     if drawing == "parallel":

@@ -33,13 +33,14 @@ def show() -> None:
 
 def _chosen(filters: Filters) -> None:
     """Which one, and beside which other."""
+    title, first, second = st.columns([3, 1, 1], vertical_alignment="bottom")
     if st.session_state.get("id") is None and not st.query_params.get("id"):
         found = shell.source().ask(filters.run, individual.best)
         if found is None:
+            title.header(f"Individuals of {plain(filters.run)}", anchor=False)
             shell.empty("Nobody has been told yet.", "Individuals are here once their first evaluations are in.")
             return
         shell.begin_with("id", found)
-    title, first, second = st.columns([3, 1, 1], vertical_alignment="bottom")
     one = first.number_input("Individual", min_value=0, value=None, step=1, key="id", bind="query-params")
     other = second.number_input(
         "Beside", min_value=0, value=None, step=1, key="beside", bind="query-params", placeholder="its base"
@@ -162,7 +163,8 @@ def _written(of: Likeness) -> None:
 def _code(title: str, text: str, language: str | None) -> None:
     st.caption(plain(title))
     height = TALL if text.count("\n") > 28 else "content"
-    st.code(text or " ", language=language, wrap_lines=True, height=height)  # type: ignore[arg-type]
+    # A line break at either end is taken off again: the text is shown as it is.
+    st.code(f"\n{text}\n", language=language, wrap_lines=True, height=height)  # type: ignore[arg-type]
 
 
 def _measured(filters: Filters, of: Likeness, values: Table) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from dashboard.words import clock as clock_of
 from dashboard.words import dollars, duration, number, plain, with_unit
 from evo.lineage import Table
 
+CLOCKS: Sequence[charts.Clock] = ("tells", "time")
 WORKER_COLUMNS = {
     "worker": "worker",
     "node": "machine",
@@ -40,7 +42,7 @@ def show() -> None:
     top.header(plain(filters.run), anchor=False)
     with switch:
         clock = st.segmented_control(
-            "Horizontal axis", ["tells", "time"], default="tells", required=True, key="clock", bind="query-params"
+            "Horizontal axis", CLOCKS, default="tells", required=True, key="clock", bind="query-params"
         )
     shell.live(lambda: draw(filters, clock))
 
@@ -99,7 +101,11 @@ def _figures(
         ("rate", f"{number(round(totals.per_second, 3))}/s", f"latest {_ago(totals.latest)}"),
         ("proposing", number(sum(totals.proposals.values())), _busiest(totals)),
         ("evaluating", number(totals.evaluations), "or queued for it"),
-        ("time left", duration(totals.left_seconds), f"ran {duration(totals.running_seconds)}"),
+        (
+            "time left",
+            duration(None if totals.stopped else totals.left_seconds),
+            f"ran {duration(totals.running_seconds)}",
+        ),
     ]
     if totals.calls or totals.model:
         cap = totals.budget.get("usd")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 
@@ -18,6 +18,7 @@ from evo.lineage import Table
 from evo.lineage.console import Limits, Reply
 
 START = "FROM best"
+KINDS: Sequence[charts.Kind] = ("line", "points", "bars")
 TALL = 640
 
 
@@ -149,7 +150,7 @@ def _chart(found: Table) -> None:
     if not numbers or len(found.rows) < 2:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        kind = st.segmented_control("Chart", ["line", "points", "bars"], key="kind", bind="query-params")
+        kind = st.segmented_control("Chart", KINDS, key="kind", bind="query-params")
         across = st.selectbox("Horizontal", found.columns, key="across", width=180)
         rest = [name for name in numbers if name != across] or numbers
         upwards = st.multiselect("Vertical", rest, default=rest[:1], key="upwards")

@@ -28,8 +28,10 @@ from evo.lineage.reading import Table, failure_of, patiently, refuse_another_ver
 # Statements that ask; whatever else there is writes, attaches, loads or sets.
 ASKING = ("SELECT", "EXPLAIN")
 # What a column keeps its type as; all else travels as text.
-KEPT = ("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
-KEPT += ("HUGEINT", "UHUGEINT", "FLOAT", "DOUBLE", "DATE", "TIMESTAMP")
+KEPT = (
+    *("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"),
+    *("HUGEINT", "UHUGEINT", "FLOAT", "DOUBLE", "DATE", "TIMESTAMP"),
+)
 # No keys: a query has no way to read its environment, and is not to have one if it ever gets it.
 ENVIRONMENT = ("PATH", "PYTHONPATH", "VIRTUAL_ENV", "LANG", "SYSTEMROOT")
 GRACE_SECONDS = 2.0
@@ -142,6 +144,7 @@ def _bound(limits: Limits) -> None:
 
 
 def _answer(path: Path, query: str, limits: Limits, patience_seconds: float) -> dict[str, Any]:
+    config: dict[str, str | bool | int | float | list[str]]
     config = {"memory_limit": f"{limits.memory_bytes >> 20}MiB", "threads": 2, "temp_directory": ""}
     with duckdb.connect(":memory:", config=config) as connection:
         attach = f"ATTACH {quoted(str(path))} AS run (READ_ONLY)"
