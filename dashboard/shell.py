@@ -13,6 +13,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
+from dashboard import plotting
 from dashboard.filters import Filters, Stretch
 from dashboard.queries import overview
 from dashboard.source import Source
@@ -24,7 +25,6 @@ LIVE_SECONDS = 2.0
 IDLE_SECONDS = 10.0
 # Two beside each other on a phone, five at 1280 pixels.
 CARD_PIXELS = 156
-CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["autoScale2d"], "scrollZoom": False}
 
 
 @st.cache_resource(show_spinner=False)
@@ -134,9 +134,14 @@ def empty(what: str, do: str) -> None:
         st.markdown(f"**{what}**  \n{do}")
 
 
-def chart(figure: go.Figure, key: str, **more: Any) -> Any:
+def chart(figure: go.Figure, key: str) -> None:
     """A figure that keeps its zoom when it is drawn again."""
-    return st.plotly_chart(figure, key=key, config=CHART, **more)
+    plotting.draw(figure, key)
+
+
+def picking_chart(figure: go.Figure, key: str) -> list[int]:
+    """The same; the individuals whose points were clicked or selected."""
+    return plotting.draw(figure, key, picks=True)
 
 
 def cards(figures: Sequence[tuple[str, str, str]]) -> None:

@@ -129,4 +129,4 @@ def copied(run: Path, folder: Path) -> Path:
 
 def figures(app: AppTest) -> list[dict[str, Any]]:
     """The figures of the page, as the browser gets them."""
-    return [json.loads(one.proto.spec) for one in app.get("plotly_chart")]
+    return [json.loads(json.loads(one.proto.json)["figure"]) for one in app.get("bidi_component")]

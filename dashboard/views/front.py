@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import streamlit as st
 
@@ -77,20 +76,14 @@ def draw(filters: Filters, drawing: str, axes: Objectives, how: tuple[str, bool]
         shell.chart(charts.parallel(members, objectives, colour=colour, revision=revision), f"parallel-{filters.run}")
     elif drawing == "space":
         shown = charts.space((members, others), axes, colour=colour, revision=revision)
-        shell.chart(shown, "space")
+        picked = shell.picking_chart(shown, f"space-{filters.run}")
+        st.caption("Click a point to list its individual; double-click to list the front again.")
     else:
         before = source.ask(filters.run, front.earlier, filters.stretch) if past else None
         shown = charts.plane((members, others), axes, colour=colour, earlier=before, revision=revision)
-        picked = _individuals(shell.chart(shown, f"plane-{filters.run}", on_select="rerun"))
+        picked = shell.picking_chart(shown, f"plane-{filters.run}")
         st.caption("Drag a box or click a point to list individuals; double-click to list the front again.")
     _listed(filters, picked, len(members.rows))
-
-
-def _individuals(event: Any) -> list[int]:
-    """Those whose points were selected."""
-    points = event.selection.points if event else []
-    found = (point.get("customdata") for point in points)
-    return sorted({int(one[0] if isinstance(one, list) else one["0"]) for one in found if one})
 
 
 def _listed(filters: Filters, picked: Sequence[int], size: int) -> None:

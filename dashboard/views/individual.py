@@ -58,7 +58,7 @@ def _portrait(filters: Filters, of: Likeness) -> None:
     values = source.ask(filters.run, individual.values, one, other)
     _made(of)
     shell.cards(_figures(filters, of, values))
-    _family(filters, of)
+    _family(of)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         _genome(filters, of)
@@ -100,7 +100,12 @@ def _figures(filters: Filters, of: Likeness, values: Table) -> list[tuple[str, s
     return figures
 
 
-def _family(filters: Filters, of: Likeness) -> None:
+def _turn_to(identity: int) -> None:
+    st.session_state.id = identity
+    st.session_state.beside = None
+
+
+def _family(of: Likeness) -> None:
     """Links to its parents and children."""
     seen = of.portrait
     parents = [(parent, f"{role} {parent}") for parent, role in seen.parents]
@@ -110,7 +115,8 @@ def _family(filters: Filters, of: Likeness) -> None:
             more = f", the first {FAMILY}" if len(members) > FAMILY else ""
             st.markdown(f"**{number(len(members))}** {title}{more}", width="content")
             for identity, label in members[:FAMILY]:
-                shell.link("individual", label, filters, id=identity)
+                # Not a link: Streamlit would leave the address of a page that leads to itself as it was.
+                st.button(plain(label), key=f"{title} {identity}", on_click=_turn_to, args=(identity,))
     st.caption(f"{number(seen.ancestors)} ancestors.")
 
 
