@@ -59,13 +59,16 @@ def test_ctrl_c_ends_it_with_nothing_left_behind(toy_run: Path, tmp_path: Path) 
         env={**os.environ, "HOME": str(home), "OPENAI_API_KEY": "sk-not-to-be-seen"},
         start_new_session=True,
     )
-    wait_for(f"http://{HOST}:{port}/_stcore/health", dashboard)
-    servers = psutil.Process(dashboard.pid).children(recursive=True)
-    page = urllib.request.urlopen(f"http://{HOST}:{port}/", timeout=5).read()
-    assert b"sk-not-to-be-seen" not in page
-    with pytest.raises(urllib.error.HTTPError, match="40[04]"):
-        urllib.request.urlopen(f"http://{HOST}:{port}/_stcore/bidi-components/evo.plotly/../../setup.py", timeout=5)
-    os.killpg(dashboard.pid, signal.SIGINT)
+    try:
+        wait_for(f"http://{HOST}:{port}/_stcore/health", dashboard)
+        servers = psutil.Process(dashboard.pid).children(recursive=True)
+        page = urllib.request.urlopen(f"http://{HOST}:{port}/", timeout=5).read()
+        assert b"sk-not-to-be-seen" not in page
+        above = f"http://{HOST}:{port}/_stcore/bidi-components/evo.plotly/../../setup.py"
+        with pytest.raises(urllib.error.HTTPError, match="40[04]"):
+            urllib.request.urlopen(above, timeout=5)
+    finally:
+        os.killpg(dashboard.pid, signal.SIGINT)
     out, err = dashboard.communicate(timeout=20)
     assert dashboard.returncode == 0, err
     assert f"http://{HOST}:{port} (Ctrl-C ends it)" in out
