@@ -16,10 +16,10 @@ import pytest
 
 from evo.cli.ancestry import Member, change, tree
 from evo.cli.exporting import _field, _key
-from evo.cli.status import stand
 from evo.genomes import Program
 from evo.lineage import open_run, rebuild
 from evo.run_folder import held, holder
+from evo.standing import stand
 from tests.conftest import Evo
 from tests.made import unsealed
 
@@ -287,9 +287,11 @@ def test_a_run_stands_the_same_wherever_its_lineage_has_got_to(toy_run: Path, li
     journal.write_bytes(b"".join(whole[: min(lines, projected)]))
     if projected:
         rebuild(toy_run)
+    else:
+        (toy_run / "lineage.duckdb").unlink()
     journal.write_bytes(b"".join(whole[:lines]))
     partly = stand(toy_run, journal)
-    (toy_run / "lineage.duckdb").unlink()
+    (toy_run / "lineage.duckdb").unlink(missing_ok=True)
     without = stand(toy_run, journal)
     # The lineage keeps microseconds.
     assert list(partly.latest) == [(tell, pytest.approx(at, abs=1e-3)) for tell, at in without.latest]

@@ -318,6 +318,21 @@ def doctor(run: RunArgument) -> None:
     raise typer.Exit(0 if examine(run) else 1)
 
 
+@app.command()
+def dashboard(
+    runs: Annotated[
+        list[Path] | None, typer.Argument(metavar="RUN...", help="Run folders, or folders of runs; runs/ without any.")
+    ] = None,
+    *,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of this machine; nobody else can reach it.")] = 8501,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it in a browser.")] = True,
+) -> None:
+    """Watch runs in a browser, while they go on and after."""
+    from evo.cli.dashboard import serve
+
+    serve(runs or [], port=port, browser=browser)
+
+
 @app.command(name="list")
 def list_names(kind: Kind) -> None:
     """What is registered, by name."""

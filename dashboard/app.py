@@ -1,0 +1,37 @@
+"""The dashboard's entry: `evo dashboard` runs it with Streamlit, the runs to show as arguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard import shell
+
+# From a file: Streamlit fetches its own icons for this place from elsewhere.
+ICON = Path(__file__).with_name("icon.svg")
+# A view that keeps up with its run would have Streamlit's sign of being at work flicker all day.
+STYLE = '<style>[data-testid="stStatusWidget"] { display: none; } .stMainBlockContainer { padding-top: 4rem; }</style>'
+VIEWS = (
+    ("overview", "Overview", ":material/monitoring:"),
+    ("front", "Front", ":material/scatter_plot:"),
+    ("individual", "Individual", ":material/account_tree:"),
+    ("sql", "SQL", ":material/database:"),
+)
+
+
+def main() -> None:
+    """A page a view, and beside it the filters that all of them share."""
+    st.set_page_config(page_title="evo", page_icon=ICON, layout="wide")
+    st.html(STYLE)
+    pages = [
+        st.Page(f"views/{name}.py", title=title, icon=icon, url_path=name, default=not at)
+        for at, (name, title, icon) in enumerate(VIEWS)
+    ]
+    page = st.navigation(pages)
+    with st.sidebar:
+        shell.sidebar()
+    page.run()
+
+
+main()

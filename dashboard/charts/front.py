@@ -1,0 +1,197 @@
+"""Figures of the front, and of what it beats. The individual behind a point is the first of its custom data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from dashboard.charts.style import FAINT, GREY, GRID, ORANGE, SEQUENCE, colours, figure, style
+from dashboard.queries.front import TELLS, column_of
+from dashboard.words import axis, hover
+from evo.lineage import Table
+
+Objective = tuple[str, str, str]
+
+
+def plane(
+    parts: tuple[Table, Table], axes: Sequence[Objective], *, colour: str, earlier: Table | None, revision: str
+) -> go.Figure:
+    """Two objectives against each other: the front, a sample of the others, and fronts of before.
+
+    Args:
+        parts: the front and the others.
+        colour: the column that colours the front.
+    """
+    front, others = parts
+    x, y = axes
+    shown: list[Any] = [_cloud(go.Scatter, others, axes)]
+    if TELLS not in axes:
+        shown += _past(earlier, axes) if earlier is not None else []
+        shown.append(_stair(front, axes))
+    shown += _coloured(go.Scatter, front, axes, colour, size=9)
+    drawn = figure(shown, x=_title(x), y=_title(y), revision=revision, height=520)
+    drawn.update_layout(dragmode="select", clickmode="event+select", showlegend=True)
+    return drawn
+
+
+def space(parts: tuple[Table, Table], axes: Sequence[Objective], *, colour: str, revision: str) -> go.Figure:
+    """Three objectives against each other."""
+    front, others = parts
+    shown = [_cloud(go.Scatter3d, others, axes, size=3), *_coloured(go.Scatter3d, front, axes, colour, size=4)]
+    drawn = go.Figure(shown)
+    style(drawn, revision=revision, height=600)
+    names = {
+        one: {"title": {"text": _title(objective)}, "gridcolor": GRID, "showbackground": False}
+        for one, objective in zip(("xaxis", "yaxis", "zaxis"), axes, strict=True)
+    }
+    # Not along the diagonal, where objectives that go together would hide behind each other.
+    camera = {"eye": {"x": 1.75, "y": 0.95, "z": 0.8}}
+    drawn.update_layout(
+        scene={**names, "uirevision": revision, "camera": camera}, clickmode="event+select", showlegend=True
+    )
+    return drawn
+
+
+def parallel(front: Table, objectives: Sequence[Objective], *, colour: str, revision: str) -> go.Figure:
+    """An axis each objective; good is up on all of them. Drag along an axis to narrow the front down."""
+    number = front.columns.index(colour) if colour in front.columns else 0
+    values = [row[number] for row in front.rows]
+    known = sorted({one for one in values if one is not None}, key=str)
+    plain = all(isinstance(one, int | float) for one in known)
+    shade = [one if plain else known.index(one) if one in known else -1 for one in values]
+    lines = {
+        "color": shade,
+        "colorscale": [list(one) for one in SEQUENCE],
+        "showscale": plain,
+        "colorbar": {"title": {"text": hover(colour)}, "thickness": 12},
+    }
+    dimensions = []
+    for name, direction, unit in objectives:
+        column = [row[front.columns.index(column_of(name))] for row in front.rows]
+        ends = [min(column), max(column)] if column else [0, 1]
+        dimensions.append(
+            {"label": axis(name, unit), "values": column, "range": ends if direction == "max" else ends[::-1]}
+        )
+    drawn = go.Figure(go.Parcoords(line=lines, dimensions=dimensions, unselected={"line": {"opacity": 0.08}}))
+    style(drawn, revision=revision, height=460)
+    drawn.update_layout(margin={"l": 60, "r": 40, "t": 60, "b": 24})
+    return drawn
+
+
+def over_time(samples: Table, *, revision: str) -> go.Figure:
+    """The front's size over time."""
+    rows = [(row[0], row[samples.columns.index("front_size")]) for row in samples.rows]
+    shown = go.Scatter(
+        x=[tell for tell, _ in rows],
+        y=[size for _, size in rows],
+        mode="lines",
+        line={"color": ORANGE, "width": 2, "shape": "hv"},
+        hovertemplate="%{y} in the front<br>after tell %{x}<extra></extra>",
+    )
+    return figure([shown], x="evaluations told", y="individuals in the front", revision=revision, height=200)
+
+
+def _title(objective: Objective) -> str:
+    name, direction, unit = objective
+    better = {"min": ", lower is better", "max": ", higher is better"}
+    return axis(name, unit) + better.get(direction, "")
+
+
+def _points(table: Table, axes: Sequence[Objective]) -> list[tuple[Any, ...]]:
+    """The rows that have all of the objectives."""
+    at = [table.columns.index(column_of(name)) for name, _, _ in axes]
+    return [row for row in table.rows if all(row[one] is not None for one in at)]
+
+
+def _placed(table: Table, rows: Sequence[tuple[Any, ...]], axes: Sequence[Objective]) -> dict[str, list[Any]]:
+    return {
+        letter: [row[table.columns.index(column_of(name))] for row in rows]
+        for letter, (name, _, _) in zip("xyz", axes, strict=False)
+    }
+
+
+def _told(table: Table, row: Sequence[Any]) -> list[Any]:
+    """Custom data of a point: the individual, and what a reader is told of it."""
+    said = dict(zip(table.columns, row, strict=True))
+    maker = f"{said.get('operator')}" + (f" with {said['model']}" if said.get("model") else "")
+    return [said["id"], hover(maker), said.get("tell", said.get("after"))]
+
+
+def _hover(axes: Sequence[Objective]) -> str:
+    values = "".join(f"{hover(name)} %{{{letter}:.6g}}<br>" for letter, (name, _, _) in zip("xyz", axes, strict=False))
+    return f"<b>individual %{{customdata[0]}}</b><br>{values}%{{customdata[1]}}, tell %{{customdata[2]}}<extra></extra>"
+
+
+def _cloud(kind: Any, table: Table, axes: Sequence[Objective], size: int = 5) -> Any:
+    rows = _points(table, axes)
+    return kind(
+        **_placed(table, rows, axes),
+        mode="markers",
+        name="others (a sample)",
+        marker={"color": GREY, "size": size, "opacity": 0.45},
+        customdata=[_told(table, row) for row in rows],
+        hovertemplate=_hover(axes),
+    )
+
+
+def _coloured(kind: Any, table: Table, axes: Sequence[Objective], colour: str, *, size: int) -> list[Any]:
+    """The front, a trace each colour; numbers are shaded instead, where they are many."""
+    rows, at = _points(table, axes), table.columns.index(colour)
+    names = {row[at] for row in rows}
+    base: dict[str, Any] = {"mode": "markers", "hovertemplate": _hover(axes)}
+    edge = {"width": 0 if kind is go.Scatter3d else 1, "color": "rgba(255,255,255,0.6)"}
+    if len(names) > 12 and all(isinstance(one, int | float) for one in names):
+        bar = {"title": {"text": hover(colour)}, "thickness": 12}
+        scale = [list(one) for one in SEQUENCE]
+        marker = {"color": [row[at] for row in rows], "colorscale": scale, "colorbar": bar, "size": size, "line": edge}
+        told = [_told(table, row) for row in rows]
+        return [kind(**base, **_placed(table, rows, axes), name="front", marker=marker, customdata=told)]
+    traces = []
+    for name, shade in colours(list(names)).items():
+        of = [row for row in rows if row[at] == name]
+        traces.append(
+            kind(
+                **base,
+                **_placed(table, of, axes),
+                name=f"front: {hover('none' if name is None else name)}",
+                marker={"color": shade, "size": size, "line": edge},
+                customdata=[_told(table, row) for row in of],
+            )
+        )
+    return traces
+
+
+def _stair(table: Table, axes: Sequence[Objective]) -> Any:
+    """What the front attains: the corner between neighbours belongs to neither."""
+    (x, first, _), (y, second, _) = axes
+    at = table.columns.index(column_of(x)), table.columns.index(column_of(y))
+    best: list[tuple[float, float]] = []
+    signs = (1 if first == "min" else -1), (1 if second == "min" else -1)
+    for row in sorted(_points(table, axes), key=lambda row: (signs[0] * row[at[0]], signs[1] * row[at[1]])):
+        if not best or signs[1] * row[at[1]] < signs[1] * best[-1][1]:
+            best.append((row[at[0]], row[at[1]]))
+    return go.Scatter(
+        x=[one for one, _ in best],
+        y=[other for _, other in best],
+        mode="lines",
+        line={"color": FAINT, "width": 2, "shape": "hv"},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _past(earlier: Table, axes: Sequence[Objective]) -> list[Any]:
+    moments = sorted({row[0] for row in earlier.rows})
+    traces = []
+    for at, after in enumerate(moments):
+        then = Table(earlier.columns, tuple(row for row in earlier.rows if row[0] == after), earlier.types)
+        stair = _stair(then, axes)
+        stair.update(
+            name=f"after tell {after:,}",
+            showlegend=True,
+            line={"color": SEQUENCE[at % len(SEQUENCE)][1], "width": 1.5, "dash": "dot"},
+        )
+        traces.append(stair)
+    return traces

@@ -1,0 +1,166 @@
+"""All about one individual: its genome and its base's, what was said to make it, how it was measured, its family."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dashboard.queries.history import objectives
+from evo.genomes import Choice, Genome, genome_from_json
+from evo.lineage import LineageReader, Table
+from evo.lineage.queries import Portrait, base, genome_json, portrait, quoted
+
+MOST_CASES = 2000
+MOST_CALLS = 50
+FOREBEARS = 40
+SEEN = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """An individual and what it is compared with.
+
+    Attributes:
+        other: the id of the genome that it is compared with; None for a seed.
+    """
+
+    portrait: Portrait
+    genome: Genome
+    other: int | None
+    other_genome: Genome | None
+
+
+def best(reader: LineageReader) -> int | None:
+    """The best by the first objective; where there is none, whoever was told last."""
+    found: int | None = reader.sql("SELECT id FROM best LIMIT 1").scalar()
+    if found is None:
+        found = reader.sql("SELECT max(id) FROM individuals").scalar()
+    return found
+
+
+def likeness(reader: LineageReader, individual: int, other: int | None) -> Likeness:
+    """An individual beside its base, or beside any other one.
+
+    Raises:
+        LineageError: there is none of that id.
+    """
+    seen = portrait(reader, individual)
+    other = base(reader, individual) if other is None else other
+    text = genome_json(reader, other) if other is not None else None
+    genome = genome_from_json(json.loads(seen.fields["genome"]))
+    return Likeness(seen, genome, other, genome_from_json(json.loads(text)) if text else None)
+
+
+def values(reader: LineageReader, individual: int, other: int | None) -> Table:
+    """Its objectives: columns name, unit, direction, value (mean), holdout, other (the other's value), gain."""
+    return reader.sql(
+        """
+        SELECT n.name, n.unit, n.direction, s.mean AS value, h.value AS holdout, o.mean AS other,
+            if(n.direction = 'min', o.mean - s.mean, s.mean - o.mean) AS gain
+        FROM objective_names n
+        LEFT JOIN scores s ON s.name = n.name AND s.individual = $1
+        LEFT JOIN holdout h ON h.name = n.name AND h.individual = $1
+        LEFT JOIN scores o ON o.name = n.name AND o.individual = $2
+        ORDER BY n.position
+        """,
+        [individual, other],
+    )
+
+
+def calls(reader: LineageReader, individual: int) -> Table:
+    """Every completion for its ask, the prompt and the reply in full; those that its evaluation asked for come last.
+
+    Columns purpose, stage, model, endpoint, outcome, input_tokens, output_tokens, cost_usd, seconds, prompt, reply,
+    error, completed; at most MOST_CALLS.
+    """
+    return reader.sql(
+        f"""
+        SELECT c.purpose, c.stage, c.model, c.endpoint, c.outcome, c.input_tokens, c.output_tokens, c.cost_usd,
+            c.seconds, c.prompt::VARCHAR AS prompt, c.reply, c.error, c.completed
+        FROM completions c WHERE c.ask IN (SELECT ask FROM proposals WHERE individual = ?)
+        ORDER BY c.stage = 'proposal' DESC, c.completed LIMIT {MOST_CALLS}
+        """,
+        [individual],
+    )
+
+
+def cost(reader: LineageReader, individual: int) -> tuple[float, float, int]:
+    """Dollars for it alone, dollars with all that it came from, and the completions of all these."""
+    own = reader.sql(
+        "SELECT coalesce(sum(cost_usd), 0) FROM completions WHERE ask IN "
+        "(SELECT ask FROM proposals WHERE individual = ?)",
+        [individual],
+    ).scalar()
+    found = reader.sql("SELECT usd, completions FROM cost_of(?)", [individual]).rows
+    usd, completions = found[0] if found else (0.0, 0)
+    return own, usd, completions
+
+
+def cases(reader: LineageReader, individual: int, other: int | None) -> Table:
+    """Scores by case, those that changed most first: columns name, score, other, change; larger is better."""
+    return reader.sql(
+        f"""
+        SELECT c.name, c.score, o.score AS other, c.score - o.score AS change
+        FROM cases c LEFT JOIN cases o ON o.name = c.name AND o.individual = $2
+        WHERE c.individual = $1 ORDER BY abs(change) DESC NULLS LAST, c.name LIMIT {MOST_CASES}
+        """,
+        [individual, other],
+    )
+
+
+def descriptors(reader: LineageReader, individual: int) -> Table:
+    """What evaluations said of it beside its objectives: columns name, value."""
+    return reader.sql("SELECT name, value FROM descriptors WHERE individual = ? ORDER BY name LIMIT 200", [individual])
+
+
+def forebears(reader: LineageReader, individual: int) -> Table:
+    """Its line of bases, itself first: columns id, tell, operator, model, a column each objective, thought."""
+    named = objectives(reader)
+    columns = "".join(
+        f', max(s.mean) FILTER (s.name = {quoted(name)}) AS "{name.replace(chr(34), chr(34) * 2)}"'
+        for name, _, _ in named
+    )
+    return reader.sql(
+        f"""
+        WITH RECURSIVE line(id, back) AS (
+            SELECT ?::BIGINT, 0
+            UNION ALL
+            SELECT p.parent, l.back + 1 FROM line l JOIN parents p ON p.child = l.id AND p.role = 'base'
+            WHERE l.back < {FOREBEARS}
+        )
+        SELECT i.id, i.tell, i.operator, i.model{columns}, left(i.thought, 300) AS thought
+        FROM line l JOIN individuals i ON i.id = l.id
+        LEFT JOIN (FROM scores WHERE individual IN (SELECT id FROM line)) s ON s.individual = i.id
+        GROUP BY i.id, i.tell, i.operator, i.model, i.thought, l.back ORDER BY l.back
+        """,
+        [individual],
+    )
+
+
+def seen(reader: LineageReader, kind: str) -> Mapping[str, tuple[Choice, ...]]:
+    """What a sample of others holds: of architectures the choices by slot, of vectors the least and the most by number.
+
+    Of SEEN individuals at most, the same ones while the run does not double.
+    """
+    count = reader.sql("SELECT count(*) FROM individuals").scalar()
+    every = 1 << max(0, (count // SEEN).bit_length())
+    rows = reader.sql(
+        f"SELECT genome FROM individuals WHERE hash(id) % {every} = 0 AND kind = ? LIMIT {SEEN}", [kind]
+    ).rows
+    held: dict[str, dict[Any, Choice]] = defaultdict(dict)
+    for (text,) in rows:
+        fields = json.loads(text)
+        pairs = fields["choices"].items() if kind == "architecture" else enumerate(fields.get("values", ()))
+        for slot, choice in pairs:
+            held[str(slot)][type(choice).__name__, choice] = choice
+    if kind == "vector":
+        return {slot: (min(of.values()), max(of.values())) for slot, of in held.items()}
+    return {slot: tuple(sorted(of.values(), key=_order)) for slot, of in held.items()}
+
+
+def _order(choice: Choice) -> tuple[int, float, str]:
+    """Numbers by size, before texts."""
+    return (0, float(choice), "") if isinstance(choice, int | float) else (1, 0.0, choice)

@@ -1,0 +1,185 @@
+"""How a run stands: totals, what it will still take, and who is well."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from evo.lineage import LineageReader, Table
+from evo.standing import Standing, stand_by
+
+RECENT = 2000
+RECENT_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How far a run is.
+
+    Attributes:
+        failed: evaluations without a result, those that a policy stopped left out.
+        proposals: offspring under way that an operator (and mostly a model) works on, by operator.
+        evaluations: offspring that wait for a worker, or are evaluated.
+        stopped: why the last session ended; None where it goes on, or was cut short.
+        started: of the run, in UTC.
+        latest: when something was told last, in UTC.
+        running_seconds: of all sessions up to the latest tell.
+        budget: as in the configuration.
+    """
+
+    problem: str
+    told: int
+    failed: int
+    usd: float
+    calls: int
+    tokens: int
+    per_second: float
+    proposals: Mapping[str, int]
+    evaluations: int
+    stopped: str | None
+    started: datetime | None
+    latest: datetime | None
+    running_seconds: float
+    budget: Mapping[str, Any]
+    model: str | None
+
+    @property
+    def forecast_usd(self) -> float | None:
+        """What the whole run will have cost, if the rest costs as what was told so far; no more than the cap."""
+        if not self.told or not self.usd:
+            return None
+        likely = self.usd / self.told * max(self.told, self.budget.get("evaluations") or self.told)
+        cap = self.budget.get("usd")
+        return likely if cap is None else min(likely, cap)
+
+    @property
+    def left_seconds(self) -> float | None:
+        """Until the first of its budgets is used up at the present rate; None where that cannot be said."""
+        left = []
+        if self.per_second and self.budget.get("evaluations"):
+            left.append((self.budget["evaluations"] - self.told) / self.per_second)
+            if self.budget.get("usd") and self.usd:
+                left.append((self.budget["usd"] - self.usd) / (self.usd / self.told * self.per_second))
+        if self.budget.get("wall_seconds"):
+            left.append(self.budget["wall_seconds"] - self.running_seconds)
+        return max(0.0, min(left)) if left else None
+
+
+def totals(reader: LineageReader) -> Totals:
+    """How far a run is, with what its journal has beyond its lineage."""
+    standing = stand_by(reader)
+    asked: dict[str, int] = {}
+    for operator in standing.asks.values():
+        asked[operator] = asked.get(operator, 0) + 1
+    started, latest, seconds, tokens = _times(reader)
+    config = standing.config
+    return Totals(
+        standing.problem,
+        standing.told,
+        standing.failed,
+        standing.usd,
+        standing.calls,
+        tokens,
+        _rate(standing),
+        asked,
+        len(standing.candidates),
+        standing.stopped,
+        started,
+        latest,
+        seconds,
+        config.get("budget", {}),
+        (config.get("model") or {}).get("name"),
+    )
+
+
+def _rate(standing: Standing) -> float:
+    """Results a second, a spurt of a moment left out."""
+    return standing.per_second if len(standing.latest) > 2 else 0.0
+
+
+def _times(reader: LineageReader) -> tuple[datetime | None, datetime | None, float, int]:
+    """When it started and told last, the seconds between without pauses, and the tokens of all completions."""
+    found = reader.sql("""
+        SELECT started, (SELECT max(told) FROM individuals),
+            (SELECT coalesce(sum(input_tokens + output_tokens), 0)::BIGINT FROM completions) FROM runs
+    """).rows
+    if not found:
+        return None, None, 0.0, 0
+    started, latest, tokens = found[0]
+    if latest is None:
+        return started, None, 0.0, tokens
+    paused = 0.0
+    for (back,) in reader.sql("SELECT happened FROM events WHERE kind = 'resume'").rows:
+        away = reader.sql(
+            "SELECT epoch($1 - greatest(max(told), (SELECT max(happened) FROM events WHERE happened < $1))) "
+            "FROM individuals WHERE told < $1",
+            [back],
+        ).scalar()
+        paused += max(0.0, away or 0.0)
+    return started, latest, max(0.0, (latest - started).total_seconds() - paused), tokens
+
+
+def endpoints(reader: LineageReader) -> Table:
+    """How endpoints did of late, a row an endpoint and model: completions, failed, seconds (median), usd, last, error.
+
+    Of the last RECENT completions. Columns `failed` counts those without a reply, and `error` is the latest of them.
+    """
+    return reader.sql(f"""
+        WITH recent AS (
+            SELECT endpoint, model, outcome, seconds, cost_usd, completed, error FROM completions
+            WHERE rowid > (SELECT max(rowid) FROM completions) - {RECENT}
+        )
+        SELECT endpoint, model, count(*) AS completions,
+            count(*) FILTER (outcome NOT IN ('ok', 'truncated', 'empty')) AS failed,
+            median(seconds) AS seconds, sum(cost_usd) AS usd, max(completed) AS last,
+            left(arg_max(error, completed) FILTER (error <> ''), 300) AS error
+        FROM recent GROUP BY endpoint, model ORDER BY completions DESC, endpoint, model LIMIT 50
+    """)
+
+
+def workers(reader: LineageReader) -> Table:
+    """How workers did in the last RECENT_SECONDS before the latest result, a row a worker, the busiest first.
+
+    Columns worker, node, evaluations, failed, busy (share of the time since its first one), seconds (median), last,
+    isolation.
+    """
+    return reader.sql(f"""
+        WITH recent AS (
+            SELECT worker, node, outcome, seconds, isolation, started,
+                started + to_microseconds((seconds * 1e6)::BIGINT) AS ended
+            FROM evaluations WHERE rowid > (SELECT max(rowid) FROM evaluations) - 20000 AND worker <> ''
+        ), bounded AS (
+            SELECT *, max(ended) OVER () AS now FROM recent
+            QUALIFY ended > max(ended) OVER () - to_seconds({RECENT_SECONDS})
+        )
+        SELECT worker, node, count(*) AS evaluations, count(*) FILTER (outcome NOT IN ('ok', 'stopped')) AS failed,
+            least(1.0, sum(seconds) / greatest(1e-3, epoch(any_value(now) - min(started)))) AS busy,
+            median(seconds) AS seconds, max(ended) AS last, mode(isolation) AS isolation
+        FROM bounded GROUP BY worker, node ORDER BY busy DESC, worker LIMIT 200
+    """)
+
+
+def islands(reader: LineageReader) -> Table:
+    """The islands that somebody was told of: columns island, individuals."""
+    return reader.sql(
+        "SELECT island, count(*) AS individuals FROM individuals GROUP BY island ORDER BY island LIMIT 500"
+    )
+
+
+def facts(reader: LineageReader) -> Mapping[str, Any]:
+    """What a run is: its problem, seed, description and configuration."""
+    found = reader.sql("SELECT run, problem, description, seed, config, started FROM runs").rows
+    if not found:
+        return {}
+    run, problem, description, seed, config, started = found[0]
+    return {
+        "run": run,
+        "problem": problem,
+        "description": description,
+        "seed": seed,
+        "config": json.loads(config),
+        "started": started,
+    }

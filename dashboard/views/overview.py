@@ -1,0 +1,194 @@
+"""How a run goes: the best so far, its rate, its money, and who is well. Keeps up with the run by itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import streamlit as st
+
+from dashboard import shell
+from dashboard.charts import overview as charts
+from dashboard.filters import Filters
+from dashboard.queries import history, overview
+from dashboard.queries.overview import Totals
+from dashboard.words import clock as clock_of
+from dashboard.words import dollars, duration, number, plain, with_unit
+from evo.lineage import Table
+
+CLOCKS: Sequence[charts.Clock] = ("tells", "time")
+WORKER_COLUMNS = {
+    "worker": "worker",
+    "node": "machine",
+    "busy": st.column_config.ProgressColumn("busy", format="percent", min_value=0, max_value=1),
+    "seconds": st.column_config.NumberColumn("seconds (median)", format="%.3g"),
+    "last": st.column_config.DatetimeColumn("last result (UTC)", format="YYYY-MM-DD HH:mm:ss"),
+    "isolation": "held by",
+}
+ENDPOINT_COLUMNS = {
+    "seconds": st.column_config.NumberColumn("seconds (median)", format="%.3g"),
+    "usd": st.column_config.NumberColumn("dollars", format="$%.4g"),
+    "last": st.column_config.DatetimeColumn("last reply (UTC)", format="YYYY-MM-DD HH:mm:ss"),
+    "error": "latest failure",
+}
+
+
+def show() -> None:
+    """The page."""
+    filters = shell.filters()
+    top, switch = st.columns([4, 1], vertical_alignment="bottom")
+    top.header(plain(filters.run), anchor=False)
+    with switch:
+        clock = st.segmented_control(
+            "Horizontal axis", CLOCKS, default="tells", required=True, key="clock", bind="query-params"
+        )
+    shell.live(lambda: draw(filters, clock))
+
+
+def draw(filters: Filters, clock: charts.Clock) -> None:
+    """All that changes while the run goes on."""
+    source = shell.source()
+    totals = source.ask(filters.run, overview.totals)
+    if not totals.problem:
+        shell.empty("The run has just begun.", "Its first results will show up here within a second or two.")
+        return
+    _state(filters, totals)
+    bests = source.grow(filters.run, history.bests, filters.stretch)
+    samples = source.ask(filters.run, history.indicators, filters.stretch)
+    objectives = source.ask(filters.run, history.objectives)
+    shell.cards(_figures(totals, bests, objectives, samples))
+    if not totals.told:
+        shell.empty("Nothing has been told yet.", "The first evaluations are under way; figures follow by themselves.")
+        return
+    _histories(filters, clock, objectives, (bests, samples))
+    _progress(filters, clock, totals, samples)
+    _health(filters)
+
+
+def _state(filters: Filters, totals: Totals) -> None:
+    """A line that says whether it runs, and how far it is."""
+    held_by = shell.source().holder(filters.run)
+    if held_by:
+        state, icon = f"running, by {held_by}", ":green[:material/play_circle:]"
+    elif totals.stopped in ("budget", "exhausted"):
+        state, icon = f"finished ({totals.stopped})", ":blue[:material/check_circle:]"
+    else:
+        state = f"not running ({totals.stopped or 'cut short'}); evo resume goes on with it"
+        icon = ":orange[:material/pause_circle:]"
+    st.markdown(f"{icon} **{plain(totals.problem)}** {plain(state)}")
+    budget = totals.budget.get("evaluations")
+    if budget:
+        share = min(1.0, totals.told / budget)
+        st.progress(share, text=f"{number(totals.told)} of {number(budget)} evaluations, {totals.failed} failed")
+    if said := shell.tells(filters.stretch):
+        st.caption(f"Only {said}; hypervolume, front and population are always those of the whole run.")
+
+
+def _figures(
+    totals: Totals, bests: history.Bests, objectives: tuple[tuple[str, str, str], ...], samples: Table
+) -> list[tuple[str, str, str]]:
+    figures = [
+        (f"best {name}", with_unit(step.value, unit) if step else "none yet", _since(step, totals))
+        for name, _, unit in objectives
+        for step in [bests.latest(name)]
+    ]
+    if samples.rows:
+        row = dict(zip(samples.columns, samples.rows[-1], strict=True))
+        figures.append(("hypervolume", number(row["hypervolume"]), f"{number(row['front_size'])} in the front"))
+    figures += [
+        ("rate", f"{number(round(totals.per_second, 3))}/s", f"latest {_ago(totals.latest)}"),
+        ("proposing", number(sum(totals.proposals.values())), _busiest(totals)),
+        ("evaluating", number(totals.evaluations), "or queued for it"),
+        (
+            "time left",
+            duration(None if totals.stopped else totals.left_seconds),
+            f"ran {duration(totals.running_seconds)}",
+        ),
+    ]
+    if totals.calls or totals.model:
+        cap = totals.budget.get("usd")
+        figures += [
+            ("spent", dollars(totals.usd), f"cap {dollars(cap)}" if cap is not None else "no cap"),
+            ("forecast", dollars(totals.forecast_usd), f"{number(totals.calls)} calls"),
+        ]
+    return figures
+
+
+def _busiest(totals: Totals) -> str:
+    """The operator that most proposals under way wait for."""
+    asked = totals.proposals
+    return max(sorted(asked), key=lambda one: asked[one]) if asked else "nothing asked"
+
+
+def _since(step: history.Step | None, totals: Totals) -> str:
+    """How long nothing was better."""
+    if step is None:
+        return ""
+    return f"{number(max(0, totals.told - 1 - step.tell))} tells ago"
+
+
+def _ago(moment: datetime | None) -> str:
+    if moment is None:
+        return "none yet"
+    seconds = time.time() - moment.replace(tzinfo=UTC).timestamp()
+    return f"{duration(max(0.0, seconds))} ago" if seconds < 86400 else clock_of(moment)
+
+
+def _histories(
+    filters: Filters,
+    clock: charts.Clock,
+    objectives: tuple[tuple[str, str, str], ...],
+    known: tuple[history.Bests, Table],
+) -> None:
+    bests, samples = known
+    revision = f"{filters} {clock}"
+    end: tuple[int, Any] = samples.rows[-1][:2] if samples.rows else (0, None)
+    if end[1] is None and bests.steps:  # a measurement of somebody known has no moment of its own
+        end = end[0], bests.steps[-1].told
+    st.subheader("Best so far", anchor=False)
+    pairs = [list(enumerate(objectives))[at : at + 2] for at in range(0, len(objectives), 2)]
+    for pair in pairs:
+        for place, (at, objective) in zip(st.columns(len(pair)), pair, strict=True):
+            with place:
+                shown = charts.best_so_far(bests, objective, clock=clock, end=end, revision=revision, colour=at)
+                shell.chart(shown, f"best-{at}")
+
+
+def _progress(filters: Filters, clock: charts.Clock, totals: Totals, samples: Table) -> None:
+    source, revision = shell.source(), f"{filters} {clock}"
+    left, right = st.columns(2)
+    with left:
+        st.subheader("Hypervolume", anchor=False)
+        shell.chart(charts.hypervolume(samples, clock=clock, revision=revision), "hypervolume")
+        st.subheader("Rate", anchor=False)
+        parts = source.ask(filters.run, history.rates, filters.stretch)
+        shell.chart(charts.rate(parts, clock=clock, revision=revision), "rate")
+    with right:
+        st.subheader("Front and population", anchor=False)
+        shell.chart(charts.diversity(samples, clock=clock, revision=revision), "diversity")
+        st.subheader("Outcomes", anchor=False)
+        parts = source.ask(filters.run, history.outcomes, filters.stretch)
+        shell.chart(charts.outcomes(parts, clock=clock, revision=revision), "outcomes")
+    if totals.usd:
+        st.subheader("Spending", anchor=False)
+        points = source.ask(filters.run, history.spending)
+        shell.chart(charts.spending(points, cap=totals.budget.get("usd"), revision=filters.run), "spending")
+
+
+def _health(filters: Filters) -> None:
+    source = shell.source()
+    if (endpoints := source.ask(filters.run, overview.endpoints)).rows:
+        st.subheader("Endpoints", anchor=False)
+        st.caption(f"Their last {number(overview.RECENT)} completions.")
+        shell.table(endpoints, "endpoints", labels=ENDPOINT_COLUMNS)
+    st.subheader("Workers", anchor=False)
+    if (workers := source.ask(filters.run, overview.workers)).rows:
+        st.caption(f"The {duration(overview.RECENT_SECONDS)} before the latest result.")
+        shell.table(workers, "workers", labels=WORKER_COLUMNS)
+    else:
+        st.caption("No worker has said anything yet; problems that evaluate in the driver's process have none.")
+
+
+show()

@@ -1,0 +1,70 @@
+"""Figures and foreign text as a person reads them. What candidates and models wrote goes through here, or st.code."""
+
+from __future__ import annotations
+
+import html
+import re
+from datetime import datetime
+
+MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|$:~^&])")
+WIDEST = 60
+NOTHING = "\N{EN DASH}"
+
+
+def number(value: float | None) -> str:
+    """A figure in at most six digits, thousands apart."""
+    if value is None:
+        return NOTHING
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value):,}"
+    return f"{value:,.6g}" if 1e-4 <= abs(value) < 1e6 else f"{value:.5g}"
+
+
+def with_unit(value: float | None, unit: str) -> str:
+    """A figure with its unit, where it has one."""
+    return number(value) + (f" {unit}" if unit and value is not None else "")
+
+
+def dollars(usd: float | None) -> str:
+    """As many digits as matter."""
+    if usd is None:
+        return NOTHING
+    return f"${usd:,.2f}" if usd >= 1 or usd == 0 else f"${usd:.3g}"
+
+
+def duration(seconds: float | None) -> str:
+    """The two largest units."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 10 or seconds == 0 else f"{seconds:.1f} s"
+    minutes, hours = int(seconds // 60), int(seconds // 3600)
+    if hours >= 48:
+        return f"{hours // 24} d {hours % 24} h"
+    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min {int(seconds % 60)} s"
+
+
+def clock(moment: datetime | None) -> str:
+    """A moment in UTC."""
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC") if moment else NOTHING
+
+
+def axis(name: str, unit: str = "") -> str:
+    """The title of an axis."""
+    return hover(name) + (f" ({hover(unit)})" if unit else "")
+
+
+def hover(text: object, widest: int = WIDEST) -> str:
+    """Foreign text for plotly, which reads a kind of HTML in titles, legends and hover boxes."""
+    return html.escape(clipped(text, widest), quote=False)
+
+
+def plain(text: object, widest: int = 2000) -> str:
+    """Foreign text for Streamlit's labels, captions and messages, which read Markdown."""
+    return MARKDOWN.sub(r"\\\1", clipped(text, widest))
+
+
+def clipped(text: object, widest: int) -> str:
+    """One line of printable characters."""
+    line = " ".join("".join(one if one.isprintable() else " " for one in str(text)).split())
+    return line if len(line) <= widest else line[: widest - 3] + "..."

@@ -1,0 +1,128 @@
+"""Starting the dashboard: Streamlit in a process of its own, on this machine only."""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+
+from evo.errors import UserError
+
+HOST = "127.0.0.1"
+PATIENCE_SECONDS = 30.0
+STOP_SECONDS = 5.0
+# Under no other name is it reached, so that a page of elsewhere cannot have its name lead here.
+HOSTS = (HOST, "localhost")
+SETTINGS = {
+    "server.address": HOST,
+    # Who opens the browser is this module: Streamlit would ask for an e-mail address first.
+    "server.headless": "true",
+    "server.fileWatcherType": "none",
+    "server.enableStaticServing": "false",
+    "server.enableAgentApi": "false",
+    "browser.gatherUsageStats": "false",
+    "runner.magicEnabled": "false",
+    "client.toolbarMode": "viewer",
+    "client.showErrorLinks": "false",
+    # What went wrong may quote what candidates and models wrote: to the terminal with it.
+    "client.showErrorDetails": "type",
+    "logger.level": "warning",
+}
+
+
+def serve(places: Sequence[Path], *, port: int, browser: bool) -> None:
+    """Serve the dashboard until it is interrupted.
+
+    Args:
+        places: run folders, or folders of them; none means runs/.
+
+    Raises:
+        UserError: a place is not there, the port is taken, or Streamlit does not start.
+    """
+    places = list(places) or [Path("runs")]
+    refuse_missing(places)
+    refuse_taken(port)
+    server = subprocess.Popen(command(places, port))
+    try:
+        _wait_until_it_answers(server, port)
+        address = f"http://{HOST}:{port}"
+        print(f"dashboard of {', '.join(map(str, places))}: {address} (Ctrl-C ends it)", flush=True)
+        if browser:
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+        server.wait()
+    except KeyboardInterrupt:
+        return
+    finally:
+        _end(server)
+    raise UserError(f"the dashboard ended by itself (exit code {server.returncode}); what it said stands above")
+
+
+def command(places: Sequence[Path], port: int) -> list[str]:
+    """What starts the server."""
+    found = importlib.util.find_spec("dashboard")  # by name: the engine may not know its siblings
+    if found is None or found.origin is None:
+        raise UserError("the dashboard is not installed; `pip install evo-platform` has it")
+    folder = Path(found.origin).parent
+    settings = {**SETTINGS, "server.port": str(port), "theme.base": str(folder / "theme.toml")}
+    flags = [f"--{name}={value}" for name, value in settings.items()]
+    flags += [f"--server.allowedHosts={host}" for host in HOSTS]
+    app = str(folder / "app.py")
+    return [sys.executable, "-m", "streamlit", "run", app, *flags, "--", *(str(one.resolve()) for one in places)]
+
+
+def refuse_missing(places: Sequence[Path]) -> None:
+    """The default folder may come later; what somebody named has to be there.
+
+    Raises:
+        UserError: it is not.
+    """
+    for one in places:
+        if not one.exists() and one != Path("runs"):
+            raise UserError(f"no run at {one}; expected a run folder or a folder of runs, as in runs/")
+
+
+def refuse_taken(port: int) -> None:
+    """Complain before Streamlit does, which would go on with another port.
+
+    Raises:
+        UserError: somebody listens there, or may not.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise UserError(
+                f"port {port} of {HOST} cannot be used ({error.strerror}); choose another: --port {port % 65535 + 1}"
+            ) from error
+
+
+def _wait_until_it_answers(server: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise UserError(f"the dashboard did not start (exit code {server.returncode}); what it said stands above")
+        try:
+            with urllib.request.urlopen(f"http://{HOST}:{port}/_stcore/health", timeout=1):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise UserError(f"the dashboard did not answer at port {port} within {PATIENCE_SECONDS:.0f} s")
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """Ask it to end, and see to it."""
+    if server.poll() is None:
+        server.terminate()
+        try:
+            server.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()

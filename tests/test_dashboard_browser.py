@@ -1,0 +1,174 @@
+"""The dashboard in a browser, before a run that goes on: values grow, a zoom stays, a box opens individuals."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser import CHROMIUM, Watched, chromium, served, window
+from tests.conftest import TOY
+from tests.dashboards import HOSTILE, copied, grown, told
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium: install Debian's chromium, as `make browser` does"
+)
+
+TELLS = "[...document.querySelectorAll('[data-testid=stProgress]')].map(one => one.innerText).join()"
+RANGE = "document.querySelector('.st-key-best-0 .js-plotly-plot')._fullLayout.xaxis.range.map(Number)"
+POINTS = "document.querySelector('.st-key-best-0 .js-plotly-plot').data[0].x.slice(-1)[0]"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, first_toy_run: Path) -> Path:
+    folder = tmp_path_factory.mktemp("browsed") / "runs"
+    copied(first_toy_run, folder / "toy")
+    grown(folder / "three", 60).journal.close()
+    told(folder / "hostile", [{"objectives": {"goal 0": 3.0}}, {"outcome": "crash"}, {"objectives": {"goal 0": 2.0}}])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def live(place: Path) -> Iterator[str]:
+    """A run that goes on for as long as the tests do: some 30 results a second."""
+    options = ["--set", "problem.options={pause_seconds: 0.03}", "--set", "budget.evaluations=100000"]
+    command = [sys.executable, "-m", "evo", "run", *TOY, *options, "--name", "live", "--run-dir", str(place)]
+    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield "live"
+    finally:
+        run.terminate()
+        run.wait(30)
+
+
+@pytest.fixture(scope="module")
+def root(place: Path, live: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    home = tmp_path_factory.mktemp("home")
+    with served(place, home=home) as address:
+        yield address
+    assert {one.name for one in home.iterdir()} == {"dashboard.log"}, "nothing is written into somebody's home"
+    assert "Traceback" not in (home / "dashboard.log").read_text()
+
+
+@pytest.fixture(scope="module")
+def started(root: str) -> Iterator[Browser]:
+    """After the runs were made: it leaves its event loop in this thread."""
+    with chromium() as one:
+        yield one
+
+
+@pytest.fixture
+def opened(started: Browser, root: str) -> Iterator[Watched]:
+    with window(started, root) as watched:
+        yield watched
+
+
+def until_it_says(watched: Watched, text: str | re.Pattern[str]) -> None:
+    watched.page.get_by_text(text).first.wait_for()
+
+
+def test_values_grow_and_a_zoom_survives_ten_updates(opened: Watched, live: str) -> None:
+    page = opened.page
+    opened.open(f"/?run={live}")
+    page.wait_for_selector(".st-key-best-0 .js-plotly-plot .xtick")
+    page.wait_for_function(f"{POINTS} > 30")
+    plot = page.locator(".st-key-best-0 .nsewdrag").first.bounding_box()
+    assert plot is not None
+    middle = plot["y"] + plot["height"] / 2
+    page.mouse.move(plot["x"] + plot["width"] * 0.2, middle)
+    page.mouse.down()
+    page.mouse.move(plot["x"] + plot["width"] * 0.6, middle, steps=8)
+    page.mouse.up()
+    page.wait_for_timeout(300)
+    zoomed = page.evaluate(RANGE)
+    assert zoomed[0] > 1
+    for _ in range(10):
+        last, said = page.evaluate(POINTS), page.evaluate(TELLS)
+        page.wait_for_function(f"{POINTS} > {last} && {TELLS} != {said!r}", timeout=10_000)
+        assert page.evaluate(RANGE) == pytest.approx(zoomed)
+    assert page.evaluate(POINTS) > zoomed[1], "what came since lies beyond the zoom"
+
+
+def test_a_box_on_the_front_opens_its_individuals(opened: Watched) -> None:
+    page = opened.page
+    opened.open("/front?run=toy")
+    page.wait_for_selector(".js-plotly-plot .scatterlayer .point")
+    until_it_says(opened, re.compile(r"^\d+ in the front$"))
+    plot = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
+    assert plot is not None
+    page.mouse.move(plot["x"] + 2, plot["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(plot["x"] + plot["width"] - 3, plot["y"] + plot["height"] - 3, steps=12)
+    page.mouse.up()
+    heading = page.get_by_text(re.compile(r"^\d+ selected$")).first
+    heading.wait_for()
+    count = int(heading.inner_text().split()[0])
+    assert 20 < count <= 60
+    page.wait_for_timeout(2500)
+    assert page.get_by_text(f"{count} selected").count() == 1
+
+
+def test_a_click_in_the_front_of_a_live_run_stays_selected_while_it_grows(opened: Watched, live: str) -> None:
+    page = opened.page
+    opened.open(f"/front?run={live}")
+    page.wait_for_selector(".js-plotly-plot .scatterlayer .point")
+    page.wait_for_timeout(1500)
+    page.locator(".js-plotly-plot .scatterlayer .trace:last-child .point").first.click(force=True)
+    until_it_says(opened, "1 selected")
+    page.wait_for_timeout(5000)
+    assert page.get_by_text("1 selected").count() == 1
+
+
+def test_an_individual_leads_to_its_parent_with_the_right_difference(opened: Watched) -> None:
+    page = opened.page
+    opened.open("/individual?run=hostile&id=2")
+    until_it_says(opened, "From individual 1 to 2.")
+    code = page.locator("[data-testid=stCode]").first.inner_text()
+    assert "-x = 1" in code
+    assert "+x = 2" in code
+    assert HOSTILE in code
+    assert page.locator("img[src=x]").count() == 0
+    page.get_by_role("button", name="base 1").click()
+    until_it_says(opened, "Individual 1 of hostile")
+    page.wait_for_url(re.compile("id=1$"))
+    until_it_says(opened, "From individual 0 to 1.")
+
+
+def test_a_link_of_the_sidebar_keeps_the_filters(opened: Watched) -> None:
+    opened.open("/front?run=three&to=40")
+    until_it_says(opened, "Front of three")
+    opened.page.get_by_role("link", name="Overview").click()
+    until_it_says(opened, "Only to tell 40")
+    opened.page.wait_for_url(re.compile(r"/\?run=three&to=40$"))
+
+
+def test_three_objectives_are_drawn_in_space_and_on_parallel_axes(opened: Watched) -> None:
+    for drawing, selector in (("space", ".gl-container"), ("parallel", ".parcoords")):
+        opened.open(f"/front?run=three&drawing={drawing}")
+        opened.page.wait_for_selector(selector, state="attached")
+        until_it_says(opened, re.compile(r"^\d+ in the front$"))
+
+
+def test_the_console_asks_and_its_answer_is_taken_home(opened: Watched, tmp_path: Path) -> None:
+    page = opened.page
+    opened.open("/sql?run=toy&sql=SELECT+id,+tell+FROM+individuals")
+    page.get_by_role("button", name="Run", exact=True).click()
+    until_it_says(opened, re.compile(r"60 rows in"))
+    with page.expect_download() as download:
+        page.get_by_role("button", name="csv", exact=True).click()
+    download.value.save_as(tmp_path / "answer.csv")
+    assert (tmp_path / "answer.csv").read_text().splitlines()[:2] == ["id,tell", "0,0"]
+
+
+@pytest.mark.parametrize("view", ["", "front", "individual", "sql"])
+def test_a_phone_shows_every_page_without_scrolling_sideways(started: Browser, root: str, view: str) -> None:
+    with window(started, root, width=390, height=844, dark=True) as watched:
+        watched.open(f"/{view}?run=hostile")
+        watched.page.wait_for_selector("h2")
+        watched.page.wait_for_timeout(1200)
+        assert watched.page.evaluate("document.documentElement.scrollWidth") <= 390
