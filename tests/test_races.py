@@ -34,6 +34,7 @@ from evo.testing.exam import Exam
 from evo.testing.executor import InProcessExecutor
 from evo.testing.in_process import run_in_process
 from evo.values import Ask, Evaluation, Individual, Part
+from evo.workplace import make_executor
 from tests.conftest import TOY, Evo
 from tests.made import unsealed
 from tests.test_driver import events, history, sorted_history, spawn, wait_for_tells
@@ -58,7 +59,7 @@ def in_memory(prepared: Prepared, journal: Path, *, stop_after: int | None = Non
     first = search.told
 
     async def go() -> None:
-        executor = session.make_executor(prepared.config, prepared.problem)
+        executor = make_executor(prepared.config, prepared.problem)
 
         def watch(told: Told) -> None:
             if stop_after is not None and search.told - first >= stop_after:
