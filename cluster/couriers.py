@@ -79,8 +79,14 @@ class Couriers:
             ray.cancel(reference, force=True)
 
     def _remote(self, lane: Lane) -> Any:
-        """The function, with what its tasks set aside; made once, since Ray ships it to each worker."""
-        if lane.resources.key not in self._remotes:
+        """The function, with what its tasks set aside and where they go.
+
+        Who finds a place is spread over the nodes. Who has to wait does so at this node, for whatever place is free first:
+        spread as well, he would wait at some node, which may have died and not been missed for a quarter of a minute.
+        """
+        strategy = "SPREAD" if lane.running < lane.places else "DEFAULT"
+        key = lane.resources.key, strategy
+        if key not in self._remotes:
             amounts = reserved(lane.resources)
             made = ray.remote(
                 num_cpus=amounts.pop("CPU", 0),
@@ -88,10 +94,10 @@ class Couriers:
                 memory=int(amounts.pop("memory", 0)) or None,
                 resources=amounts,
                 max_retries=RETRIES,
-                scheduling_strategy="SPREAD",
+                scheduling_strategy=strategy,
             )
-            self._remotes[lane.resources.key] = made(self._evaluate).options(name=self._name)
-        return self._remotes[lane.resources.key]
+            self._remotes[key] = made(self._evaluate).options(name=self._name)
+        return self._remotes[key]
 
     def _dispatch(self) -> None:
         self._dispatching = False

@@ -26,13 +26,13 @@ class Elastic:
         busy: whether evaluations keep their cores busy, instead of waiting for a model.
     """
 
-    def __init__(self, job: Job, *, fixed: bool, busy: bool) -> None:
+    def __init__(self, job: Job, lookout: Lookout, *, fixed: bool, busy: bool) -> None:
         self.notice: Notice = unnoticed
         self.lanes: dict[Hashable, Lane] = {}
         self._job = job
         self._fixed = fixed
         self._busy = busy
-        self._lookout = Lookout()
+        self._lookout = lookout
         self._view = self._lookout.look(1.0)
         self._told: tuple[Node, ...] = self._view.nodes if fixed else ()
 

@@ -15,6 +15,7 @@ from cluster.lanes import Waiting
 from cluster.mailbox import Post
 from cluster.ray_cluster import connect
 from cluster.remote import Parcel
+from cluster.watch import Lookout
 from evo.genomes import Genome
 from evo.models import Model
 from evo.protocols import Job, Notice
@@ -40,7 +41,7 @@ class RayExecutor:
         problem = make_problem(job.problem, job.options)
         self._resources = job.resources or problem.resources
         self._own = connect(job, self._resources.cpus)
-        self._elastic = Elastic(job, fixed=self._own and job.address is None, busy=not problem.needs_model)
+        self._elastic = Elastic(job, Lookout(), fixed=self._own and job.address is None, busy=not problem.needs_model)
         self._couriers = Couriers(job, self._elastic)
         self._parcels: weakref.WeakValueDictionary[str, Parcel] = weakref.WeakValueDictionary()
         self._under_way: set[asyncio.Future[Evaluation]] = set()

@@ -27,7 +27,7 @@ class Napping(Valley):
     def __init__(
         self, seconds: float = 0.4, folder: str | None = None, slow: int | None = None, slow_seconds: float = 120.0
     ) -> None:
-        super().__init__()
+        super().__init__(wall=float("inf"))
         self._seconds = seconds
         self._folder = Path(folder) if folder else None
         self._slow = slow

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.capacity import Allowance, Node, fair_shares, in_flight, places, room
+from cluster.elastic import Elastic
 from cluster.lanes import Lane, Waiting
 from cluster.stragglers import LEAST_SECONDS, PEERS, Stragglers
-from cluster.watch import changes
+from cluster.watch import Lookout, View, changes
 from evo.config import load_config
-from evo.errors import ConfigError
+from evo.errors import ConfigError, UserError
 from evo.genomes import Genome, Vector
 from evo.journal import Journal, read_events
 from evo.lineage import open_run
@@ -327,3 +328,110 @@ def test_an_incident_is_a_line_of_the_journal(tmp_path: Path) -> None:
     journal.close()
     [(_, event)] = read_events(path)
     assert (event["event"], event["node"]) == ("node_joined", "host/b")
+
+
+class Sky(Lookout):
+    """Shows what a test puts there."""
+
+    def __init__(self, *nodes: Node) -> None:
+        self.view = View(nodes)
+        self.wanted: list[float] = []
+
+    def look(self, want: float) -> View:
+        self.wanted.append(want)
+        return self.view
+
+    def leave(self) -> None:
+        """Nothing was said to anybody."""
+
+
+def test_capacity_follows_the_nodes_and_all_of_it_is_told() -> None:
+    a, b = node("a", CPU=4.0), node("b", CPU=8.0)
+    sky, told = Sky(a), list[str]()
+    elastic = Elastic(Job("p", {}), sky, fixed=False, busy=True)
+    elastic.notice = lambda incident: told.append(f"{incident.kind} {incident.detail.get('node', '')}".strip())
+    lane = elastic.lane(Resources())
+    lane.seconds = 1.0
+
+    async def go() -> list[int]:
+        found = []
+        for nodes in ((a,), (a, b), (b,), ()):
+            sky.view = View(nodes)
+            await elastic.look()
+            found.append(elastic.capacity)
+        return found
+
+    narrow, wide, middle, none = asyncio.run(go())
+    assert 8 <= narrow < middle < wide
+    assert none == 1  # one waits, so that an autoscaler sees it
+    joined = ["node_joined host-a/aaaaaaaa", "node_joined host-b/bbbbbbbb"]
+    assert told == [*joined, "node_left host-a/aaaaaaaa", "node_left host-b/bbbbbbbb"]
+
+
+def test_where_nothing_fits_it_is_said_once_waited_for_and_given_up() -> None:
+    sky, told = Sky(node("a", CPU=4.0)), list[Incident]()
+    elastic = Elastic(Job("p", {}, patience_seconds=60.0), sky, fixed=False, busy=True)
+    elastic.notice = told.append
+    lane = elastic.lane(Resources(cpus=2, gpus=1))
+
+    def work() -> None:
+        elastic.take(sky.view)
+        assert [one.kind for one in told] == ["node_joined"]  # nobody wants it yet
+        lane.queue.append(waiting(0))
+        elastic.take(sky.view)
+        elastic.take(sky.view)
+        assert [one.kind for one in told[1:]] == ["no_room"]
+        said = "no node has what an evaluation takes (2 CPU, 1 GPU); the most that one has: 4 CPU, 0 GPU"
+        assert told[1].detail["reason"] == f"{said}; waiting up to 60 s for one"
+        assert list(elastic.hopeless()) == []
+        elastic.take(View((node("b", CPU=4.0, GPU=2.0),)))
+        assert [one.kind for one in told[2:]] == ["node_left", "node_joined", "room"]
+        elastic.take(sky.view)
+        assert lane.since is not None
+        lane.since -= 61
+        [(hopeless, error)] = elastic.hopeless()
+        assert hopeless is lane
+        assert f"{said}, and none came in 60 s; ask for less by executor.resources" in str(error)
+
+    in_a_loop(work)
+
+
+def test_a_machine_of_ones_own_is_no_larger_for_waiting() -> None:
+    elastic = Elastic(Job("p", {}), Sky(node("a", CPU=2.0)), fixed=True, busy=True)
+    with pytest.raises(UserError, match=r"no node has what an evaluation takes \(1 CPU, 1 GPU\).*or name a cluster"):
+        elastic.lane(Resources(gpus=1))
+    assert elastic.lane(Resources(cpus=16)).places == 1  # it does with what there is
+    assert elastic.capacity == 1
+
+
+def test_lanes_together_keep_within_the_workers() -> None:
+    elastic = Elastic(Job("p", {}, workers=6), Sky(node("a", CPU=8.0, GPU=8.0)), fixed=False, busy=True)
+    lanes = [elastic.lane(Resources()), elastic.lane(Resources(gpus=1))]
+    assert [one.free for one in lanes] == [6, 6]
+
+    def work() -> None:
+        for lane in lanes:
+            lane.queue.extend(waiting(number) for number in range(2))
+            while (batch := lane.next_batch()) is not None:
+                lane.batches.add(batch)
+                batch.tasks = dict.fromkeys([asyncio.get_running_loop().create_task(asyncio.sleep(0))])
+        assert elastic.free == 2
+
+    in_a_loop(work)
+
+
+def test_what_a_search_wants_is_what_it_could_use() -> None:
+    sky = Sky(node("a", CPU=8.0))
+    elastic = Elastic(Job("p", {}, workers=4), sky, fixed=False, busy=True)
+    lane = elastic.lane(Resources())
+
+    async def go() -> None:
+        await elastic.look()
+        lane.queue.extend(waiting(number) for number in range(9))
+        await elastic.look()
+
+    asyncio.run(go())
+    assert sky.wanted == [1.0, 0.0, 0.5]  # unknown, nothing, and four of eight places
+    sky.view = View(sky.view.nodes, share=0.25)
+    elastic.take(sky.view)
+    assert lane.free == 3  # two, and one that waits

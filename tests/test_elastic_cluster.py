@@ -70,10 +70,29 @@ def start(nodes: Nodes, folder: Path, problem: str, *settings: str) -> subproces
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
 
 
+def wait_for(run: Path, event: str) -> None:
+    deadline = time.monotonic() + 60
+    while f'{{"event": "{event}"'.encode() not in (run / "journal.jsonl").read_bytes():
+        assert time.monotonic() < deadline, f"no {event}"
+        time.sleep(0.05)
+
+
 def ended(process: subprocess.Popen[bytes], seconds: float = 180.0) -> str:
     _, said = process.communicate(timeout=seconds)
     assert process.returncode == 0, said.decode()
     return said.decode()
+
+
+def left_on(nodes: Nodes) -> str:
+    """What drivers left behind: their wants, and actors."""
+    look = "internal_kv._internal_kv_list(b'', namespace=b'evo'), ray.util.list_named_actors(all_namespaces=True)"
+    program = f"""
+import ray
+from ray.experimental import internal_kv
+ray.init({nodes.address!r}, log_to_driver=False, logging_level="ERROR")
+print(*({look}))
+"""
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def joined_at(reader: LineageReader) -> dict[str, float]:
@@ -106,13 +125,13 @@ def test_a_run_survives_the_death_of_one_node_and_uses_another_that_joins(nodes:
     process = start(nodes, run, NAPPING, "budget.evaluations=500", "search.population=20")
     wait_for_tells(run, 100)
     nodes.cluster.remove_node(doomed, allow_graceful=False)
-    wait_for_tells(run, 200)
+    wait_for(run, "node_left")  # which is when Ray misses it
     nodes.join()
     ended(process)
     told = [event["individual"] for event in events(run) if event["event"] == "tell"]
     assert sorted(told) == list(range(500))
     reader = open_run(run)
-    assert reader.sql("SELECT outcome, count(*) FROM individuals GROUP BY ALL").rows == [("ok", 500)]
+    assert reader.sql("SELECT outcome, count(*) FROM individuals GROUP BY ALL").rows == (("ok", 500),)
     happened = reader.sql("SELECT kind, detail->>'node' FROM events WHERE kind LIKE 'node%' ORDER BY rowid").rows
     kinds = [kind for kind, _ in happened]
     assert kinds == ["node_joined"] * 3 + ["node_left", "node_joined"]
@@ -147,6 +166,7 @@ def test_a_driver_that_is_killed_leaves_nothing_and_its_run_goes_on(nodes: Nodes
     assert Counter(told) == Counter(range(300))
     asked = [event["ask"] for event in events(run) if event["event"] == "ask"]
     assert Counter(asked) == Counter(range(len(asked)))
+    assert left_on(nodes) == "[] []"
 
 
 def test_an_evaluation_that_hangs_is_given_to_another_worker(nodes: Nodes, tmp_path: Path) -> None:
@@ -162,7 +182,7 @@ def test_an_evaluation_that_hangs_is_given_to_another_worker(nodes: Nodes, tmp_p
     assert raced["winner"] == "second"
     reader = open_run(run)
     late = "SELECT i.outcome FROM events e JOIN individuals i ON i.digest = e.detail->'digests'->>0"
-    assert reader.sql(f"{late} WHERE e.kind = 'reissued'").rows == [("ok",)]
+    assert reader.sql(f"{late} WHERE e.kind = 'reissued'").rows == (("ok",),)
 
 
 def test_two_searches_share_a_cluster(nodes: Nodes, tmp_path: Path) -> None:
