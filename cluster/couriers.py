@@ -81,8 +81,9 @@ class Couriers:
     def _remote(self, lane: Lane) -> Any:
         """The function, with what its tasks set aside and where they go.
 
-        Who finds a place is spread over the nodes. Who has to wait does so at this node, for whatever place is free first:
-        spread as well, he would wait at some node, which may have died and not been missed for a quarter of a minute.
+        Who finds a place is spread over the nodes. Who has to wait does so here, until word comes of a place anywhere:
+        spread as well, he would wait at one node, which may have died and is not missed for a quarter of a minute. Word
+        takes some 50 ms, for every half second or every evaluation, whichever is longer.
         """
         strategy = "SPREAD" if lane.running < lane.places else "DEFAULT"
         key = lane.resources.key, strategy
@@ -104,7 +105,7 @@ class Couriers:
         for lane in self._elastic.lanes.values():
             while lane.queue and lane.free > 0 and self._elastic.free > 0:
                 if (batch := lane.next_batch()) is not None:
-                    lane.batches.add(batch)
+                    lane.batches[batch] = None
                     self._send(lane, batch)
 
     def _send(self, lane: Lane, batch: Batch) -> None:
@@ -119,7 +120,7 @@ class Couriers:
     def _finished(self, lane: Lane, batch: Batch, task: asyncio.Task[None]) -> None:
         del batch.tasks[task]
         if not batch.tasks:
-            lane.batches.discard(batch)
+            lane.batches.pop(batch, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.fail(lane, error)  # of ours, not of the task: what it carried would wait for ever
         self.dispatch_soon()

@@ -80,6 +80,8 @@ class Elastic:
             self.notice(incident)
         for lane in self.lanes.values():
             self._mind_the_room(lane)
+        if all(lane.free > 0 and not lane.queue for lane in self.lanes.values()):
+            self.notice(Incident(""))
 
     def late(self) -> Iterator[tuple[Lane, Batch]]:
         """Overdue tasks for which a worker is idle."""

@@ -88,7 +88,7 @@ class Lane:
         self.together = together
         self.stragglers = stragglers
         self.queue: deque[Waiting] = deque()
-        self.batches: set[Batch] = set()
+        self.batches: dict[Batch, None] = {}
         self.places = 0
         self.since: float | None = None
         self.seconds = TASK_SECONDS

@@ -23,7 +23,7 @@ from evo.registry import make_problem
 from evo.resources import Resources
 from evo.values import Evaluation, Part
 
-LOOK_EVERY_SECONDS = 1.0
+LOOK_EVERY_SECONDS = 0.5
 LARGE_BYTES = 128 << 10
 """From here on a genome in the object store is cheaper than one in its task, at its first evaluation already."""
 
@@ -120,7 +120,7 @@ class RayExecutor:
             self._watching.add_done_callback(self._watched)
 
     async def _watch(self) -> None:
-        """Follow the cluster, once a second."""
+        """Follow the cluster, twice a second."""
         while not self._closing.is_set():
             with suppress(ray.exceptions.RayError):  # the head is away for a moment; Ray ends us if it stays away
                 await self._elastic.look()

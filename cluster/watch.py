@@ -39,7 +39,7 @@ class Lookout:
         self._key = ray.get_runtime_context().get_job_id().encode()
 
     def look(self, want: float) -> View:
-        """What there is now; asks the head four small questions, so call it in a thread.
+        """What there is now; asks the head a few small questions, so call it in a thread.
 
         Args:
             want: share of the cluster that this search would fill, 0 to 1.

@@ -295,7 +295,8 @@ class Incident:
 
     Attributes:
         kind: "node_joined", "node_left", "reissued" (an overdue evaluation was also given to another worker), "no_room"
-            (no machine has what an evaluation takes), "room" (one has it again).
+            (no machine has what an evaluation takes), "room" (one has it again). "" is no event: there is room for more
+            evaluations than were asked for, and nothing else may happen for long that would show it.
         detail: JSON; a "no_room" has a `reason` for the user.
     """
 

@@ -299,7 +299,8 @@ async def _executor(prepared: Prepared, folder: Path, recorder: Recorder) -> Asy
     executor = make_executor(prepared.config, prepared.problem, folder.resolve().name)
 
     def notice(incident: Incident) -> None:
-        recorder.befell(incident)
+        if incident.kind:
+            recorder.befell(incident)
         if incident.kind in ("no_room", "room"):
             prepared.trouble = incident.detail.get("reason", "")
 

@@ -122,7 +122,7 @@ def utilisation(reader: LineageReader, surviving: dict[str, float]) -> float:
 def test_a_run_survives_the_death_of_one_node_and_uses_another_that_joins(nodes: Nodes, tmp_path: Path) -> None:
     run = tmp_path / "elastic"
     doomed = nodes.join()
-    process = start(nodes, run, NAPPING, "budget.evaluations=500", "search.population=20")
+    process = start(nodes, run, NAPPING, "budget.evaluations=500", "problem.options.seconds=1.0")
     wait_for_tells(run, 100)
     nodes.cluster.remove_node(doomed, allow_graceful=False)
     wait_for(run, "node_left")  # which is when Ray misses it
