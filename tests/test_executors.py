@@ -135,7 +135,7 @@ class TestRay(ExecutorContract):
 
     def test_a_large_genome_lies_in_the_object_store_once_while_it_is_evaluated(self) -> None:
         executor = RayExecutor(Job("evo.testing.toys:Nothing", {}, workers=2))
-        large = Program.single(f"def answer():\n    return 7\n\n\n# {'x' * 200_000}\n")
+        large = Program.single(f"def answer():\n    return len({'x' * 200_000!r})\n")
 
         async def work(_: Executor) -> list[float]:
             asked = [asyncio.create_task(executor.evaluate(one)) for one in (large, large, answering("8"))]
@@ -143,7 +143,7 @@ class TestRay(ExecutorContract):
             assert list(executor._parcels) == [large.digest]
             return [one.objectives["answer"] for one in await asyncio.gather(*asked)]
 
-        assert using(executor, work) == [7, 7, 8]
+        assert using(executor, work) == [200_000, 200_000, 8]
         gc.collect()
         assert not executor._parcels
 

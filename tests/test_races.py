@@ -27,6 +27,7 @@ from evo.lineage import open_run
 from evo.models import Model
 from evo.recorder import Recorder
 from evo.replay import replay
+from evo.resources import Resources
 from evo.scoring import scored
 from evo.search import Search, Told
 from evo.session import Prepared
@@ -326,7 +327,13 @@ class GivingUp(InProcessExecutor):
     """Some of its evaluations are cancelled, as where the calls that they wait for are."""
 
     async def evaluate(
-        self, genome: Genome, part: Part = "train", *, cases: Sequence[str] | None = None, model: Model | None = None
+        self,
+        genome: Genome,
+        part: Part = "train",
+        *,
+        cases: Sequence[str] | None = None,
+        model: Model | None = None,
+        resources: Resources | None = None,
     ) -> Evaluation:
         if cases is not None and genome.digest[0] in "01234567":
             raise asyncio.CancelledError

@@ -12,7 +12,7 @@ from tests.benchmarks.running import Measured, run_search
 
 WORKERS = (1, 2, 4, 8)
 SECONDS = 0.3
-EACH = 40
+EACH = 30
 """Evaluations for each worker, besides those of the start."""
 
 
