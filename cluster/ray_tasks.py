@@ -73,9 +73,9 @@ class RayExecutor:
     ) -> Evaluation:
         lane = self._elastic.lane(resources or self._resources)
         evaluation: asyncio.Future[Evaluation] = asyncio.get_running_loop().create_future()
+        sent = self._parcelled(genome), None if cases is None else tuple(cases)
         post = self._post_office() if model else None
         mail = (post.mailbox, post.admit(evaluation, model)) if post and model else None
-        sent = self._parcelled(genome), None if cases is None else tuple(cases)
         self._under_way.add(evaluation)
         lane.queue.append(Waiting(sent, part, genome.digest, evaluation, mail))
         self._watch_from_now_on()

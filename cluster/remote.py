@@ -28,7 +28,7 @@ Found: TypeAlias = list[Evaluation] | None
 _workers: dict[bytes, Worker] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Parcel:
     """A genome that lies in Ray's object store, so that it travels to each node once."""
 
