@@ -12,23 +12,27 @@ from cluster.evaluation import Work
 from cluster.worker import Worker, width_on
 from evo.genomes import Genome
 from evo.models import Completion, Model, Request, complete_all
-from evo.protocols import Job
+from evo.protocols import Job, Notice, unnoticed
 from evo.registry import make_problem
+from evo.resources import Resources
 from evo.values import Evaluation, Part
 
 
 class LocalExecutor:
     """Threads of this process; candidates run in the sandboxes' processes, so only scoring shares the interpreter.
 
-    `workers` of the job go side by side; by default as many as keep the cores busy.
+    `workers` of the job go side by side; by default as many as keep the cores busy. Of an evaluation's resources only
+    the job's cores count: this is one machine, and what else it has is not divided.
     """
 
     def __init__(self, job: Job) -> None:
         self._job = job
         problem = make_problem(job.problem, job.options)
-        self._width = job.workers or width_on(_cores(), problem.cpus)
+        cpus = (job.resources or problem.resources).cpus
+        self._width = job.workers or width_on(_cores(), cpus)
+        self.notice: Notice = unnoticed
         # One that mostly waits for a model is followed at once by another thread's; none need wait its turn.
-        self._queued = 0 if self._width == 1 or problem.cpus < 1 else self._width
+        self._queued = 0 if self._width == 1 or cpus < 1 else self._width
         self._threads = concurrent.futures.ThreadPoolExecutor(self._width, thread_name_prefix="evaluate")
         self._own = threading.local()
         self._workers: list[Worker] = []
@@ -39,7 +43,13 @@ class LocalExecutor:
         return self._width + self._queued
 
     async def evaluate(
-        self, genome: Genome, part: Part = "train", *, cases: Sequence[str] | None = None, model: Model | None = None
+        self,
+        genome: Genome,
+        part: Part = "train",
+        *,
+        cases: Sequence[str] | None = None,
+        model: Model | None = None,
+        resources: Resources | None = None,
     ) -> Evaluation:
         work = genome, None if cases is None else tuple(cases)
         loop = asyncio.get_running_loop()

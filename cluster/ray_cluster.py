@@ -14,7 +14,7 @@ from typing import Any
 import ray
 
 from cluster.keys import keys_out_of_sight
-from cluster.worker import MOST_THAT_WAIT, width_on
+from cluster.worker import MOST_THAT_WAIT
 from evo.errors import StoppedError, UserError
 from evo.protocols import Job
 
@@ -34,7 +34,7 @@ def connect(job: Job, cpus: float) -> bool:
     if ray.is_initialized():
         return False
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    quiet = {"log_to_driver": False, "logging_level": "ERROR", "namespace": namespace(job)}
     try:
         with _ours_again(signal.SIGTERM):
             if job.address:
@@ -59,20 +59,9 @@ def _own_cluster(job: Job, cpus: float) -> dict[str, Any]:
     return options
 
 
-def width_of_cluster(cpus: float) -> int:
-    """How many evaluations, each of which keeps `cpus` busy, the cluster holds side by side."""
-    return max(1, sum(width_on(count, cpus) for count in _cpus_of_nodes()))
-
-
-def cpus_to_reserve(cpus: float) -> float:
-    """What a task has to reserve for one evaluation: a fraction or a whole number, and no more than a node has."""
-    largest = max(_cpus_of_nodes(), default=1)
-    return cpus if cpus < 1 else min(math.ceil(cpus), largest)
-
-
-def _cpus_of_nodes() -> list[int]:
-    counts = (int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
-    return [count for count in counts if count]
+def namespace(job: Job) -> str:
+    """By which Ray's lists and its dashboard tell what belongs to this run."""
+    return f"evo:{job.run}" if job.run else "evo"
 
 
 @contextmanager

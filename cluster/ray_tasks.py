@@ -3,210 +3,137 @@
 from __future__ import annotations
 
 import asyncio
-import math
-import pickle
-from collections import deque
+import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from contextlib import suppress
 
 import ray
 
-from cluster.evaluation import Work
-from cluster.keys import forget_keys
-from cluster.mailbox import Post, answerer
-from cluster.ray_cluster import connect, cpus_to_reserve, width_of_cluster
-from cluster.worker import Worker
-from evo.errors import EvoError, SandboxError
+from cluster.couriers import Couriers
+from cluster.elastic import Elastic
+from cluster.lanes import Waiting
+from cluster.mailbox import Post
+from cluster.ray_cluster import connect
+from cluster.remote import Parcel
+from cluster.watch import Lookout
 from evo.genomes import Genome
 from evo.models import Model
-from evo.protocols import Job
+from evo.protocols import Job, Notice
 from evo.registry import make_problem
+from evo.resources import Resources
 from evo.values import Evaluation, Part
 
-TASK_SECONDS = 0.03
-LARGEST_BATCH = 16
-TASKS_PER_WORKER = 2
-RETRIES = 3
-WARMED = 16
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
-    """An evaluation that somebody waits for; with a ticket where it may ask a model."""
-
-    work: Work
-    part: Part
-    evaluation: asyncio.Future[Evaluation]
-    ticket: int | None
+LOOK_EVERY_SECONDS = 0.5
+LARGE_BYTES = 128 << 10
+"""From here on a genome in the object store is cheaper than one in its task, at its first evaluation already."""
 
 
 class RayExecutor:
     """Tasks on a Ray cluster: a given one, or one started here that ends with `close`.
 
+    Nodes that join are used, and those that die are done without. Nothing that is made here outlives the driver.
+
     Raises:
-        UserError: the cluster cannot be reached.
+        UserError: the cluster cannot be reached, or is this machine's and has no room for an evaluation.
     """
 
     def __init__(self, job: Job) -> None:
         problem = make_problem(job.problem, job.options)
-        self._own = connect(job, problem.cpus)
-        self._width = job.workers or width_of_cluster(problem.cpus)
-        # Short evaluations are kept ready beside the worker; those that mostly wait for a model need not be.
-        self._together = problem.cpus >= 1 and not problem.needs_model
-        self._tasks = self._width * (TASKS_PER_WORKER if self._together else 1)
-        self._remote = ray.remote(num_cpus=cpus_to_reserve(problem.cpus), max_retries=RETRIES)(_evaluate)
-        self._job = pickle.dumps(job)
+        self._resources = job.resources or problem.resources
+        self._own = connect(job, self._resources.cpus)
+        self._elastic = Elastic(job, Lookout(), fixed=self._own and job.address is None, busy=not problem.needs_model)
+        self._couriers = Couriers(job, self._elastic)
+        self._parcels: weakref.WeakValueDictionary[str, Parcel] = weakref.WeakValueDictionary()
         self._under_way: set[asyncio.Future[Evaluation]] = set()
-        self._queue: deque[_Waiting] = deque()
-        self._running: dict[asyncio.Task[None], Any] = {}
-        self._seconds = TASK_SECONDS
-        self._dispatching = False
         self._post: Post | None = None
-        # Processes take a second to start; these do so while the seeds are evaluated.
-        self._warming = [
-            self._remote.remote(self._job, pickle.dumps([]), "train", None) for _ in range(min(self._width, WARMED))
-        ]
+        self._closing = asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
+        self._couriers.warm(self._elastic.lane(self._resources))
 
     @property
     def capacity(self) -> int:
-        if self._width == 1:
-            return 1  # one after the other, so that a run at width 1 does not depend on timing
-        batch = self._batch
-        return self._tasks * batch + (self._width * batch if batch > 1 else 0)
+        return self._elastic.capacity
+
+    @property
+    def notice(self) -> Notice:
+        return self._elastic.notice
+
+    @notice.setter
+    def notice(self, notice: Notice) -> None:
+        self._elastic.notice = notice
 
     async def evaluate(
-        self, genome: Genome, part: Part = "train", *, cases: Sequence[str] | None = None, model: Model | None = None
+        self,
+        genome: Genome,
+        part: Part = "train",
+        *,
+        cases: Sequence[str] | None = None,
+        model: Model | None = None,
+        resources: Resources | None = None,
     ) -> Evaluation:
-        work = genome, None if cases is None else tuple(cases)
+        lane = self._elastic.lane(resources or self._resources)
         evaluation: asyncio.Future[Evaluation] = asyncio.get_running_loop().create_future()
+        sent = self._parcelled(genome), None if cases is None else tuple(cases)
         post = self._post_office() if model else None
-        ticket = post.admit(evaluation, model) if post and model else None
+        mail = (post.mailbox, post.admit(evaluation, model)) if post and model else None
         self._under_way.add(evaluation)
-        self._queue.append(_Waiting(work, part, evaluation, ticket))
-        self._dispatch_soon()
+        lane.queue.append(Waiting(sent, part, genome.digest, evaluation, mail))
+        self._watch_from_now_on()
+        self._couriers.dispatch_soon()
         try:
             return await evaluation
         finally:
             self._under_way.discard(evaluation)
-            if post and ticket is not None:
-                post.dismiss(ticket)
+            if post and mail:
+                post.dismiss(mail[1])
 
     async def close(self) -> None:
-        self._queue.clear()
+        self._closing.set()
         for evaluation in self._under_way:
             evaluation.cancel()
-        running = list(self._running)
-        for task, reference in self._running.items():
-            ray.cancel(reference, force=True)
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-        for reference in self._warming:
-            ray.cancel(reference, force=True)
+        if self._watching:
+            await asyncio.gather(self._watching, return_exceptions=True)
+        await self._couriers.close()
         if self._post:
             await self._post.close()
+        await asyncio.to_thread(self._elastic.leave)
         if self._own:
             await asyncio.to_thread(ray.shutdown)
 
-    @property
-    def _batch(self) -> int:
-        """How many evaluations make a task long enough to be worth its trip."""
-        return min(LARGEST_BATCH, max(1, round(TASK_SECONDS / self._seconds))) if self._together else 1
+    def _parcelled(self, genome: Genome) -> Genome | Parcel:
+        """A large genome goes into the object store, and stays there while anybody waits for an evaluation of it."""
+        if len(genome.canonical) < LARGE_BYTES:
+            return genome
+        parcel = self._parcels.get(genome.digest)
+        if parcel is None:
+            parcel = self._parcels[genome.digest] = Parcel(ray.put(genome))
+        return parcel
 
     def _post_office(self) -> Post:
         if self._post is None or self._post.broken:
             self._post = Post()
         return self._post
 
-    def _dispatch_soon(self) -> None:
-        """Once for all that ask in the same turn of the event loop, so that they travel together."""
-        if not self._dispatching:
-            self._dispatching = True
-            asyncio.get_running_loop().call_soon(self._dispatch)
+    def _watch_from_now_on(self) -> None:
+        if self._watching is None:
+            self._watching = asyncio.get_running_loop().create_task(self._watch())
+            self._watching.add_done_callback(self._watched)
 
-    def _dispatch(self) -> None:
-        self._dispatching = False
-        while self._queue and (free := self._tasks - len(self._running)) > 0:
-            batch = self._next_batch(min(self._batch, math.ceil(len(self._queue) / free)))
-            if batch:
-                reference = self._sent(batch)
-                task = asyncio.get_running_loop().create_task(self._collect(reference, batch))
-                self._running[task] = reference
-                task.add_done_callback(self._finished)
+    async def _watch(self) -> None:
+        """Follow the cluster, twice a second."""
+        while not self._closing.is_set():
+            with suppress(ray.exceptions.RayError):  # the head is away for a moment; Ray ends us if it stays away
+                await self._elastic.look()
+            for lane, batch in list(self._elastic.late()):
+                self._couriers.reissue(lane, batch)
+            for lane, error in list(self._elastic.hopeless()):
+                self._couriers.fail(lane, error)
+            self._couriers.dispatch_soon()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), LOOK_EVERY_SECONDS)
 
-    def _next_batch(self, most: int) -> list[_Waiting]:
-        """The first of the queue and those behind it that can travel with it; none that nobody waits for any more."""
-        batch: list[_Waiting] = []
-        while self._queue and len(batch) < most:
-            first = self._queue[0]
-            if first.evaluation.done():
-                self._queue.popleft()
-            elif batch and (first.part != batch[0].part or first.ticket != batch[0].ticket):
-                break
-            else:
-                batch.append(self._queue.popleft())
-        return batch
-
-    def _sent(self, batch: list[_Waiting]) -> Any:
-        ticket = batch[0].ticket
-        mail = (self._post.mailbox, ticket) if self._post and ticket is not None else None
-        # Ray's own pickling takes ten times as long.
-        works = pickle.dumps([one.work for one in batch])
-        return self._remote.remote(self._job, works, batch[0].part, mail)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        del self._running[task]
-        self._dispatch_soon()
-
-    async def _collect(self, reference: Any, batch: list[_Waiting]) -> None:
-        answers = await self._answers(reference, len(batch))
-        for one, answer in zip(batch, answers, strict=True):
-            if one.evaluation.done():
-                continue
-            if answer is None:
-                one.evaluation.cancel()
-            elif isinstance(answer, BaseException):
-                one.evaluation.set_exception(answer)
-            else:
-                one.evaluation.set_result(answer)
-
-    async def _answers(self, reference: Any, count: int) -> Sequence[Evaluation | BaseException | None]:
-        try:
-            evaluations: list[Evaluation] | None = await reference
-        except ray.exceptions.RayTaskError as error:
-            return [_cause(error)] * count
-        except ray.exceptions.RayError as error:
-            return [Evaluation("lost", feedback=f"its worker died {1 + RETRIES} times: {error}")] * count
-        if evaluations is None:
-            return [None] * count
-        mean = sum(one.seconds for one in evaluations) / len(evaluations)
-        self._seconds += 0.2 * (max(mean, 1e-4) - self._seconds)
-        return evaluations
-
-
-_workers: dict[bytes, Worker] = {}
-
-
-def _evaluate(job: bytes, works: bytes, part: Part, mail: tuple[Any, int] | None) -> list[Evaluation] | None:
-    """Runs in a Ray worker process, which keeps its problem and its sandbox for the next task.
-
-    Args:
-        genomes: a pickled list of them.
-        mail: a mailbox, and the ticket with which to ask; None where there is no model.
-
-    None where nobody waits for the evaluations any more.
-    """
-    if job not in _workers:
-        made: Job = pickle.loads(job)  # noqa: S301 - by our own driver
-        forget_keys(made.key_variables)  # of whoever started a cluster that is not ours
-        _workers[job] = Worker(made)
-    try:
-        taken: list[Work] = pickle.loads(works)  # noqa: S301 - by our own driver
-        return _workers[job].evaluate(taken, part, ask=answerer(*mail) if mail else None)
-    except asyncio.CancelledError:
-        return None
-
-
-def _cause(error: Any) -> BaseException:
-    cause: BaseException = error.cause if isinstance(error.cause, EvoError) else SandboxError(str(error))
-    return cause
+    def _watched(self, watching: asyncio.Task[None]) -> None:
+        """Nobody follows the cluster any more: where that is an error, it is everybody's."""
+        if not watching.cancelled() and (error := watching.exception()) is not None:
+            for lane in self._elastic.lanes.values():
+                self._couriers.fail(lane, error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from evo.broods import Broods
 from evo.errors import UserError
@@ -12,11 +13,12 @@ from evo.genomes import Genome
 from evo.measuring import Entry, Measuring
 from evo.models import BudgetSpentError, Message, ModelAccessError, Request
 from evo.policies.plans import Plan
-from evo.protocols import Context, Executor, Operator, Problem
+from evo.protocols import Context, Executor, Incident, Notice, Operator, Problem
 from evo.randomness import generator
 from evo.recorder import Recorder
 from evo.recording import AskModel, TaskModels, Till
 from evo.replay import Replayed
+from evo.resources import Resources
 from evo.search import Remeasured, Search, Told
 from evo.similarity import vector_of
 from evo.turnstile import AsTheyCome, InOrder, Turnstile
@@ -39,6 +41,7 @@ class Workshop:
         model_calls: how many offspring may wait for a model beside those that the executor holds; 0 without a model.
         task_models: for problems whose evaluations ask a model; None for the others.
         embedding: model whose vectors tell near duplicates; None without.
+        resources: of an evaluation; None takes what the problem says.
     """
 
     operators: Mapping[str, Operator]
@@ -51,6 +54,7 @@ class Workshop:
     model_calls: int = 0
     task_models: TaskModels | None = None
     embedding: str | None = None
+    resources: Resources | None = None
 
 
 class Driver:
@@ -75,7 +79,9 @@ class Driver:
         self._stopping = False
         self.spent = False
         seed = search.settings.seed
-        self._measuring = Measuring(workshop.executor, workshop.problem, workshop.plan, seed=seed)
+        self._measuring = Measuring(
+            workshop.executor, workshop.problem, workshop.plan, seed=seed, resources=workshop.resources
+        )
         self._broods = Broods(self._measuring.brood)
         self._proposing: set[int] = set()
         self._left_unfollowed = False
@@ -95,12 +101,22 @@ class Driver:
         Raises:
             SandboxError, JournalError: the machine failed, not a candidate.
         """
+        executor, notice = self._workshop.executor, self._workshop.executor.notice
         try:
             async with asyncio.TaskGroup() as self._group:
+                executor.notice = partial(self._noticed, notice)
                 self._take_up_what_was_left()
                 self._fill()
         except* Exception as failures:
             raise failures.exceptions[0] from None
+        finally:
+            executor.notice = notice
+
+    def _noticed(self, notice: Notice, incident: Incident) -> None:
+        """It is recorded; then, there may be room for more."""
+        notice(incident)
+        if self.search.settings.order == "arrival" and self.search.under_way:
+            self._fill()
 
     def _take_up_what_was_left(self) -> None:
         admitted = {candidate.ask.id: candidate for candidate in self._left.candidates.values()}

@@ -13,6 +13,7 @@ from evo.policies import Policy, Pull
 from evo.policies.plans import Contest, Plan
 from evo.protocols import Executor, Problem
 from evo.registry import make
+from evo.resources import Resources
 from evo.scoring import combined
 from evo.sections import Config
 from evo.values import Candidate, Evaluation, clip_text
@@ -81,13 +82,17 @@ class Measuring:
 
     Args:
         seed: of the run.
+        resources: of an evaluation, where the run's are not the problem's.
     """
 
-    def __init__(self, executor: Executor, problem: Problem, plan: Plan, *, seed: int) -> None:
+    def __init__(
+        self, executor: Executor, problem: Problem, plan: Plan, *, seed: int, resources: Resources | None = None
+    ) -> None:
         self._executor = executor
         self._problem = problem
         self._plan = plan
         self._seed = seed
+        self._resources = resources or problem.resources
         self._cases = tuple(problem.case_names("train")) if plan.needs_cases else ()
         self.stopping = False
 
@@ -148,7 +153,8 @@ class Measuring:
             pulls = policy.next(PULLS_AT_ONCE)
             if not pulls:
                 raise UserError(f"the policy {type(policy).__name__} wants no case scored, and is not done")
-            await self._pull(pulls, seen)
+            takes = self._plan.takes(policy)
+            await self._pull(pulls, seen, self._resources.but(takes) if takes else None)
             # Who failed is out, and the policy, which knows no failures, must give it up as well.
             lowest = min((score for one in seen for score in one.scores.values()), default=0.0)
             for pull in pulls:
@@ -162,24 +168,26 @@ class Measuring:
         evaluation = self._together(seen)
         return Verdict(evaluation, goes_on and self._plan.whole and evaluation.outcome == "ok")
 
-    async def _pull(self, pulls: Sequence[Pull], seen: Sequence[_Seen]) -> None:
+    async def _pull(self, pulls: Sequence[Pull], seen: Sequence[_Seen], resources: Resources | None) -> None:
         wanted: dict[int, list[str]] = {}
         for pull in pulls:
             if not seen[pull.candidate].failed:
                 wanted.setdefault(pull.candidate, []).append(self._cases[pull.case])
-        found = await _all(*(self._on(seen[place].entry, names) for place, names in wanted.items()))
+        found = await _all(*(self._on(seen[place].entry, names, resources) for place, names in wanted.items()))
         for place, parts in zip(wanted, found, strict=True):
             seen[place].add(parts)
 
-    async def _on(self, entry: Entry, cases: Sequence[str]) -> list[Evaluation]:
+    async def _on(self, entry: Entry, cases: Sequence[str], resources: Resources | None = None) -> list[Evaluation]:
         """Evaluations on these cases, side by side; how they are divided depends on nothing but their number."""
         groups = [cases[start : start + CASES_AT_ONCE] for start in range(0, len(cases), CASES_AT_ONCE)]
-        return await _all(*(self._tried(entry, group) for group in groups))
+        return await _all(*(self._tried(entry, group, resources) for group in groups))
 
-    async def _tried(self, entry: Entry, cases: Sequence[str] | None) -> Evaluation:
+    async def _tried(self, entry: Entry, cases: Sequence[str] | None, resources: Resources | None = None) -> Evaluation:
         """An evaluation; where a model left questions open they are asked again, and what was answered is not."""
         for _ in range(TRIES):
-            evaluation = await self._executor.evaluate(entry.candidate.genome, cases=cases, model=entry.model)
+            evaluation = await self._executor.evaluate(
+                entry.candidate.genome, cases=cases, model=entry.model, resources=resources
+            )
             if entry.model is None or evaluation.outcome != "lost" or self.stopping:
                 break
         return evaluation

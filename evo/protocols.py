@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
@@ -14,6 +14,7 @@ from evo.genomes import Genome, Program
 from evo.ledger import Charge, Ledger
 from evo.models import Completion, Health, Model, Price, Request
 from evo.pooling import pooled
+from evo.resources import Resources
 from evo.values import Evaluation, Individual, Limits, Objective, Part, Proposal, Score, Space, Tip
 
 FloatArray: TypeAlias = NDArray[np.float64]
@@ -75,7 +76,7 @@ class Problem(Protocol):
         space: bounds or slots, for vectors and architectures.
         limits: what one evaluation may use.
         imports: modules to load once before candidates run (they may import others, more slowly).
-        cpus: that one evaluation keeps busy; a fraction where it mostly waits for a model.
+        resources: what one evaluation keeps busy: cores (a fraction where it mostly waits for a model), GPUs and more.
         needs_model: whether its evaluations ask a language model.
         final_parts: on which the best are measured once the search is over.
         defaults: overrides of the configuration's own defaults that suit this problem, as dotted keys.
@@ -86,7 +87,7 @@ class Problem(Protocol):
     space: Space | None = None
     limits: Limits = Limits()
     imports: tuple[str, ...] = ("numpy",)
-    cpus: float = 1.0
+    resources: Resources = Resources()
     needs_model: bool = False
     final_parts: tuple[Part, ...] = ("holdout",)
     defaults: ClassVar[Mapping[str, Any]] = {}
@@ -263,11 +264,16 @@ class Job:
     """What an executor is made for: the problem, by name so that any worker can make it, and how to run it.
 
     Attributes:
-        workers: side by side; None takes every CPU there is.
+        workers: side by side at most; None takes all that there is, also what joins later.
         address: of a cluster; None starts what is needed here.
         limits: instead of the problem's own, where given.
         require_namespace: refuse to evaluate where only weaker isolation can be had.
         key_variables: environment variables that hold keys, which no worker may see.
+        run: the run's name, by which others on a cluster know it.
+        resources: of each evaluation, instead of the problem's own, where given.
+        stragglers: an evaluation that takes longer than this many times what its peers take is also given to a worker
+            that is idle; None never does so.
+        patience_seconds: how long to wait for a machine that has room for an evaluation at all.
     """
 
     problem: str
@@ -277,6 +283,32 @@ class Job:
     limits: Limits | None = None
     require_namespace: bool = False
     key_variables: tuple[str, ...] = ()
+    run: str = ""
+    resources: Resources | None = None
+    stragglers: float | None = None
+    patience_seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """What befell the workers of a run; told as an event of its lineage.
+
+    Attributes:
+        kind: "node_joined", "node_left", "reissued" (an overdue evaluation was also given to another worker), "no_room"
+            (no machine has what an evaluation takes), "room" (one has it again). "" is no event: there is room for more
+            evaluations than were asked for, and nothing else may happen for long that would show it.
+        detail: JSON; a "no_room" has a `reason` for the user.
+    """
+
+    kind: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+Notice: TypeAlias = Callable[[Incident], None]
+
+
+def unnoticed(incident: Incident) -> None:
+    """Where nobody records incidents."""
 
 
 class Executor(Protocol):
@@ -284,23 +316,34 @@ class Executor(Protocol):
 
     Attributes:
         capacity: how many evaluations it can make good use of at once, those that wait their turn included. May change
-            as it learns how long they take.
+            as it learns how long they take, and as machines come and go.
+        notice: called in the event loop with what befalls the workers, when it is noticed; set by who records it.
     """
+
+    notice: Notice
 
     @property
     def capacity(self) -> int: ...
 
     async def evaluate(
-        self, genome: Genome, part: Part = "train", *, cases: Sequence[str] | None = None, model: Model | None = None
+        self,
+        genome: Genome,
+        part: Part = "train",
+        *,
+        cases: Sequence[str] | None = None,
+        model: Model | None = None,
+        resources: Resources | None = None,
     ) -> Evaluation:
         """Evaluate one genome.
 
         Args:
             cases: those to score it on; None scores it as a whole. The limits apply to each call.
             model: answers what the problem asks by `Run.ask`, here in the driver's process.
+            resources: that it takes, instead of what the job says; an executor without a choice of machines ignores it.
 
         Raises:
             SandboxError: the machine cannot evaluate at all; never for what a candidate does.
+            UserError: no machine has what it takes, and none has come in time.
             BudgetSpentError, ModelAccessError: by the model.
         """
         ...

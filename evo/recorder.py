@@ -15,7 +15,7 @@ from evo.ledger import Charge
 from evo.measuring import Verdict
 from evo.models import Completion, Price, Request
 from evo.niches import Niches
-from evo.protocols import Problem
+from evo.protocols import Incident, Problem
 from evo.search import Remeasured, Search, Told
 from evo.values import Ask, Candidate, Evaluation, Individual, Parent, Part, Proposal, Tip
 
@@ -182,6 +182,9 @@ class Recorder:
 
     def held_out(self, individual: int, part: Part, evaluation: Evaluation) -> None:
         self.journal.append("holdout", individual=individual, part=part, evaluation=evaluation.to_json())
+
+    def befell(self, incident: Incident) -> None:
+        self.journal.append(incident.kind, **incident.detail)
 
     def stopped(self, reason: str) -> None:
         self.journal.append("stop", reason=reason)

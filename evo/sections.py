@@ -293,18 +293,34 @@ class EvaluationConfig(Section):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class ResourcesConfig(Section):
+    """What an evaluation takes, where it is otherwise than the problem says; see `evo.resources.Resources`."""
+
+    cpus: float | None = Field(default=None, gt=0)
+    gpus: float | None = Field(default=None, ge=0)
+    memory_bytes: int | None = Field(default=None, ge=0)
+    custom: dict[str, Annotated[float, Field(gt=0)]] | None = None
+
+
 class ExecutorConfig(Section):
     """Where evaluations run.
 
     Attributes:
         name: "ray", "local", or another registered one.
-        workers: side by side; None takes every CPU there is.
+        workers: side by side at most; None takes every CPU there is, also of nodes that join later.
         address: of a Ray cluster; None starts one here.
+        resources: of each evaluation; what is left out is the problem's.
+        stragglers: an evaluation that takes longer than this many times the 95th percentile of its peers is also given
+            to an idle worker, and the first answer counts; None never.
+        patience_seconds: how long a run waits for a node that has room for an evaluation at all.
     """
 
     name: str = "ray"
     workers: int | None = Field(default=None, ge=1)
     address: str | None = None
+    resources: ResourcesConfig = ResourcesConfig()
+    stragglers: float | None = Field(default=4.0, gt=1)
+    patience_seconds: float = Field(default=600.0, ge=0)
 
 
 class SandboxConfig(Section):

@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from evo.collection import rarely_collected
 from evo.config import config_from_json, overridden
 from evo.driver import Driver, Watch, Workshop
-from evo.endpoints import endpoints_of, make_gateway, model_calls
+from evo.endpoints import make_gateway, model_calls
 from evo.errors import ConfigError, StoppedError, UserError
 from evo.finale import Finale
 from evo.genomes import Genome
@@ -28,16 +28,17 @@ from evo.mixture import IslandMaker, make_mixture
 from evo.models import NO_MODEL, Completion
 from evo.noise import NoiseSettings
 from evo.policies.plans import Everything, Plan
-from evo.protocols import Context, Executor, Gateway, Job, Operator, Problem
+from evo.protocols import Context, Executor, Gateway, Incident, Operator, Problem
 from evo.recorder import Recorder
 from evo.recording import TaskModels, Till
-from evo.registry import make_problem, portable, resolve
+from evo.registry import make_problem
 from evo.replay import Replayed, first_event, replay
 from evo.run_folder import JOURNAL, existing_run_folder, held, refuse_begun
 from evo.search import Search, SearchSettings
 from evo.sections import Config
 from evo.similarity import Alike
-from evo.values import Evaluation, Limits, Part
+from evo.values import Evaluation, Part
+from evo.workplace import make_executor, resources_of
 
 FRUITLESS_FREE, FRUITLESS_PAID = 2000, 200
 RESUMABLE_SECTIONS = ("budget", "executor", "sandbox")
@@ -67,6 +68,7 @@ class Prepared:
         left: what earlier sessions left to be done.
         reusable: completions of another run, by digest.
         gateway: while a session runs, and for those who watch it.
+        trouble: why no evaluation can run at the moment, for those who watch; "" while they can.
     """
 
     config: Config
@@ -79,6 +81,7 @@ class Prepared:
     left: Replayed = field(default_factory=Replayed)
     reusable: Callable[[str], Completion | None] = lambda digest: None
     gateway: Gateway | None = None
+    trouble: str = ""
 
 
 def prepare(config: Config, inheritance: Inheritance | None = None) -> Prepared:
@@ -122,30 +125,6 @@ def _settings(config: Config, seeds: int, *, asks_models: bool) -> SearchSetting
         alike=Alike(how.alike.text, how.alike.vectors),
         noise=NoiseSettings(**how.noise.model_dump()),
         fruitless=how.fruitless or (FRUITLESS_PAID if asks_models else FRUITLESS_FREE),
-    )
-
-
-def make_executor(config: Config, problem: Problem) -> Executor:
-    """The executor that a configuration names, started."""
-    limits = limits_of(config, problem)
-    namespace = config.sandbox.require_isolation == "namespace"
-    where = config.executor
-    keys = tuple(one.key_variable for one in endpoints_of(config))
-    job = Job(
-        *(portable(config.problem.name), config.problem.options, where.workers, where.address, limits, namespace),
-        key_variables=keys,
-    )
-    executor: Executor = resolve("executors", where.name)(job)
-    return executor
-
-
-def limits_of(config: Config, problem: Problem) -> Limits:
-    """The problem's limits, with the configuration's over them."""
-    sandbox = config.sandbox
-    return replace(
-        problem.limits,
-        wall_seconds=sandbox.wall_seconds or problem.limits.wall_seconds,
-        memory_bytes=sandbox.memory_bytes or problem.limits.memory_bytes,
     )
 
 
@@ -259,7 +238,7 @@ async def _sit(prepared: Prepared, folder: Path, recorder: Recorder, watch: Watc
     with interruptible() as interruption:
         await recorder.journal.durable()
         async with (
-            _executor(prepared) as executor,
+            _executor(prepared, folder, recorder) as executor,
             _till(prepared, recorder) as till,
             _task_models(prepared, till) as models,
             _guarded(recorder.journal),
@@ -312,12 +291,21 @@ def _workshop(prepared: Prepared, executor: Executor, till: Till | None, models:
         model_calls=model_calls(config),
         task_models=models,
         embedding=config.search.alike.model,
+        resources=resources_of(config, problem),
     )
 
 
 @asynccontextmanager
-async def _executor(prepared: Prepared) -> AsyncIterator[Executor]:
-    executor = make_executor(prepared.config, prepared.problem)
+async def _executor(prepared: Prepared, folder: Path, recorder: Recorder) -> AsyncIterator[Executor]:
+    executor = make_executor(prepared.config, prepared.problem, folder.resolve().name)
+
+    def notice(incident: Incident) -> None:
+        if incident.kind:
+            recorder.befell(incident)
+        if incident.kind in ("no_room", "room"):
+            prepared.trouble = incident.detail.get("reason", "")
+
+    executor.notice = notice
     try:
         yield executor
     finally:

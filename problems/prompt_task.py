@@ -15,6 +15,7 @@ from evo.genomes import Genome, Prompt
 from evo.models import Completion, CompletionOutcome, Request
 from evo.pooling import pooled
 from evo.protocols import Problem, Run
+from evo.resources import Resources
 from evo.values import FEEDBACK_LIMIT_BYTES, Objective, Part, Score, clip_text
 from problems.checks import genome_of, one_of, whole_number
 from problems.prompt_cases import Case, Shares, Source, read_cases, split
@@ -90,7 +91,7 @@ class PromptTask(Problem):
         ConfigError: a file that holds no such cases, or an option that means nothing.
     """
 
-    cpus = 0.25
+    resources = Resources(cpus=0.25)
     needs_model = True
     final_parts: tuple[Part, ...] = ("validation", "holdout")
     defaults: ClassVar[Mapping[str, Any]] = {"search.population": 16, "budget.evaluations": 100}

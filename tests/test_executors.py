@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import pickle
 import signal
@@ -21,11 +22,21 @@ from cluster.local import LocalExecutor
 from cluster.ray_cluster import connect
 from cluster.ray_tasks import RayExecutor
 from evo.errors import CandidateError, EvoError, SandboxError
+from evo.genomes import Program, Vector
 from evo.protocols import Executor, Job
 from evo.testing.executor import InProcessExecutor
 from operators.refusal import RefusalError
 from tests.conftest import Evo
-from tests.contracts.executor_contract import ECHO, ExecutorContract, MakeExecutor, Parrot, saying, until, using
+from tests.contracts.executor_contract import (
+    ECHO,
+    ExecutorContract,
+    MakeExecutor,
+    Parrot,
+    answering,
+    saying,
+    until,
+    using,
+)
 from tests.test_driver import events, history, sorted_history, wait_for_tells
 
 SMALL = ("--set", "budget.evaluations=40", "--set", "search.population=8", "--set", "seed=3")
@@ -79,15 +90,18 @@ class TestRay(ExecutorContract):
     def test_short_evaluations_travel_together(self, make: MakeExecutor) -> None:
         executor = RayExecutor(Job("evo.testing.toys:Nothing", {}, workers=2))
         alone = executor.capacity
-        executor._seconds = 0.001
+        [lane] = executor._elastic.lanes.values()
+        lane.seconds = 0.001
         assert executor.capacity > 4 * alone
-        executor._seconds = 2.0
+        lane.seconds = 2.0
         assert executor.capacity == alone
 
     def test_those_that_ask_travel_alone_and_more_go_side_by_side_than_there_are_cores(self) -> None:
         executor = RayExecutor(Job(ECHO, {}))
-        executor._seconds = 0.001
-        assert executor.capacity == 20
+        [lane] = executor._elastic.lanes.values()
+        lane.seconds = 0.001
+        assert (lane.places, lane.batch) == (20, 1)
+        assert 20 <= executor.capacity <= 23  # a few more, for an autoscaler to see
 
     def test_a_mailbox_that_dies_fails_what_waits_and_the_next_has_another(self) -> None:
         hung = Parrot("hung", seconds=600.0)
@@ -112,12 +126,42 @@ class TestRay(ExecutorContract):
         async def work(executor: Executor) -> str:
             waiting = asyncio.create_task(executor.evaluate(saying("hello"), model=slow))
             await until(lambda: slow.asked == 5)
-            [worker] = [one for one in psutil.Process().children(recursive=True) if "ray::_evaluate" in one.cmdline()]
+            [worker] = [one for one in psutil.Process().children(recursive=True) if "ray::evo" in one.cmdline()]
             worker.kill()
             return (await waiting).outcome
 
         assert using(RayExecutor(Job(ECHO, {}, workers=1)), work) == "ok"
         assert slow.asked == 10
+
+    def test_a_large_genome_lies_in_the_object_store_once_while_it_is_evaluated(self) -> None:
+        executor = RayExecutor(Job("evo.testing.toys:Nothing", {}, workers=2))
+        large = Program.single(f"def answer():\n    return len({'x' * 200_000!r})\n")
+
+        async def work(_: Executor) -> list[float]:
+            asked = [asyncio.create_task(executor.evaluate(one)) for one in (large, large, answering("8"))]
+            await asyncio.sleep(0)
+            assert list(executor._parcels) == [large.digest]
+            return [one.objectives["answer"] for one in await asyncio.gather(*asked)]
+
+        assert using(executor, work) == [200_000, 200_000, 8]
+        gc.collect()
+        assert not executor._parcels
+
+    @pytest.mark.slow
+    def test_who_kills_its_worker_is_lost_after_all_tries_and_takes_nobody_along(self, tmp_path: Path) -> None:
+        executor = RayExecutor(Job("tests.elastic_problems:Deadly", {"folder": str(tmp_path)}, workers=1))
+        [lane] = executor._elastic.lanes.values()
+        lane.seconds = 0.001
+
+        async def work(_: Executor) -> list[str]:
+            values = (0.1, 0.2, 1.4, 0.3, 0.4)
+            found = await asyncio.gather(*(executor.evaluate(Vector((one, 0.0, 0.0))) for one in values))
+            assert "its worker died 4 times" in found[2].feedback
+            return [one.outcome for one in found]
+
+        assert using(executor, work) == ["ok", "ok", "lost", "ok", "ok"]
+        tries = len(list(tmp_path.iterdir()))
+        assert tries in (4, 8)  # as many again where it travelled with others first
 
     def test_no_process_of_the_cluster_holds_a_key(self) -> None:
         self.test_each_evaluation_asks_its_own_model(RayExecutor)

@@ -22,6 +22,7 @@ from evo.policies.plans import Contest, OneBatch, Plan, Races
 from evo.pooling import pooled
 from evo.protocols import Job
 from evo.registry import make, make_problem, names
+from evo.resources import Resources
 from evo.testing.executor import InProcessExecutor
 from evo.testing.scripted import ScriptedModel
 from evo.values import Ask, Candidate, Evaluation, Part, Score
@@ -46,7 +47,13 @@ class Forgetful(InProcessExecutor):
         self.seen: list[str] = []
 
     async def evaluate(
-        self, genome: Genome, part: Part = "train", *, cases: Sequence[str] | None = None, model: Model | None = None
+        self,
+        genome: Genome,
+        part: Part = "train",
+        *,
+        cases: Sequence[str] | None = None,
+        model: Model | None = None,
+        resources: Resources | None = None,
     ) -> Evaluation:
         if self.losses > 0:
             self.losses -= 1
@@ -59,7 +66,13 @@ class Penniless(Forgetful):
     """Has no money left."""
 
     async def evaluate(
-        self, genome: Genome, part: Part = "train", *, cases: Sequence[str] | None = None, model: Model | None = None
+        self,
+        genome: Genome,
+        part: Part = "train",
+        *,
+        cases: Sequence[str] | None = None,
+        model: Model | None = None,
+        resources: Resources | None = None,
     ) -> Evaluation:
         raise BudgetSpentError("not a cent is left")
 

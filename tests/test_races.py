@@ -27,6 +27,7 @@ from evo.lineage import open_run
 from evo.models import Model
 from evo.recorder import Recorder
 from evo.replay import replay
+from evo.resources import Resources
 from evo.scoring import scored
 from evo.search import Search, Told
 from evo.session import Prepared
@@ -34,6 +35,7 @@ from evo.testing.exam import Exam
 from evo.testing.executor import InProcessExecutor
 from evo.testing.in_process import run_in_process
 from evo.values import Ask, Evaluation, Individual, Part
+from evo.workplace import make_executor
 from tests.conftest import TOY, Evo
 from tests.made import unsealed
 from tests.test_driver import events, history, sorted_history, spawn, wait_for_tells
@@ -58,7 +60,7 @@ def in_memory(prepared: Prepared, journal: Path, *, stop_after: int | None = Non
     first = search.told
 
     async def go() -> None:
-        executor = session.make_executor(prepared.config, prepared.problem)
+        executor = make_executor(prepared.config, prepared.problem)
 
         def watch(told: Told) -> None:
             if stop_after is not None and search.told - first >= stop_after:
@@ -325,7 +327,13 @@ class GivingUp(InProcessExecutor):
     """Some of its evaluations are cancelled, as where the calls that they wait for are."""
 
     async def evaluate(
-        self, genome: Genome, part: Part = "train", *, cases: Sequence[str] | None = None, model: Model | None = None
+        self,
+        genome: Genome,
+        part: Part = "train",
+        *,
+        cases: Sequence[str] | None = None,
+        model: Model | None = None,
+        resources: Resources | None = None,
     ) -> Evaluation:
         if cases is not None and genome.digest[0] in "01234567":
             raise asyncio.CancelledError

@@ -20,8 +20,9 @@ from evo.models import Message, Model, Request
 from evo.protocols import Gateway
 from evo.registry import make_problem
 from evo.sections import Config
-from evo.session import Prepared, make_executor, prepare
+from evo.session import Prepared, prepare
 from evo.values import Evaluation, Part
+from evo.workplace import make_executor
 
 
 def check(target: str, overrides: list[str]) -> None:

@@ -85,6 +85,7 @@ class Progress:
         rate = (self._search.told - self._first) / seconds
         found = f"best {first.name} {value}  {rate:.1f}/s  {self._failed} failed"
         found += f"  {self._stopped} stopped" if self._stopped else ""
+        found += f"  WAITING: {self._prepared.trouble}" if self._prepared.trouble else ""
         gateway = self._prepared.gateway
         return "  ".join([found, *(spending(gateway, self._budget, seconds) if gateway else [])])
 

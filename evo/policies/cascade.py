@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from evo.errors import ConfigError
 from evo.policies import Pull, Rounds, grid
 from evo.protocols import IntArray
+from evo.resources import Resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,19 +24,22 @@ class Stage:
         share: of all cases, those of the stages before included; in (0, 1].
         threshold: mean score so far below which a candidate stops; None for no threshold.
         keep: fraction of the candidates that were in this stage that may go on, the best by mean; at least one goes on.
+        resources: what its evaluations take otherwise than those of the problem, by field of `Resources`.
 
     Raises:
-        ConfigError: a share or a fraction outside (0, 1].
+        ConfigError: a share or a fraction outside (0, 1], or resources that cannot be.
     """
 
     share: float
     threshold: float | None = None
     keep: float = 1.0
+    resources: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("share", "keep"):
             if not 0 < getattr(self, name) <= 1:
                 raise ConfigError(f"{name} of a stage lies in (0, 1], got {getattr(self, name)}")
+        Resources().but(self.resources)
 
 
 class Cascade(Rounds):
@@ -74,6 +79,11 @@ class Cascade(Rounds):
     def best(self) -> int:
         means = np.array([one.mean for one in self.estimates()])
         return int(np.lexsort((-means, -self._passed))[0])
+
+    @property
+    def stage(self) -> Stage:
+        """To which the pulls belong that are asked for now."""
+        return self._stages[min(max(0, self._stage), len(self._stages) - 1)]
 
     def _round(self) -> list[Pull]:
         while True:

@@ -75,6 +75,10 @@ class Plan(Protocol):
         """Which of these candidates go on, now that the policy is done; those that failed are not among them."""
         ...
 
+    def takes(self, policy: Policy) -> Mapping[str, Any]:
+        """What the evaluations that the policy asks for now take otherwise than the run's, by field of `Resources`."""
+        return {}
+
 
 @dataclass(frozen=True, slots=True)
 class Everything(Plan):
@@ -113,7 +117,7 @@ class Stages(Plan):
     """Stages, cheap first: who falls short of one is stopped.
 
     Attributes:
-        stages: share, threshold and keep of each, see `Stage`.
+        stages: share, threshold, keep and resources of each, see `Stage`.
         brood: where stages keep a fraction; 1 where thresholds alone decide.
         in_order: whether the cases come in the problem's order, the cheap ones first, instead of one drawn for the run.
 
@@ -144,6 +148,10 @@ class Stages(Plan):
         assert isinstance(policy, Cascade)
         live = set(policy.live.tolist())
         return [one for one in eligible if one in live]
+
+    def takes(self, policy: Policy) -> Mapping[str, Any]:
+        assert isinstance(policy, Cascade)
+        return policy.stage.resources
 
     def _made(self) -> list[Stage]:
         return [Stage(**one) for one in self.stages]

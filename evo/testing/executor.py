@@ -9,8 +9,9 @@ from functools import partial
 
 from evo.genomes import Genome
 from evo.models import Completion, Model, Request
-from evo.protocols import Job
+from evo.protocols import Job, Notice, unnoticed
 from evo.registry import make_problem
+from evo.resources import Resources
 from evo.scoring import scored
 from evo.testing.in_process import InProcessRun, run_in_process
 from evo.values import Evaluation, Part
@@ -31,9 +32,16 @@ class InProcessExecutor:
         # Of its own: those of the loop are what clients of models need while evaluations wait for them.
         self._threads = ThreadPoolExecutor(THREADS)
         self.capacity = job.workers or 1
+        self.notice: Notice = unnoticed
 
     async def evaluate(
-        self, genome: Genome, part: Part = "train", *, cases: Sequence[str] | None = None, model: Model | None = None
+        self,
+        genome: Genome,
+        part: Part = "train",
+        *,
+        cases: Sequence[str] | None = None,
+        model: Model | None = None,
+        resources: Resources | None = None,
     ) -> Evaluation:
         # Later genomes overtake earlier ones, so that who relies on the order of arrival is found out.
         for _ in range(int(genome.digest, 16) % 7):

@@ -26,9 +26,10 @@ from evo.journal import Journal
 from evo.ledger import Charge, Ledger, charge_of
 from evo.lineage.live import LiveLineage
 from evo.models import Caps, Completion, Health, Message, Model, Price, Request
-from evo.protocols import Context
+from evo.protocols import Context, Notice, unnoticed
 from evo.recorder import Recorder
 from evo.recording import Till
+from evo.resources import Resources
 from evo.values import Evaluation, Individual, Outcome, Part, Proposal
 
 FAILURES: Mapping[Outcome, float] = {"crash": 0.01, "timeout": 0.01, "invalid": 0.02, "lost": 0.01}
@@ -154,6 +155,7 @@ class SimulatedWorkers:
 
     def __init__(self, fleet: Fleet) -> None:
         self.capacity = fleet.workers
+        self.notice: Notice = unnoticed
         self.busy_seconds = 0.0
         self._fleet = fleet
         self._free = asyncio.Semaphore(fleet.workers)
@@ -161,7 +163,13 @@ class SimulatedWorkers:
         self._failing = list(zip(FAILURES, accumulate(FAILURES.values()), strict=True))
 
     async def evaluate(
-        self, genome: Genome, part: Part = "train", *, cases: Sequence[str] | None = None, model: Model | None = None
+        self,
+        genome: Genome,
+        part: Part = "train",
+        *,
+        cases: Sequence[str] | None = None,
+        model: Model | None = None,
+        resources: Resources | None = None,
     ) -> Evaluation:
         seconds = _lognormal(self._rng, self._fleet.evaluation_seconds, self._fleet.sigma)
         async with self._free:

@@ -14,6 +14,7 @@ from evo.errors import CandidateError
 from evo.genomes import Genome, Program, Prompt, Vector
 from evo.models import Message, Request
 from evo.protocols import Context, Problem, Run
+from evo.resources import Resources
 from evo.values import Box, Individual, Objective, Part, Proposal, Score
 
 
@@ -173,7 +174,7 @@ class Echo(Problem):
 
     description = "Be repeated."
     objectives = (Objective("repeated", "max"),)
-    cpus = 0.1
+    resources = Resources(cpus=0.1)
     needs_model = True
     defaults: ClassVar[Mapping[str, Any]] = {
         "search.operators": {"evo.testing.toys:Reword": 1.0},

@@ -9,6 +9,7 @@ NAMES = (
     "isolation",
     "throughput",
     "utilisation",
+    "scaling",
     "pipeline",
     "multiobjective",
     "nas",

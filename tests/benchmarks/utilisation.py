@@ -7,7 +7,8 @@ import os
 
 from evo.config import load_config
 from evo.genomes import Genome, Program
-from evo.session import make_executor, prepare
+from evo.session import prepare
+from evo.workplace import make_executor
 from tests.benchmarks.rows import Row
 from tests.benchmarks.running import Measured, run_search
 

@@ -1,0 +1,111 @@
+"""How many evaluations a cluster holds side by side, and how many tasks to have in its hands. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cluster.worker import MOST_THAT_WAIT
+from evo.resources import Resources
+
+AHEAD = 2
+"""Tasks for each place where evaluations keep it busy: one runs, the next lies ready beside it."""
+GROWTH = 8
+"""Tasks beyond twice the places there are, so that an autoscaler has something to grow by, from nothing too."""
+_EXACT = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A living node.
+
+    Attributes:
+        label: host name and the first letters of the id, as events and evaluations name it.
+        total: amount of each resource, under Ray's names.
+    """
+
+    id: str
+    host: str
+    total: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        return label(self.host, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What bounds the tasks of one search.
+
+    Attributes:
+        most: evaluations side by side at most; None for no bound but the cluster.
+        share: of the cluster, 0 to 1; 1 where no other search is on it.
+        fixed: whether the cluster never grows, so that there is nothing to ask for.
+    """
+
+    most: int | None = None
+    share: float = 1.0
+    fixed: bool = False
+
+
+def label(host: str, node: str) -> str:
+    """How a node is called in the lineage."""
+    return f"{host}/{node[:8]}"
+
+
+def reserved(resources: Resources) -> dict[str, float]:
+    """What a task has to set aside, under Ray's names."""
+    cpus = resources.cpus if resources.cpus < 1 else float(math.ceil(resources.cpus))
+    named = {"CPU": cpus, "GPU": resources.gpus, "memory": float(resources.memory_bytes), **resources.custom}
+    return {name: amount for name, amount in named.items() if amount}
+
+
+def places(amounts: Mapping[str, float], resources: Resources) -> int:
+    """How many evaluations go side by side into these amounts."""
+    wanted = reserved(resources)
+    fits = min(int(amounts.get(name, 0.0) / amount + _EXACT) for name, amount in wanted.items())
+    if resources.cpus >= 1 or not fits:
+        return fits
+    return min(fits, max(int(amounts.get("CPU", 0.0)), MOST_THAT_WAIT))
+
+
+def room(nodes: Sequence[Node], resources: Resources) -> int:
+    """How many evaluations all nodes together hold."""
+    return sum(places(one.total, resources) for one in nodes)
+
+
+def in_flight(places: int, allowance: Allowance, *, busy: bool) -> int:
+    """How many tasks a search may have in Ray's hands, those that wait there for a place included.
+
+    More than there are places, so that none stands idle between two evaluations, and so that an autoscaler sees what is
+    wanted. Never more than `most` on a cluster with more places than that: there, all would run.
+
+    Args:
+        places: of the whole cluster.
+        busy: whether an evaluation keeps its cores busy, so that the next should lie ready.
+    """
+    if allowance.share < 1:
+        mine = max(1, math.floor(places * allowance.share + _EXACT))
+        wanted = mine + max(1, mine // GROWTH)
+    else:
+        wanted = places * (AHEAD if busy else 1)
+        if not allowance.fixed:
+            growing = allowance.most is not None and allowance.most > places
+            wanted = places * AHEAD + GROWTH if growing else wanted + max(1, places // GROWTH)
+    if allowance.most is None or (allowance.fixed and places <= allowance.most):
+        return max(1, wanted)
+    return max(1, min(wanted, allowance.most))
+
+
+def fair_shares(wants: Sequence[float]) -> list[float]:
+    """What each may have of 1: those who want less than an equal part get what they want, the rest is divided equally.
+
+    Args:
+        wants: of each, 0 to 1.
+    """
+    shares, left, waiting = [0.0] * len(wants), 1.0, sorted(range(len(wants)), key=lambda one: wants[one])
+    for place, one in enumerate(waiting):
+        shares[one] = min(wants[one], left / (len(waiting) - place))
+        left -= shares[one]
+    return shares

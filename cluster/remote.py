@@ -1,0 +1,81 @@
+"""What runs in a Ray worker process, which keeps its problem and its sandbox for the next task."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import ray
+
+from cluster.capacity import label
+from cluster.evaluation import Work
+from cluster.keys import forget_keys
+from cluster.mailbox import answerer
+from cluster.worker import Worker
+from evo.genomes import Genome
+from evo.protocols import Job
+from evo.values import Evaluation, Part
+
+Mail: TypeAlias = tuple[Any, int] | None
+"""A mailbox, and the ticket with which to ask; None where there is no model."""
+Found: TypeAlias = list[Evaluation] | None
+"""Evaluations, in the order of the works; None where nobody waits for them any more."""
+
+_workers: dict[bytes, Worker] = {}
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Parcel:
+    """A genome that lies in Ray's object store, so that it travels to each node once."""
+
+    reference: Any
+
+
+Sent: TypeAlias = tuple[Genome | Parcel, tuple[str, ...] | None]
+"""A `Work`, or one whose genome lies in the object store."""
+
+
+def evaluator(job: Job) -> Callable[[bytes, Sequence[Any], Part, Mail], Found]:
+    """The function that tasks call.
+
+    Ray ships a function to each worker once, and its job with it; a task carries genomes alone.
+    """
+    pickled = pickle.dumps(job)
+    digest = hashlib.sha256(pickled).digest()
+
+    def _evaluate(works: bytes, references: Sequence[Any], part: Part, mail: Mail) -> Found:
+        return evaluate_here(digest, pickled, _opened(works, references), part, mail)
+
+    return _evaluate
+
+
+def packed(works: Sequence[Sent]) -> tuple[bytes, list[Any]]:
+    """Works as bytes, and the references that Ray has to see beside them; its own pickling takes ten times as long."""
+    references = [genome.reference for genome, _ in works if isinstance(genome, Parcel)]
+    return pickle.dumps(
+        [(None if isinstance(genome, Parcel) else genome, cases) for genome, cases in works]
+    ), references
+
+
+def evaluate_here(digest: bytes, job: bytes, works: Sequence[Work], part: Part, mail: Mail) -> Found:
+    """Evaluate in this process."""
+    if digest not in _workers:
+        made: Job = pickle.loads(job)  # noqa: S301 - by our own driver
+        forget_keys(made.key_variables)  # of whoever started a cluster that is not ours
+        _workers[digest] = Worker(made)
+    node = ray.get_runtime_context().get_node_id()
+    try:
+        found = _workers[digest].evaluate(works, part, ask=answerer(*mail) if mail else None)
+    except asyncio.CancelledError:
+        return None
+    return [replace(one, node=label(one.node, node)) for one in found]
+
+
+def _opened(works: bytes, references: Sequence[Any]) -> list[Work]:
+    sent: list[tuple[Genome | None, tuple[str, ...] | None]] = pickle.loads(works)  # noqa: S301 - by our own driver
+    parcels = iter(ray.get(list(references)) if references else ())
+    return [(next(parcels) if genome is None else genome, cases) for genome, cases in sent]
