@@ -70,17 +70,11 @@ class Fronts:
         )
         return grown._sorted_in(place) if eased[0] <= 0 else grown
 
-    def puts_behind(self, objectives: FloatArray, violation: float) -> bool:
-        """Whether a newcomer would be all there is of a front behind all others; said only where nobody is infeasible
-        and no twin is held back.
-
-        One of the last front dominates it then; so it dominates nobody, and has no twin, as those would be behind too.
-        """
-        if self.layer.any() or self.violation.any() or self.grid.eased(np.array(violation)) > 0:
-            return False
-        last = self.grid.boxes(self.objectives[self.front == self.front.max()])
-        box = self.grid.boxes(objectives[np.newaxis])
-        return bool(((last <= box).all(axis=1) & (last < box).any(axis=1)).any())
+    def last(self) -> FloatArray | None:
+        """The boxes of the last front, shape (k, m); None where twins or infeasible ones rank behind it."""
+        if not len(self.front) or self.layer.any() or self.violation.any():
+            return None
+        return self.grid.boxes(self.objectives[self.front == self.front.max()])
 
     def without(self, dropped: list[int]) -> Fronts:
         """The pool without some that nobody is ranked behind: they dominated nobody, so no front changes."""

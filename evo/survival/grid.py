@@ -38,7 +38,7 @@ class Grid:
         if not 0 <= tolerance < math.inf:
             raise ConfigError(f"the tolerance for violations is {tolerance}; expected a number from 0 up")
         self._epsilon = dict(epsilon or {})
-        self._tolerance = tolerance
+        self.tolerance = tolerance
         self._widths: FloatArray | None = None
 
     def fitted(self, objectives: Sequence[Objective]) -> Grid:
@@ -47,7 +47,7 @@ class Grid:
         Raises:
             ConfigError: an epsilon for an objective that there is not.
         """
-        fitted = Grid(self._epsilon, self._tolerance)
+        fitted = Grid(self._epsilon, self.tolerance)
         if self._epsilon:
             fitted._widths = by_objective(self._epsilon, objectives, "epsilon")
         return fitted
@@ -79,7 +79,7 @@ class Grid:
 
     def eased(self, violation: FloatArray) -> FloatArray:
         """Violations with the tolerable ones as 0, shape (n,)."""
-        return np.where(violation <= self._tolerance, 0.0, violation)
+        return np.where(violation <= self.tolerance, 0.0, violation)
 
     @property
     def _fitted_widths(self) -> FloatArray:

@@ -44,6 +44,7 @@ class FrontRanking:
         self._fronts = fronts
         self._spread = spread
         self._lonely: dict[int, tuple[IntArray, FloatArray]] = {}
+        self._last: tuple[FloatArray | None, Grid] | None = None
 
     def crowding(self, member: int) -> float:
         if not self._spread.guides_parents:
@@ -58,7 +59,15 @@ class FrontRanking:
         return FrontRanking(self._fronts.with_newcomer(place, objectives, violation), self._spread)
 
     def turns_away(self, objectives: FloatArray, violation: float) -> bool:
-        return self._fronts.puts_behind(objectives, violation)
+        # Who is dominated by one of the last front dominates nobody, and has no twin, as those would be behind it too.
+        if self._last is None:
+            self._last = self._fronts.last(), self._fronts.grid
+        last, grid = self._last
+        if last is None or violation > grid.tolerance:
+            return False
+        box = grid.boxes(objectives[np.newaxis])
+        no_better = np.logical_and.reduce(last <= box, axis=1)
+        return bool((no_better & np.logical_or.reduce(last < box, axis=1)).any())
 
     def without(self, dropped: list[int]) -> FrontRanking:
         return FrontRanking(self._fronts.without(dropped), self._spread)

@@ -8,6 +8,8 @@ and where they stand idle it is the driver that is too slow.
 from __future__ import annotations
 
 import asyncio
+import math
+import random
 import selectors
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -159,7 +161,7 @@ class SimulatedWorkers:
         self.busy_seconds = 0.0
         self._fleet = fleet
         self._free = asyncio.Semaphore(fleet.workers)
-        self._rng = np.random.default_rng(1)
+        self._rng = random.Random(1)
         self._failing = list(zip(FAILURES, accumulate(FAILURES.values()), strict=True))
 
     async def evaluate(
@@ -175,7 +177,7 @@ class SimulatedWorkers:
         async with self._free:
             await asyncio.sleep(seconds)
         self.busy_seconds += seconds
-        drawn, near, far = self._rng.random(3).tolist()
+        drawn, near, far = self._rng.random(), self._rng.random(), self._rng.random()
         outcome: Outcome = next((name for name, limit in self._failing if drawn < limit), "ok")
         values = {"near": near, "far": far} if outcome == "ok" else {}
         return Evaluation(outcome, values, seconds=seconds, worker="simulated", node="simulated")
@@ -191,13 +193,13 @@ class SimulatedModels:
         self.ledger = ledger
         self.prices: Mapping[str, Price] = {}
         self._fleet = fleet
-        self._rng = np.random.default_rng(2)
+        self._rng = random.Random(2)
 
     async def complete(self, request: Request) -> Completion:
         reservation = self.ledger.reserve(WORST)
         seconds = _lognormal(self._rng, self._fleet.completion_seconds, self._fleet.sigma)
         await asyncio.sleep(seconds)
-        tokens = int(self._rng.integers(1, 1000))
+        tokens = self._rng.randrange(1, 1000)
         completion = Completion(
             "ok", "simulated", request.model, "simulated", 1000, 0, tokens, 1e-6 * tokens, seconds, 1
         )
@@ -232,5 +234,5 @@ class SimulatedOperator:
         return Proposal("ok", Vector(tuple(np.array(base.values) + context.rng.normal(0, 0.1, base.size))))
 
 
-def _lognormal(rng: np.random.Generator, mean: float, sigma: float) -> float:
-    return float(rng.lognormal(np.log(mean) - sigma**2 / 2, sigma))
+def _lognormal(rng: random.Random, mean: float, sigma: float) -> float:
+    return rng.lognormvariate(math.log(mean) - sigma**2 / 2, sigma)
