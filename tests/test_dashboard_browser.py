@@ -166,7 +166,7 @@ def test_the_console_asks_and_its_answer_is_taken_home(opened: Watched, tmp_path
     assert (tmp_path / "answer.csv").read_text().splitlines()[:2] == ["id,tell", "0,0"]
 
 
-@pytest.mark.parametrize("view", ["", "front", "individual", "sql"])
+@pytest.mark.parametrize("view", ["", "front", "individual", "failures", "workers", "compare", "sql"])
 def test_a_phone_shows_every_page_without_scrolling_sideways(started: Browser, root: str, view: str) -> None:
     with window(started, root, width=390, height=844, dark=True) as watched:
         watched.open(f"/{view}?run=hostile")

@@ -12,7 +12,7 @@ import pytest
 from tests.dashboards import HOSTILE, begun, copied, dashboard, figures, grown, said, told
 
 DASHBOARD = Path(__file__).parents[1] / "dashboard"
-VIEWS = ("", "front", "individual", "sql")
+VIEWS = ("", "front", "individual", "failures", "workers", "compare", "sql")
 
 
 @pytest.fixture(scope="module")
