@@ -175,7 +175,7 @@ WAYS = (("crash", TRACEBACK), ("timeout", "no answer within {at} s"), ("oom", "t
 def _work(ask: int, rows: dict[str, list[tuple[Any, ...]]]) -> None:
     at = NOON + timedelta(seconds=ask)
     operator, model = ARMS[ask % 3]
-    called, began, ended, told_at = (at + timedelta(seconds=seconds) for seconds in (2, 3, 7, 7.5))
+    called, began, told_at = (at + timedelta(seconds=seconds) for seconds in (2, 3, 7.5))
     failed = ask % 10 == 9
     individual = None if failed else ask - ask // 10
     if model:

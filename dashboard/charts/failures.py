@@ -22,6 +22,7 @@ from dashboard.charts.style import (
     PURPLE,
     RED,
     figure,
+    upright,
 )
 from dashboard.queries.moments import Span
 from dashboard.words import duration, hover, number
@@ -41,7 +42,7 @@ PROPOSALS: Mapping[str, str] = {
     "cancelled": GREY,
 }
 FINE = ("ok", "stopped")
-ARM = 34
+ARM = 42
 
 
 def over_time(found: Table, source: str, over: Span, *, revision: str) -> go.Figure:
@@ -63,7 +64,14 @@ def over_time(found: Table, source: str, over: Span, *, revision: str) -> go.Fig
     ]
     drawn = figure(shown, x="time (UTC)", y=f"failures each {duration(over.width)}", revision=revision, height=240)
     drawn.update_layout(barmode="stack", showlegend=True, bargap=0)
-    drawn.update_xaxes(type="date", range=[_ms(over.origin), _ms(over.end)])
+    upright(drawn)
+    drawn.update_xaxes(range=[1000 * over.origin, 1000 * over.end])
+    highest: dict[datetime, int] = defaultdict(int)
+    for of in by_outcome.values():
+        for began, failures in of:
+            highest[began] += failures
+    if max(highest.values(), default=0) < 5:
+        drawn.update_yaxes(dtick=1)
     return drawn
 
 
@@ -93,7 +101,7 @@ def by_arm(ends: Table, *, revision: str) -> go.Figure:
         )
         for kind in kinds
     ]
-    drawn = figure(shown, x="share of asks (%)", y="", revision=revision, height=110 + ARM * max(1, len(arms)))
+    drawn = figure(shown, x="share of asks (%)", y="", revision=revision, height=150 + ARM * max(1, len(arms)))
     drawn.update_layout(barmode="stack", showlegend=True, bargap=0.35)
     drawn.update_yaxes(tickvals=list(range(len(arms))), ticktext=[_arm(*one) for one in arms], showgrid=False)
     drawn.update_xaxes(range=[0, 100])
@@ -122,7 +130,3 @@ def _ordered(source: str, outcomes: Sequence[str]) -> list[str]:
     """Outcomes in the order of the palette, the unknown ones last."""
     known = list(OUTCOMES if source == "evaluation" else PROPOSALS)
     return sorted(outcomes, key=lambda one: (known.index(one) if one in known else len(known), one))
-
-
-def _ms(seconds: float) -> float:
-    return seconds * 1000

@@ -21,6 +21,7 @@ from dashboard.charts.style import (
     RED,
     colours,
     figure,
+    upright,
 )
 from dashboard.queries.workers import STATES
 from dashboard.words import hover, number
@@ -40,8 +41,8 @@ MARKS: Mapping[str, tuple[str, str, str]] = {
 CALLED: Mapping[str, tuple[str, str]] = {
     "model": ("with a model", PURPLE),
     "place": ("waiting for a place", ORANGE),
-    "evaluation": ("evaluated", BLUE),
-    "tell": ("waiting for its tell", GREY),
+    "evaluation": ("in evaluation", BLUE),
+    "tell": ("waiting to be told", GREY),
 }
 IDLE_TO_BUSY = ((0.0, "rgba(139, 146, 156, 0.16)"), (0.5, "#6f9fd8"), (1.0, "#2d5fa8"))
 
@@ -59,9 +60,9 @@ def timeline(done: Table, marks: Table, *, revision: str) -> go.Figure:
     shown += _marks(seen)
     height = min(TALLEST, 130 + LANE * (len(lanes) + bool(seen)))
     drawn = figure(shown, x="time (UTC)", y="", revision=revision, height=height)
-    drawn.update_layout(barmode="overlay", bargap=0.25, showlegend=True, hovermode="closest", clickmode="event+select")
+    drawn.update_layout(barmode="overlay", showlegend=True, hovermode="closest", clickmode="event+select")
     _laned(drawn, [worker for _, worker in lanes], cluster=bool(seen))
-    drawn.update_xaxes(type="date")
+    upright(drawn)
     _ruled(drawn, seen)
     return drawn
 
@@ -73,6 +74,7 @@ def _bars(rows: Sequence[tuple[Any, ...]], outcome: str, lanes: Mapping[tuple[st
         base=[row[5] for row in rows],
         x=[(row[6] - row[5]).total_seconds() * 1000 for row in rows],
         orientation="h",
+        width=0.74,
         name=hover(outcome),
         # The line keeps the shortest ones visible.
         marker={"color": colour, "line": {"color": colour, "width": 0.6}},
@@ -158,9 +160,10 @@ def utilisation(found: Table, *, revision: str) -> go.Figure:
         colorbar={"title": {"text": "busy (%)"}, "thickness": 10, "outlinewidth": 0},
         hovertemplate="%{z:.3g} % busy<br>from %{x}<br>%{customdata[0]} on %{customdata[1]}<extra></extra>",
     )
-    height = min(TALLEST, 110 + LANE * len(lanes))
+    height = min(TALLEST, max(200, 110 + LANE * len(lanes)))
     drawn = figure([heat], x="time (UTC)", y="", revision=revision, height=height)
     _laned(drawn, [worker for _, worker in lanes], cluster=False)
+    upright(drawn)
     return drawn
 
 
@@ -172,6 +175,7 @@ def busy(found: Table, marks: Table, *, revision: str) -> go.Figure:
     drawn.update_layout(showlegend=True, hovermode="x unified")
     times = [row[1] for row in found.rows]
     _ruled(drawn, [row for row in marks.rows if times and times[0] <= row[0] <= max(times)])
+    upright(drawn)
     return drawn
 
 
@@ -180,6 +184,7 @@ def queue(found: Table, *, revision: str) -> go.Figure:
     shown = _stacked(found, {one: CALLED[one] for one in reversed(STATES)}, "")
     drawn = figure(shown, x="time (UTC)", y="offspring", revision=revision, height=280)
     drawn.update_layout(showlegend=True, hovermode="x unified", legend={"traceorder": "reversed"})
+    upright(drawn)
     return drawn
 
 
@@ -218,8 +223,8 @@ def waits(found: Table, *, revision: str) -> go.Figure:
         )
         for state in STATES
     ]
-    drawn = figure(shown, x="share of the time (%)", y="", revision=revision, height=120 + 34 * len(labels))
-    drawn.update_layout(barmode="stack", showlegend=True, bargap=0.35)
+    drawn = figure(shown, x="share of the time (%)", y="", revision=revision, height=140 + 42 * len(labels))
+    drawn.update_layout(barmode="stack", showlegend=True, bargap=0.35, legend={"traceorder": "normal"})
     ticks = [_arm(*one) for one in labels]
     drawn.update_yaxes(tickvals=list(range(len(labels))), ticktext=ticks, showgrid=False, gridcolor=GRID)
     drawn.update_xaxes(range=[0, 100])

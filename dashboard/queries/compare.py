@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import numpy as np
 
 from dashboard.queries.history import objectives
 from evo.comparing import Comparison, differing, grouped, labels_of
 from evo.config import Loaded, config_from_json
 from evo.errors import ConfigError, EvoError
+from evo.indicators import HYPERVOLUME_OBJECTIVES, Indicators
 from evo.lineage import LineageReader, Table
+from evo.lineage.queries import quoted
 from evo.made_runs import Compared, Measured, comparison_of, measured_by
 from evo.sections import Config
+from evo.values import Direction, Objective
 
 MOST_RUNS = 40
 # Of all runs together; each is drawn once, and its method's band over it.
 POINTS = 3000
 FEWEST_POINTS, MOST_OF_A_RUN = 40, 200
+FRONTS, MEMBERS = 40, 1000
 CURVES = ("tell", "seconds", "usd", "best", "hypervolume")
 
 
@@ -80,6 +86,59 @@ def curve(reader: LineageReader, points: int) -> Table:
         for tell, seconds, *rest in sampled.rows
     ]
     return Table(CURVES, tuple(rows))
+
+
+def references(reader: LineageReader) -> tuple[tuple[str, str, float | None], ...]:
+    """Name and direction of each objective, and what the run's own hypervolume is measured against."""
+    return tuple(
+        reader.sql("""
+            SELECT n.name, n.direction, r.value FROM objective_names n LEFT JOIN (
+                SELECT name, last(value ORDER BY tell) AS value FROM reference_points GROUP BY name
+            ) r ON r.name = n.name ORDER BY n.position
+        """).rows
+    )
+
+
+def common(found: Iterable[Sequence[tuple[str, str, float | None]]]) -> tuple[tuple[str, str, float], ...]:
+    """What all runs are measured against: for each objective the worst of their own; () where they have none in common.
+
+    Each run fixes its reference by its own first individuals, so their own hypervolumes say nothing of each other.
+    """
+    known = [one for one in found if one and all(value is not None for _, _, value in one)]
+    if not known or len({tuple(of[:2] for of in one) for one in known}) > 1:
+        return ()
+    worst = {"min": max, "max": min}
+    columns = zip(*known, strict=True)
+    return tuple((of[0][0], of[0][1], worst[of[0][1]](float(one[2] or 0.0) for one in of)) for of in columns)
+
+
+def hypervolumes(reader: LineageReader, reference: tuple[tuple[str, str, float], ...], points: int) -> Table:
+    """A run's curve with the hypervolume of its front against a common reference, at fewer points.
+
+    By the values that fronts are compared by now; of fronts of more than MEMBERS the newest ones.
+    """
+    known = curve(reader, points)
+    if len(reference) > HYPERVOLUME_OBJECTIVES or not known.rows:
+        return Table(CURVES, ())
+    costs = ", ".join(
+        f"max(if(s.name = {quoted(name)}, {'-' if direction == 'max' else ''}s.compared, NULL))"
+        for name, direction, _ in reference
+    )
+    members = reader.sql(f"""
+        WITH moments AS (SELECT unnest({[row[0] for row in known.rows]}::BIGINT[]) AS after),
+        members AS (
+            SELECT m.after, f.individual FROM moments m JOIN front_moves f ON f.tell <= m.after
+            GROUP BY ALL HAVING sum(if(f.entered, 1, -1)) > 0
+        ), newest AS (
+            FROM members m QUALIFY row_number() OVER (PARTITION BY m.after ORDER BY f.individual DESC) <= {MEMBERS}
+        ), costs AS (SELECT s.individual, [{costs}] AS costs FROM scores s
+            WHERE s.individual IN (SELECT individual FROM newest) GROUP BY s.individual)
+        SELECT m.after, list(c.costs) FROM newest m JOIN costs c USING (individual) GROUP BY m.after
+    """)
+    named = [Objective(name, cast(Direction, direction)) for name, direction, _ in reference]
+    measure = Indicators(named, reference={name: value for name, _, value in reference})
+    fronts = {after: measure.retell(np.array(costs, dtype=float)).hypervolume for after, costs in members.rows}
+    return Table(CURVES, tuple((*row[:4], fronts.get(row[0])) for row in known.rows))
 
 
 def _pauses(reader: LineageReader) -> list[tuple[float, float]]:

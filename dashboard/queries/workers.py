@@ -104,7 +104,8 @@ def waits(reader: LineageReader, stretch: Stretch) -> Table:
             WHERE stage = 'proposal' AND ask IN (SELECT ask FROM asked) GROUP BY ask
         )
         SELECT r.operator, coalesce(r.model, '') AS model, count(*) AS offspring,
-            avg(coalesce(c.seconds, 0)) AS model_seconds, avg({gap.format("m.started", "a.proposed")}) AS place_seconds, avg(m.seconds) AS evaluation_seconds,
+            avg(coalesce(c.seconds, 0)) AS model_seconds,
+            avg({gap.format("m.started", "a.proposed")}) AS place_seconds, avg(m.seconds) AS evaluation_seconds,
             avg({gap.format("r.told", "m.ended")}) AS tell_seconds
         FROM recent r JOIN asked a ON a.individual = r.id JOIN measured m ON m.individual = r.id
         LEFT JOIN called c ON c.ask = a.ask

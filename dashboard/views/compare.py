@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import streamlit as st
 
@@ -11,7 +12,7 @@ from dashboard.charts import compare as charts
 from dashboard.filters import Filters
 from dashboard.queries import compare
 from dashboard.queries.compare import Method
-from dashboard.words import dollars, number, plain
+from dashboard.words import dollars, plain
 from evo.comparing import Comparison
 from evo.errors import EvoError
 from evo.lineage import Table
@@ -66,7 +67,7 @@ def draw(runs: tuple[str, ...], across: charts.Across) -> None:
     left_out: list[str] = []
     for run in runs:
         try:
-            found[run] = source.path(run).parent, source.ask(run, compare.configuration)[1]
+            found[run] = source.runs().get(run, Path(run)), source.ask(run, compare.configuration)[1]
         except EvoError as error:
             left_out.append(str(error))
     methods, unlike = compare.methods({run: one for run, one in found.items() if one[1]})
@@ -98,12 +99,14 @@ def _summaries(methods: Sequence[Method], comparison: Comparison | None) -> None
     rows = []
     for method in methods:
         one, gain = known.get(method.label), gains.get(method.label)
-        interval = f"{number(gain.interval[0])} to {number(gain.interval[1])}" if gain and gain.interval else ""
+        interval = "{:.4g} to {:.4g}".format(*gain.interval) if gain and gain.interval else gain.without if gain else ""
         result = (one.train, one.final, one.evaluations, dollars(one.usd)) if one else (None,) * 4
         seeds = ", ".join(str(seed) for seed in sorted(set(method.seeds.values())))
-        rows.append((method.label, seeds, *result, gain.mean if gain else None, interval, gain.over if gain else ""))
+        rows.append(
+            (method.label, seeds, *result, f"{gain.mean:.4g}" if gain else "", interval, gain.over if gain else "")
+        )
     columns = ("method", "seeds", "train", "final", "evaluations", "dollars", "gain", "interval", "over")
-    types = ("VARCHAR", "VARCHAR", "DOUBLE", "DOUBLE", "DOUBLE", "VARCHAR", "DOUBLE", "VARCHAR", "VARCHAR")
+    types = ("VARCHAR", "VARCHAR", "DOUBLE", "DOUBLE", "DOUBLE", "VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR")
     labels = {"interval": "95 % interval of the gain", "over": "gain over"}
     if comparison:
         value = f"{comparison.objective.name} {comparison.objective.unit}".strip()
@@ -129,18 +132,36 @@ def _curves(methods: Sequence[Method], across: charts.Across) -> None:
         method.label: {run: source.ask(run, compare.curve, points) for run in method.seeds} for method in methods
     }
     objective = source.ask(next(iter(methods[0].seeds)), compare.first_objective)
-    kinds: list[tuple[charts.Upwards, str]] = [("best", "Best so far"), ("hypervolume", "Hypervolume")]
+    fronts = _hypervolumes(methods)
+    kinds: list[tuple[charts.Upwards, str]] = [("best", "Best so far")]
+    kinds += [("hypervolume", "Hypervolume")] if fronts else []
     if across != "dollars" and _spent(found):
         kinds.append(("dollars", "Dollars"))
     for place, (upwards, title) in zip(st.columns(len(kinds)), kinds, strict=True):
         with place:
             st.subheader(title, anchor=False)
             revision = f"{list(found)} {across} {upwards}"
-            shown = charts.curves(found, across, upwards, objective=objective, revision=revision)
+            drawn = fronts if upwards == "hypervolume" else found
+            shown = charts.curves(drawn, across, upwards, objective=objective, revision=revision)
             shell.chart(shown, f"curve-{upwards}")
+    against = " Hypervolumes are against one reference: the worst of the runs' own." if fronts else ""
     st.caption(
         "Thick: the median over seeds, with a band from the least to the most, up to where the shortest run ends."
+        + against
     )
+
+
+def _hypervolumes(methods: Sequence[Method]) -> Mapping[str, Mapping[str, Table]]:
+    """Curves of the hypervolume against what all runs are measured against; {} where they have no such thing."""
+    source = shell.source()
+    runs = [run for method in methods for run in method.seeds]
+    reference = compare.common(source.ask(run, compare.references) for run in runs)
+    if not reference:
+        return {}
+    return {
+        method.label: {run: source.ask(run, compare.hypervolumes, reference, compare.FRONTS) for run in method.seeds}
+        for method in methods
+    }
 
 
 def _spent(found: Mapping[str, Mapping[str, Table]]) -> bool:

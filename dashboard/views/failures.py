@@ -25,7 +25,7 @@ MESSAGE_COLUMNS: dict[str, Any] = {
     "outcomes": st.column_config.TextColumn("outcome", width="small"),
     "message": st.column_config.TextColumn("message", width="large"),
     "source": "of",
-    "last": st.column_config.DatetimeColumn("last (UTC)", format="YYYY-MM-DD HH:mm:ss"),
+    "last": st.column_config.DatetimeColumn("last (UTC)", format="D MMM, HH:mm:ss"),
 }
 FAILURE_COLUMNS: dict[str, Any] = {
     "happened": st.column_config.DatetimeColumn("when (UTC)", format="YYYY-MM-DD HH:mm:ss"),
@@ -79,7 +79,9 @@ def _messages(filters: Filters) -> None:
     title, switch = st.columns([3, 2], vertical_alignment="bottom")
     title.subheader("What they said", anchor=False)
     with switch:
-        of = st.segmented_control("Of", OF, default="all", required=True, key="of", bind="query-params")
+        of = st.segmented_control(
+            "Of", OF, default="all", required=True, key="of", bind="query-params", label_visibility="collapsed"
+        )
     chosen = None if of == "all" else str(of)
     found = source.ask(filters.run, failures.messages, filters.stretch, chosen)
     if not found.rows:
@@ -110,7 +112,7 @@ def _rows(found: Table) -> None:
         column_order=["failures", "share", "message", "outcomes", "source", "last"],
         on_select=take,
         selection_mode="single-row",
-        height=min(420, 38 + 35 * len(keys)),
+        height=min(420, 3 + 35 * (1 + len(keys))),
     )
 
 
@@ -139,7 +141,7 @@ def _listed(filters: Filters, found: Table, source: str | None) -> None:
             "failed",
             labels=FAILURE_COLUMNS,
             links={
-                "ask": lambda one: filters.link("failures", id=one).replace("id=", "ask="),
+                "ask": lambda one: filters.link("failures", ask=one),
                 "individual": lambda one: filters.link("individual", id=one),
             },
         )

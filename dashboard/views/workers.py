@@ -49,7 +49,7 @@ def _figures(filters: Filters, names: int, nodes: int, waits: Table) -> None:
     if waits.rows:
         shares = charts.shares(waits)["all", ""]
         cards += [
-            (charts.CALLED[state][0], f"{100 * share:.3g} %", f"{duration(seconds)} each")
+            (charts.CALLED[state][0], f"{100 * share:.1f} %", f"{duration(seconds)} each")
             for state, (share, seconds) in shares.items()
         ]
     shell.cards(cards)
@@ -105,7 +105,7 @@ def _most(waits: Table) -> str:
     """The longest part of their time, in words."""
     shares = charts.shares(waits)["all", ""]
     state = max(shares, key=lambda one: shares[one][0])
-    return f"Most of their time they are {charts.CALLED[state][0]} ({100 * shares[state][0]:.3g} %)."
+    return f"Most of their time they are {charts.CALLED[state][0]} ({100 * shares[state][0]:.1f} %)."
 
 
 show()
