@@ -102,11 +102,15 @@ def _wait_for_a_run() -> None:
     st.stop()
 
 
-def live(draw: Callable[[], None]) -> None:
-    """Draw a part of a view now and every two seconds (ten, once the run is over); other parts stay as they are."""
+def live(draw: Callable[[], None], key: str = "view") -> None:
+    """Draw a part of a view now and every two seconds (ten, once the run is over); other parts stay as they are.
+
+    Args:
+        key: tells it from other live parts of the same view.
+    """
     seconds = LIVE_SECONDS if _goes_on() else IDLE_SECONDS
 
-    @st.fragment(run_every=seconds, key=f"live-{draw.__name__}")
+    @st.fragment(run_every=seconds, key=f"live-{key}")
     def again() -> None:
         guarded(draw)
 
