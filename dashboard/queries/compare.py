@@ -130,7 +130,7 @@ def hypervolumes(reader: LineageReader, reference: tuple[tuple[str, str, float],
             SELECT m.after, f.individual FROM moments m JOIN front_moves f ON f.tell <= m.after
             GROUP BY ALL HAVING sum(if(f.entered, 1, -1)) > 0
         ), newest AS (
-            FROM members m QUALIFY row_number() OVER (PARTITION BY m.after ORDER BY f.individual DESC) <= {MEMBERS}
+            FROM members m QUALIFY row_number() OVER (PARTITION BY m.after ORDER BY m.individual DESC) <= {MEMBERS}
         ), costs AS (SELECT s.individual, [{costs}] AS costs FROM scores s
             WHERE s.individual IN (SELECT individual FROM newest) GROUP BY s.individual)
         SELECT m.after, list(c.costs) FROM newest m JOIN costs c USING (individual) GROUP BY m.after
