@@ -187,8 +187,10 @@ def of_workers(reader: LineageReader) -> Part:
     if (waits := workers.waits(reader, WHOLE)).rows:
         shown.append(Drawn("What offspring wait for", worker_charts.waits(waits, revision=ONCE)))
     evaluations, names, nodes = workers.evaluations(reader, WHOLE)
-    latest = f"the timeline has the latest {number(len(done.rows))}" if evaluations > len(done.rows) else ""
-    counted = f"{number(evaluations)} evaluations by {number(names)} workers on {number(nodes)} machines"
+    cut = 0 < len(done.rows) < evaluations
+    latest = f"the timeline has the latest {number(len(done.rows))}" if cut else ""
+    places = f"{number(names)} worker{'s' * (names != 1)} on {number(nodes)} machine{'s' * (nodes != 1)}"
+    counted = f"{number(evaluations)} evaluations by {places}"
     return Part("workers", "Workers", "; ".join(filter(None, [counted, latest])) + ".", shown)
 
 

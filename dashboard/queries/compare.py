@@ -118,7 +118,8 @@ def hypervolumes(reader: LineageReader, reference: tuple[tuple[str, str, float],
     By the values that fronts are compared by now; of fronts of more than MEMBERS the newest ones.
     """
     known = curve(reader, points)
-    if len(reference) > HYPERVOLUME_OBJECTIVES or not known.rows:
+    alike = [one[:2] for one in references(reader)] == [one[:2] for one in reference]
+    if len(reference) > HYPERVOLUME_OBJECTIVES or not alike or not known.rows:
         return Table(CURVES, ())
     costs = ", ".join(
         f"max(if(s.name = {quoted(name)}, {'-' if direction == 'max' else ''}s.compared, NULL))"
@@ -132,7 +133,8 @@ def hypervolumes(reader: LineageReader, reference: tuple[tuple[str, str, float],
         ), newest AS (
             FROM members m QUALIFY row_number() OVER (PARTITION BY m.after ORDER BY m.individual DESC) <= {MEMBERS}
         ), costs AS (SELECT s.individual, [{costs}] AS costs FROM scores s
-            WHERE s.individual IN (SELECT individual FROM newest) GROUP BY s.individual)
+            WHERE s.individual IN (SELECT individual FROM newest) GROUP BY s.individual
+            HAVING count(*) = {len(reference)})
         SELECT m.after, list(c.costs) FROM newest m JOIN costs c USING (individual) GROUP BY m.after
     """)
     named = [Objective(name, cast(Direction, direction)) for name, direction, _ in reference]

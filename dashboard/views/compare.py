@@ -31,6 +31,8 @@ def show() -> None:
 
 def _chosen(filters: Filters) -> None:
     offered = list(shell.source().runs())
+    # What is wrong with the run that is looked at is said; the others can be compared without it.
+    shell.guarded(lambda: _refuse_unreadable(filters.run))
     if "runs" not in st.session_state and not st.query_params.get_all("runs"):
         st.session_state.runs = _alike(filters.run, offered)
     runs = st.multiselect(
@@ -43,6 +45,11 @@ def _chosen(filters: Filters) -> None:
         )
         return
     shell.live(lambda: draw(tuple(runs), across))
+
+
+def _refuse_unreadable(run: str) -> None:
+    """Complain of a run that cannot be read."""
+    shell.source().ask(run, compare.configuration)
 
 
 def _alike(run: str, offered: Sequence[str]) -> list[str]:
