@@ -166,7 +166,7 @@ def _shown(one: Shown, figures: list[str]) -> str:
 
 
 def _portable(figure: go.Figure) -> go.Figure:
-    """A figure without WebGL: a reader may have none, and it makes code as it draws, which the page's policy forbids."""
+    """A figure without WebGL: a reader may have none, and it makes code as it draws, which the policy forbids."""
     fields = figure.to_plotly_json()
     for trace in fields["data"]:
         trace["type"] = trace.get("type", "scatter").removesuffix("gl")
