@@ -176,7 +176,7 @@ def test_a_message_leads_to_its_failures_and_one_of_them_in_full(opened: Watched
     assert table is not None
     page.mouse.click(table["x"] + 18, table["y"] + 35 + 17)  # the box before the first row, which the canvas draws
     until_it_says(opened, "Ask 59 in full")
-    until_it_says(opened, "block 59 does not match")
+    page.locator("[data-testid=stCode]", has_text="block 59 does not match").first.wait_for()
     page.wait_for_url(re.compile("like=block.N.does.not.match"))
     link = page.url
     opened.open(link.removeprefix(opened.root))
