@@ -16,6 +16,9 @@ VIEWS = (
     ("overview", "Overview", ":material/monitoring:"),
     ("front", "Front", ":material/scatter_plot:"),
     ("individual", "Individual", ":material/account_tree:"),
+    ("failures", "Failures", ":material/error:"),
+    ("workers", "Workers", ":material/lan:"),
+    ("compare", "Compare", ":material/compare_arrows:"),
     ("sql", "SQL", ":material/database:"),
 )
 

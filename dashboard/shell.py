@@ -179,15 +179,17 @@ def table(
 
     Args:
         labels: column to its title, or to a column configuration of Streamlit.
-        links: column to the address that a value in it leads to, which ends in `id=VALUE`.
+        links: column to the address that a value in it leads to, which ends in `=VALUE`.
     """
     frame = shown.to_pandas()
     bare = [name for at, name in enumerate(shown.columns) if all(row[at] in (None, "") for row in shown.rows)]
     frame = frame.drop(columns=[name for name in (*bare, *leave_out) if name in frame.columns])
     config: dict[str, Any] = {name: label for name, label in (labels or {}).items() if name in frame.columns}
     for name, address in (links or {}).items():
-        frame[name] = [None if value is None else address(value) for value in frame[name]]
-        config[name] = st.column_config.LinkColumn(str((labels or {}).get(name, name)), display_text=r"id=(\d+)$")
+        if name in frame.columns:
+            values = [row[shown.columns.index(name)] for row in shown.rows]  # numbers of the frame may be NaN
+            frame[name] = ["" if value is None else address(value) for value in values]
+            config[name] = st.column_config.LinkColumn(str((labels or {}).get(name, name)), display_text=r"=(\d+)$")
     st.dataframe(frame, key=key, hide_index=True, column_config=config)
 
 

@@ -83,15 +83,23 @@ def _what_differs(labels: Sequence[str], configs: Sequence[Config]) -> Iterator[
 def measured_run(method: str, folder: Path, seed: int) -> Measured | str:
     """What a run came to, or a sentence that says why it came to nothing."""
     try:
-        reader = open_run(folder)
-        reason = _reason(reader)
-        if reason in (None, "interrupted"):
-            return f"{folder} is not finished; `evo resume {folder}` goes on with it"
-        first = _first_objective(reader)
-        part = _last_part(reader)
-        best = reader.sql(BEST, [part or "", first.name, first.sign]).rows
+        return measured_by(open_run(folder), method, folder, seed)
     except LineageError as error:
         return f"{folder}: {error}"
+
+
+def measured_by(reader: LineageReader, method: str, folder: Path, seed: int) -> Measured | str:
+    """The same by a reader of the run.
+
+    Raises:
+        LineageError: its lineage cannot be read.
+    """
+    reason = _reason(reader)
+    if reason in (None, "interrupted"):
+        return f"{folder} is not finished; `evo resume {folder}` goes on with it"
+    first = _first_objective(reader)
+    part = _last_part(reader)
+    best = reader.sql(BEST, [part or "", first.name, first.sign]).rows
     if not best:
         return f"{folder} failed: none of its individuals is feasible"
     evaluations = reader.sql("SELECT count(*) FROM individuals").scalar()

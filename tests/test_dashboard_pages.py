@@ -9,10 +9,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.dashboards import HOSTILE, begun, copied, dashboard, figures, grown, said, told
+from tests.dashboards import HOSTILE, begun, copied, dashboard, figures, grown, said, told, worked
 
 DASHBOARD = Path(__file__).parents[1] / "dashboard"
-VIEWS = ("", "front", "individual", "sql")
+VIEWS = ("", "front", "individual", "failures", "workers", "compare", "sql")
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +23,14 @@ def kinds(tmp_path_factory: pytest.TempPathFactory, first_toy_run: Path) -> Path
     failed = [{"outcome": "crash"}, {"outcome": "invalid", "objectives": {}}]
     told(folder / "failed", failed)
     told(folder / "one", [{"objectives": {"goal 0": 3.0}}, *failed, {"objectives": {"goal 0": 2.0}}])
+    worked(folder / "worked")
     grown(folder / "three", 40).journal.close()
     copied(first_toy_run, folder / "toy")
     return folder
 
 
 @pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("run", ["begun", "failed", "one", "three", "toy"])
+@pytest.mark.parametrize("run", ["begun", "failed", "one", "three", "toy", "worked"])
 def test_every_page_shows_every_kind_of_run(monkeypatch: pytest.MonkeyPatch, kinds: Path, run: str, view: str) -> None:
     app = dashboard(monkeypatch, kinds, view=view, run=run)
     assert not app.exception, app.exception
@@ -87,11 +88,12 @@ def test_nonsense_in_an_address_is_passed_over(monkeypatch: pytest.MonkeyPatch, 
     assert app.warning == []
 
 
+@pytest.mark.parametrize("view", [one for one in VIEWS if one != "sql"])
 def test_a_run_that_is_deleted_while_it_is_looked_at_is_said_to_be_gone(
-    monkeypatch: pytest.MonkeyPatch, toy_run: Path, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, toy_run: Path, tmp_path: Path, view: str
 ) -> None:
     monkeypatch.setattr("dashboard.source.FRESH_SECONDS", 0.0)
-    app = dashboard(monkeypatch, toy_run.parent)
+    app = dashboard(monkeypatch, toy_run.parent, view=view)
     toy_run.rename(tmp_path / "away")
     from dashboard.shell import source
 
@@ -124,6 +126,9 @@ def test_twenty_runs_are_offered_the_latest_first(
         copied(first_toy_run, tmp_path / "runs" / f"toy-{number}")
     (tmp_path / "runs" / "toy-7" / "journal.jsonl").touch()
     app = dashboard(monkeypatch, tmp_path / "runs")
+    compared = dashboard(monkeypatch, tmp_path / "runs", view="compare")
+    assert not compared.exception
+    assert len(compared.multiselect[0].value) == 20
     (run,) = [one for one in app.selectbox if one.label == "Run"]
     assert (len(run.options), run.value) == (20, "toy-7")
     run.select("toy-3").run()

@@ -56,6 +56,11 @@ def style(shown: go.Figure, *, revision: str, height: int) -> None:
         update(automargin=True, gridcolor=GRID, zerolinecolor=GRID, nticks=7)
 
 
+def upright(shown: go.Figure) -> None:
+    """Times along the axis that can be read in half a window: few, and none of them turned."""
+    shown.update_xaxes(type="date", tickangle=0, nticks=5)
+
+
 def colours(names: Sequence[Any], fixed: Mapping[str, str] | None = None) -> dict[Any, str]:
     """A colour for each name; the same for the same names, whatever comes and goes of the others' figures."""
     ordered = sorted(set(names), key=str)

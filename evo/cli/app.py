@@ -46,6 +46,7 @@ class Export(StrEnum):
     csv = "csv"
     json = "json"
     graphml = "graphml"
+    html = "html"
 
 
 class Kind(StrEnum):
@@ -263,16 +264,22 @@ def sql(
 def export(
     run: RunArgument,
     to: Annotated[Path, typer.Option(metavar="PATH", help="A folder for parquet and csv, else a file.")],
-    format: Annotated[Export, typer.Option(help="Tables, one document, or the graph of parents.")] = Export.parquet,
+    format: Annotated[
+        Export | None, typer.Option(help="Tables (parquet without a word), one document, the graph of parents, a page.")
+    ] = None,
     *,
+    html: Annotated[
+        bool, typer.Option("--html", help="A page with the dashboard's figures; as --format html.")
+    ] = False,
     force: Force = False,
 ) -> None:
-    """Write a run's lineage as files for other programs, during the run or after it."""
+    """Write a run's lineage as files for other programs, or as a page for people, during the run or after it."""
+    from evo.cli.exporting import chosen, size
     from evo.cli.exporting import export as export_run
     from evo.lineage import open_run
 
-    files = export_run(open_run(run), format.value, to, force=force)
-    print(f"{to}: {files} files" if files > 1 else f"{to}: written")
+    files = export_run(open_run(run), chosen(format.value if format else None, html=html), to, force=force)
+    print(f"{to}: {files} files" if files > 1 else f"{to}: written, {size(to)}")
 
 
 @app.command()

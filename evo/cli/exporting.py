@@ -1,7 +1,9 @@
-"""A lineage as files: a folder of tables, one JSON document, or a graph. DuckDB writes, so memory stays bounded."""
+"""A lineage as files: tables, a document, a graph, or a page. DuckDB writes, so memory stays bounded."""
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
 import os
 import re
@@ -42,15 +44,31 @@ NODE_KEYS = {
 UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-Export = Literal["parquet", "csv", "json", "graphml"]
+Export = Literal["parquet", "csv", "json", "graphml", "html"]
 Format = Literal["table", "csv", "json", "parquet"]
+
+
+def chosen(format: Export | None, *, html: bool) -> Export:
+    """The format that was asked for, in either spelling.
+
+    Raises:
+        UserError: they say different things.
+    """
+    if html and format not in (None, "html"):
+        raise UserError(f"--html is a format of its own, and --format says {format}; leave one of them out")
+    return "html" if html else format or "parquet"
+
+
+def size(path: Path) -> str:
+    """How large a file is, for a person."""
+    return f"{path.stat().st_size / 1e6:.1f} MB"
 
 
 def export(reader: LineageReader, format: Export, target: Path, *, force: bool) -> int:
     """Write all tables, as they stand at one moment; how many files that makes.
 
     Args:
-        target: a folder for parquet and csv, a file for json and graphml.
+        target: a folder for parquet and csv, a file for json, graphml and html.
 
     Raises:
         UserError: it exists and may not be overwritten, or cannot be written.
@@ -60,6 +78,8 @@ def export(reader: LineageReader, format: Export, target: Path, *, force: bool) 
         if format == "graphml":
             _copy(reader, {"nodes": NODES, "edges": EDGES}, folder, "json")
             _write_graph(folder, _objective_names(reader), folder / "whole")
+        elif format == "html":
+            _write_page(reader, folder / "whole")
         else:
             _copy(reader, {table: f"FROM {table}" for table in _tables(reader)}, folder, format, before=ANY_ORDER)
         if format in ("parquet", "csv"):
@@ -68,6 +88,13 @@ def export(reader: LineageReader, format: Export, target: Path, *, force: bool) 
             _write_document(sorted(folder.iterdir()), folder / "whole")
         os.replace(folder / "whole", target)
         return 1
+
+
+def _write_page(reader: LineageReader, path: Path) -> None:
+    """The views' figures as a page that stands alone."""
+    if importlib.util.find_spec("dashboard") is None:  # by name: the engine may not know its siblings
+        raise UserError("the dashboard is not installed, which draws the figures; `pip install evo-platform` has it")
+    path.write_text(importlib.import_module("dashboard.standalone").page(reader), "utf-8")
 
 
 def answer(reader: LineageReader, query: str, format: Format, *, to: Path | None, force: bool) -> None:

@@ -1,0 +1,248 @@
+"""Figures of workers: what each did when, how busy they are, what is queued, where time goes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import plotly.graph_objects as go
+
+from dashboard.charts.style import (
+    BLUE,
+    CYAN,
+    GREEN,
+    GREY,
+    GRID,
+    ORANGE,
+    OUTCOMES,
+    PURPLE,
+    RED,
+    colours,
+    figure,
+    upright,
+)
+from dashboard.queries.workers import STATES
+from dashboard.words import hover, number
+from evo.lineage import Table
+
+LANE, TALLEST = 20, 900
+CLUSTER = -1
+# Kind of event to what it is called, its symbol and its colour.
+MARKS: Mapping[str, tuple[str, str, str]] = {
+    "node_joined": ("node joined", "triangle-up", GREEN),
+    "node_left": ("node left", "triangle-down", RED),
+    "no_room": ("no room", "x", ORANGE),
+    "room": ("room again", "circle", CYAN),
+    "reissued": ("evaluated twice", "diamond", PURPLE),
+}
+# State to what it is called and its colour.
+CALLED: Mapping[str, tuple[str, str]] = {
+    "model": ("with a model", PURPLE),
+    "place": ("waiting for a place", ORANGE),
+    "evaluation": ("in evaluation", BLUE),
+    "tell": ("waiting to be told", GREY),
+}
+IDLE_TO_BUSY = ((0.0, "rgba(139, 146, 156, 0.16)"), (0.5, "#6f9fd8"), (1.0, "#2d5fa8"))
+
+
+def timeline(done: Table, marks: Table, *, revision: str) -> go.Figure:
+    """A lane each worker, a bar each evaluation; what befell machines above them. Bars lead to individuals."""
+    lanes = {one: at for at, one in enumerate(dict.fromkeys((row[1], row[0]) for row in done.rows))}
+    by_outcome: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    for row in done.rows:
+        by_outcome[row[4]].append(row)
+    known = [*OUTCOMES, *sorted(set(by_outcome) - set(OUTCOMES))]
+    shown: list[Any] = [_bars(by_outcome[one], one, lanes) for one in known if one in by_outcome]
+    first, last = min(row[5] for row in done.rows), max(row[6] for row in done.rows)
+    seen = [row for row in marks.rows if first <= row[0] <= last]
+    shown += _marks(seen)
+    height = min(TALLEST, 130 + LANE * (len(lanes) + bool(seen)))
+    drawn = figure(shown, x="time (UTC)", y="", revision=revision, height=height)
+    drawn.update_layout(barmode="overlay", showlegend=True, hovermode="closest", clickmode="event+select")
+    _laned(drawn, [worker for _, worker in lanes], cluster=bool(seen))
+    upright(drawn)
+    _ruled(drawn, seen)
+    return drawn
+
+
+def _bars(rows: Sequence[tuple[Any, ...]], outcome: str, lanes: Mapping[tuple[str, str], int]) -> go.Bar:
+    colour = OUTCOMES.get(outcome, GREY)
+    return go.Bar(
+        y=[lanes[row[1], row[0]] for row in rows],
+        base=[row[5] for row in rows],
+        x=[(row[6] - row[5]).total_seconds() * 1000 for row in rows],
+        orientation="h",
+        width=0.74,
+        name=hover(outcome),
+        # The line keeps the shortest ones visible.
+        marker={"color": colour, "line": {"color": colour, "width": 0.6}},
+        customdata=[
+            [row[2], hover(row[0]), hover(row[1]), number(round((row[6] - row[5]).total_seconds(), 4)), hover(row[3])]
+            for row in rows
+        ],
+        hovertemplate="<b>individual %{customdata[0]}</b>, "
+        + hover(outcome)
+        + " (%{customdata[4]})<br>%{customdata[3]} s from %{base}<br>"
+        + "%{customdata[1]} on %{customdata[2]}<extra></extra>",
+    )
+
+
+def _marks(seen: Sequence[tuple[Any, ...]]) -> list[go.Scatter]:
+    shown = []
+    for kind, (called, symbol, colour) in MARKS.items():
+        of = [row for row in seen if row[1] == kind]
+        if of:
+            shown.append(
+                go.Scatter(
+                    x=[row[0] for row in of],
+                    y=[CLUSTER] * len(of),
+                    mode="markers",
+                    name=called,
+                    marker={"symbol": symbol, "color": colour, "size": 11, "line": {"width": 0}},
+                    customdata=[[None, _of_mark(row)] for row in of],
+                    hovertemplate=f"<b>{called}</b> %{{customdata[1]}}<br>%{{x}}<extra></extra>",
+                )
+            )
+    return shown
+
+
+def _of_mark(row: Sequence[Any]) -> str:
+    _, _, node, nodes, said = row
+    parts = [hover(node)] if node else []
+    parts += [f"{hover(nodes)} nodes then"] if nodes else []
+    parts += [hover(said, 200)] if said else []
+    return ", ".join(parts)
+
+
+def _ruled(drawn: go.Figure, seen: Sequence[tuple[Any, ...]]) -> None:
+    """A line down from each mark: which evaluations it fell among."""
+    for row in seen:
+        if row[1] in MARKS:
+            line = {"color": MARKS[row[1]][2], "width": 1, "dash": "dot"}
+            drawn.add_shape(type="line", x0=row[0], x1=row[0], y0=0, y1=1, yref="paper", line=line, opacity=0.5)
+
+
+def _laned(drawn: go.Figure, names: Sequence[str], *, cluster: bool) -> None:
+    """Names beside lanes, the first one on top; where there are many, every so many."""
+    every = max(1, -(-len(names) * LANE // TALLEST))
+    ticks = [CLUSTER] * cluster + list(range(0, len(names), every))
+    labels = ["machines"] * cluster + [_short(one) for one in names[::every]]
+    top = (CLUSTER if cluster else 0) - 0.7
+    drawn.update_yaxes(
+        tickvals=ticks, ticktext=labels, range=[len(names) - 0.3, top], showgrid=False, zeroline=False, fixedrange=True
+    )
+
+
+def _short(worker: str) -> str:
+    """Names differ at their end."""
+    return hover(worker if len(worker) <= 16 else "..." + worker[-13:], 16)
+
+
+def utilisation(found: Table, *, revision: str) -> go.Figure:
+    """How much of each part of the time every worker evaluated, as a heat map."""
+    lanes = list(dict.fromkeys(sorted((row[1], row[0]) for row in found.rows)))
+    times = sorted({row[2] for row in found.rows})
+    at, when = {one: number for number, one in enumerate(lanes)}, {one: number for number, one in enumerate(times)}
+    grid: list[list[float | None]] = [[None] * len(times) for _ in lanes]
+    for worker, node, began, busy in found.rows:
+        grid[at[node, worker]][when[began]] = round(100 * min(1.0, busy), 1)
+    heat = go.Heatmap(
+        x=times,
+        y=list(range(len(lanes))),
+        z=grid,
+        customdata=[[[hover(worker), hover(node)]] * len(times) for node, worker in lanes],
+        colorscale=[list(one) for one in IDLE_TO_BUSY],
+        zmin=0,
+        zmax=100,
+        ygap=1,
+        colorbar={"title": {"text": "busy (%)"}, "thickness": 10, "outlinewidth": 0},
+        hovertemplate="%{z:.3g} % busy<br>from %{x}<br>%{customdata[0]} on %{customdata[1]}<extra></extra>",
+    )
+    height = min(TALLEST, max(200, 110 + LANE * len(lanes)))
+    drawn = figure([heat], x="time (UTC)", y="", revision=revision, height=height)
+    _laned(drawn, [worker for _, worker in lanes], cluster=False)
+    upright(drawn)
+    return drawn
+
+
+def busy(found: Table, marks: Table, *, revision: str) -> go.Figure:
+    """How many workers of each node evaluated, on top of each other."""
+    nodes = colours([row[0] for row in found.rows], {"others": GREY})
+    shown = _stacked(found, {one: (hover(one), shade) for one, shade in nodes.items()}, "busy")
+    drawn = figure(shown, x="time (UTC)", y="workers busy", revision=revision, height=260)
+    drawn.update_layout(showlegend=True, hovermode="x unified")
+    times = [row[1] for row in found.rows]
+    _ruled(drawn, [row for row in marks.rows if times and times[0] <= row[0] <= max(times)])
+    upright(drawn)
+    return drawn
+
+
+def queue(found: Table, *, revision: str) -> go.Figure:
+    """How many offspring were in which state, on top of each other."""
+    shown = _stacked(found, {one: CALLED[one] for one in reversed(STATES)}, "")
+    drawn = figure(shown, x="time (UTC)", y="offspring", revision=revision, height=280)
+    drawn.update_layout(showlegend=True, hovermode="x unified", legend={"traceorder": "reversed"})
+    upright(drawn)
+    return drawn
+
+
+def _stacked(found: Table, called: Mapping[str, tuple[str, str]], unit: str) -> list[go.Scatter]:
+    by_key: dict[str, list[tuple[datetime, float]]] = defaultdict(list)
+    for key, began, number_of in found.rows:
+        by_key[key].append((began, number_of))
+    return [
+        go.Scatter(
+            x=[began for began, _ in by_key[one]],
+            y=[round(amount, 4) for _, amount in by_key[one]],
+            name=name,
+            mode="lines",
+            stackgroup="all",
+            line={"color": colour, "width": 0.5, "shape": "hv"},
+            hovertemplate=f"%{{y:.3g}} {unit or name}<extra>{name if unit else ''}</extra>",
+        )
+        for one, (name, colour) in called.items()
+        if one in by_key
+    ]
+
+
+def waits(found: Table, *, revision: str) -> go.Figure:
+    """Where offspring spend their time, as shares, a bar each operator and model, and one of all."""
+    rows = shares(found)
+    labels = list(reversed(rows))
+    shown = [
+        go.Bar(
+            y=list(range(len(labels))),
+            x=[100 * rows[one][state][0] for one in labels],
+            orientation="h",
+            name=CALLED[state][0],
+            marker={"color": CALLED[state][1], "line": {"width": 0}},
+            customdata=[number(round(rows[one][state][1], 4)) for one in labels],
+            hovertemplate="%{x:.3g} %, %{customdata} s each in the mean<extra>" + CALLED[state][0] + "</extra>",
+        )
+        for state in STATES
+    ]
+    drawn = figure(shown, x="share of the time (%)", y="", revision=revision, height=140 + 42 * len(labels))
+    drawn.update_layout(barmode="stack", showlegend=True, bargap=0.35, legend={"traceorder": "normal"})
+    ticks = [_arm(*one) for one in labels]
+    drawn.update_yaxes(tickvals=list(range(len(labels))), ticktext=ticks, showgrid=False, gridcolor=GRID)
+    drawn.update_xaxes(range=[0, 100])
+    return drawn
+
+
+def shares(found: Table) -> dict[tuple[str, str], dict[str, tuple[float, float]]]:
+    """For all, and for each operator and model: state to its share of the time, and its mean seconds."""
+    offspring = sum(row[2] for row in found.rows)
+    means = [sum(row[2] * row[3 + at] for row in found.rows) / max(1, offspring) for at in range(len(STATES))]
+    lines: dict[tuple[str, str], Sequence[float]] = {("all", ""): means}
+    if len(found.rows) > 1:
+        lines |= {(row[0], row[1]): row[3:] for row in found.rows}
+    return {
+        one: {state: (amount / (sum(of) or 1.0), amount) for state, amount in zip(STATES, of, strict=True)}
+        for one, of in lines.items()
+    }
+
+
+def _arm(operator: str, model: str) -> str:
+    return f"{hover(operator, 18)}<br>{hover(model, 18)}" if model else hover(operator, 18)

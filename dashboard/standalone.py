@@ -1,0 +1,197 @@
+"""A run as a page that stands alone, for people without the server: the views' queries and charts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import combinations
+from typing import Any
+
+from dashboard.charts import failures as failure_charts
+from dashboard.charts import front as front_charts
+from dashboard.charts import overview as overview_charts
+from dashboard.charts import workers as worker_charts
+from dashboard.filters import Stretch
+from dashboard.queries import failures, front, history, individual, overview, workers
+from dashboard.queries.overview import Totals
+from dashboard.sheet import Drawn, Head, Listed, Part, Shown, Written, written
+from dashboard.words import clock, dollars, duration, number, with_unit
+from evo.lineage import LineageReader, Table
+from evo.lineage.wording import difference
+from evo.lineage.wording import written as text_of
+
+WHOLE = Stretch()
+# Nothing is updated, so nothing has to stay the same.
+ONCE = "once"
+PAIRS = 3
+
+
+def page(reader: LineageReader) -> str:
+    """A run's page, all of it of one moment.
+
+    Raises:
+        LineageError: the lineage cannot be read.
+    """
+    with reader.at_once() as sitting:
+        return written(head(sitting), parts(sitting))
+
+
+def head(reader: LineageReader) -> Head:
+    """Which run it is, how far it came, and its figures."""
+    facts, totals = overview.facts(reader), overview.totals(reader)
+    if not facts:
+        return Head("a run that has just begun", ["Nothing has been told yet."])
+    objectives, bests = history.objectives(reader), history.bests(reader, None, WHOLE)
+    samples = history.indicators(reader, WHOLE)
+    when = clock(datetime.now(UTC).replace(tzinfo=None))
+    lines = [
+        f"{facts['problem']}, seed {facts['seed']}, started {clock(facts['started'])}. {_state(totals)}",
+        str(facts["description"] or ""),
+        f"Written {when}; its latest result is of {clock(totals.latest)}. This page needs no server and no network.",
+    ]
+    return Head(str(facts["run"]), lines, _cards(totals, bests, objectives, samples))
+
+
+def _state(totals: Totals) -> str:
+    ended = f"Ended ({totals.stopped})" if totals.stopped else "Not ended"
+    budget = totals.budget.get("evaluations")
+    of = f" of {number(budget)}" if budget else ""
+    return f"{ended} after {number(totals.told)}{of} evaluations, {number(totals.failed)} of them failed."
+
+
+def _cards(
+    totals: Totals, bests: history.Bests, objectives: Sequence[tuple[str, str, str]], samples: Table
+) -> list[tuple[str, str, str]]:
+    cards = []
+    for name, direction, unit in objectives:
+        step = bests.latest(name)
+        better = "lower is better" if direction == "min" else "higher is better"
+        found = f"individual {step.individual}, {better}" if step else better
+        cards.append((f"best {name}", with_unit(step.value, unit) if step else "none", found))
+    if samples.rows:
+        last = dict(zip(samples.columns, samples.rows[-1], strict=True))
+        cards.append(("hypervolume", number(last["hypervolume"]), f"{number(last['front_size'])} in the front"))
+    cards.append(("ran", duration(totals.running_seconds), f"{number(totals.told)} evaluations"))
+    if totals.calls or totals.model:
+        cap = totals.budget.get("usd")
+        cards.append(("spent", dollars(totals.usd), f"cap {dollars(cap)}" if cap is not None else "no cap"))
+    return cards
+
+
+def parts(reader: LineageReader) -> list[Part]:
+    """All that there is something to show of."""
+    made = [part(reader) for part in PARTS]
+    shown = [one for one in made if one.shown]
+    return shown or [Part("overview", "Overview", "Nothing has been told yet: there is nothing to draw.")]
+
+
+def of_overview(reader: LineageReader) -> Part:
+    """How it went."""
+    samples = history.indicators(reader, WHOLE)
+    if not samples.rows:
+        return Part("overview", "Overview")
+    bests, totals = history.bests(reader, None, WHOLE), overview.totals(reader)
+    end: tuple[int, Any] = samples.rows[-1][:2]
+    told: dict[str, Any] = {"clock": "tells", "revision": ONCE}
+    shown: list[Shown] = [
+        Drawn(
+            f"Best {objective[0]} so far",
+            overview_charts.best_so_far(bests, objective, end=end, colour=at, **told),
+        )
+        for at, objective in enumerate(history.objectives(reader))
+    ]
+    shown += [
+        Drawn("Hypervolume", overview_charts.hypervolume(samples, **told)),
+        Drawn("Front and population", overview_charts.diversity(samples, **told)),
+        Drawn("Rate", overview_charts.rate(history.rates(reader, WHOLE), **told)),
+        Drawn("Outcomes", overview_charts.outcomes(history.outcomes(reader, WHOLE), **told)),
+    ]
+    if totals.usd:
+        points, cap = history.spending(reader), totals.budget.get("usd")
+        shown.append(Drawn("Spending", overview_charts.spending(points, cap=cap, revision=ONCE)))
+    return Part("overview", "Overview", shown=shown)
+
+
+def of_front(reader: LineageReader) -> Part:
+    """The front by the first objectives, two at a time, and who is in it."""
+    members, others = front.front(reader, WHOLE), front.dominated(reader, WHOLE)
+    objectives = history.objectives(reader)
+    if not members.rows:
+        return Part("front", "Front")
+    pairs = list(combinations(objectives[:PAIRS], 2)) or [(front.TELLS, objectives[0])]
+    shown: list[Shown] = [
+        Drawn(
+            f"{y[0]} against {x[0]}",
+            front_charts.plane((members, others), (x, y), colour="operator", earlier=None, revision=ONCE),
+            wide=len(pairs) == 1,
+        )
+        for x, y in pairs
+    ]
+    for one in shown:
+        if isinstance(one, Drawn):
+            one.figure.update_layout(dragmode="zoom", clickmode="event", height=460)
+    values = [(front.column_of(name), f"{name} {unit}".strip()) for name, _, unit in objectives]
+    named = ("operator", "model", "island", "tell")
+    shown.append(Listed("In the front", members, [("id", "individual"), *values, *((one, one) for one in named)]))
+    return Part("front", "Front", f"{number(len(members.rows))} individuals that nothing dominates.", shown)
+
+
+def of_best(reader: LineageReader) -> Part:
+    """The best by the first objective."""
+    found = individual.best(reader)
+    if found is None:
+        return Part("best", "The best")
+    seen = individual.likeness(reader, found, None)
+    fields = seen.portrait.fields
+    maker = fields["operator"] + (f" with {fields['model']}" if fields["model"] else "")
+    shown: list[Shown] = [Written(f"Genome ({fields['kind']})", text_of(seen.genome))]
+    if seen.other_genome is not None and seen.other is not None:
+        changed = difference(seen.other_genome, seen.genome, seen.other, found)
+        shown.append(Written(f"What changed from its base, individual {seen.other}", changed))
+    said = f"Individual {found}, made by {maker}; {fields['outcome']}. {fields['thought'] or ''}"
+    return Part("best", "The best", said, shown)
+
+
+def of_failures(reader: LineageReader) -> Part:
+    """What went wrong."""
+    counts = failures.counts(reader, WHOLE)
+    over, found = failures.over_time(reader, WHOLE)
+    failing = [one for one in counts if one.failed]
+    if over is None or not failing:
+        return Part("failures", "Failures")
+    shown: list[Shown] = [
+        Drawn(f"Failed {one.source}s", failure_charts.over_time(found, one.source, over, revision=ONCE))
+        for one in failing
+    ]
+    ends = failures.by_arm(reader, WHOLE)
+    shown.append(Drawn("By operator and model", failure_charts.by_arm(ends, revision=ONCE), wide=True))
+    said = failures.messages(reader, WHOLE, None)
+    columns = [("failures", "times"), ("message", "message"), ("outcomes", "outcome"), ("source", "of")]
+    shown.append(Listed("What they said", said, [*columns, ("last", "last (UTC)"), ("example", "the latest")]))
+    counted = ", ".join(f"{number(one.failed)} of {number(one.all)} {one.source}s" for one in failing)
+    return Part("failures", "Failures", f"Failed: {counted}.", shown)
+
+
+def of_workers(reader: LineageReader) -> Part:
+    """Who worked when, and what waited for what."""
+    shown: list[Shown] = []
+    done, marks = workers.timeline(reader, WHOLE), workers.marks(reader)
+    if done.rows:
+        shown.append(Drawn("Timeline", worker_charts.timeline(done, marks, revision=ONCE), wide=True))
+    if (each := workers.utilisation(reader, WHOLE)[1]).rows:
+        busy = workers.busy(reader, WHOLE)[1]
+        shown.append(Drawn("Busy workers by machine", worker_charts.busy(busy, marks, revision=ONCE)))
+        shown.append(Drawn("Utilisation of each worker", worker_charts.utilisation(each, revision=ONCE)))
+    if (queue := workers.queue(reader, WHOLE)[1]).rows:
+        shown.append(Drawn("Under way", worker_charts.queue(queue, revision=ONCE)))
+    if (waits := workers.waits(reader, WHOLE)).rows:
+        shown.append(Drawn("What offspring wait for", worker_charts.waits(waits, revision=ONCE)))
+    evaluations, names, nodes = workers.evaluations(reader, WHOLE)
+    cut = 0 < len(done.rows) < evaluations
+    latest = f"the timeline has the latest {number(len(done.rows))}" if cut else ""
+    places = f"{number(names)} worker{'s' * (names != 1)} on {number(nodes)} machine{'s' * (nodes != 1)}"
+    counted = f"{number(evaluations)} evaluations by {places}"
+    return Part("workers", "Workers", "; ".join(filter(None, [counted, latest])) + ".", shown)
+
+
+PARTS = (of_overview, of_front, of_best, of_failures, of_workers)

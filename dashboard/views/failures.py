@@ -1,0 +1,198 @@
+"""What went wrong, how often, what it said, and one failure in full."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from dashboard import calls, shell
+from dashboard.charts import failures as charts
+from dashboard.filters import Filters
+from dashboard.queries import failures
+from dashboard.words import clipped, clock, number, plain
+from evo.lineage import Table
+
+OF = ("all", *failures.SOURCES)
+LABEL = 120
+MEANING = {
+    "evaluation": "evaluations without a result",
+    "proposal": "proposals that came to nothing",
+    "completion": "completions that failed",
+}
+MESSAGE_COLUMNS: dict[str, Any] = {
+    "failures": st.column_config.NumberColumn("times", width="small"),
+    "share": st.column_config.ProgressColumn("share", format="percent", min_value=0, max_value=1, width="small"),
+    "outcomes": st.column_config.TextColumn("outcome", width="small"),
+    "message": st.column_config.TextColumn("message", width="large"),
+    "source": "of",
+    "last": st.column_config.DatetimeColumn("last (UTC)", format="D MMM, HH:mm:ss"),
+}
+FAILURE_COLUMNS: dict[str, Any] = {
+    "happened": st.column_config.DatetimeColumn("when (UTC)", format="YYYY-MM-DD HH:mm:ss"),
+    "said": st.column_config.TextColumn("what it said", width="large"),
+    "source": "of",
+}
+
+
+def show() -> None:
+    """The page."""
+    filters = shell.filters()
+    st.header(f"Failures of {plain(filters.run)}", anchor=False)
+    shell.live(lambda: _overall(filters))
+    shell.guarded(lambda: _messages(filters))
+
+
+def _overall(filters: Filters) -> None:
+    """What keeps up with the run: counts and figures."""
+    source = shell.source()
+    counts = source.ask(filters.run, failures.counts, filters.stretch)
+    if not any(one.all for one in counts):
+        shell.empty("Nothing has been tried yet.", "What fails will be here, with what it said; look at the overview.")
+        return
+    shell.cards([_card(one) for one in counts if one.all])
+    if not any(one.failed for one in counts):
+        shell.empty("Nothing failed here.", "Evaluations, proposals and completions all came to something.")
+        return
+    over, found = source.ask(filters.run, failures.over_time, filters.stretch)
+    if over is not None:
+        failing = [one.source for one in counts if one.failed]
+        st.subheader("Over time", anchor=False)
+        for place, of in zip(st.columns(len(failing)), failing, strict=True):
+            with place:
+                st.caption(MEANING[of].capitalize())
+                shell.chart(charts.over_time(found, of, over, revision=f"{filters} {of}"), f"time-{of}")
+    st.subheader("By operator and model", anchor=False)
+    ends = source.ask(filters.run, failures.by_arm, filters.stretch)
+    shell.chart(charts.by_arm(ends, revision=str(filters)), "by-arm")
+
+
+def _card(of: failures.Counts) -> tuple[str, str, str]:
+    share = of.failed / of.all
+    return f"failed {of.source}s", number(of.failed), f"{100 * share:.3g} % of {number(of.all)}"
+
+
+def _messages(filters: Filters) -> None:
+    """Messages that say the same together; one of them leads to its failures."""
+    source = shell.source()
+    if not any(one.failed for one in source.ask(filters.run, failures.counts, filters.stretch)):
+        return
+    title, switch = st.columns([3, 2], vertical_alignment="bottom")
+    title.subheader("What they said", anchor=False)
+    with switch:
+        of = st.segmented_control(
+            "Of", OF, default="all", required=True, key="of", bind="query-params", label_visibility="collapsed"
+        )
+    chosen = None if of == "all" else str(of)
+    found = source.ask(filters.run, failures.messages, filters.stretch, chosen)
+    if not found.rows:
+        shell.empty(f"No {of} failed here.", "Choose another source, or all of them.")
+        return
+    st.caption(
+        f"Numbers, paths and quoted names left out, so that like messages fall together; of the latest "
+        f"{number(failures.RECENT)} failures. Choose a row to list its failures."
+    )
+    _rows(found)
+    _listed(filters, found, chosen)
+
+
+def _rows(found: Table) -> None:
+    frame = found.to_pandas().drop(columns=["first", "example"])
+    labels = list(_labels(found))
+
+    def take() -> None:
+        chosen = st.session_state.messages.selection.rows
+        st.session_state.like = labels[chosen[0]] if chosen and chosen[0] < len(labels) else None
+        st.session_state.ask = None
+
+    st.dataframe(
+        frame,
+        key="messages",
+        hide_index=True,
+        column_config=MESSAGE_COLUMNS,
+        column_order=["failures", "share", "message", "outcomes", "source", "last"],
+        on_select=take,
+        selection_mode="single-row",
+        height=min(420, 3 + 35 * (1 + len(labels))),
+    )
+
+
+def _listed(filters: Filters, found: Table, source: str | None) -> None:
+    """The failures of a message, the latest of all of them without one, and one in full."""
+    labels = _labels(found)
+    # A link may name a message that nobody says any more, or not often enough.
+    named = [one for one in [st.query_params.get("like"), st.session_state.get("like")] if one]
+    options = list(dict.fromkeys([*labels, *named]))
+    left, right = st.columns([4, 1], vertical_alignment="bottom")
+    like = left.selectbox(
+        "Message",
+        options,
+        index=None,
+        key="like",
+        bind="query-params",
+        placeholder="all of them",
+    )
+    key = labels.get(like, "none") if like else None
+    rows = shell.source().ask(filters.run, failures.listed, filters.stretch, source, key)
+    ask = right.number_input(
+        "Ask", min_value=0, value=None, step=1, key="ask", bind="query-params", placeholder=_latest(rows)
+    )
+    if rows.rows:
+        shell.table(
+            rows,
+            "failed",
+            labels=FAILURE_COLUMNS,
+            links={
+                "ask": lambda one: filters.link("failures", ask=one),
+                "individual": lambda one: filters.link("individual", id=one),
+            },
+        )
+    _in_full(filters, ask if ask is not None else _first(rows))
+
+
+def _labels(found: Table) -> dict[str, str]:
+    """What messages are called, here and in an address, and their keys."""
+    return {f"{clipped(row[2], LABEL)} ({row[1]})": row[0] for row in found.rows}
+
+
+def _first(rows: Table) -> int | None:
+    return rows.rows[0][0] if rows.rows else None
+
+
+def _latest(rows: Table) -> str:
+    return str(_first(rows)) if rows.rows else "none"
+
+
+def _in_full(filters: Filters, ask: int | None) -> None:
+    found = shell.source().ask(filters.run, failures.case, ask) if ask is not None else None
+    if found is None:
+        shell.empty("No such ask here.", "Type the number of one, or choose a message above.")
+        return
+    st.subheader(f"Ask {found.ask} in full", anchor=False)
+    _proposal(filters, found)
+    for row in found.evaluations.rows:
+        said = dict(zip(found.evaluations.columns, row, strict=True))
+        where = f", {said['worker']} on {said['node']}" if said["worker"] else ""
+        calls.verbatim(f"{said['stage']} evaluation: {said['outcome']}{where}", said["feedback"] or "no feedback")
+    if found.calls.rows:
+        st.markdown("**Prompt and reply**")
+        calls.exchanges(found.calls)
+    else:
+        st.caption("No model was asked for it.")
+
+
+def _proposal(filters: Filters, found: failures.Case) -> None:
+    of = found.proposal
+    if not of:
+        st.caption("No proposal has come of it yet.")
+        return
+    maker = of["operator"] + (f" with {of['model']}" if of["model"] else "")
+    when = plain(clock(of["proposed"]))
+    st.markdown(f"Proposal **{plain(of['outcome'])}** by **{plain(maker)}** on island {of['island']}, {when}")
+    if of["thought"]:
+        calls.verbatim("what was thought, or why it came to nothing", of["thought"])
+    if of["individual"] is not None:
+        shell.link("individual", f"Individual {of['individual']}", filters, id=of["individual"])
+
+
+show()
