@@ -102,9 +102,9 @@ def _wait_for_a_run() -> None:
     st.stop()
 
 
-def live(draw: Callable[[], None]) -> None:
+def live(draw: Callable[[], None], *, seconds: float = LIVE_SECONDS) -> None:
     """Draw a part of a view now and every two seconds (ten, once the run is over); other parts stay as they are."""
-    seconds = LIVE_SECONDS if _goes_on() else IDLE_SECONDS
+    seconds = seconds if _goes_on() else IDLE_SECONDS
 
     @st.fragment(run_every=seconds, key=f"live-{draw.__name__}")
     def again() -> None:
