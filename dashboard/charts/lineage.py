@@ -14,9 +14,10 @@ from dashboard.words import axis, hover, number
 from evo.lineage import Table
 
 Across = Literal["depth", "tell"]
-Upwards = Literal["lines", "value"]
 TITLES = {"depth": "births since the founders, by the longest way", "tell": "evaluations told"}
 MOST_COLOURS = 9
+# From so many on they are drawn small and fine.
+MANY = 1200
 # Worse than the base, alike, better.
 GAINS = ((0.0, RED), (0.5, GREY), (1.0, GREEN))
 BASE_EDGE, OTHER_EDGE = "rgba(139, 146, 156, 0.6)", "rgba(139, 146, 156, 0.28)"
@@ -43,11 +44,11 @@ def family(
 
 
 def everybody(
-    of: Everybody, objective: tuple[str, str, str], *, colour: str, across: Across, upwards: Upwards, revision: str
+    of: Everybody, objective: tuple[str, str, str], *, colour: str, across: Across, by_value: bool, revision: str
 ) -> go.Figure:
-    """All individuals of a stretch: a line a base, or each at its value."""
+    """All individuals of a stretch: in the lanes of their lines, or each at its value; who has none is left out then."""
     kin = of.kin
-    if upwards == "lines":
+    if not by_value:
         lane = lanes(_hung_on_bases(kin))
         return _finished(
             _graph(kin, lane, objective, colour=colour, across=across),
@@ -118,12 +119,15 @@ def _graph(
     places = {row[0]: (float(row[at]), upwards[row[0]]) for row in kin.members.rows if row[0] in upwards}
     bases = _edges(kin.edges, places, ("base",), elbows=elbows)
     others = _edges(kin.edges, places, ("mate", "inspiration"), elbows=False)
+    many = len(places) > MANY
+    faint, plain = (0.4, 0.6) if many else (0.8, 1.2)
     lines = [
-        _lines(others, name="from a mate or an inspiration", line={"color": OTHER_EDGE, "width": 0.8}),
-        _lines(bases, name="from its base", line={"color": BASE_EDGE, "width": 1.2}),
+        _lines(others, name="from a mate or an inspiration", line={"color": OTHER_EDGE, "width": faint}),
+        _lines(bases, name="from its base", line={"color": FAINT if many else BASE_EDGE, "width": plain}),
     ]
-    size = 8 if len(places) < 400 else 5
-    return [*lines, *_dots(kin.members, places, objective, colour, size=size)]
+    # Thousands of lines to mates would hide all others: a click in the legend shows them.
+    lines[0].visible = "legendonly" if many or not others else True
+    return [*lines, *_dots(kin.members, places, objective, colour, size=4 if many else 8)]
 
 
 def _edges(edges: Iterable[Edge], places: Mapping[int, Place], roles: Sequence[str], *, elbows: bool) -> list[Any]:
@@ -143,7 +147,6 @@ def _lines(points: Sequence[Place | None], **more: Any) -> Any:
         mode="lines",
         hoverinfo="skip",
         connectgaps=False,
-        visible=True if points else "legendonly",
         showlegend=bool(points),
         **more,
     )
@@ -161,7 +164,7 @@ def _dots(
     if failed := [row for row in rows if row[at["outcome"]] != "ok"]:
         marker = {"symbol": "x-thin", "size": size, "color": GREY, "line": {"width": 1.2, "color": GREY}}
         shown.append(_scatter(failed, places, told, name="without a result", marker=marker))
-    edge = {"width": 0.5, "color": "rgba(255,255,255,0.6)"}
+    edge = {"width": 0.5 if size > 4 else 0, "color": "rgba(255,255,255,0.6)"}
     if colour == "gain":
         bare = [row for row in ok if row[at["gain"]] is None]
         if bare:

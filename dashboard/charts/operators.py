@@ -12,6 +12,7 @@ from dashboard.queries.beliefs import ArmName, Belief
 from dashboard.queries.operators import OTHERS
 from dashboard.words import hover
 from evo.lineage import Table
+from evo.values import SEED_OPERATOR
 
 TITLE = "asks, in the order of asking"
 # What can be drawn over time: column, title, and by what it is divided.
@@ -102,7 +103,7 @@ def outcomes(parts: Table, *, revision: str) -> go.Figure:
 def price_and_gain(arms: Table, *, revision: str) -> go.Figure:
     """Dollars an ask against the mean reward: up and to the left is where money is well spent."""
     at = {name: place for place, name in enumerate(arms.columns)}
-    rows = [row for row in arms.rows if row[at["usd"]]]
+    rows = [row for row in arms.rows if row[at["usd"]] and row[at["operator"]] != SEED_OPERATOR]
     most = max((row[at["proposals"]] for row in rows), default=1)
     names = [arm_name((row[at["operator"]], row[at["model"]])) for row in rows]
     shade = colours([row[at["model"]] for row in rows])
@@ -154,7 +155,6 @@ def beliefs(found: Sequence[Belief], *, per_dollar: bool, revision: str) -> go.F
     title = "reward expected for a dollar" if per_dollar else "reward expected of an ask"
     drawn = figure(shown, x="asks that have ended", y=title, revision=revision, height=340)
     drawn.update_layout(showlegend=True, hovermode="x unified")
-    drawn.update_yaxes(rangemode="tozero")
     return drawn
 
 

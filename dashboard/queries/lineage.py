@@ -12,7 +12,7 @@ from evo.lineage import LineageReader, Table
 from evo.lineage.queries import none_of, quoted
 
 # Of a family: how far the line of bases is drawn, and how many of the others.
-LINE, NEAREST, DESCENDANTS = 3000, 600, 300
+LINE, NEAREST, DESCENDANTS = 3000, 240, 160
 Edge = tuple[int, int, str]
 
 

@@ -17,9 +17,10 @@ from evo.lineage.wording import difference
 DRAWINGS = ("family", "everybody")
 COLOURS = ("operator", "model", "island", "gain")
 ACROSS: Sequence[charts.Across] = ("depth", "tell")
-UPWARDS: Sequence[charts.Upwards] = ("lines", "value")
+UPWARDS = ("lines", "value")
 FAR = {"10": 10, "30": 30, "100": 100, "all": None}
 Objective = tuple[str, str, str]
+How = tuple[str, charts.Across]
 
 
 def show() -> None:
@@ -40,6 +41,18 @@ def _chosen(filters: Filters) -> None:
     one = place.number_input("Individual", min_value=0, value=None, step=1, key="id", bind="query-params")
     title.header(f"Lineage of {plain(filters.run)}", anchor=False)
     objectives = shell.source().ask(filters.run, history.objectives)
+    drawing, how, more = _controls()
+    if drawing == "everybody":
+        _everybody(filters, objectives[0], how, more)
+        return
+    if one is None:
+        shell.empty("No individual is named.", "Type its number above, or pick one in the drawing of everybody.")
+        return
+    _family(filters, shell.source().ask(filters.run, lineage.family, one, FAR[more]), objectives[0], how)
+
+
+def _controls() -> tuple[str, How, str]:
+    """What is drawn, how it is coloured and laid out, and how far back, or by what it goes upwards."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         drawing = st.segmented_control(
             "Drawing", DRAWINGS, default="family", required=True, key="tree", bind="query-params"
@@ -48,19 +61,18 @@ def _chosen(filters: Filters) -> None:
         across = st.segmented_control(
             "Across", ACROSS, default="depth", required=True, key="across", bind="query-params"
         )
-        how = (str(colour), across)
         if drawing == "everybody":
-            _everybody(filters, objectives[0], how)
-            return
-        far = st.segmented_control("Generations", FAR, default="30", required=True, key="far", bind="query-params")
-    if one is None:
-        shell.empty("No individual is named.", "Type its number above, or pick one in the drawing of everybody.")
-        return
-    of = shell.source().ask(filters.run, lineage.family, one, FAR[str(far)])
-    _family(filters, of, objectives[0], how)
+            more = st.segmented_control(
+                "Upwards", UPWARDS, default="lines", required=True, key="upwards", bind="query-params"
+            )
+        else:
+            more = st.segmented_control(
+                "Generations", list(FAR), default="30", required=True, key="far", bind="query-params"
+            )
+    return str(drawing), (str(colour), across), str(more)
 
 
-def _family(filters: Filters, of: Family, objective: Objective, how: tuple[str, charts.Across]) -> None:
+def _family(filters: Filters, of: Family, objective: Objective, how: How) -> None:
     colour, across = how
     st.markdown(_counted(of))
     shown = charts.family(
@@ -97,22 +109,20 @@ def _counted(of: Family) -> str:
     return " ".join(told)
 
 
-def _everybody(filters: Filters, objective: Objective, how: tuple[str, charts.Across]) -> None:
+def _everybody(filters: Filters, objective: Objective, how: How, upwards: str) -> None:
     colour, across = how
-    upwards = st.segmented_control(
-        "Upwards", UPWARDS, default="lines", required=True, key="upwards", bind="query-params"
-    )
     of = shell.source().ask(filters.run, lineage.everybody, filters.stretch)
-    with st.container():
-        if not of.count:
-            shell.empty("Nobody was told here.", "Widen the filters beside this page, or wait for the first results.")
-            return
-        st.markdown(_cut(of, filters))
-        revision = f"{filters} {how} {upwards}"
-        shown = charts.everybody(of, objective, colour=colour, across=across, upwards=upwards, revision=revision)
-        picked = shell.picking_chart(shown, f"everybody-{filters.run}")
-        st.caption("Drag to move, scroll or use the bar to zoom, click a point to see it beside its base.")
-        _beside(filters, picked, st.session_state.get("id"))
+    if not of.count:
+        shell.empty("Nobody was told here.", "Widen the filters beside this page, or wait for the first results.")
+        return
+    st.markdown(_cut(of, filters))
+    revision = f"{filters} {how} {upwards}"
+    shown = charts.everybody(
+        of, objective, colour=colour, across=across, by_value=upwards == "value", revision=revision
+    )
+    picked = shell.picking_chart(shown, f"everybody-{filters.run}")
+    st.caption("Drag to move, scroll or use the bar to zoom, click a point to see it beside its base.")
+    _beside(filters, picked, st.session_state.get("id"))
 
 
 def _cut(of: Everybody, filters: Filters) -> str:

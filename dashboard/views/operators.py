@@ -52,7 +52,7 @@ def draw(filters: Filters, by: By, what: str) -> None:
             charts.outcomes(source.ask(filters.run, operators.outcomes, filters.stretch, by), revision=revision),
             "proposal-outcomes",
         )
-    _beliefs(filters)
+    _beliefs(filters, arms)
     _arms(filters, arms)
 
 
@@ -87,7 +87,7 @@ def _name(one: dict[str, object]) -> str:
     return charts.arm_name((str(one["operator"]), one["model"]))  # type: ignore[arg-type]
 
 
-def _beliefs(filters: Filters) -> None:
+def _beliefs(filters: Filters, arms: Table) -> None:
     source, island = shell.source(), filters.stretch.island or 0
     how = source.ask(filters.run, beliefs.rule)
     st.subheader("What the choice believes", anchor=False)
@@ -99,8 +99,17 @@ def _beliefs(filters: Filters) -> None:
         )
         return
     st.caption(_explained(how, island))
-    drawn = {one.arm for one in found}
-    shell.chart(charts.beliefs(found, per_dollar=how.per_dollar, revision=f"{filters.run} {island}"), "beliefs")
+    shown = charts.beliefs(found, per_dollar=how.per_dollar, revision=f"{filters.run} {island}")
+    drawn, paid = {one.arm for one in found}, any(row[arms.columns.index("usd")] for row in arms.rows)
+    if paid:
+        left, right = st.columns([3, 2], gap="medium")
+        with left:
+            shell.chart(shown, "beliefs")
+        with right:
+            shell.chart(charts.price_and_gain(arms, revision=str(filters)), "price-and-gain")
+            st.caption("What an ask costs and gives: the larger, the more proposals; coloured by model.")
+    else:
+        shell.chart(shown, "beliefs")
     if len(drawn) > charts.MOST_BANDS:
         st.caption(f"The {charts.MOST_BANDS} of {len(drawn)} arms that were asked most.")
 
@@ -122,16 +131,7 @@ def _explained(how: Rule, island: int) -> str:
 def _arms(filters: Filters, arms: Table) -> None:
     st.subheader("All of them", anchor=False)
     objectives = shell.source().ask(filters.run, history.objectives)
-    paid = any(row[arms.columns.index("usd")] for row in arms.rows)
-    if paid:
-        left, right = st.columns([2, 3], gap="medium")
-        with left:
-            shell.chart(charts.price_and_gain(arms, revision=str(filters)), "price-and-gain")
-            st.caption("The larger, the more proposals; coloured by model.")
-        with right:
-            shell.table(arms, "arms", labels=_columns(objectives[0]))
-    else:
-        shell.table(arms, "arms", labels=_columns(objectives[0]))
+    shell.table(arms, "arms", labels=_columns(objectives[0]))
     st.caption(
         f"Improved: better than the base by {plain(objectives[0][0])}, as measured first; gain is the median of those. "
         "Reward, front and survival are those of the individual's own tell."
