@@ -2,15 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-all bench lint sandbox clean
+.PHONY: run test test-all bench lint sandbox browser clean
 
 run: .venv/installed sandbox
 	$(BIN)/evo run bin_packing --set budget.wall_seconds=80
 
-test: .venv/tests-installed sandbox lint
+test: .venv/tests-installed sandbox browser lint
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: .venv/tests-installed sandbox lint
+test-all: .venv/tests-installed sandbox browser lint
 	$(BIN)/python -m pytest
 
 bench: .venv/tests-installed sandbox
@@ -42,6 +42,13 @@ sandbox:
 	@command -v bwrap >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 		apt-get update -qq && apt-get install -y -qq bubblewrap >/dev/null; } || \
 		echo "bubblewrap is not installed: candidates will run with weaker isolation (see 'evo check')" >&2
+
+# The dashboard is tested in a browser, where there is one or we may install it; else those tests say that they were skipped.
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+		{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
+		echo "chromium is not installed: the dashboard's tests in a browser are skipped" >&2
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,1 +1,1 @@
-"""What a person sees; the pages are to come."""
+"""What a person sees: Streamlit pages over the lineages of runs."""

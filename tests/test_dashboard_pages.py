@@ -12,7 +12,7 @@ import pytest
 from tests.dashboards import HOSTILE, begun, copied, dashboard, figures, grown, said, told
 
 DASHBOARD = Path(__file__).parents[1] / "dashboard"
-VIEWS = ("", "front", "individual", "sql")
+VIEWS = ("", "front", "lineage", "individual", "operators", "islands", "sql")
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +87,12 @@ def test_nonsense_in_an_address_is_passed_over(monkeypatch: pytest.MonkeyPatch, 
     assert app.warning == []
 
 
+@pytest.mark.parametrize("view", ["", "lineage", "operators", "islands"])
 def test_a_run_that_is_deleted_while_it_is_looked_at_is_said_to_be_gone(
-    monkeypatch: pytest.MonkeyPatch, toy_run: Path, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, toy_run: Path, tmp_path: Path, view: str
 ) -> None:
     monkeypatch.setattr("dashboard.source.FRESH_SECONDS", 0.0)
-    app = dashboard(monkeypatch, toy_run.parent)
+    app = dashboard(monkeypatch, toy_run.parent, view=view)
     toy_run.rename(tmp_path / "away")
     from dashboard.shell import source
 
@@ -128,6 +129,10 @@ def test_twenty_runs_are_offered_the_latest_first(
     assert (len(run.options), run.value) == (20, "toy-7")
     run.select("toy-3").run()
     assert app.header[0].value == "toy\\-3"
+    for view in ("lineage", "operators", "islands"):
+        app.switch_page(f"views/{view}.py").run()
+        assert "toy\\-3" in app.header[0].value
+        assert not app.exception
 
 
 def test_the_console_answers_refuses_and_saves(monkeypatch: pytest.MonkeyPatch, toy_run: Path) -> None:

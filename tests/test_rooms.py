@@ -16,6 +16,7 @@ OWNERS = {
     "aiohttp": "operators",
     "ray": "cluster",
     "streamlit": "dashboard",
+    "plotly": "dashboard",
     "duckdb": "evo/lineage",
 }
 

@@ -39,14 +39,18 @@ def plane(
 def space(parts: tuple[Table, Table], axes: Sequence[Objective], *, colour: str, revision: str) -> go.Figure:
     """Three objectives against each other."""
     front, others = parts
-    shown = [_cloud(go.Scatter3d, others, axes, size=2), *_coloured(go.Scatter3d, front, axes, colour, size=4)]
+    shown = [_cloud(go.Scatter3d, others, axes, size=3), *_coloured(go.Scatter3d, front, axes, colour, size=4)]
     drawn = go.Figure(shown)
     style(drawn, revision=revision, height=600)
     names = {
         one: {"title": {"text": _title(objective)}, "gridcolor": GRID, "showbackground": False}
         for one, objective in zip(("xaxis", "yaxis", "zaxis"), axes, strict=True)
     }
-    drawn.update_layout(scene={**names, "uirevision": revision}, clickmode="event+select", showlegend=True)
+    # Not along the diagonal, where objectives that go together would hide behind each other.
+    camera = {"eye": {"x": 1.75, "y": 0.95, "z": 0.8}}
+    drawn.update_layout(
+        scene={**names, "uirevision": revision, "camera": camera}, clickmode="event+select", showlegend=True
+    )
     return drawn
 
 
@@ -137,7 +141,7 @@ def _coloured(kind: Any, table: Table, axes: Sequence[Objective], colour: str, *
     rows, at = _points(table, axes), table.columns.index(colour)
     names = {row[at] for row in rows}
     base: dict[str, Any] = {"mode": "markers", "hovertemplate": _hover(axes)}
-    edge = {"width": 1, "color": "rgba(255,255,255,0.6)"}
+    edge = {"width": 0 if kind is go.Scatter3d else 1, "color": "rgba(255,255,255,0.6)"}
     if len(names) > 12 and all(isinstance(one, int | float) for one in names):
         bar = {"title": {"text": hover(colour)}, "thickness": 12}
         scale = [list(one) for one in SEQUENCE]

@@ -33,6 +33,7 @@ def slots(
             chosen, was = _is(design, slot, choice), _is(other or {}, slot, choice)
             drawn.add_shape(
                 type="rect",
+                layer="below",
                 x0=at + 0.04,
                 x1=at + 0.96,
                 y0=row + 0.1,

@@ -74,7 +74,7 @@ def _made(of: Likeness) -> None:
     state = "survived its tell" if fields["survived"] else "did not survive its tell"
     icon = ":green[:material/check_circle:]" if fields["outcome"] == "ok" else ":red[:material/cancel:]"
     st.markdown(
-        f"{icon} **{plain(fields['outcome'])}**, a {plain(fields['kind'])} made by **{plain(maker)}** on island "
+        f"{icon} **{plain(fields['outcome'])}** {plain(fields['kind'])}, made by **{plain(maker)}** on island "
         f"{fields['island']}; {state} ({number(fields['tell'])})"
     )
     if fields["thought"]:
