@@ -30,14 +30,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     deep = begun(folder / "deep", objectives=1)
     with duckdb.connect(str(deep / "lineage.duckdb")) as client:
         client.execute(f"""
-            INSERT INTO individuals SELECT i, i, 0, 'vector', '{{"kind": "vector", "values": [' || i || ']}}', 'd' || i, 1,
-                if(i % 2 = 0, 'even', 'odd'), NULL, true, '', 'ok', make_timestamp(i * 1000000), i
+            INSERT INTO individuals SELECT i, i, 0, 'vector', '{{"kind": "vector", "values": [' || i || ']}}', 'd' || i,
+                1, if(i % 2 = 0, 'even', 'odd'), NULL, true, '', 'ok', make_timestamp(i * 1000000), i
             FROM range({DEEP}) r(i);
             INSERT INTO parents SELECT i, i - 1, 'base' FROM range(1, {DEEP}) r(i);
             INSERT INTO parents SELECT i, i - 2, 'mate' FROM range(2, {DEEP}) r(i);
             INSERT INTO objectives SELECT i, 'goal 0', -i FROM range({DEEP}) r(i);
-            INSERT INTO evaluations SELECT i, 0, 'train', 'ok', 1, 1, 1, make_timestamp(i * 1000000), 'w', 'n', 'none', 0, '', 0
-            FROM range({DEEP}) r(i);
+            INSERT INTO evaluations SELECT i, 0, 'train', 'ok', 1, 1, 1, make_timestamp(i * 1000000), 'w', 'n',
+                'none', 0, '', 0 FROM range({DEEP}) r(i);
             INSERT INTO indicators (tell, front_size, population) SELECT i, 1, 1 FROM range({DEEP}) r(i);
         """)
     return folder
@@ -108,8 +108,7 @@ def test_the_steps_of_a_line_and_whom_it_is_owed_to(few: Run, deep: Run) -> None
 def test_everybody_is_drawn_or_counted(made: Run, deep: Run) -> None:
     of = lineage.everybody(made, WHOLE)
     assert (of.count, len(ids(of.kin)), of.edges_left_out) == (300, 300, 0)
-    assert len(of.kin.edges) == made.sql("SELECT count(*) FROM (SELECT DISTINCT FROM parents)".replace(
-        "DISTINCT FROM", "DISTINCT * FROM")).scalar()
+    assert len(of.kin.edges) == made.sql("SELECT count(*) FROM (SELECT DISTINCT * FROM parents)").scalar()
     late = lineage.everybody(made, Stretch(first=100, last=199))
     assert (late.count, ids(late.kin)) == (100, set(range(100, 200)))
     assert late.edges_left_out > 0
@@ -179,11 +178,13 @@ def test_the_page_says_what_is_left_out_and_shows_a_child_beside_its_base(
     app = dashboard(monkeypatch, place, view="lineage", run="deep", far="10")
     assert f"left out are **{DEEP - 21:,}** further back" in said(app)
     assert len(figures(app)) == 2
-    assert [one.value for one in app.code] == [f"--- {DEEP - 2}\n+++ {DEEP - 1}\n@@ -1 +1 @@\n-values: [{DEEP - 2}]\n"
-        f"+values: [{DEEP - 1}]".replace(f"[{DEEP - 2}]", f"[{DEEP - 2}.0]").replace(f"[{DEEP - 1}]", f"[{DEEP - 1}.0]")]
+    (code,) = [one.value for one in app.code]
+    assert code.splitlines()[-2:] == [f"-values: [{DEEP - 2}.0]", f"+values: [{DEEP - 1}.0]"]
     app = dashboard(monkeypatch, place, view="lineage", run="few", id=4, child=1)
     assert "Individual 1 beside its base 0" in said(app)
-    assert f"--- 0\n+++ 1\n@@ -1,3 +1,3 @@\n --- main.py\n-x = 0\n+x = 1\n # {HOSTILE}" in [one.value for one in app.code]
+    assert f"--- 0\n+++ 1\n@@ -1,3 +1,3 @@\n --- main.py\n-x = 0\n+x = 1\n # {HOSTILE}" in [
+        one.value for one in app.code
+    ]
     next(one for one in app.button if one.label == "Family of 1").click().run()
     assert "**1** ancestors" in said(app)
     assert not app.exception

@@ -79,9 +79,7 @@ def moves(table: Table, *, revision: str) -> go.Figure:
     return drawn
 
 
-def _by_island(
-    parts: Table, column: str, title: str, value: str, *, revision: str, shape: str = "linear"
-) -> go.Figure:
+def _by_island(parts: Table, column: str, title: str, value: str, *, revision: str, shape: str = "linear") -> go.Figure:
     at = {name: place for place, name in enumerate(parts.columns)}
     numbers = sorted({row[at["island"]] for row in parts.rows})
     shade = shades(numbers)
@@ -98,7 +96,7 @@ def _by_island(
                 x=[*x, last] if x[-1] < last else x,
                 y=[*y, y[-1]] if x[-1] < last else y,
                 name=f"island {number}",
-                mode="lines" if len(set(x + [last])) > 1 else "markers",
+                mode="lines" if x[0] < last else "markers",
                 line={"color": shade[number], "width": 2, "shape": shape},
                 hovertemplate=f"{value} on island {number}<extra></extra>",
             )
@@ -111,7 +109,7 @@ def _by_island(
 
 def shades(numbers: Sequence[int]) -> dict[int, str]:
     """A colour an island, the same in all figures of the page."""
-    return {number: shade for number, shade in colours(list(range(max(numbers, default=0) + 1))).items()}
+    return colours(list(range(max(numbers, default=0) + 1)))
 
 
 def _strokes(rows: Sequence[Sequence[Any]], shade: str) -> go.Scattergl:

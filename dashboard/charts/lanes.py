@@ -35,9 +35,7 @@ def lanes(hangs_on: Mapping[int, int | None], straight: Sequence[int] = ()) -> d
     return lane
 
 
-def _heirs(
-    hanging: Mapping[int, Sequence[int]], leaves: Mapping[int, int], straight: frozenset[int]
-) -> dict[int, int]:
+def _heirs(hanging: Mapping[int, Sequence[int]], leaves: Mapping[int, int], straight: frozenset[int]) -> dict[int, int]:
     """Who goes on in the same lane."""
     return {
         one: max(children, key=lambda child: (child in straight, leaves[child]))

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 
 from dashboard.charts.lanes import lanes
-from dashboard.charts.style import FAINT, GREEN, GREY, ORANGE, PALETTE, RED, SEQUENCE, colours, figure
+from dashboard.charts.style import FAINT, GREEN, GREY, ORANGE, PALETTE, RED, colours, figure
 from dashboard.queries.lineage import Edge, Everybody, Family, Kin
 from dashboard.words import axis, hover, number
 from evo.lineage import Table
@@ -46,7 +46,7 @@ def family(
 def everybody(
     of: Everybody, objective: tuple[str, str, str], *, colour: str, across: Across, by_value: bool, revision: str
 ) -> go.Figure:
-    """All individuals of a stretch: in the lanes of their lines, or each at its value; who has none is left out then."""
+    """All individuals of a stretch: in the lanes of their lines, or each at its value, if it has any."""
     kin = of.kin
     if not by_value:
         lane = lanes(_hung_on_bases(kin))
@@ -80,7 +80,7 @@ def line_of_bases(steps: Table, objective: tuple[str, str, str], *, colour: str,
 
 
 def _family_lanes(of: Family) -> dict[int, float]:
-    """Ancestors hang on the nearest that came from them, descendants on the nearest they came from; bases go straight."""
+    """Ancestors hang on the nearest that came from them, descendants on the nearest that they came from."""
     line = {one: position for position, one in enumerate(of.line)}
     before, after = [], []
     for child, parent, _ in of.kin.edges:

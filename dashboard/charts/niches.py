@@ -1,4 +1,4 @@
-"""The map of niches as a figure: a grid's cells, a Voronoi diagram of a CVT's, or its elites where there are more sides."""
+"""The map of niches as a figure: a grid's cells, a Voronoi diagram of a CVT's, or, with more sides, its elites."""
 
 from __future__ import annotations
 

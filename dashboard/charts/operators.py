@@ -50,7 +50,7 @@ def over_time(parts: Table, what: str, *, revision: str) -> go.Figure:
             values = {ask: (values.get(ask) or 0) / totals[ask] for ask in asks}
         more: dict[str, Any] = {"stackgroup": "asks", "line": {"width": 0.5, "shape": "hv", "color": shade[maker]}}
         more = more if stacked else {"line": {"width": 2, "color": shade[maker]}, "connectgaps": True}
-        text = "%{y:.1%}" if stacked or of == "proposals" and column != "usd" else "%{y:.4g}"
+        text = "%{y:.1%}" if stacked or (of == "proposals" and column != "usd") else "%{y:.4g}"
         shown.append(
             go.Scatter(
                 x=list(values),
@@ -146,7 +146,7 @@ def beliefs(found: Sequence[Belief], *, per_dollar: bool, revision: str) -> go.F
                 x=ends,
                 y=[mean for _, mean, _ in values],
                 name=hover(name),
-                legendgroup=name,
+                legendgroup=hover(name),
                 mode="lines+markers" if len(ends) < 3 else "lines",
                 line={"color": shade[name], "width": 2},
                 hovertemplate="%{y:.3g} " + hover(name) + "<extra></extra>",
@@ -174,7 +174,7 @@ def _band(ends: Sequence[int], values: Sequence[tuple[float, ...]], shade: str, 
         line={"width": 0},
         mode="lines",
         hoverinfo="skip",
-        legendgroup=name,
+        legendgroup=hover(name),
         showlegend=False,
     )
 

@@ -1,7 +1,8 @@
 """What the choice of operators and models believes over time. No lineage says so: it is derived from what ended how.
 
-The same sums as `evo.choices` keeps, read at the end of each of many stretches: pulls, gain and dollars of each arm, faded
-where the choice lets them. What was under way at that moment is left out, and so is what a router knows of single sizes.
+The same sums as `evo.choices` keeps, read at the end of each of many stretches: pulls, gain and dollars of each arm,
+faded where the choice lets them. What was under way at that moment is left out, and so is what a router knows of single
+sizes.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ ArmName = tuple[str, str | None]
 # Of a posterior's standard deviations: about nine draws of ten lie within so many of the mean.
 WIDTH = 1.645
 ENDED = f"""
-    SELECT p.ask, p.operator, p.model, p.individual, row_number() OVER (ORDER BY coalesce(i.told, p.proposed), p.ask) AS n,
-        {REWARD} AS gain
+    SELECT p.ask, p.operator, p.model, p.individual, {REWARD} AS gain,
+        row_number() OVER (ORDER BY coalesce(i.told, p.proposed), p.ask) AS n
     FROM proposals p LEFT JOIN individuals i ON i.id = p.individual LEFT JOIN {ENTERED}
     WHERE p.island = {{island}} AND p.operator NOT IN ({quoted(SEED_OPERATOR)}, {quoted(AGAIN_OPERATOR)})
         AND (p.outcome <> 'ok' OR i.id IS NOT NULL)
@@ -125,9 +126,7 @@ def beliefs(reader: LineageReader, island: int) -> tuple[Belief, ...]:
     return tuple(found)
 
 
-def _stretches(
-    reader: LineageReader, island: int, factor: float
-) -> list[tuple[int, int, Mapping[ArmName, Sums]]]:
+def _stretches(reader: LineageReader, island: int, factor: float) -> list[tuple[int, int, Mapping[ArmName, Sums]]]:
     """Of each stretch: how many had ended by then, how many ended in it, and by arm their sums, faded to its end."""
     ended = ENDED.format(island=f"{island:d}")
     total = reader.sql(f"SELECT count(*) FROM ({ended})").scalar()

@@ -49,9 +49,9 @@ def islands(reader: LineageReader, stretch: Stretch) -> Table:
 
 
 def over_time(reader: LineageReader, stretch: Stretch) -> Table:
-    """Of the first MOST_ISLANDS islands in up to 2 * PARTS stretches of tells: columns tell (the last), island, living, best.
+    """Of the first MOST_ISLANDS islands by stretches of tells: columns tell (the last), island, living, best.
 
-    Best is of all who came to live there since the first tell of the stretch; a row where something changed.
+    Up to 2 * PARTS stretches. Best is of all who came to live there since the first tell; a row where something changed.
     """
     first, sign = _first(reader)
     width = _width(reader, stretch)
@@ -108,7 +108,8 @@ def moves(reader: LineageReader, stretch: Stretch) -> Table:
 def _valued(first: str, sign: int) -> str:
     """Cost of the feasible by the first objective, as a query."""
     return f"""
-        SELECT s.individual, {sign} * s.value AS cost FROM objectives s JOIN evaluations e ON e.individual = s.individual
+        SELECT s.individual, {sign} * s.value AS cost
+        FROM objectives s JOIN evaluations e ON e.individual = s.individual
         WHERE s.name = {quoted(first)} AND e.stage = 'train' AND e.attempt = 0 AND e.violation <= 0
     """
 

@@ -1,4 +1,4 @@
-"""Who came from whom: the family of one individual, its line of bases, and everybody's graph. Cut where it is endless."""
+"""Who came from whom: one individual's family, its line of bases, and everybody's graph; cut where it is endless."""
 
 from __future__ import annotations
 
@@ -88,9 +88,7 @@ def family(reader: LineageReader, individual: int, generations: int | None) -> F
     kin = _kin(reader, [*line, *others, *after])
     count = reader.sql("SELECT count(*) - 1 FROM ancestors(?)", [individual]).scalar()
     more = more or _have_others(reader, [individual, *after], after)
-    return Family(
-        individual, kin, tuple(line), len(whole) - 1, count, len(line) - 1 + len(others), len(after), more
-    )
+    return Family(individual, kin, tuple(line), len(whole) - 1, count, len(line) - 1 + len(others), len(after), more)
 
 
 def everybody(reader: LineageReader, stretch: Stretch) -> Everybody:
@@ -101,7 +99,9 @@ def everybody(reader: LineageReader, stretch: Stretch) -> Everybody:
     ).rows
     ids = [row[0] for row in latest]
     kin = _kin(reader, ids)
-    all_edges = reader.sql(f"SELECT count(*) FROM (SELECT DISTINCT child, parent FROM parents WHERE {_in('child', ids)})")
+    all_edges = reader.sql(
+        f"SELECT count(*) FROM (SELECT DISTINCT child, parent FROM parents WHERE {_in('child', ids)})"
+    )
     drawn = {(child, parent) for child, parent, _ in kin.edges}
     return Everybody(kin, count, all_edges.scalar() - len(drawn))
 
@@ -133,7 +133,8 @@ def owed(reader: LineageReader, individual: int) -> Table:
 def _line(reader: LineageReader, individual: int) -> list[int]:
     """From base to base, itself first, up to the founder. In Python, since recursion takes a round a step."""
     (edges,) = reader.arrays(
-        f"SELECT child, min(parent) AS parent FROM parents WHERE role = 'base' AND child <= {individual:d} GROUP BY child"
+        "SELECT child, min(parent) AS parent FROM parents "
+        f"WHERE role = 'base' AND child <= {individual:d} GROUP BY child"
     )
     base = dict(zip(edges["child"].tolist(), edges["parent"].tolist(), strict=True))
     line = [individual]
@@ -142,9 +143,7 @@ def _line(reader: LineageReader, individual: int) -> list[int]:
     return line
 
 
-def _nearest(
-    reader: LineageReader, individual: int, way: tuple[str, str], generations: int, *, most: int
-) -> list[int]:
+def _nearest(reader: LineageReader, individual: int, way: tuple[str, str], generations: int, *, most: int) -> list[int]:
     """Who is fewest births away, one way or the other, a generation at a time; the latest of a generation first."""
     here, there = way
     found: dict[int, None] = {individual: None}

@@ -1,4 +1,7 @@
-"""The map of niches: which cell holds whom. Cells are not in the lineage; who lives is, and what descriptors are made of."""
+"""The map of niches: which cell holds whom.
+
+Cells are not in the lineage; who lives is, and so is what most descriptors are made of.
+"""
 
 from __future__ import annotations
 
@@ -165,7 +168,9 @@ def _measured(reader: LineageReader, how: NicheSettings, fresh: Sequence[int]) -
     ids = ", ".join(map(str, fresh))
     named: dict[str, dict[int, dict[str, float]]] = {"objectives": {}, "descriptors": {}}
     for table, by in named.items():
-        for one, name, value in reader.sql(f"SELECT individual, name, value FROM {table} WHERE individual IN ({ids})").rows:
+        for one, name, value in reader.sql(
+            f"SELECT individual, name, value FROM {table} WHERE individual IN ({ids})"
+        ).rows:
             by.setdefault(one, {})[name] = value
     placed = {}
     for one, genome in reader.sql(f"SELECT id, genome FROM individuals WHERE id IN ({ids})").rows:
@@ -176,9 +181,7 @@ def _measured(reader: LineageReader, how: NicheSettings, fresh: Sequence[int]) -
     return placed
 
 
-def _elites(
-    reader: LineageReader, how: NicheSettings, placed: Mapping[int, tuple[float, ...]]
-) -> tuple[Elite, ...]:
+def _elites(reader: LineageReader, how: NicheSettings, placed: Mapping[int, tuple[float, ...]]) -> tuple[Elite, ...]:
     """The best of each cell, feasible before infeasible."""
     named = objectives(reader)
     if not placed or not named:

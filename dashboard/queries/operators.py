@@ -56,7 +56,8 @@ def arms(reader: LineageReader, stretch: Stretch) -> Table:
         ), took AS (
             SELECT p.operator, p.model, count(*) AS calls, sum(c.cost_usd) AS usd,
                 sum(c.input_tokens)::BIGINT AS input_tokens, sum(c.output_tokens)::BIGINT AS output_tokens,
-                quantile_cont(c.seconds, [0.5, 0.95]) FILTER (c.stage = 'proposal' AND c.outcome <> 'cancelled') AS lasted
+                quantile_cont(c.seconds, [0.5, 0.95])
+                    FILTER (c.stage = 'proposal' AND c.outcome <> 'cancelled') AS lasted
             FROM (SELECT ask, stage, outcome, cost_usd, input_tokens, output_tokens, seconds FROM completions
                 WHERE stage <> 'final') c JOIN asked p USING (ask) GROUP BY ALL
         )

@@ -20,8 +20,8 @@ from evo.niches import NicheSettings
 SLOW_SECONDS = 10.0
 NO_NICHES = (
     "A map keeps the best of each kind instead of the best alone. Give a run `search.niches` to have one: for instance "
-    "`evo run PROBLEM --set 'search.niches={dimensions: {size: {low: 0, high: 200, cells: 20}}}'`; docs/niches.md names "
-    "what can be its sides."
+    "`evo run PROBLEM --set 'search.niches={dimensions: {size: {low: 0, high: 200, cells: 20}}}'`; docs/niches.md "
+    "names what can be its sides."
 )
 ONE_ISLAND = (
     "Several islands search apart and send each other their best: `evo run PROBLEM --set search.islands.count=4 --set "
@@ -101,7 +101,9 @@ def _niches(filters: Filters, axes: tuple[int, int | None], objective: Objective
         if scored:
             shell.chart(charts.qd_score(parts, revision=str(filters)), "qd-score")
         else:
-            shell.empty("It has none.", "Give the map a `floor`: the value of the first objective that is worth nothing.")
+            shell.empty(
+                "It has none.", "Give the map a `floor`: the value of the first objective that is worth nothing."
+            )
 
 
 def _map(filters: Filters, of: Archive, axes: tuple[int, int | None], objective: Objective) -> None:
@@ -114,7 +116,9 @@ def _map(filters: Filters, of: Archive, axes: tuple[int, int | None], objective:
 
 
 def _figures(of: Archive, objective: Objective) -> list[tuple[str, str, str]]:
-    best = min(of.elites, key=lambda one: (not one.feasible, one.value if objective[1] == "min" else -one.value), default=None)
+    best = min(
+        of.elites, key=lambda one: (not one.feasible, one.value if objective[1] == "min" else -one.value), default=None
+    )
     figures = [
         ("cells filled", number(len(of.elites)), f"of {number(of.cells)}"),
         ("coverage", f"{of.feasible / of.cells:.1%}", "by feasible ones"),

@@ -85,8 +85,8 @@ def _family(filters: Filters, of: Family, objective: Objective, how: How) -> Non
     )
     picked = shell.picking_chart(shown, f"family-{filters.run}-{of.root}")
     st.caption(
-        "Ancestors are to the left of the ringed individual, descendants to the right; its line of bases goes straight. "
-        "Drag to move, scroll or use the bar to zoom, click a point to see it beside its base."
+        "Ancestors are to the left of the ringed individual, descendants to the right; its line of bases goes "
+        "straight. Drag to move, scroll or use the bar to zoom, click a point to see it beside its base."
     )
     _beside(filters, picked, of.root)
     _line(filters, of, objective, colour)
@@ -97,10 +97,9 @@ def _counted(of: Family) -> str:
     told = [f"**{number(of.ancestors)}** ancestors, **{number(of.line_length)}** of them in its line of bases."]
     if of.ancestors_drawn < of.ancestors:
         missing = number(of.ancestors - of.ancestors_drawn)
-        bases = number(len(of.line) - 1)
+        bases, others = number(len(of.line) - 1), number(of.ancestors_drawn - len(of.line) + 1)
         told.append(
-            f"Drawn are the {bases} nearest bases and the {number(of.ancestors_drawn - len(of.line) + 1)} nearest others; "
-            f"left out are **{missing}** further back."
+            f"Drawn are the {bases} nearest bases and the {others} nearest others; left out are **{missing}** further back."
         )
     if of.more_descendants:
         told.append(f"Of its descendants the first {number(of.descendants_drawn)} are drawn; there are more.")
@@ -131,8 +130,8 @@ def _cut(of: Everybody, filters: Filters) -> str:
     if drawn == of.count:
         return f"All **{number(of.count)}** individuals{where}."
     return (
-        f"The latest **{number(drawn)}** of {number(of.count)} individuals{where}; {number(of.edges_left_out)} lines to "
-        "earlier parents are left out. Choose other tells beside this page to see those before."
+        f"The latest **{number(drawn)}** of {number(of.count)} individuals{where}; {number(of.edges_left_out)} lines "
+        "to earlier parents are left out. Choose other tells beside this page to see those before."
     )
 
 
@@ -158,7 +157,9 @@ def _beside(filters: Filters, picked: Sequence[int], otherwise: int | None) -> N
     of = shell.source().ask(filters.run, individual.likeness, one, None)
     fields = of.portrait.fields
     maker = fields["operator"] + (f" with {fields['model']}" if fields["model"] else "")
-    title.subheader(f"Individual {one}" + (f" beside its base {of.other}" if of.other is not None else ""), anchor=False)
+    title.subheader(
+        f"Individual {one}" + (f" beside its base {of.other}" if of.other is not None else ""), anchor=False
+    )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"Made by **{plain(maker)}**, {plain(fields['outcome'])}.", width="content")
         for label, identity in _turns(one, of.other):
