@@ -15,7 +15,7 @@ def lanes(hangs_on: Mapping[int, int | None], straight: Sequence[int] = ()) -> d
         straight: nodes that keep the lane of whom they hang on; elsewhere the one with most leaves does.
     """
     hanging: dict[int, list[int]] = {one: [] for one in hangs_on}
-    roots = []
+    roots: list[int] = []
     for one, on in hangs_on.items():
         (roots if on is None else hanging[on]).append(one)
     leaves = dict.fromkeys(hangs_on, 0)

@@ -38,7 +38,8 @@ def family(
     rows = {row[0]: row for row in of.kin.members.rows}
     at = _column(of.kin.members, across)
     rings = [(of.root, ORANGE, f"individual {of.root}")]
-    rings += [(marked, GREEN, f"beside its base: {marked}")] if marked in rows and marked != of.root else []
+    if marked is not None and marked != of.root:
+        rings.append((marked, GREEN, f"beside its base: {marked}"))
     drawn += [_ring((rows[one][at], lane[one]), shade, name) for one, shade, name in rings if one in rows]
     return _finished(drawn, TITLES[across], "", revision=revision, lanes_of=lane)
 
@@ -82,7 +83,8 @@ def line_of_bases(steps: Table, objective: tuple[str, str, str], *, colour: str,
 def _family_lanes(of: Family) -> dict[int, float]:
     """Ancestors hang on the nearest that came from them, descendants on the nearest that they came from."""
     line = {one: position for position, one in enumerate(of.line)}
-    before, after = [], []
+    before: list[tuple[int, int]] = []
+    after: list[tuple[int, int]] = []
     for child, parent, _ in of.kin.edges:
         (after if child > of.root else before).append((child, parent))
     # Ids are the order of birth: who is hung on comes first either way.

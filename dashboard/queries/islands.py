@@ -51,7 +51,7 @@ def islands(reader: LineageReader, stretch: Stretch) -> Table:
 def over_time(reader: LineageReader, stretch: Stretch) -> Table:
     """Of the first MOST_ISLANDS islands by stretches of tells: columns tell (the last), island, living, best.
 
-    Up to 2 * PARTS stretches. Best is of all who came to live there since the first tell; a row where something changed.
+    Up to 2 * PARTS stretches. Best is of all who came to live there since the first tell; a row where it changed.
     """
     first, sign = _first(reader)
     width = _width(reader, stretch)
@@ -134,4 +134,5 @@ def _width(reader: LineageReader, stretch: Stretch) -> int:
     """How many tells a stretch of the figures has: a power of two, so that points stay where they are."""
     ends = reader.sql(f"SELECT min(tell), max(tell) FROM indicators WHERE {stretch.tells()}").rows
     first, last = ends[0] if ends and ends[0][1] is not None else (0, 0)
-    return 1 << max(0, (last - first) // PARTS).bit_length()
+    apart: int = (last - first) // PARTS
+    return 1 << apart.bit_length()

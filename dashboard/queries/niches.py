@@ -197,7 +197,8 @@ def _elites(reader: LineageReader, how: NicheSettings, placed: Mapping[int, tupl
         LEFT JOIN (SELECT individual, violation FROM evaluations WHERE stage = 'train' AND attempt = 0
             AND individual IN (FROM chosen)) e ON e.individual = i.id
     """).rows
-    atlas, best, count = atlas_of(how), {}, {}
+    atlas, count = atlas_of(how), dict[int, int]()
+    best: dict[int, tuple[tuple[bool, float, int], tuple[Any, ...]]] = {}
     for one, mean, compared, feasible, maker, island in rows:
         at = placed[one]
         if (cell := atlas.cell_at(at)) is None:
@@ -206,4 +207,4 @@ def _elites(reader: LineageReader, how: NicheSettings, placed: Mapping[int, tupl
         count[cell] = count.get(cell, -1) + 1
         if cell not in best or merit < best[cell][0]:
             best[cell] = merit, (one, cell, at, mean, feasible, maker, island)
-    return tuple(Elite(*fields, shared=count[cell]) for cell, (_, fields) in sorted(best.items()))
+    return tuple(Elite(*fields, count[cell]) for cell, (_, fields) in sorted(best.items()))

@@ -99,7 +99,8 @@ def _counted(of: Family) -> str:
         missing = number(of.ancestors - of.ancestors_drawn)
         bases, others = number(len(of.line) - 1), number(of.ancestors_drawn - len(of.line) + 1)
         told.append(
-            f"Drawn are the {bases} nearest bases and the {others} nearest others; left out are **{missing}** further back."
+            f"Drawn are the {bases} nearest bases and the {others} nearest others; "
+            f"left out are **{missing}** further back."
         )
     if of.more_descendants:
         told.append(f"Of its descendants the first {number(of.descendants_drawn)} are drawn; there are more.")
