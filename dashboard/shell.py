@@ -187,6 +187,8 @@ def table(
     frame = frame.drop(columns=[name for name in (*bare, *leave_out) if name in frame.columns])
     config: dict[str, Any] = {name: label for name, label in (labels or {}).items() if name in frame.columns}
     for name, address in (links or {}).items():
+        if name in bare:
+            continue
         frame[name] = [None if value is None else address(value) for value in frame[name]]
         config[name] = st.column_config.LinkColumn(str((labels or {}).get(name, name)), display_text=r"id=(\d+)$")
     st.dataframe(frame, key=key, hide_index=True, column_config=config)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -198,7 +198,7 @@ def _elites(reader: LineageReader, how: NicheSettings, placed: Mapping[int, tupl
             AND individual IN (FROM chosen)) e ON e.individual = i.id
     """).rows
     atlas, count = atlas_of(how), dict[int, int]()
-    best: dict[int, tuple[tuple[bool, float, int], tuple[Any, ...]]] = {}
+    best: dict[int, tuple[tuple[bool, float, int], Elite]] = {}
     for one, mean, compared, feasible, maker, island in rows:
         at = placed[one]
         if (cell := atlas.cell_at(at)) is None:
@@ -206,5 +206,5 @@ def _elites(reader: LineageReader, how: NicheSettings, placed: Mapping[int, tupl
         merit = (not feasible, sign * compared, one)
         count[cell] = count.get(cell, -1) + 1
         if cell not in best or merit < best[cell][0]:
-            best[cell] = merit, (one, cell, at, mean, feasible, maker, island)
-    return tuple(Elite(*fields, count[cell]) for cell, (_, fields) in sorted(best.items()))
+            best[cell] = merit, Elite(one, cell, at, mean, feasible, maker, island)
+    return tuple(replace(one, shared=count[cell]) for cell, (_, one) in sorted(best.items()))
