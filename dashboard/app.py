@@ -15,7 +15,10 @@ STYLE = '<style>[data-testid="stStatusWidget"] { display: none; } .stMainBlockCo
 VIEWS = (
     ("overview", "Overview", ":material/monitoring:"),
     ("front", "Front", ":material/scatter_plot:"),
-    ("individual", "Individual", ":material/account_tree:"),
+    ("lineage", "Lineage", ":material/account_tree:"),
+    ("individual", "Individual", ":material/genetics:"),
+    ("operators", "Operators and models", ":material/tune:"),
+    ("islands", "Islands and niches", ":material/grid_on:"),
     ("failures", "Failures", ":material/error:"),
     ("workers", "Workers", ":material/lan:"),
     ("compare", "Compare", ":material/compare_arrows:"),

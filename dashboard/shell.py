@@ -102,13 +102,14 @@ def _wait_for_a_run() -> None:
     st.stop()
 
 
-def live(draw: Callable[[], None], key: str = "view") -> None:
+def live(draw: Callable[[], None], key: str = "view", *, seconds: float = LIVE_SECONDS) -> None:
     """Draw a part of a view now and every two seconds (ten, once the run is over); other parts stay as they are.
 
     Args:
         key: tells it from other live parts of the same view.
+        seconds: between updates of a run that goes on, of what takes long to ask for.
     """
-    seconds = LIVE_SECONDS if _goes_on() else IDLE_SECONDS
+    seconds = seconds if _goes_on() else IDLE_SECONDS
 
     @st.fragment(run_every=seconds, key=f"live-{key}")
     def again() -> None:

@@ -93,7 +93,11 @@ class Atlas:
 
     def cell_of(self, individual: Individual) -> int | None:
         """The cell, from 0; None where a descriptor is missing. What lies out of bounds counts as at the border."""
-        values = np.array([measured(individual) for measured in self._descriptors])
+        return self.cell_at([measured(individual) for measured in self._descriptors])
+
+    def cell_at(self, descriptors: Sequence[float]) -> int | None:
+        """The same from the descriptors themselves, in the order of the map's dimensions."""
+        values = np.array(descriptors)
         if np.isnan(values).any():
             return None
         shares = (np.clip(values, self._low, self._high) - self._low) / (self._high - self._low)

@@ -24,10 +24,27 @@ RANGE = "document.querySelector('.st-key-best-0 .js-plotly-plot')._fullLayout.xa
 POINTS = "document.querySelector('.st-key-best-0 .js-plotly-plot').data[0].x.slice(-1)[0]"
 
 
+# The middle of a cell that somebody holds.
+CELL = """(() => {
+    const chart = document.querySelector('.js-plotly-plot'), {xaxis, yaxis} = chart._fullLayout, map = chart.data[0];
+    const row = map.z.findIndex((one) => one.some((value) => value !== null));
+    const column = map.z[row].findIndex((value) => value !== null), box = chart.getBoundingClientRect();
+    const middle = (borders, at) => (borders[at] + borders[at + 1]) / 2;
+    const x = xaxis._offset + xaxis.l2p(middle(map.x, column)), y = yaxis._offset + yaxis.l2p(middle(map.y, row));
+    return [box.x + x, box.y + y];
+})()"""
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, first_toy_run: Path) -> Path:
     folder = tmp_path_factory.mktemp("browsed") / "runs"
     copied(first_toy_run, folder / "toy")
+    sides = '{"x:0": {low: -2, high: 2, cells: 8}, "x:1": {low: -2, high: 2, cells: 5}}'
+    settings = ["search.islands={count: 2, every: 10}", f"search.niches={{floor: 3, dimensions: {sides}}}"]
+    settings += ["search.parents=uniform", "search.survival=lexicographic", "budget.evaluations=100"]
+    stated = [word for one in settings for word in ("--set", one)]
+    command = [sys.executable, "-m", "evo", "run", *TOY, *stated, "--name", "mapped", "--run-dir", str(folder)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
     grown(folder / "three", 60).journal.close()
     told(folder / "hostile", [{"objectives": {"goal 0": 3.0}}, {"outcome": "crash"}, {"objectives": {"goal 0": 2.0}}])
     return folder
@@ -139,6 +156,64 @@ def test_an_individual_leads_to_its_parent_with_the_right_difference(opened: Wat
     until_it_says(opened, "From individual 0 to 1.")
 
 
+def test_a_click_in_the_tree_shows_a_child_beside_its_base(opened: Watched) -> None:
+    page = opened.page
+    opened.open("/lineage?run=hostile&id=2")
+    until_it_says(opened, "Individual 2 beside its base 1")
+    click_on(opened, ".js-plotly-plot", trace=-2, point=0)
+    until_it_says(opened, "Individual 0")
+    assert page.locator("img[src=x]").count() == 0
+    page.wait_for_url(re.compile("child=0"))
+
+
+def test_the_whole_population_is_drawn_and_its_points_lead_to_families(opened: Watched) -> None:
+    page = opened.page
+    opened.open("/lineage?run=three&tree=everybody&upwards=value&across=tell")
+    until_it_says(opened, "All")
+    click_on(opened, ".js-plotly-plot", trace=2, point=5)
+    page.wait_for_url(re.compile(r"child=\d+"))
+    child = page.url.partition("child=")[2].partition("&")[0]
+    until_it_says(opened, re.compile(rf"^Individual {child} beside its base \d+$"))
+    page.get_by_role("button", name=f"Family of {child}", exact=True).click()
+    page.wait_for_url(re.compile(rf"id={child}(&|$)"))
+    until_it_says(opened, re.compile("in its line of bases"))
+
+
+def test_a_click_on_a_cell_of_the_map_lists_who_holds_it(opened: Watched) -> None:
+    page = opened.page
+    opened.open("/islands?run=mapped")
+    until_it_says(opened, "Map of niches")
+    page.wait_for_selector(".js-plotly-plot .heatmaplayer image", state="attached")
+    page.wait_for_timeout(500)
+    where = page.evaluate(CELL)
+    page.mouse.click(*where)
+    page.wait_for_selector("[class*='st-key-elites']")
+    opened.open("/operators?run=mapped")
+    until_it_says(opened, "What the choice believes")
+    page.wait_for_selector(".js-plotly-plot .scatterlayer")
+
+
+def click_on(watched: Watched, selector: str, *, trace: int, point: int) -> None:
+    """Click on a point of a figure that WebGL draws, where there is no element to click on."""
+    page = watched.page
+    page.wait_for_function(f"document.querySelector('{selector}')?._fullLayout?.xaxis?.l2p")
+    page.wait_for_timeout(700)
+    page.locator(selector).first.scroll_into_view_if_needed()
+    where = page.evaluate(
+        """([selector, number, point]) => {
+            const chart = document.querySelector(selector), {xaxis, yaxis} = chart._fullLayout;
+            const trace = chart.data.at(number), box = chart.getBoundingClientRect();
+            const x = xaxis._offset + xaxis.l2p(trace.x[point]), y = yaxis._offset + yaxis.l2p(trace.y[point]);
+            return [box.x + x, box.y + y];
+        }""",
+        [selector, trace, point],
+    )
+    page.mouse.move(where[0] - 1, where[1])
+    page.mouse.move(*where)
+    page.wait_for_timeout(200)
+    page.mouse.click(*where)
+
+
 def test_a_link_of_the_sidebar_keeps_the_filters(opened: Watched) -> None:
     opened.open("/front?run=three&to=40")
     until_it_says(opened, "Front of three")
@@ -165,7 +240,10 @@ def test_the_console_asks_and_its_answer_is_taken_home(opened: Watched, tmp_path
     assert (tmp_path / "answer.csv").read_text().splitlines()[:2] == ["id,tell", "0,0"]
 
 
-@pytest.mark.parametrize("view", ["", "front", "individual", "failures", "workers", "compare", "sql"])
+@pytest.mark.parametrize(
+    "view",
+    ["", "front", "lineage", "individual", "operators", "islands", "failures", "workers", "compare", "sql"],
+)
 def test_a_phone_shows_every_page_without_scrolling_sideways(started: Browser, root: str, view: str) -> None:
     with window(started, root, width=390, height=844, dark=True) as watched:
         watched.open(f"/{view}?run=hostile")

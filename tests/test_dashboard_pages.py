@@ -12,7 +12,7 @@ import pytest
 from tests.dashboards import HOSTILE, begun, copied, dashboard, figures, grown, said, told, worked
 
 DASHBOARD = Path(__file__).parents[1] / "dashboard"
-VIEWS = ("", "front", "individual", "failures", "workers", "compare", "sql")
+VIEWS = ("", "front", "lineage", "individual", "operators", "islands", "failures", "workers", "compare", "sql")
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +133,10 @@ def test_twenty_runs_are_offered_the_latest_first(
     assert (len(run.options), run.value) == (20, "toy-7")
     run.select("toy-3").run()
     assert app.header[0].value == "toy\\-3"
+    for view in ("lineage", "operators", "islands"):
+        app.switch_page(f"views/{view}.py").run()
+        assert "toy\\-3" in app.header[0].value
+        assert not app.exception
 
 
 def test_the_console_answers_refuses_and_saves(monkeypatch: pytest.MonkeyPatch, toy_run: Path) -> None:

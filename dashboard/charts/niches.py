@@ -1,0 +1,176 @@
+"""The map of niches as a figure: a grid's cells, a Voronoi diagram of a CVT's, or, with more sides, its elites."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from dashboard.charts.style import FAINT, SEQUENCE, figure
+from dashboard.queries import MOST_POINTS
+from dashboard.queries.niches import Archive, Elite, grid_place, middles
+from dashboard.words import axis, hover, number
+from evo.niches import Dimension
+
+Objective = tuple[str, str, str]
+# So many cells of the screen for the sides of a CVT.
+RASTER = int(math.sqrt(MOST_POINTS))
+Best = dict[tuple[int, int], Elite]
+
+
+def archive(of: Archive, axes: tuple[int, int | None], objective: Objective, *, revision: str) -> go.Figure:
+    """The best of each cell by the first objective; along other sides than the two drawn, the best of all.
+
+    Args:
+        axes: the positions of the sides that are drawn; a map with one side is a strip.
+    """
+    assert of.settings is not None
+    if of.settings.kind == "grid":
+        return _grid(of, axes, objective, revision)
+    if len(of.settings.dimensions) <= 2:
+        return _voronoi(of, axes, objective, revision)
+    return _scattered(of, axes, objective, revision)
+
+
+def merged(of: Archive, axes: tuple[int, int | None]) -> int:
+    """How many cells of a grid along each side are drawn as one, so that a browser can draw them all."""
+    if of.settings is None or of.settings.kind != "grid":
+        return 1
+    sides = [of.settings.dimensions[one].cells for one in axes if one is not None]
+    many = 1
+    while math.prod(-(-one // many) for one in sides) > MOST_POINTS:
+        many += 1
+    return many
+
+
+def _grid(of: Archive, axes: tuple[int, int | None], objective: Objective, revision: str) -> go.Figure:
+    how = of.settings
+    assert how is not None
+    many = merged(of, axes)
+    best: Best = {}
+    for one in of.elites:
+        place = grid_place(how, one.cell)
+        _keep(best, (place[axes[0]] // many, 0 if axes[1] is None else place[axes[1]] // many), one, objective)
+    x, y = _sides(of, axes)
+    across = _steps(x, -(-x.cells // many), x.cells / many)
+    upwards = _steps(y, -(-y.cells // many), y.cells / many) if y is not None else [0.0, 1.0]
+    return _cells(best, across, upwards, (x, y), objective, revision)
+
+
+def _voronoi(of: Archive, axes: tuple[int, int | None], objective: Objective, revision: str) -> go.Figure:
+    """Each pixel shows the cell whose middle is nearest."""
+    how = of.settings
+    assert how is not None
+    held = {one.cell: one for one in of.elites}
+    flat = axes[1] is None
+    width, height = (MOST_POINTS // 4, 1) if flat else (RASTER, RASTER)
+    points = np.stack(np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height), axis=-1)
+    points = points.reshape(-1, 2)[:, :1] if flat else points.reshape(-1, 2)
+    if not flat and axes == (1, 0):
+        points = points[:, ::-1]
+    nearest = _nearest(points, middles(how)).reshape(height, width)
+    best = {(column, row): held[cell] for (row, column), cell in np.ndenumerate(nearest) if cell in held}
+    x, y = _sides(of, axes)
+    upwards = _steps(y, height, height) if y is not None else [0.0, 1.0]
+    return _cells(best, _steps(x, width, width), upwards, (x, y), objective, revision)
+
+
+def _nearest(points: Any, of: Any) -> Any:
+    """Which of some points is nearest to each, a block at a time."""
+    blocks = [points[start : start + 500] for start in range(0, len(points), 500)]
+    return np.concatenate([np.argmin(((one[:, None, :] - of[None]) ** 2).sum(axis=2), axis=1) for one in blocks])
+
+
+def _scattered(of: Archive, axes: tuple[int, int | None], objective: Objective, revision: str) -> go.Figure:
+    across, upwards = axes
+    assert upwards is not None
+    low = sorted(of.elites, key=lambda one: _cost(one, objective), reverse=True)  # the best on top
+    shown = go.Scattergl(
+        x=[one.at[across] for one in low],
+        y=[one.at[upwards] for one in low],
+        mode="markers",
+        marker={"color": [one.value for one in low], "size": 8, **_colour(objective)},
+        customdata=[[one.individual, _said(one, objective)] for one in low],
+        hovertemplate="<b>individual %{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
+    )
+    x, y = _sides(of, axes)
+    assert y is not None
+    drawn = figure([shown], x=hover(x.descriptor), y=hover(y.descriptor), revision=revision, height=520)
+    drawn.update_layout(clickmode="event", hovermode="closest")
+    return drawn
+
+
+def _cells(
+    best: Best,
+    across: Sequence[float],
+    upwards: Sequence[float],
+    sides: tuple[Dimension, Dimension | None],
+    objective: Objective,
+    revision: str,
+) -> go.Figure:
+    """A heat map, given the borders of its columns and rows."""
+
+    def table(read: Callable[[Elite], Any], otherwise: Any) -> list[list[Any]]:
+        return [
+            [read(best[column, row]) if (column, row) in best else otherwise for column in range(len(across) - 1)]
+            for row in range(len(upwards) - 1)
+        ]
+
+    shown = go.Heatmap(
+        x=list(across),
+        y=list(upwards),
+        z=table(lambda one: one.value, None),
+        customdata=table(lambda one: [one.individual, _said(one, objective)], ["", ""]),
+        hovertemplate="<b>individual %{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
+        hoverongaps=False,
+        **_colour(objective),
+    )
+    x, y = sides
+    tall = 520 if y is not None else 170
+    title = hover(y.descriptor) if y is not None else ""
+    drawn = figure([shown], x=hover(x.descriptor), y=title, revision=revision, height=tall)
+    drawn.update_layout(clickmode="event", hovermode="closest", plot_bgcolor=FAINT.replace("0.35", "0.10"))
+    drawn.update_xaxes(showgrid=False, zeroline=False)
+    drawn.update_yaxes(showgrid=False, zeroline=False, visible=y is not None)
+    return drawn
+
+
+def _colour(objective: Objective) -> dict[str, Any]:
+    """Bright is good, whatever the direction."""
+    name, direction, unit = objective
+    return {
+        "colorscale": [list(one) for one in SEQUENCE],
+        "reversescale": direction == "min",
+        "colorbar": {"title": {"text": axis(name, unit)}, "thickness": 12},
+    }
+
+
+def _keep(best: Best, place: tuple[int, int], one: Elite, objective: Objective) -> None:
+    if place not in best or _cost(one, objective) < _cost(best[place], objective):
+        best[place] = one
+
+
+def _cost(one: Elite, objective: Objective) -> tuple[bool, float, int]:
+    return not one.feasible, one.value if objective[1] == "min" else -one.value, one.individual
+
+
+def _sides(of: Archive, axes: tuple[int, int | None]) -> tuple[Dimension, Dimension | None]:
+    assert of.settings is not None
+    across, upwards = axes
+    dimensions = of.settings.dimensions
+    return dimensions[across], None if upwards is None else dimensions[upwards]
+
+
+def _steps(side: Dimension, count: int, whole: float) -> list[float]:
+    """The borders of so many equal parts of a side; the last one may reach over its end."""
+    return [side.low + (side.high - side.low) * at / whole for at in range(count + 1)]
+
+
+def _said(one: Elite, objective: Objective) -> str:
+    lines = [f"{hover(objective[0])} {number(one.value)}" + ("" if one.feasible else ", infeasible")]
+    lines.append(", ".join(number(round(value, 6)) for value in one.at))
+    more = f", with {one.shared} more in its cell" if one.shared else ""
+    return "<br>".join([*lines, f"{hover(one.maker)}, from island {one.island}{more}"])
