@@ -187,7 +187,7 @@ def test_a_click_on_a_cell_of_the_map_lists_who_holds_it(opened: Watched) -> Non
     page.wait_for_timeout(500)
     where = page.evaluate(CELL)
     page.mouse.click(*where)
-    page.wait_for_selector("[class*='st-key-elites']")
+    until_it_says(opened, "selected")
     opened.open("/operators?run=mapped")
     until_it_says(opened, "What the choice believes")
     page.wait_for_selector(".js-plotly-plot .scatterlayer")
@@ -196,7 +196,7 @@ def test_a_click_on_a_cell_of_the_map_lists_who_holds_it(opened: Watched) -> Non
 def click_on(watched: Watched, selector: str, *, trace: int, point: int) -> None:
     """Click on a point of a figure that WebGL draws, where there is no element to click on."""
     page = watched.page
-    page.wait_for_function(f"document.querySelector('{selector}')?._fullLayout?.xaxis?.l2p")
+    page.wait_for_function(f"!!document.querySelector('{selector}')?._fullLayout?.xaxis?.l2p")
     page.wait_for_timeout(700)
     page.locator(selector).first.scroll_into_view_if_needed()
     where = page.evaluate(

@@ -253,7 +253,7 @@ def _finished(
     drawn = figure(shown, x=x, y=y, revision=revision, height=tall)
     if lanes_of is not None:
         drawn.update_yaxes(visible=False)
-    drawn.update_layout(showlegend=True, clickmode="event", dragmode="pan", hovermode="closest")
+    drawn.update_layout(showlegend=True, clickmode="event", hovermode="closest")
     return drawn
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -111,8 +111,7 @@ def _map(filters: Filters, of: Archive, axes: tuple[int, int | None], objective:
     shown = map_charts.archive(of, axes, objective, revision=f"{filters} {axes}")
     picked = shell.picking_chart(shown, f"map-{filters.run}")
     st.caption(_explained(filters, of, axes))
-    if picked:
-        shell.individuals(shell.source().ask(filters.run, front.picked, tuple(picked)), "elites", filters)
+    _picked(filters, picked, "elites")
 
 
 def _figures(of: Archive, objective: Objective) -> list[tuple[str, str, str]]:
@@ -184,8 +183,13 @@ def _moves(filters: Filters, flows: Table) -> None:
         picked = shell.picking_chart(charts.moves(moves, revision=str(filters)), f"moves-{filters.run}")
         more = f" The latest {number(len(moves.rows))}." if len(moves.rows) < total else ""
         st.caption(f"A line from the island that somebody left to the one they came to. Click to list who moved.{more}")
+    _picked(filters, picked, "migrants")
+
+
+def _picked(filters: Filters, picked: Sequence[int], key: str) -> None:
     if picked:
-        shell.individuals(shell.source().ask(filters.run, front.picked, tuple(picked)), "migrants", filters)
+        st.markdown(f"**{number(len(picked))}** selected")
+        shell.individuals(shell.source().ask(filters.run, front.picked, tuple(picked)), key, filters)
 
 
 def _links(filters: Filters) -> Mapping[str, Callable[[Any], str]]:

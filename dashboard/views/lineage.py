@@ -36,6 +36,7 @@ def _chosen(filters: Filters) -> None:
         if found is None:
             title.header(f"Lineage of {plain(filters.run)}", anchor=False)
             shell.empty("Nobody has been told yet.", "Lines of descent are here once the first evaluations are in.")
+            shell.live(lambda: _begin(filters), "first")
             return
         shell.begin_with("id", found)
     one = place.number_input("Individual", min_value=0, value=None, step=1, key="id", bind="query-params")
@@ -49,6 +50,12 @@ def _chosen(filters: Filters) -> None:
         shell.empty("No individual is named.", "Type its number above, or pick one in the drawing of everybody.")
         return
     _family(filters, shell.source().ask(filters.run, lineage.family, one, FAR[more]), objectives[0], how)
+
+
+def _begin(filters: Filters) -> None:
+    """Draw as soon as there is somebody."""
+    if shell.source().ask(filters.run, individual.best) is not None:
+        st.rerun()
 
 
 def _controls() -> tuple[str, How, str]:
@@ -86,7 +93,7 @@ def _family(filters: Filters, of: Family, objective: Objective, how: How) -> Non
     picked = shell.picking_chart(shown, f"family-{filters.run}-{of.root}")
     st.caption(
         "Ancestors are to the left of the ringed individual, descendants to the right; its line of bases goes "
-        "straight. Drag to move, scroll or use the bar to zoom, click a point to see it beside its base."
+        "straight. Drag a box to zoom, double-click to see all again, click a point to see it beside its base."
     )
     _beside(filters, picked, of.root)
     _line(filters, of, objective, colour)
@@ -121,7 +128,9 @@ def _everybody(filters: Filters, objective: Objective, how: How, upwards: str) -
         of, objective, colour=colour, across=across, by_value=upwards == "value", revision=revision
     )
     picked = shell.picking_chart(shown, f"everybody-{filters.run}")
-    st.caption("Drag to move, scroll or use the bar to zoom, click a point to see it beside its base.")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("Drag a box to zoom, double-click to see all again, click a point to see it beside its base.")
+        st.button("Draw again", icon=":material/refresh:", type="tertiary", help="With whoever was told since.")
     _beside(filters, picked, st.session_state.get("id"))
 
 

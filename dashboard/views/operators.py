@@ -10,7 +10,7 @@ from dashboard.filters import Filters
 from dashboard.queries import beliefs, history, operators
 from dashboard.queries.beliefs import Rule
 from dashboard.queries.operators import By
-from dashboard.words import clipped, dollars, duration, number, plain
+from dashboard.words import clipped, dollars, number, plain
 from evo.lineage import Table
 
 BY: tuple[By, ...] = ("operator", "model", "both")
@@ -76,10 +76,6 @@ def _figures(arms: Table) -> list[tuple[str, str, str]]:
     if paid:
         cheapest = min(paid, key=lambda one: one["usd_each"])
         figures.append(("cheapest front entry", dollars(cheapest["usd_each"]), _name(cheapest)))
-    slow = [one for one in rows if one["slow"] is not None]
-    if slow:
-        slowest = max(slow, key=lambda one: one["slow"])
-        figures.append(("slowest, 95 %", duration(slowest["slow"]), _name(slowest)))
     return figures
 
 
