@@ -161,8 +161,16 @@ def _shown(one: Shown, figures: list[str]) -> str:
         cut = "\n..." if len(one.text) > LONGEST else ""
         return f'<section class="wide">{heading}<pre>{html.escape(one.text[:LONGEST])}{cut}</pre></section>'
     wide = ' class="wide"' if one.wide else ""
-    figures.append(as_script(one.figure.to_json()))
+    figures.append(as_script(_portable(one.figure).to_json()))
     return f'<section{wide}>{heading}<div data-figure="{len(figures) - 1}"></div></section>'
+
+
+def _portable(figure: go.Figure) -> go.Figure:
+    """A figure without WebGL: a reader may have none, and it makes code as it draws, which the policy forbids."""
+    fields = figure.to_plotly_json()
+    for trace in fields["data"]:
+        trace["type"] = trace.get("type", "scatter").removesuffix("gl")
+    return go.Figure(fields)
 
 
 def as_script(text: str) -> str:

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser
 
 from tests.browser import CHROMIUM, Watched, chromium, served, window
 from tests.conftest import TOY
-from tests.dashboards import HOSTILE, copied, grown, told
+from tests.dashboards import HOSTILE, copied, grown, told, worked
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium: install Debian's chromium, as `make browser` does"
@@ -46,6 +46,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, first_toy_run: Path) -> Path
     command = [sys.executable, "-m", "evo", "run", *TOY, *stated, "--name", "mapped", "--run-dir", str(folder)]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     grown(folder / "three", 60).journal.close()
+    worked(folder / "worked")
     told(folder / "hostile", [{"objectives": {"goal 0": 3.0}}, {"outcome": "crash"}, {"objectives": {"goal 0": 2.0}}])
     return folder
 
@@ -238,6 +239,57 @@ def test_the_console_asks_and_its_answer_is_taken_home(opened: Watched, tmp_path
         page.get_by_role("button", name="csv", exact=True).click()
     download.value.save_as(tmp_path / "answer.csv")
     assert (tmp_path / "answer.csv").read_text().splitlines()[:2] == ["id,tell", "0,0"]
+
+
+def test_a_message_leads_to_its_failures_and_one_of_them_in_full(opened: Watched) -> None:
+    page = opened.page
+    opened.open("/failures?run=worked")
+    until_it_says(opened, "Ask 58 in full")
+    page.locator(".st-key-messages").scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
+    table = page.locator(".st-key-messages canvas").first.bounding_box()
+    assert table is not None
+    page.mouse.click(table["x"] + 18, table["y"] + 35 + 17)  # the box before the first row, which the canvas draws
+    until_it_says(opened, "Ask 59 in full")
+    page.locator("[data-testid=stCode]", has_text="block 59 does not match").first.wait_for()
+    page.wait_for_url(re.compile("like=block.N.does.not.match"))
+    link = page.url
+    opened.open(link.removeprefix(opened.root))
+    until_it_says(opened, "Ask 59 in full")
+
+
+def test_a_link_leads_to_a_failure_in_full(opened: Watched) -> None:
+    opened.open("/failures?run=worked&ask=12")
+    until_it_says(opened, "Ask 12 in full")
+    until_it_says(opened, "no answer within 11 s")
+    until_it_says(opened, f"reply 12 {HOSTILE}")
+    assert opened.page.locator("img[src=x]").count() == 0
+
+
+def test_a_bar_of_the_timeline_leads_to_its_individual(opened: Watched) -> None:
+    page = opened.page
+    opened.open("/workers?run=worked")
+    page.wait_for_selector(".st-key-timeline-worked .js-plotly-plot .bars .point")
+    page.wait_for_timeout(500)
+    bar = page.locator(".st-key-timeline-worked .bars .point").nth(3).bounding_box()
+    assert bar is not None
+    page.mouse.move(bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2, steps=4)
+    page.wait_for_selector(".st-key-timeline-worked .hovertext")
+    page.mouse.down()
+    page.mouse.up()
+    until_it_says(opened, "1 selected")
+
+
+def test_a_live_run_is_compared_while_it_goes_on(opened: Watched, live: str) -> None:
+    page = opened.page
+    opened.open(f"/compare?run={live}&runs={live}&runs=toy")
+    until_it_says(opened, re.compile(f"left out: .*{live} is not finished"))
+    page.wait_for_selector(".st-key-curve-best .js-plotly-plot .xtick")
+    lines = "document.querySelector('.st-key-curve-best .js-plotly-plot').data"
+    assert page.evaluate(f"{lines}.length") == 2
+    told = f"Math.max(...{lines}.map(one => one.x.slice(-1)[0]))"
+    before = page.evaluate(told)
+    page.wait_for_function(f"{told} > {before}")
 
 
 @pytest.mark.parametrize(

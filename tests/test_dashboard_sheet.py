@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import plotly.graph_objects as go
 import pytest
 from playwright.sync_api import Browser
 
@@ -103,6 +104,14 @@ def test_a_run_of_which_nothing_was_told_says_so(pages: Path) -> None:
 def test_what_stands_in_a_script_cannot_end_it() -> None:
     assert "<" not in sheet.as_script('{"a": "</script><!--"}')
     assert json.loads(sheet.as_script('{"a": "</script>&"}')) == {"a": "</script>&"}
+
+
+def test_no_figure_needs_a_graphics_card() -> None:
+    figure = go.Figure([go.Scattergl(x=[1, 2], y=[1, 2], marker={"size": 9}), go.Bar(x=[1], y=[1])])
+    text = sheet.written(sheet.Head("a"), [sheet.Part("a", "a", shown=[sheet.Drawn("f", figure)])])
+    assert [one["type"] for one in drawn(text)[0]["data"]] == ["scatter", "bar"]
+    assert drawn(text)[0]["data"][0]["marker"] == {"size": 9}
+    assert figure.data[0].type == "scattergl"
 
 
 def test_tables_and_texts_are_cut_and_say_so() -> None:

@@ -10,10 +10,11 @@ from dashboard import calls, shell
 from dashboard.charts import failures as charts
 from dashboard.filters import Filters
 from dashboard.queries import failures
-from dashboard.words import clock, number, plain
+from dashboard.words import clipped, clock, number, plain
 from evo.lineage import Table
 
 OF = ("all", *failures.SOURCES)
+LABEL = 120
 MEANING = {
     "evaluation": "evaluations without a result",
     "proposal": "proposals that came to nothing",
@@ -97,11 +98,11 @@ def _messages(filters: Filters) -> None:
 
 def _rows(found: Table) -> None:
     frame = found.to_pandas().drop(columns=["first", "example"])
-    keys = [row[0] for row in found.rows]
+    labels = list(_labels(found))
 
     def take() -> None:
         chosen = st.session_state.messages.selection.rows
-        st.session_state.like = keys[chosen[0]] if chosen and chosen[0] < len(keys) else None
+        st.session_state.like = labels[chosen[0]] if chosen and chosen[0] < len(labels) else None
         st.session_state.ask = None
 
     st.dataframe(
@@ -112,14 +113,15 @@ def _rows(found: Table) -> None:
         column_order=["failures", "share", "message", "outcomes", "source", "last"],
         on_select=take,
         selection_mode="single-row",
-        height=min(420, 3 + 35 * (1 + len(keys))),
+        height=min(420, 3 + 35 * (1 + len(labels))),
     )
 
 
 def _listed(filters: Filters, found: Table, source: str | None) -> None:
     """The failures of a message, the latest of all of them without one, and one in full."""
-    labels = {row[0]: f"{number(row[4])} x {row[2]}" for row in found.rows}
-    named = [one for one in [st.query_params.get("like"), st.session_state.get("like")] if one and one.isalnum()]
+    labels = _labels(found)
+    # A link may name a message that nobody says any more, or not often enough.
+    named = [one for one in [st.query_params.get("like"), st.session_state.get("like")] if one]
     options = list(dict.fromkeys([*labels, *named]))
     left, right = st.columns([4, 1], vertical_alignment="bottom")
     like = left.selectbox(
@@ -128,10 +130,10 @@ def _listed(filters: Filters, found: Table, source: str | None) -> None:
         index=None,
         key="like",
         bind="query-params",
-        format_func=lambda one: plain(labels.get(one, one), 160),
         placeholder="all of them",
     )
-    rows = shell.source().ask(filters.run, failures.listed, filters.stretch, source, like)
+    key = labels.get(like, "none") if like else None
+    rows = shell.source().ask(filters.run, failures.listed, filters.stretch, source, key)
     ask = right.number_input(
         "Ask", min_value=0, value=None, step=1, key="ask", bind="query-params", placeholder=_latest(rows)
     )
@@ -146,6 +148,11 @@ def _listed(filters: Filters, found: Table, source: str | None) -> None:
             },
         )
     _in_full(filters, ask if ask is not None else _first(rows))
+
+
+def _labels(found: Table) -> dict[str, str]:
+    """What messages are called, here and in an address, and their keys."""
+    return {f"{clipped(row[2], LABEL)} ({row[1]})": row[0] for row in found.rows}
 
 
 def _first(rows: Table) -> int | None:

@@ -68,6 +68,7 @@ def _timeline(filters: Filters, evaluations: int, marks: Table) -> None:
     )
     picked = shell.picking_chart(charts.timeline(done, marks, revision=str(filters)), f"timeline-{filters.run}")
     if picked:
+        st.markdown(f"**{number(len(picked))} selected**")
         shell.individuals(shell.source().ask(filters.run, front.picked, tuple(picked)), "picked", filters)
 
 
