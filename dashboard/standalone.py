@@ -9,10 +9,12 @@ from typing import Any
 
 from dashboard.charts import failures as failure_charts
 from dashboard.charts import front as front_charts
+from dashboard.charts import lineage as lineage_charts
+from dashboard.charts import operators as operator_charts
 from dashboard.charts import overview as overview_charts
 from dashboard.charts import workers as worker_charts
 from dashboard.filters import Stretch
-from dashboard.queries import failures, front, history, individual, overview, workers
+from dashboard.queries import failures, front, history, individual, lineage, operators, overview, workers
 from dashboard.queries.overview import Totals
 from dashboard.sheet import Drawn, Head, Listed, Part, Shown, Written, written
 from dashboard.words import clock, dollars, duration, number, with_unit
@@ -24,6 +26,7 @@ WHOLE = Stretch()
 # Nothing is updated, so nothing has to stay the same.
 ONCE = "once"
 PAIRS = 3
+GENERATIONS = 30
 
 
 def page(reader: LineageReader) -> str:
@@ -152,6 +155,57 @@ def of_best(reader: LineageReader) -> Part:
     return Part("best", "The best", said, shown)
 
 
+def of_lineage(reader: LineageReader) -> Part:
+    """Where the best by the first objective came from."""
+    found = individual.best(reader)
+    if found is None:
+        return Part("lineage", "Lineage")
+    of, objective = lineage.family(reader, found, GENERATIONS), history.objectives(reader)[0]
+    told: dict[str, Any] = {"colour": "operator", "revision": ONCE}
+    shown: list[Shown] = [
+        Drawn(
+            f"The family of individual {found}",
+            lineage_charts.family(of, objective, across="depth", marked=None, **told),
+            wide=True,
+        )
+    ]
+    steps = lineage.steps(reader, found)
+    if len(steps.rows) > 1:
+        line = lineage_charts.line_of_bases(steps, objective, **told)
+        shown.append(Drawn("Its line of bases, the founder to the left", line, wide=True))
+    counted = f"{number(of.ancestors)} ancestors, {number(of.line_length)} of them in its line of bases"
+    return Part("lineage", "Lineage", f"{counted}; at most {GENERATIONS} generations are drawn.", shown)
+
+
+def of_operators(reader: LineageReader) -> Part:
+    """What operators and models gave and took."""
+    arms = operators.arms(reader, WHOLE)
+    if not arms.rows:
+        return Part("operators", "Operators and models")
+    over, ends = operators.over_time(reader, WHOLE, "both"), operators.outcomes(reader, WHOLE, "both")
+    shown: list[Shown] = [
+        Drawn(f"{what.capitalize()} over time", operator_charts.over_time(over, what, revision=ONCE))
+        for what in ("share of asks", "survived")
+    ]
+    shown.append(Drawn("What became of proposals", operator_charts.outcomes(ends, revision=ONCE)))
+    if any(row[arms.columns.index("usd")] for row in arms.rows):
+        shown.append(Drawn("Price and gain", operator_charts.price_and_gain(arms, revision=ONCE)))
+    named = (
+        "operator",
+        "model",
+        "proposals",
+        "valid",
+        "improved",
+        "survived",
+        "entered_front",
+        "reward",
+        "gain",
+        "usd",
+    )
+    shown.append(Listed("All of them", arms, [(one, one.replace("_", " ")) for one in named]))
+    return Part("operators", "Operators and models", shown=shown)
+
+
 def of_failures(reader: LineageReader) -> Part:
     """What went wrong."""
     counts = failures.counts(reader, WHOLE)
@@ -194,4 +248,4 @@ def of_workers(reader: LineageReader) -> Part:
     return Part("workers", "Workers", "; ".join(filter(None, [counted, latest])) + ".", shown)
 
 
-PARTS = (of_overview, of_front, of_best, of_failures, of_workers)
+PARTS = (of_overview, of_front, of_best, of_lineage, of_operators, of_failures, of_workers)

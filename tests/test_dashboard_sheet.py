@@ -88,7 +88,7 @@ def test_a_page_has_the_figures_of_the_views(pages: Path) -> None:
     text = (pages / "worked.html").read_text("utf-8")
     parts = re.findall(r'<h2 id="(\w+)">', text)
     assert parts[:1] == ["overview"]
-    assert {"overview", "front", "best", "failures", "workers"} <= set(parts)
+    assert {"overview", "front", "best", "lineage", "operators", "failures", "workers"} <= set(parts)
     titles = re.findall(r"<h3>([^<]*)</h3>", text)
     assert {"Best goal 0 so far", "By operator and model", "What they said", "Timeline", "Under way"} <= set(titles)
     assert "block N does not match" in text
