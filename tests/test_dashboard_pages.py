@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from evo.lineage import open_run
+from tests.conftest import TOY
 from tests.dashboards import HOSTILE, begun, copied, dashboard, figures, grown, said, told, worked
 
 DASHBOARD = Path(__file__).parents[1] / "dashboard"
@@ -27,6 +31,35 @@ def kinds(tmp_path_factory: pytest.TempPathFactory, first_toy_run: Path) -> Path
     grown(folder / "three", 40).journal.close()
     copied(first_toy_run, folder / "toy")
     return folder
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run whose engine was killed, in the middle of a line."""
+    folder = tmp_path_factory.mktemp("killed")
+    options = ("--set", "problem.options.pause_seconds=0.01", "--set", "budget.evaluations=100000")
+    command = [sys.executable, "-m", "evo", "run", *TOY, *options, "--run-dir", str(folder), "--name", "killed"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as engine:
+        deadline = time.monotonic() + 60
+        while not (folder / "killed" / "lineage.duckdb").exists() or not open_run(folder / "killed").best().rows:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        engine.kill()
+    with (folder / "killed" / "journal.jsonl").open("ab") as journal:
+        journal.write(b'{"event": "tell", "indi')
+    return folder
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_page_shows_a_run_whose_engine_was_killed(
+    monkeypatch: pytest.MonkeyPatch, killed: Path, view: str
+) -> None:
+    app = dashboard(monkeypatch, killed, view=view, run="killed")
+    assert not app.exception, app.exception
+    assert [one.value for one in app.warning] == []
+    if not view:
+        assert "not running \\(cut short\\); evo resume goes on with it" in said(app)
+        assert {one.label: one.value for one in app.metric}["time left"] == "–"
 
 
 @pytest.mark.parametrize("view", VIEWS)

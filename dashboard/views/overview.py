@@ -58,7 +58,8 @@ def draw(filters: Filters, clock: charts.Clock) -> None:
     bests = source.grow(filters.run, history.bests, filters.stretch)
     samples = source.ask(filters.run, history.indicators, filters.stretch)
     objectives = source.ask(filters.run, history.objectives)
-    shell.cards(_figures(totals, bests, objectives, samples))
+    running = source.holder(filters.run) is not None
+    shell.cards(_figures(totals, bests, objectives, samples, running=running))
     if not totals.told:
         shell.empty("Nothing has been told yet.", "The first evaluations are under way; figures follow by themselves.")
         return
@@ -87,7 +88,7 @@ def _state(filters: Filters, totals: Totals) -> None:
 
 
 def _figures(
-    totals: Totals, bests: history.Bests, objectives: tuple[tuple[str, str, str], ...], samples: Table
+    totals: Totals, bests: history.Bests, objectives: tuple[tuple[str, str, str], ...], samples: Table, *, running: bool
 ) -> list[tuple[str, str, str]]:
     figures = [
         (f"best {name}", with_unit(step.value, unit) if step else "none yet", _since(step, totals))
@@ -100,10 +101,10 @@ def _figures(
     figures += [
         ("rate", f"{number(round(totals.per_second, 3))}/s", f"latest {_ago(totals.latest)}"),
         ("proposing", number(sum(totals.proposals.values())), _busiest(totals)),
-        ("evaluating", number(totals.evaluations), "or queued for it"),
+        ("evaluating", number(totals.evaluations), "or queued for it" if running else "left to a resumption"),
         (
             "time left",
-            duration(None if totals.stopped else totals.left_seconds),
+            duration(totals.left_seconds if running else None),
             f"ran {duration(totals.running_seconds)}",
         ),
     ]

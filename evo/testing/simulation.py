@@ -11,9 +11,11 @@ import asyncio
 import math
 import random
 import selectors
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from operator import add
 from pathlib import Path
 from typing import ClassVar
 
@@ -160,7 +162,8 @@ class SimulatedWorkers:
         self.notice: Notice = unnoticed
         self.busy_seconds = 0.0
         self._fleet = fleet
-        self._free = asyncio.Semaphore(fleet.workers)
+        self._free = fleet.workers
+        self._queue: deque[asyncio.Future[None]] = deque()
         self._rng = random.Random(1)
         self._failing = list(zip(FAILURES, accumulate(FAILURES.values()), strict=True))
 
@@ -174,8 +177,9 @@ class SimulatedWorkers:
         resources: Resources | None = None,
     ) -> Evaluation:
         seconds = _lognormal(self._rng, self._fleet.evaluation_seconds, self._fleet.sigma)
-        async with self._free:
-            await asyncio.sleep(seconds)
+        await self._begin()
+        await asyncio.sleep(seconds)
+        self._end()
         self.busy_seconds += seconds
         drawn, near, far = self._rng.random(), self._rng.random(), self._rng.random()
         outcome: Outcome = next((name for name, limit in self._failing if drawn < limit), "ok")
@@ -184,6 +188,23 @@ class SimulatedWorkers:
 
     async def close(self) -> None:
         """Nothing was started."""
+
+    async def _begin(self) -> None:
+        """Take a worker, first come, first served; asyncio's semaphore would take as long as all else here."""
+        if self._free:
+            self._free -= 1
+        else:
+            turn = asyncio.get_running_loop().create_future()
+            self._queue.append(turn)
+            await turn
+
+    def _end(self) -> None:
+        while self._queue:
+            turn = self._queue.popleft()
+            if not turn.done():  # as one is that was cancelled
+                turn.set_result(None)
+                return
+        self._free += 1
 
 
 class SimulatedModels:
@@ -231,7 +252,8 @@ class SimulatedOperator:
         base = parents[0].genome
         assert isinstance(base, Vector)
         await context.model.complete(Request("simulated", (Message("user", base.canonical),)))
-        return Proposal("ok", Vector(tuple(np.array(base.values) + context.rng.normal(0, 0.1, base.size))))
+        steps = context.rng.normal(0, 0.1, base.size).tolist()
+        return Proposal("ok", Vector(tuple(map(add, base.values, steps))))
 
 
 def _lognormal(rng: random.Random, mean: float, sigma: float) -> float:
