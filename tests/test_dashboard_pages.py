@@ -59,7 +59,7 @@ def test_every_page_shows_a_run_whose_engine_was_killed(
     assert [one.value for one in app.warning] == []
     if not view:
         assert "not running \\(cut short\\); evo resume goes on with it" in said(app)
-        assert {one.label: one.value for one in app.metric}["time left"] == "–"
+        assert {one.label: one.value for one in app.metric}["time left"] == "\N{EN DASH}"
 
 
 @pytest.mark.parametrize("view", VIEWS)
