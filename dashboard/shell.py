@@ -23,6 +23,7 @@ from evo.lineage import Table
 
 LIVE_SECONDS = 2.0
 IDLE_SECONDS = 10.0
+FILTERS = ("run", "island", "from", "to")
 # Two beside each other on a phone, five at 1280 pixels.
 CARD_PIXELS = 156
 
@@ -39,6 +40,9 @@ def source() -> Source:
 
 def sidebar() -> None:
     """The filters. Each is a part of the address, so that a view can be sent as a link."""
+    for key in FILTERS:  # a click on another page while this one is still being drawn loses them from the address
+        if st.session_state.get(key) is not None and key not in st.query_params:
+            st.query_params[key] = str(st.session_state[key])
     # Without a default the run is always in the address: another run may be the latest when a link is followed.
     st.selectbox("Run", _offered(), index=None, key="run", bind="query-params", placeholder="no run yet")
     if not st.session_state.get("run"):

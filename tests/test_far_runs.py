@@ -405,7 +405,9 @@ def test_a_python_without_what_evo_needs_is_one_sentence(tmp_path: Path) -> None
     (tmp_path / "cluster").symlink_to(Path(__file__).parents[1] / "cluster")
     command = [sys.executable, "-I", "-S", "-c", "import sys; sys.path.insert(0, '.'); import runpy; "]
     command[-1] += "runpy.run_module('cluster.jobs.driving', run_name='__main__')"
-    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env={**os.environ})
+    # It has gone over to the Python of its parent already, which may have Ray loaded as Ray's supervisor has.
+    environment = {**os.environ, "EVO_DRIVERS_PYTHON": sys.executable}
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
     assert answer.returncode == 2, answer.stderr
     assert "lacks what evo needs" in said(answer.stdout)[0]["refused"]
     assert answer.stderr == ""

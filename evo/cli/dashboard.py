@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import socket
 import subprocess
 import sys
@@ -49,6 +50,7 @@ def serve(places: Sequence[Path], *, port: int, browser: bool) -> None:
     places = list(places) or [Path("runs")]
     refuse_missing(places)
     refuse_taken(port)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a script it is ignored otherwise
     server = subprocess.Popen(command(places, port))
     try:
         _wait_until_it_answers(server, port)
