@@ -131,6 +131,7 @@ def test_a_box_on_the_front_opens_its_individuals(opened: Watched) -> None:
     assert page.get_by_text(f"{count} selected").count() == 1
 
 
+@pytest.mark.slow
 def test_a_click_in_the_front_of_a_live_run_stays_selected_while_it_grows(opened: Watched, live: str) -> None:
     page = opened.page
     opened.open(f"/front?run={live}")
@@ -157,6 +158,7 @@ def test_an_individual_leads_to_its_parent_with_the_right_difference(opened: Wat
     until_it_says(opened, "From individual 0 to 1.")
 
 
+@pytest.mark.slow
 def test_a_click_in_the_tree_shows_a_child_beside_its_base(opened: Watched) -> None:
     page = opened.page
     opened.open("/lineage?run=hostile&id=2")
@@ -167,6 +169,7 @@ def test_a_click_in_the_tree_shows_a_child_beside_its_base(opened: Watched) -> N
     page.wait_for_url(re.compile("child=0"))
 
 
+@pytest.mark.slow
 def test_the_whole_population_is_drawn_and_its_points_lead_to_families(opened: Watched) -> None:
     page = opened.page
     opened.open("/lineage?run=three&tree=everybody&upwards=value&across=tell")
@@ -180,6 +183,7 @@ def test_the_whole_population_is_drawn_and_its_points_lead_to_families(opened: W
     until_it_says(opened, re.compile("in its line of bases"))
 
 
+@pytest.mark.slow
 def test_a_click_on_a_cell_of_the_map_lists_who_holds_it(opened: Watched) -> None:
     page = opened.page
     opened.open("/islands?run=mapped")
@@ -223,6 +227,7 @@ def test_a_link_of_the_sidebar_keeps_the_filters(opened: Watched) -> None:
     opened.page.wait_for_url(re.compile(r"/\?run=three&to=40$"))
 
 
+@pytest.mark.slow
 def test_three_objectives_are_drawn_in_space_and_on_parallel_axes(opened: Watched) -> None:
     for drawing, selector in (("space", ".gl-container"), ("parallel", ".parcoords")):
         opened.open(f"/front?run=three&drawing={drawing}")
@@ -241,6 +246,7 @@ def test_the_console_asks_and_its_answer_is_taken_home(opened: Watched, tmp_path
     assert (tmp_path / "answer.csv").read_text().splitlines()[:2] == ["id,tell", "0,0"]
 
 
+@pytest.mark.slow
 def test_a_message_leads_to_its_failures_and_one_of_them_in_full(opened: Watched) -> None:
     page = opened.page
     opened.open("/failures?run=worked")
@@ -266,6 +272,7 @@ def test_a_link_leads_to_a_failure_in_full(opened: Watched) -> None:
     assert opened.page.locator("img[src=x]").count() == 0
 
 
+@pytest.mark.slow
 def test_a_bar_of_the_timeline_leads_to_its_individual(opened: Watched) -> None:
     page = opened.page
     opened.open("/workers?run=worked")
@@ -280,6 +287,7 @@ def test_a_bar_of_the_timeline_leads_to_its_individual(opened: Watched) -> None:
     until_it_says(opened, "1 selected")
 
 
+@pytest.mark.slow
 def test_a_live_run_is_compared_while_it_goes_on(opened: Watched, live: str) -> None:
     page = opened.page
     opened.open(f"/compare?run={live}&runs={live}&runs=toy")
@@ -292,8 +300,11 @@ def test_a_live_run_is_compared_while_it_goes_on(opened: Watched, live: str) -> 
     page.wait_for_function(f"{told} > {before}")
 
 
+SLOWLY = ("front", "individual", "operators", "islands", "failures", "workers", "sql")
+
+
 @pytest.mark.parametrize(
-    "view", ["", "front", "lineage", "individual", "operators", "islands", "failures", "workers", "compare", "sql"]
+    "view", ["", "lineage", "compare", *(pytest.param(one, marks=pytest.mark.slow) for one in SLOWLY)]
 )
 def test_a_phone_shows_every_page_without_scrolling_sideways(started: Browser, root: str, view: str) -> None:
     with window(started, root, width=390, height=844, dark=True) as watched:

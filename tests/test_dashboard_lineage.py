@@ -83,6 +83,7 @@ def test_who_is_not_there_is_said(few: Run) -> None:
         lineage.family(few, 99, None)
 
 
+@pytest.mark.slow
 def test_a_line_of_thousands_is_cut_and_what_is_left_out_is_counted(deep: Run) -> None:
     of = lineage.family(deep, DEEP - 1, None)
     assert (of.line_length, of.ancestors) == (DEEP - 1, DEEP - 1)
