@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -375,3 +376,34 @@ def test_several_answers_are_those_of_each_query(toy_run: Path) -> None:
     assert run.answers(*queries) == [run.sql(query) for query in queries]
     with pytest.raises(LineageError, match="nobody does not exist"):
         run.answers("FROM best", "FROM nobody")
+
+
+def test_who_asks_often_sees_what_others_see_and_lets_the_writer_in_between(toy_run: Path) -> None:
+    often = open_run(toy_run, settings={"threads": 1}, often=True)
+    assert often.best() == open_run(toy_run).best()
+    with pytest.raises(LineageError, match="the query failed"):
+        often.sql("SELECT nothing")
+    writing = "import duckdb, sys; duckdb.connect(sys.argv[1]).execute('DELETE FROM individuals WHERE id > 9')"
+    subprocess.run([sys.executable, "-c", writing, str(toy_run / "lineage.duckdb")], check=True)
+    assert often.sql("SELECT count(*) FROM individuals").scalar() == 10
+    rebuild(toy_run)
+    assert often.sql("SELECT count(*) FROM individuals").scalar() == 60
+    with pytest.raises(LineageError, match="Cannot execute statement"):
+        often.sql("DELETE FROM individuals")
+
+
+def test_many_threads_ask_often_and_keep_a_writer_out_until_the_last_has_read(toy_run: Path) -> None:
+    readers = [open_run(toy_run, often=True) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        counts = [
+            found
+            for _ in range(5)
+            for found in pool.map(lambda one: one.sql("SELECT count(*) FROM ancestors(59)"), readers)
+        ]
+    assert len({one.scalar() for one in counts}) == 1
+    writing = [sys.executable, "-c", "import duckdb, sys; duckdb.connect(sys.argv[1])", str(toy_run / "lineage.duckdb")]
+    with readers[0].at_once() as held:
+        with readers[1].at_once() as other:
+            assert held.sql("FROM best") == other.sql("FROM best")
+        assert subprocess.run(writing, capture_output=True, check=False).returncode == 1
+    assert subprocess.run(writing, capture_output=True, check=False).returncode == 0
