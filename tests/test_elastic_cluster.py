@@ -178,11 +178,11 @@ def test_an_evaluation_that_hangs_is_given_to_another_worker(nodes: Nodes, tmp_p
     assert time.monotonic() - began < 60
     told = [event["individual"] for event in events(run) if event["event"] == "tell"]
     assert sorted(told) == list(range(60))
-    [raced] = [event for event in events(run) if event["event"] == "reissued"]
-    assert raced["winner"] == "second"
+    raced = [event for event in events(run) if event["event"] == "reissued"]  # on a busy machine others may be late too
+    assert "second" in [one["winner"] for one in raced]
     reader = open_run(run)
     late = "SELECT i.outcome FROM events e JOIN individuals i ON i.digest = e.detail->'digests'->>0"
-    assert reader.sql(f"{late} WHERE e.kind = 'reissued'").rows == (("ok",),)
+    assert reader.sql(f"{late} WHERE e.kind = 'reissued'").rows == (("ok",),) * len(raced)
 
 
 def test_two_searches_share_a_cluster(nodes: Nodes, tmp_path: Path) -> None:
