@@ -318,3 +318,12 @@ def test_a_phone_shows_every_page_without_scrolling_sideways(started: Browser, r
         watched.page.wait_for_selector("h2")
         watched.page.wait_for_timeout(1200)
         assert watched.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.slow
+def test_every_page_keeps_up_with_a_live_run(opened: Watched, live: str) -> None:
+    for view in ("", "front", "lineage", "individual", "operators", "islands", "failures", "workers", "compare", "sql"):
+        opened.open(f"/{view}?run={live}")
+        opened.page.locator("h2", has_text=live).first.wait_for()
+        opened.page.wait_for_timeout(2500)  # an update, at least, of those that have any
+        assert opened.page.locator("[data-testid=stException]").count() == 0
