@@ -61,7 +61,7 @@ class Population:
         """Let a newcomer in; the ids that had to go for it, its own perhaps among them."""
         costs, violation = costs_of(newcomer, self._objectives), newcomer.evaluation.violation
         if len(self._members) == self._capacity and self._ranking.turns_away(costs, violation):
-            return [newcomer.id]  # as most are, and at a tenth of the price
+            return [newcomer.id]  # as most are, and nothing has to be ranked
         place = bisect.bisect(self._ids, newcomer.id)
         self._ids.insert(place, newcomer.id)
         self._members.insert(place, newcomer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from typing import Protocol, Self
 
@@ -44,7 +45,6 @@ class FrontRanking:
         self._fronts = fronts
         self._spread = spread
         self._lonely: dict[int, tuple[IntArray, FloatArray]] = {}
-        self._last: tuple[FloatArray | None, Grid] | None = None
 
     def crowding(self, member: int) -> float:
         if not self._spread.guides_parents:
@@ -60,9 +60,7 @@ class FrontRanking:
 
     def turns_away(self, objectives: FloatArray, violation: float) -> bool:
         # Who is dominated by one of the last front dominates nobody, and has no twin, as those would be behind it too.
-        if self._last is None:
-            self._last = self._fronts.last(), self._fronts.grid
-        last, grid = self._last
+        last, grid = self._last, self._fronts.grid
         if last is None or violation > grid.tolerance:
             return False
         box = grid.boxes(objectives[np.newaxis])
@@ -71,6 +69,10 @@ class FrontRanking:
 
     def without(self, dropped: list[int]) -> FrontRanking:
         return FrontRanking(self._fronts.without(dropped), self._spread)
+
+    @cached_property
+    def _last(self) -> FloatArray | None:
+        return self._fronts.last()
 
     def _leaving(self) -> Iterator[int]:
         """All of the pool, each the one to leave when those before it have left."""
