@@ -6,15 +6,15 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-ALLOCATIONS = 20_000
+ALLOCATIONS = 100_000
 
 
 @contextmanager
 def rarely_collected() -> Iterator[None]:
-    """Look for cycles after 20,000 allocations instead of 700.
+    """Look for cycles after 100,000 allocations instead of 700.
 
     A driver has thousands of offspring under way, all of which are looked through each time, and makes few cycles: an
-    eighth of its CPU went to that.
+    eighth of its CPU went to that, and a twelfth with 20,000.
     """
     before = gc.get_threshold()
     gc.set_threshold(ALLOCATIONS, *before[1:])

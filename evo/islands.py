@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from evo.parents import Choosable
-from evo.population import costs_of
+from evo.population import cost_of
 from evo.protocols import Arm, Choice, Memory
 from evo.randomness import generator
 from evo.selection import Residents
@@ -175,7 +175,7 @@ class Archipelago:
             self._best, self._stale = merit, 0
 
     def _merit(self, individual: Individual) -> Merit:
-        return individual.evaluation.violation, float(costs_of(individual, self._objectives[:1])[0])
+        return individual.evaluation.violation, cost_of(individual, self._objectives[0])
 
     def _elite(self, number: int, count: int) -> list[Individual]:
         return sorted(self.islands[number].living, key=lambda one: (self._merit(one), one.id))[:count]

@@ -72,7 +72,8 @@ class Journal:
         with self._wake:
             self._lines.append(line)
             self._appended += 1
-            self._wake.notify()
+            if len(self._lines) == 1:  # else the thread knows of others, and takes this with them
+                self._wake.notify()
 
     async def durable(self) -> None:
         """Wait until all that was appended so far is on the disk."""

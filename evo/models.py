@@ -22,6 +22,9 @@ class ModelAccessError(UserError):
     """A key that is missing or refused, or a model that an endpoint does not have; the run stops at once."""
 
 
+_SORTED = json.JSONEncoder(sort_keys=True).encode
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a conversation."""
@@ -69,8 +72,7 @@ class Request:
         }
         if self.output != "text":
             seen["output"] = self.output
-        text = json.dumps(seen, sort_keys=True, ensure_ascii=True)
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        return hashlib.blake2b(_SORTED(seen).encode(), digest_size=16).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         shown = (name for name in self.__dataclass_fields__ if name != "_digest")

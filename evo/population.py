@@ -16,9 +16,12 @@ LARGEST = 1e300
 
 def costs_of(individual: Individual, objectives: Sequence[Objective]) -> FloatArray:
     """Objectives as numbers to be minimised, shape (m,); at most LARGEST, so that their differences are finite."""
-    values = individual.compared
-    signed = (objective.sign * values[objective.name] for objective in objectives)
-    return np.array([min(max(one, -LARGEST), LARGEST) for one in signed], dtype=float)
+    return np.array([cost_of(individual, objective) for objective in objectives], dtype=float)
+
+
+def cost_of(individual: Individual, objective: Objective) -> float:
+    """One objective as a number to be minimised, from -LARGEST to LARGEST."""
+    return min(max(objective.cost(individual), -LARGEST), LARGEST)
 
 
 class Population:

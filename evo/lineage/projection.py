@@ -233,9 +233,14 @@ def _writing(
 
 def _take_in(connection: duckdb.DuckDBPyConnection, table: str, rows: list[Row]) -> None:
     # One list a column is 20 times faster than executemany.
-    columns = ", ".join(f"unnest(?::{kind}[]) AS column_{n}" for n, kind in enumerate(_column_types()[table]))
+    columns = ", ".join(f"{_unnested(kind)} AS column_{n}" for n, kind in enumerate(_column_types()[table]))
     values = [list(column) for column in zip(*rows, strict=True)]
     connection.execute(f"CREATE TABLE memory.main.{table} AS SELECT {columns}", values)
+
+
+def _unnested(kind: str) -> str:
+    """A list parameter as a column; times are taken as they come, in microseconds."""
+    return "make_timestamp(unnest(?::BIGINT[]))" if kind == "TIMESTAMP" else f"unnest(?::{kind}[])"
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from evo.journal import Event
@@ -188,9 +187,9 @@ class RowMaker:
             rows["events"].append((moment(event["at"]), event["event"], json.dumps(detail)))
 
 
-def moment(seconds: float) -> datetime:
-    """Seconds since 1970 as a time in UTC, without its zone."""
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+def moment(seconds: float) -> int:
+    """Seconds since 1970 as a time in UTC, which to a database is a number of microseconds."""
+    return round(1e6 * seconds)
 
 
 def text(value: str) -> str:

@@ -103,7 +103,7 @@ def simulate(fleet: Fleet, folder: Path, *overrides: str) -> Simulated:
 
 async def _simulate(fleet: Fleet, prepared: session.Prepared, recorder: Recorder, simulated: Simulated) -> None:
     recorder.started("simulated", prepared.config.model_dump(), prepared.problem)
-    workers, loop = SimulatedWorkers(fleet), asyncio.get_running_loop()
+    workers, loop = SimulatedWorkers(fleet, len(prepared.seeds)), asyncio.get_running_loop()
 
     def watch(told: object) -> None:
         simulated.seconds.append(loop.time())
@@ -155,13 +155,17 @@ class SimulatedWorkers:
 
     Attributes:
         busy_seconds: that all workers together evaluated so far.
+
+    Args:
+        spared: how many never fail, the first ones: a search whose seeds get lost ends.
     """
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, spared: int) -> None:
         self.capacity = fleet.workers
         self.notice: Notice = unnoticed
         self.busy_seconds = 0.0
         self._fleet = fleet
+        self._spared = spared
         self._free = fleet.workers
         self._queue: deque[asyncio.Future[None]] = deque()
         self._rng = random.Random(1)
@@ -177,17 +181,23 @@ class SimulatedWorkers:
         resources: Resources | None = None,
     ) -> Evaluation:
         seconds = _lognormal(self._rng, self._fleet.evaluation_seconds, self._fleet.sigma)
+        outcome = self._drawn_outcome()
         await self._begin()
         await asyncio.sleep(seconds)
         self._end()
         self.busy_seconds += seconds
-        drawn, near, far = self._rng.random(), self._rng.random(), self._rng.random()
-        outcome: Outcome = next((name for name, limit in self._failing if drawn < limit), "ok")
-        values = {"near": near, "far": far} if outcome == "ok" else {}
+        values = {"near": self._rng.random(), "far": self._rng.random()} if outcome == "ok" else {}
         return Evaluation(outcome, values, seconds=seconds, worker="simulated", node="simulated")
 
     async def close(self) -> None:
         """Nothing was started."""
+
+    def _drawn_outcome(self) -> Outcome:
+        if self._spared:
+            self._spared -= 1
+            return "ok"
+        drawn = self._rng.random()
+        return next((name for name, limit in self._failing if drawn < limit), "ok")
 
     async def _begin(self) -> None:
         """Take a worker, first come, first served; asyncio's semaphore would take as long as all else here."""
