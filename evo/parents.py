@@ -70,7 +70,9 @@ class Tournament:
         living = choosable.population
         winners: list[int] = []
         for _ in range(count):
-            winner = reduce(living.better, _positions(len(living), self.size, rng))
+            # `rng.integers` takes three times as long for a few.
+            drawn = [int(len(living) * rng.random()) for _ in range(self.size)]
+            winner = reduce(living.better, drawn)
             if winner in winners and len(living) >= count:
                 rest = [position for position in range(len(living)) if position not in winners]
                 winner = rest[int(rng.integers(len(rest)))]
@@ -281,11 +283,6 @@ class Novelty:
 def _drawn(pool: Sequence[Individual], count: int, rng: np.random.Generator) -> list[Individual]:
     places = rng.choice(len(pool), size=count, replace=len(pool) < count)
     return [pool[int(place)] for place in places]
-
-
-def _positions(length: int, count: int, rng: np.random.Generator) -> list[int]:
-    """Any positions, the same one perhaps twice; `rng.integers` takes three times as long for a few."""
-    return [int(length * rng.random()) for _ in range(count)]
 
 
 def _one_by_one(living: Living, count: int, choose: _Choose) -> list[Individual]:

@@ -6,29 +6,28 @@ import hashlib
 from typing import Any, Literal
 
 import numpy as np
-from numpy.random.bit_generator import ISeedSequence
-
-from evo.protocols import IntArray
-
-STATE_BYTES = 32
+from numpy.random.bit_generator import ISpawnableSeedSequence
 
 Use = Literal["parents", "proposal", "islands", "again", "contest", "batch"]
 
 
 def generator(seed: int, number: int, use: Use) -> np.random.Generator:
-    """The randomness of one ask, tell or contest, which no other shares.
-
-    Its first state is a BLAKE2b of the three; numpy's own way to mix seeds takes three times as long.
-    """
-    state = hashlib.blake2b(f"{seed} {number} {use}".encode(), digest_size=STATE_BYTES).digest()
-    return np.random.Generator(np.random.PCG64(_Given(np.frombuffer(state, "<u8"))))
+    """The randomness of one ask, tell or contest, which no other shares."""
+    named: Any = Named(f"{seed} {number} {use}")  # numpy takes it, and its stubs do not say so
+    return np.random.Generator(np.random.PCG64(named))
 
 
-class _Given(ISeedSequence):
-    """Hands over a state that is as random as any."""
+class Named(ISpawnableSeedSequence):
+    """Seeds by name: SHAKE-256 of it, which takes a quarter of the time of numpy's own way to mix numbers."""
 
-    def __init__(self, words: IntArray) -> None:
-        self._words = words
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._children = 0
 
-    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> IntArray:
-        return self._words
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> Any:
+        kind = np.dtype(dtype).newbyteorder("<")
+        return np.frombuffer(hashlib.shake_256(self._name.encode()).digest(n_words * kind.itemsize), kind)
+
+    def spawn(self, n_children: int) -> list[Named]:
+        before, self._children = self._children, self._children + n_children
+        return [Named(f"{self._name}/{number}") for number in range(before, self._children)]

@@ -142,11 +142,13 @@ def test_a_change_is_told_against_the_base() -> None:
 
 
 def test_the_lineage_of_an_individual_names_all_its_ancestors(evo: Evo, toy_run: Path) -> None:
-    answer = evo("lineage", toy_run, 59, "--generations", 100)
+    reader = open_run(toy_run)
+    deepest = reader.sql("SELECT id FROM individuals ORDER BY depth DESC, id").rows[0][0]
+    answer = evo("lineage", toy_run, deepest, "--generations", 100)
     assert answer.code == 0, answer.err
     assert answer.out.splitlines()[0].split() == ["individual", "operator", "model", "near", "far", "what", "changed"]
     named = {int(line.lstrip("│ ").split()[0]) for line in answer.out.splitlines()[2:]}
-    assert named == {row[0] for row in open_run(toy_run).sql("SELECT id FROM ancestors(59)").rows}
+    assert named == {row[0] for row in reader.sql("SELECT id FROM ancestors(?)", [deepest]).rows}
     assert len(named) > 3
 
 
