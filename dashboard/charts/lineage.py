@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.charts.lanes import lanes
@@ -22,6 +24,7 @@ MANY = 1200
 GAINS = ((0.0, RED), (0.5, GREY), (1.0, GREEN))
 BASE_EDGE, OTHER_EDGE = "rgba(139, 146, 156, 0.6)", "rgba(139, 146, 156, 0.28)"
 Place = tuple[float, float]
+GAP: Place = (math.nan, math.nan)
 
 
 def family(
@@ -143,9 +146,11 @@ def _edges(edges: Iterable[Edge], places: Mapping[int, Place], roles: Sequence[s
 
 
 def _lines(points: Sequence[Place | None], **more: Any) -> Any:
+    # As numbers that travel packed: of the whole population there are tens of thousands.
+    packed = np.array([GAP if one is None else one for one in points], dtype=np.float32).reshape(-1, 2)
     return go.Scattergl(
-        x=[None if one is None else one[0] for one in points],
-        y=[None if one is None else one[1] for one in points],
+        x=packed[:, 0].copy(),
+        y=packed[:, 1].copy(),
         mode="lines",
         hoverinfo="skip",
         connectgaps=False,
@@ -161,7 +166,7 @@ def _dots(
     at = {name: place for place, name in enumerate(members.columns)}
     rows = [row for row in members.rows if row[0] in places]
     ok = [row for row in rows if row[at["outcome"]] == "ok"]
-    told = {row[0]: [row[0], _said(dict(zip(members.columns, row, strict=True)), objective)] for row in rows}
+    told = {row[0]: _said(dict(zip(members.columns, row, strict=True)), objective) for row in rows}
     shown: list[Any] = []
     if failed := [row for row in rows if row[at["outcome"]] != "ok"]:
         marker = {"symbol": "x-thin", "size": size, "color": GREY, "line": {"width": 1.2, "color": GREY}}
@@ -212,15 +217,14 @@ def _shaded(gains: Sequence[float], objective: tuple[str, str, str]) -> dict[str
     return {"color": list(gains), "colorscale": scale, "cmin": -(most or 1.0), "cmax": most or 1.0, "colorbar": bar}
 
 
-def _scatter(
-    rows: Sequence[Any], places: Mapping[int, Place], told: Mapping[int, list[Any]], **more: Any
-) -> go.Scattergl:
+def _scatter(rows: Sequence[Any], places: Mapping[int, Place], told: Mapping[int, str], **more: Any) -> go.Scattergl:
     return go.Scattergl(
         x=[places[row[0]][0] for row in rows],
         y=[places[row[0]][1] for row in rows],
         mode="markers",
-        customdata=[told[row[0]] for row in rows],
-        hovertemplate="<b>individual %{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
+        customdata=[row[0] for row in rows],
+        text=[told[row[0]] for row in rows],
+        hovertemplate="<b>individual %{customdata}</b><br>%{text}<extra></extra>",
         **more,
     )
 

@@ -73,7 +73,12 @@ def draw(filters: Filters, drawing: str, axes: Objectives, how: tuple[str, bool]
     revision = f"{filters} {drawing} {axes}"
     picked: list[int] = []
     if drawing == "parallel":
-        shell.chart(charts.parallel(members, objectives, colour=colour, revision=revision), f"parallel-{filters.run}")
+        shown = charts.parallel(members, objectives, colour=colour, revision=revision)
+        picked = shell.picking_chart(shown, f"parallel-{filters.run}")
+        st.caption(
+            "A line is an individual of the front; up is better on every axis. Drag along an axis to list those who "
+            "pass there, on several axes to list those who pass all; click beside the mark to take it off again."
+        )
     elif drawing == "space":
         shown = charts.space((members, others), axes, colour=colour, revision=revision)
         picked = shell.picking_chart(shown, f"space-{filters.run}")
