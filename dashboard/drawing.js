@@ -9,6 +9,7 @@ const CONFIG = {
   modeBarButtonsToRemove: ["autoScale2d"],
 };
 const LEGEND_LINE = 24;
+const MANY = 400;
 
 // The figures themselves know neither light nor dark: what they do not say, the page's theme does.
 function themed(figure, { text, family, raised, border }) {
@@ -26,14 +27,20 @@ function reserve(place, height) {
   place.style.height = `${height + (place.legendLines ?? 0)}px`;
 }
 
-function drawn(Plotly, place, figure) {
-  reserve(place, figure.layout.height);
-  const layout = { ...figure.layout, height: place.bare + (place.legendLines ?? 0) };
-  return Plotly.react(place, figure.data, layout, CONFIG).then(() => {
-    if (!place.grows) place.on("plotly_afterplot", () => setTimeout(() => makeRoom(Plotly, place)));
-    place.grows = true;
-    return makeRoom(Plotly, place);
-  });
+async function drawn(Plotly, place, { data, layout }) {
+  reserve(place, layout.height);
+  const now = (traces, more) =>
+    Plotly.react(place, traces, { ...layout, height: place.bare + (place.legendLines ?? 0), ...more }, CONFIG);
+  if (place.legendLines === undefined && data.some((one) => one.x?.length > MANY)) {
+    // The legend's room is found out with the bare axes: thousands of points are drawn once.
+    const shapes = (layout.shapes ?? []).map((one) => (one.path ? { ...one, path: "M0,0" } : one));
+    await now(data.map((one) => ({ ...one, x: [null], y: [null], text: [], customdata: [] })), { shapes });
+    await makeRoom(Plotly, place);
+  }
+  await now(data);
+  if (!place.grows) place.on("plotly_afterplot", () => setTimeout(() => makeRoom(Plotly, place)));
+  place.grows = true;
+  await makeRoom(Plotly, place);
 }
 
 // A legend of many lines, as on a phone, takes its place from the figure: the figure gets as much more.

@@ -176,7 +176,7 @@ def test_the_whole_population_is_drawn_and_its_points_lead_to_families(opened: W
     page = opened.page
     opened.open("/lineage?run=three&tree=everybody&upwards=value&across=tell")
     until_it_says(opened, "All")
-    click_on(opened, ".js-plotly-plot", trace=2, point=5)
+    click_on(opened, ".js-plotly-plot", trace=0, point=5)
     page.wait_for_url(re.compile(r"child=\d+"))
     child = page.url.partition("child=")[2].partition("&")[0]
     until_it_says(opened, re.compile(rf"^Individual {child} beside its base \d+$"))
@@ -235,6 +235,38 @@ def test_three_objectives_are_drawn_in_space_and_on_parallel_axes(opened: Watche
         opened.open(f"/front?run=three&drawing={drawing}")
         opened.page.wait_for_selector(selector, state="attached")
         until_it_says(opened, re.compile(r"^\d+ in the front$"))
+
+
+@pytest.mark.slow
+def test_a_stretch_of_a_parallel_axis_lists_who_passes_there(opened: Watched) -> None:
+    page = opened.page
+    opened.open("/front?run=three&drawing=parallel")
+    until_it_says(opened, re.compile(r"^\d+ in the front$"))
+    page.wait_for_selector(".parcoords .axis-brush")
+    page.wait_for_timeout(500)
+    axis = page.locator(".parcoords .axis-brush").first.bounding_box()
+    assert axis is not None
+    middle = axis["x"] + axis["width"] / 2
+    page.mouse.move(middle, axis["y"] + axis["height"] * 0.3)
+    page.mouse.down()
+    page.mouse.move(middle, axis["y"] + axis["height"] * 0.7, steps=8)
+    page.mouse.up()
+    until_it_says(opened, re.compile(r"^\d+ selected$"))
+    low, high = page.evaluate("document.querySelector('.js-plotly-plot').data[0].dimensions[0].constraintrange")
+    values = page.evaluate("document.querySelector('.js-plotly-plot').data[0].dimensions[0].values")
+    count = sum(low <= one <= high for one in values)
+    assert 0 < count < len(values)
+    until_it_says(opened, f"{count} selected")
+
+
+def test_no_figure_offers_to_send_itself_away(opened: Watched) -> None:
+    opened.open("/front?run=toy")
+    opened.page.locator(".js-plotly-plot .modebar-btn").first.wait_for(state="attached")
+    offered = opened.page.locator(".js-plotly-plot .modebar-btn").evaluate_all(
+        "all => all.map(one => one.dataset.title)"
+    )
+    assert "Box Select" in offered
+    assert not [one for one in offered if re.search("share|cloud|send", one, re.IGNORECASE)]
 
 
 def test_the_console_asks_and_its_answer_is_taken_home(opened: Watched, tmp_path: Path) -> None:

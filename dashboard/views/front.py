@@ -82,7 +82,8 @@ def draw(filters: Filters, drawing: str, axes: Objectives, how: tuple[str, bool]
     elif drawing == "space":
         shown = charts.space((members, others), axes, colour=colour, revision=revision)
         picked = shell.picking_chart(shown, f"space-{filters.run}")
-        st.caption("Click a point to list its individual; double-click to list the front again.")
+        better = ", ".join(f"{plain(name)} {'down' if way == 'min' else 'up'}" for name, way, _ in axes)
+        st.caption(f"Better is {better}. Click a point to list its individual; double-click to list the front again.")
     else:
         before = source.ask(filters.run, front.earlier, filters.stretch) if past else None
         shown = charts.plane((members, others), axes, colour=colour, earlier=before, revision=revision)
