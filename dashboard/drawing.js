@@ -8,7 +8,7 @@ const CONFIG = {
   plotlyServerURL: "",
   modeBarButtonsToRemove: ["autoScale2d"],
 };
-const LEGEND_LINE = 24;
+const LEGEND_LINE = 30;
 const MANY = 400;
 
 // The figures themselves know neither light nor dark: what they do not say, the page's theme does.

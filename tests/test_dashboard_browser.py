@@ -300,7 +300,7 @@ def test_a_message_leads_to_its_failures_and_one_of_them_in_full(opened: Watched
     opened.open("/failures?run=worked")
     until_it_says(opened, "Ask 58 in full")
     # Once: a second click would take the choice back, however late the page says what came of the first.
-    page.locator(".st-key-messages canvas").first.click(position=FIRST_ROW)
+    page.locator(".st-key-messages .dvn-scroller").first.click(position=FIRST_ROW)
     until_it_says(opened, "Ask 59 in full")
     page.locator("[data-testid=stCode]", has_text="block 59 does not match").first.wait_for()
     page.wait_for_url(re.compile("like=block.N.does.not.match"))
