@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Position
+from playwright.sync_api import Browser, Position, Route
 
 from tests.browser import CHROMIUM, Watched, chromium, served, window
 from tests.conftest import TOY
@@ -283,12 +283,15 @@ def test_the_console_asks_and_its_answer_is_taken_home(opened: Watched, tmp_path
 def test_nothing_moves_on_a_page_while_its_figures_are_fetched(started: Browser, root: str) -> None:
     with window(started, root) as watched:
         page = watched.page
-        page.route("**/plotly.min.js", lambda route: (page.wait_for_timeout(1500), route.continue_()))
+        held: list[Route] = []
+        page.route("**/plotly.min.js", held.append)
         watched.open("/failures?run=worked")
         until_it_says(watched, "Ask 58 in full")
+        page.wait_for_function("document.querySelectorAll('.evo-chart').length === 4")
         page.wait_for_timeout(500)
         assert page.locator(".js-plotly-plot").count() == 0, "they are still on their way"
         before = page.locator(".st-key-messages").bounding_box()
+        held[0].continue_()
         page.wait_for_selector(".st-key-by-arm .js-plotly-plot .bars")
         page.wait_for_timeout(500)
         assert page.locator(".st-key-messages").bounding_box() == before

@@ -55,7 +55,7 @@ def space(parts: tuple[Table, Table], axes: Sequence[Objective], *, colour: str,
         for one, (name, _, unit) in zip(("xaxis", "yaxis", "zaxis"), axes, strict=True)
     }
     # Not along the diagonal, where objectives that go together would hide behind each other; far enough for a phone.
-    camera = {"eye": {"x": 2.05, "y": 1.15, "z": 0.95}, "center": {"x": 0, "y": 0, "z": -0.12}}
+    camera = {"eye": {"x": 2.3, "y": 1.25, "z": 1.05}, "center": {"x": 0, "y": 0, "z": -0.12}}
     drawn.update_layout(
         scene={**names, "uirevision": revision, "camera": camera}, clickmode="event+select", showlegend=True
     )

@@ -95,7 +95,7 @@ def outcomes(parts: Table, *, revision: str) -> go.Figure:
     ]
     drawn = figure(shown, x="share of the proposals", y="", revision=revision, height=110 + 30 * max(1, len(makers)))
     drawn.update_layout(barmode="stack", showlegend=True, bargap=0.3)
-    drawn.update_xaxes(tickformat=".0%", range=[0, 1])
+    drawn.update_xaxes(tickformat=".0%", range=[0, 1], tickangle=0, nticks=5)
     drawn.update_yaxes(showgrid=False, dtick=1)
     return drawn
 
