@@ -284,7 +284,11 @@ def test_nothing_moves_on_a_page_while_its_figures_are_fetched(started: Browser,
     with window(started, root) as watched:
         page = watched.page
         held: list[Route] = []
-        page.route("**/plotly.min.js", held.append)
+
+        def hold(route: Route) -> None:
+            held.append(route)
+
+        page.route("**/plotly.min.js", hold)
         watched.open("/failures?run=worked")
         until_it_says(watched, "Ask 58 in full")
         page.wait_for_function("document.querySelectorAll('.evo-chart').length === 4")
