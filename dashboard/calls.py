@@ -30,7 +30,7 @@ def exchanges(calls: Table) -> None:
         with st.expander(_headline(said), expanded=at == 0):
             for role, text in _messages(said["prompt"]):
                 verbatim(role, text)
-            verbatim("reply", said["reply"] or "")
+            verbatim("reply", said["reply"] or "", "markdown")
             if said["error"]:
                 verbatim("error", said["error"])
 

@@ -14,37 +14,42 @@ function library() {
   return window.evoPlotly;
 }
 
-// What the page's theme says, where the figure says nothing: the figures themselves know neither light nor dark.
-function themed(figure, element) {
+function look(element) {
   const css = getComputedStyle(element);
   const said = (name, otherwise) => css.getPropertyValue(name).trim() || otherwise;
-  const text = said("--st-text-color", "#444");
-  const layout = figure.layout;
-  layout.font = { family: said("--st-font", "sans-serif"), color: text, size: 12, ...layout.font };
-  layout.hoverlabel = {
-    bgcolor: said("--st-secondary-background-color", "#fff"),
-    bordercolor: said("--st-border-color", "#ccc"),
-    ...layout.hoverlabel,
-    font: { color: text, family: said("--st-font", "sans-serif"), size: 12 },
+  return {
+    text: said("--st-text-color", "#444"),
+    family: said("--st-font", "sans-serif"),
+    raised: said("--st-secondary-background-color", "#fff"),
+    border: said("--st-border-color", "#ccc"),
   };
-  layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: "#8b929c", activecolor: text, ...layout.modebar };
-  layout.width = undefined;
-  layout.autosize = true;
-  return figure;
 }
 
 // The individuals behind points: the first of their custom data.
-function identities(event) {
-  const found = (event?.points ?? []).map((point) => [point.customdata].flat()[0]);
+function identities(points) {
+  const found = points.map((point) => [point.customdata].flat()[0]);
   return [...new Set(found.filter((one) => Number.isInteger(one)))].sort((a, b) => a - b);
+}
+
+// Parallel axes have no points: those are picked whose lines go through all the stretches that were marked on axes.
+function narrowed(trace) {
+  const marked = trace.dimensions.filter((axis) => axis.constraintrange?.length);
+  const stretches = ({ constraintrange: of }) => (Array.isArray(of[0]) ? of : [of]);
+  const within = (axis, at) => stretches(axis).some(([low, high]) => low <= axis.values[at] && axis.values[at] <= high);
+  if (!marked.length) return [];
+  return trace.customdata.filter((_, at) => marked.every((axis) => within(axis, at))).map((one) => ({ customdata: one }));
 }
 
 function listen(chart, component) {
   const pick = (ids) => component.setStateValue("picked", ids);
-  chart.on("plotly_selected", (event) => event && pick(identities(event)));
+  chart.on("plotly_selected", (event) => event && pick(identities(event.points ?? [])));
   chart.on("plotly_click", (event) => {
-    const ids = identities(event);
+    const ids = identities(event?.points ?? []);
     if (ids.length) pick(ids);
+  });
+  chart.on("plotly_restyle", () => {
+    const [lines] = chart.data.filter((one) => one.type === "parcoords");
+    if (lines) pick(identities(narrowed(lines)));
   });
   chart.on("plotly_deselect", () => pick([]));
   chart.on("plotly_doubleclick", () => pick([]));
@@ -59,14 +64,12 @@ export default function (component) {
     parentElement.appendChild(chart);
   }
   chart.latest = data.figure;
+  reserve(chart, data.height);
   library().then((Plotly) => {
     const busy = chart.dragging;
-    if (chart.drawn === chart.latest || busy) return;
-    const figure = themed(JSON.parse(chart.latest), parentElement);
-    chart.style.height = `${figure.layout.height}px`;
-    chart.drawn = chart.latest;
-    const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["autoScale2d", "sendDataToCloud"] };
-    Plotly.react(chart, figure.data, figure.layout, config).then(() => {
+    if (chart.shown === chart.latest || busy) return;
+    chart.shown = chart.latest;
+    drawn(Plotly, chart, themed(JSON.parse(chart.latest), look(parentElement))).then(() => {
       if (!chart.watched) {
         chart.watched = true;
         // An update in the middle of a drag would end it: it waits for the next one.
@@ -76,5 +79,8 @@ export default function (component) {
       }
     });
   });
-  return () => window.Plotly?.purge(chart);
+  return () => {
+    window.Plotly?.purge(chart);
+    chart.remove();
+  };
 }

@@ -17,7 +17,7 @@ import streamlit as st
 from streamlit.components.v2.get_bidi_component_manager import get_bidi_component_manager
 from streamlit.components.v2.manifest_scanner import ComponentConfig, ComponentManifest
 
-SCRIPT = Path(__file__).with_name("plotting.js")
+SCRIPTS = ("drawing.js", "plotting.js")
 LIBRARY = "evo.plotly"
 
 
@@ -31,7 +31,7 @@ def draw(figure: go.Figure, key: str, *, picks: bool = False) -> list[int]:
         The individuals whose points the reader clicked or selected.
     """
     _serve_library()
-    told = {"figure": figure.to_json(), "picks": picks}
+    told = {"figure": figure.to_json(), "height": figure.layout.height, "picks": picks}
     more: dict[str, Any] = {"default": {"picked": []}, "on_picked_change": _nothing} if picks else {}
     answer = _component()(key=key, data=told, height="content", **more)
     return [int(one) for one in (answer.get("picked") or [])] if picks else []
@@ -39,7 +39,8 @@ def draw(figure: go.Figure, key: str, *, picks: bool = False) -> list[int]:
 
 @cache
 def _component() -> Callable[..., Any]:
-    return st.components.v2.component("evo_chart", js=SCRIPT.read_text("utf-8"), isolate_styles=False)
+    script = "\n".join(Path(__file__).with_name(one).read_text("utf-8") for one in SCRIPTS)
+    return st.components.v2.component("evo_chart", js=script, isolate_styles=False)
 
 
 def _serve_library() -> None:

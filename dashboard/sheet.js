@@ -2,33 +2,24 @@
 "use strict";
 
 const figures = JSON.parse(document.getElementById("figures").textContent);
-const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["autoScale2d"] };
 
-// The figures themselves know neither light nor dark; the page's colours are in its style.
-function themed(figure) {
+// The page's colours are in its style.
+function look() {
   const css = getComputedStyle(document.documentElement);
   const said = (name) => css.getPropertyValue(name).trim();
-  const family = getComputedStyle(document.body).fontFamily;
-  const layout = { ...figure.layout, font: { family, color: said("--text"), size: 12 }, autosize: true };
-  layout.hoverlabel = {
-    ...layout.hoverlabel,
-    bgcolor: said("--raised"),
-    bordercolor: said("--border"),
-    font: { family, color: said("--text"), size: 12 },
-  };
-  layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: "#8b929c", activecolor: said("--text") };
-  return layout;
+  const { fontFamily: family } = getComputedStyle(document.body);
+  return { family, text: said("--text"), raised: said("--raised"), border: said("--border") };
 }
 
+const figureOf = (place) => figures[Number(place.dataset.figure)];
+
 function draw(place) {
-  const figure = figures[Number(place.dataset.figure)];
-  place.style.height = `${figure.layout.height}px`;
   place.dataset.drawn = "yes";
-  return Plotly.react(place, figure.data, themed(figure), config);
+  return drawn(Plotly, place, themed(figureOf(place), look()));
 }
 
 const places = [...document.querySelectorAll("[data-figure]")];
-for (const place of places) place.style.height = `${figures[Number(place.dataset.figure)].layout.height}px`;
+for (const place of places) reserve(place, figureOf(place).layout.height);
 const seen = new IntersectionObserver(
   (entries) => {
     for (const one of entries) {

@@ -92,7 +92,7 @@ def written(head: Head, parts: Sequence[Part]) -> str:
     """The page."""
     figures: list[str] = []
     body = "\n".join(_part(one, figures) for one in parts)
-    scripts = [_script(LIBRARY), _script(HERE / "sheet.js")]
+    scripts = [_script(LIBRARY), _script(HERE / "drawing.js") + _script(HERE / "sheet.js")]
     hashes = " ".join(f"'sha256-{_digest(one)}'" for one in scripts)
     policy = (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "

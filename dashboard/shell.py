@@ -189,13 +189,22 @@ def table(
     frame = shown.to_pandas()
     bare = [name for at, name in enumerate(shown.columns) if all(row[at] in (None, "") for row in shown.rows)]
     frame = frame.drop(columns=[name for name in (*bare, *leave_out) if name in frame.columns])
-    config: dict[str, Any] = {name: label for name, label in (labels or {}).items() if name in frame.columns}
+    titles = {name: (labels or {}).get(name, name) for name in frame.columns}
+    of = dict(zip(shown.columns, shown.types, strict=True))
+    config: dict[str, Any] = {name: _column(title, of[name]) for name, title in titles.items()}
     for name, address in (links or {}).items():
         if name in frame.columns:
             values = [row[shown.columns.index(name)] for row in shown.rows]  # numbers of the frame may be NaN
             frame[name] = ["" if value is None else address(value) for value in values]
-            config[name] = st.column_config.LinkColumn(str((labels or {}).get(name, name)), display_text=r"=(\d+)$")
-    st.dataframe(frame, key=key, hide_index=True, column_config=config)
+            config[name] = st.column_config.LinkColumn(str(titles[name]), display_text=r"=(\d+)$")
+    st.dataframe(frame, key=key, hide_index=True, column_config=config, placeholder="")
+
+
+def _column(title: Any, of: str) -> Any:
+    """Measured numbers in six digits, however small; unless it is said otherwise."""
+    if isinstance(title, str) and of in ("DOUBLE", "FLOAT"):
+        return st.column_config.NumberColumn(title, format="%.6g")
+    return title
 
 
 def individuals(shown: Table, key: str, filters: Filters) -> None:

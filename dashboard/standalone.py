@@ -17,7 +17,7 @@ from dashboard.filters import Stretch
 from dashboard.queries import failures, front, history, individual, lineage, operators, overview, workers
 from dashboard.queries.overview import Totals
 from dashboard.sheet import Drawn, Head, Listed, Part, Shown, Written, written
-from dashboard.words import clock, dollars, duration, number, with_unit
+from dashboard.words import clock, dollars, duration, number, thought, with_unit
 from evo.lineage import LineageReader, Table
 from evo.lineage.wording import difference
 from evo.lineage.wording import written as text_of
@@ -151,7 +151,7 @@ def of_best(reader: LineageReader) -> Part:
     if seen.other_genome is not None and seen.other is not None:
         changed = difference(seen.other_genome, seen.genome, seen.other, found)
         shown.append(Written(f"What changed from its base, individual {seen.other}", changed))
-    said = f"Individual {found}, made by {maker}; {fields['outcome']}. {fields['thought'] or ''}"
+    said = f"Individual {found}, made by {maker}; {fields['outcome']}. {thought(fields['thought'] or '')}"
     return Part("best", "The best", said, shown)
 
 

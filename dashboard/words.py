@@ -36,6 +36,8 @@ def duration(seconds: float | None) -> str:
     """The two largest units."""
     if seconds is None:
         return NOTHING
+    if 0 < seconds < 0.1:
+        return f"{1000 * seconds:.2g} ms"
     if seconds < 60:
         return f"{seconds:.0f} s" if seconds >= 10 or seconds == 0 else f"{seconds:.1f} s"
     minutes, hours = int(seconds // 60), int(seconds // 3600)
@@ -62,6 +64,13 @@ def hover(text: object, widest: int = WIDEST) -> str:
 def plain(text: object, widest: int = 2000) -> str:
     """Foreign text for Streamlit's labels, captions and messages, which read Markdown."""
     return MARKDOWN.sub(r"\\\1", clipped(text, widest))
+
+
+def thought(text: str) -> str:
+    """An idea without the one pair of braces that it may be answered in, as in "Evolution of Heuristics"."""
+    line = text.strip()
+    inside = line[1:-1]
+    return inside.strip() if line[:1] == "{" and line[-1:] == "}" and not set(inside) & set("{}") else text
 
 
 def clipped(text: object, widest: int) -> str:

@@ -46,6 +46,15 @@ def test_the_server_is_told_to_keep_to_itself() -> None:
     assert flags[-2:] == ["--", str(Path("runs").resolve())]
 
 
+def test_what_lies_where_it_is_called_from_is_not_run(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise SystemExit('run')\n")
+    (tmp_path / "streamlit.py").write_text("raise SystemExit('run')\n")
+    before = command([tmp_path], 8501)
+    words = before[: before.index("run")]
+    answer = subprocess.run([*words, "version"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (answer.returncode, answer.stdout.partition(",")[0]) == (0, "Streamlit")
+
+
 def test_ctrl_c_ends_it_with_nothing_left_behind(toy_run: Path, tmp_path: Path) -> None:
     port = free_port()
     started = [sys.executable, "-m", "evo", "dashboard", str(toy_run), "--port", str(port), "--no-browser"]

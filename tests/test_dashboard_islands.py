@@ -209,7 +209,7 @@ def test_the_page_draws_map_islands_and_migrations(monkeypatch: pytest.MonkeyPat
     app = dashboard(monkeypatch, place, view="islands", run=run)
     assert not app.exception
     assert len(figures(app)) == 7
-    assert "moves; of" in said(app)
+    assert "moves; **" in said(app)
     assert app.warning == []
 
 

@@ -371,6 +371,23 @@ def test_figures_are_short(value: float | None, shown: str) -> None:
     assert words.number(value) == shown
 
 
+def test_one_pair_of_braces_round_an_idea_is_left_out() -> None:
+    said = ("{ fill the fullest }", "{a} and {b}", "sort {x}", "{{a}}", "", "{}", "{cut")
+    assert [words.thought(one) for one in said] == [
+        "fill the fullest",
+        "{a} and {b}",
+        "sort {x}",
+        "{{a}}",
+        "",
+        "",
+        "{cut",
+    ]
+
+
+def test_short_durations_are_no_zero() -> None:
+    assert [words.duration(one) for one in (0.0022, 0.05, 0.3)] == ["2.2 ms", "50 ms", "0.3 s"]
+
+
 def test_durations_have_two_units() -> None:
     assert [words.duration(one) for one in (0, 5.25, 59, 61, 3700, 200_000)] == [
         *("0 s", "5.2 s", "59 s", "1 min 1 s", "1 h 1 min", "2 d 7 h")

@@ -7,12 +7,14 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dashboard.charts.style import FAINT, GREY, GRID, ORANGE, SEQUENCE, colours, figure, style
+from dashboard.charts.style import FAINT, GREY, ORANGE, SEQUENCE, colours, figure, style
 from dashboard.queries.front import TELLS, column_of
-from dashboard.words import axis, hover
+from dashboard.words import WIDEST, axis, hover
 from evo.lineage import Table
 
 Objective = tuple[str, str, str]
+# WebGL draws lines of a scene without their transparency.
+SPACE_GRID = "#8b929c"
 
 
 def plane(
@@ -43,11 +45,17 @@ def space(parts: tuple[Table, Table], axes: Sequence[Objective], *, colour: str,
     drawn = go.Figure(shown)
     style(drawn, revision=revision, height=600)
     names = {
-        one: {"title": {"text": _title(objective)}, "gridcolor": GRID, "showbackground": False}
-        for one, objective in zip(("xaxis", "yaxis", "zaxis"), axes, strict=True)
+        one: {
+            "title": {"text": axis(name, unit), "font": {"size": 13}},
+            "gridcolor": SPACE_GRID,
+            "linecolor": GREY,
+            "showbackground": False,
+            "nticks": 6,
+        }
+        for one, (name, _, unit) in zip(("xaxis", "yaxis", "zaxis"), axes, strict=True)
     }
-    # Not along the diagonal, where objectives that go together would hide behind each other.
-    camera = {"eye": {"x": 1.75, "y": 0.95, "z": 0.8}}
+    # Not along the diagonal, where objectives that go together would hide behind each other; far enough for a phone.
+    camera = {"eye": {"x": 2.3, "y": 1.25, "z": 1.05}, "center": {"x": 0, "y": 0, "z": -0.12}}
     drawn.update_layout(
         scene={**names, "uirevision": revision, "camera": camera}, clickmode="event+select", showlegend=True
     )
@@ -56,17 +64,6 @@ def space(parts: tuple[Table, Table], axes: Sequence[Objective], *, colour: str,
 
 def parallel(front: Table, objectives: Sequence[Objective], *, colour: str, revision: str) -> go.Figure:
     """An axis each objective; good is up on all of them. Drag along an axis to narrow the front down."""
-    number = front.columns.index(colour) if colour in front.columns else 0
-    values = [row[number] for row in front.rows]
-    known = sorted({one for one in values if one is not None}, key=str)
-    plain = all(isinstance(one, int | float) for one in known)
-    shade = [one if plain else known.index(one) if one in known else -1 for one in values]
-    lines = {
-        "color": shade,
-        "colorscale": [list(one) for one in SEQUENCE],
-        "showscale": plain,
-        "colorbar": {"title": {"text": hover(colour)}, "thickness": 12},
-    }
     dimensions = []
     for name, direction, unit in objectives:
         column = [row[front.columns.index(column_of(name))] for row in front.rows]
@@ -74,10 +71,38 @@ def parallel(front: Table, objectives: Sequence[Objective], *, colour: str, revi
         dimensions.append(
             {"label": axis(name, unit), "values": column, "range": ends if direction == "max" else ends[::-1]}
         )
-    drawn = go.Figure(go.Parcoords(line=lines, dimensions=dimensions, unselected={"line": {"opacity": 0.08}}))
+    lines = go.Parcoords(
+        line=_shaded(front, colour),
+        dimensions=dimensions,
+        customdata=[row[front.columns.index("id")] for row in front.rows],
+        unselected={"line": {"opacity": 0.08}},
+    )
+    drawn = go.Figure(lines)
     style(drawn, revision=revision, height=460)
     drawn.update_layout(margin={"l": 60, "r": 40, "t": 60, "b": 24})
     return drawn
+
+
+def _shaded(front: Table, colour: str) -> dict[str, Any]:
+    """Lines by a column: shades of many numbers, otherwise the colours that the other drawings have."""
+    values = [row[front.columns.index(colour)] for row in front.rows]
+    names = sorted(set(values), key=str)
+    bar: dict[str, Any] = {"title": {"text": hover(colour)}, "thickness": 12}
+    if _are_many(names):
+        return {"color": values, "colorscale": [list(one) for one in SEQUENCE], "showscale": True, "colorbar": bar}
+    count, shades = max(1, len(names)), list(colours(names).values()) or [GREY]
+    steps = [[(at + end) / count, shade] for at, shade in enumerate(shades) for end in (0, 1)]
+    ticks = {"tickvals": list(range(count)), "ticktext": [_called(one, 24) for one in names]}
+    numbers = {"color": [names.index(one) for one in values], "cmin": -0.5, "cmax": count - 0.5}
+    return {**numbers, "colorscale": steps, "showscale": True, "colorbar": {**bar, **ticks, "ticks": ""}}
+
+
+def _are_many(names: Sequence[Any]) -> bool:
+    return len(names) > 12 and all(isinstance(one, int | float) for one in names)
+
+
+def _called(name: Any, widest: int = WIDEST) -> str:
+    return hover("none" if name is None else name, widest)
 
 
 def over_time(samples: Table, *, revision: str) -> go.Figure:
@@ -139,23 +164,23 @@ def _cloud(kind: Any, table: Table, axes: Sequence[Objective], size: int = 5) ->
 def _coloured(kind: Any, table: Table, axes: Sequence[Objective], colour: str, *, size: int) -> list[Any]:
     """The front, a trace each colour; numbers are shaded instead, where they are many."""
     rows, at = _points(table, axes), table.columns.index(colour)
-    names = {row[at] for row in rows}
+    names = list({row[at] for row in rows})
     base: dict[str, Any] = {"mode": "markers", "hovertemplate": _hover(axes)}
     edge = {"width": 0 if kind is go.Scatter3d else 1, "color": "rgba(255,255,255,0.6)"}
-    if len(names) > 12 and all(isinstance(one, int | float) for one in names):
+    if _are_many(names):
         bar = {"title": {"text": hover(colour)}, "thickness": 12}
         scale = [list(one) for one in SEQUENCE]
         marker = {"color": [row[at] for row in rows], "colorscale": scale, "colorbar": bar, "size": size, "line": edge}
         told = [_told(table, row) for row in rows]
         return [kind(**base, **_placed(table, rows, axes), name="front", marker=marker, customdata=told)]
     traces = []
-    for name, shade in colours(list(names)).items():
+    for name, shade in colours(names).items():
         of = [row for row in rows if row[at] == name]
         traces.append(
             kind(
                 **base,
                 **_placed(table, of, axes),
-                name=f"front: {hover('none' if name is None else name)}",
+                name=f"front: {_called(name)}",
                 marker={"color": shade, "size": size, "line": edge},
                 customdata=[_told(table, row) for row in of],
             )

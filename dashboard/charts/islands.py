@@ -35,7 +35,7 @@ def living(parts: Table, *, revision: str) -> go.Figure:
 def coverage(parts: Table, *, revision: str) -> go.Figure:
     """The share of cells that hold a feasible individual, over time."""
     drawn = _by_island(parts, "coverage", "share of the cells", "%{y:.1%}", revision=revision)
-    drawn.update_yaxes(tickformat=".0%", rangemode="tozero")
+    drawn.update_yaxes(tickformat=".3~%", rangemode="tozero")
     return drawn
 
 

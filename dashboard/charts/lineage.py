@@ -22,6 +22,7 @@ MANY = 1200
 GAINS = ((0.0, RED), (0.5, GREY), (1.0, GREEN))
 BASE_EDGE, OTHER_EDGE = "rgba(139, 146, 156, 0.6)", "rgba(139, 146, 156, 0.28)"
 Place = tuple[float, float]
+Graph = tuple[list[Any], Sequence[go.layout.Shape]]
 
 
 def family(
@@ -34,14 +35,14 @@ def family(
         marked: whom the reader looks at.
     """
     lane = _family_lanes(of)
-    drawn = _graph(of.kin, lane, objective, colour=colour, across=across)
+    dots, lines = _graph(of.kin, lane, objective, colour=colour, across=across)
     rows = {row[0]: row for row in of.kin.members.rows}
     at = _column(of.kin.members, across)
     rings = [(of.root, ORANGE, f"individual {of.root}")]
     if marked is not None and marked != of.root:
         rings.append((marked, GREEN, f"beside its base: {marked}"))
-    drawn += [_ring((rows[one][at], lane[one]), shade, name) for one, shade, name in rings if one in rows]
-    return _finished(drawn, TITLES[across], "", revision=revision, lanes_of=lane)
+    dots += [_ring((rows[one][at], lane[one]), shade, name) for one, shade, name in rings if one in rows]
+    return _finished((dots, lines), TITLES[across], "", revision=revision, lanes_of=lane)
 
 
 def everybody(
@@ -77,7 +78,7 @@ def line_of_bases(steps: Table, objective: tuple[str, str, str], *, colour: str,
         showlegend=False,
     )
     dots = _dots(Table(steps.columns, tuple(rows), steps.types), places, objective, colour, size=8)
-    return _finished([path, *dots], TITLES["tell"], _title(objective), revision=revision, height=300)
+    return _finished(([path, *dots], ()), TITLES["tell"], _title(objective), revision=revision, height=300)
 
 
 def _family_lanes(of: Family) -> dict[int, float]:
@@ -116,7 +117,8 @@ def _graph(
     colour: str,
     across: Across,
     elbows: bool = True,
-) -> list[Any]:
+) -> Graph:
+    """The dots, and the lines between them."""
     at = _column(kin.members, across)
     places = {row[0]: (float(row[at]), upwards[row[0]]) for row in kin.members.rows if row[0] in upwards}
     bases = _edges(kin.edges, places, ("base",), elbows=elbows)
@@ -124,33 +126,33 @@ def _graph(
     many = len(places) > MANY
     faint, plain = (0.4, 0.6) if many else (0.8, 1.2)
     lines = [
-        _lines(others, name="from a mate or an inspiration", line={"color": OTHER_EDGE, "width": faint}),
-        _lines(bases, name="from its base", line={"color": FAINT if many else BASE_EDGE, "width": plain}),
+        _lines(others, name="from a mate or an inspiration", shown=not many, colour=OTHER_EDGE, width=faint),
+        _lines(bases, name="from its base", shown=True, colour=FAINT if many else BASE_EDGE, width=plain),
     ]
-    # Thousands of lines to mates would hide all others: a click in the legend shows them.
-    lines[0].visible = "legendonly" if many or not others else True
-    return [*lines, *_dots(kin.members, places, objective, colour, size=4 if many else 8)]
+    dots = _dots(kin.members, places, objective, colour, size=4 if many else 8)
+    return dots, [one for one in lines if one.path]
 
 
-def _edges(edges: Iterable[Edge], places: Mapping[int, Place], roles: Sequence[str], *, elbows: bool) -> list[Any]:
-    """Points of lines, a gap after each edge."""
-    points: list[Any] = []
+def _edges(edges: Iterable[Edge], places: Mapping[int, Place], roles: Sequence[str], *, elbows: bool) -> str:
+    """Lines as one path: of a trace the browser would make an element each line."""
+    drawn: list[str] = []
     for child, parent, role in edges:
         if role in roles and child in places and parent in places:
             (x, y), (ends, lane) = places[parent], places[child]
-            points += [(x, y), (x, lane), (ends, lane), None] if elbows and y != lane else [(x, y), (ends, lane), None]
-    return points
+            drawn.append(f"M{x:.9g},{y:.9g}" + (f"V{lane:.9g}H{ends:.9g}" if elbows else f"L{ends:.9g},{lane:.9g}"))
+    return "".join(drawn)
 
 
-def _lines(points: Sequence[Place | None], **more: Any) -> Any:
-    return go.Scattergl(
-        x=[None if one is None else one[0] for one in points],
-        y=[None if one is None else one[1] for one in points],
-        mode="lines",
-        hoverinfo="skip",
-        connectgaps=False,
-        showlegend=bool(points),
-        **more,
+def _lines(path: str, *, name: str, shown: bool, colour: str, width: float) -> go.layout.Shape:
+    return go.layout.Shape(
+        type="path",
+        path=path,
+        name=name,
+        line={"color": colour, "width": width},
+        layer="below",
+        showlegend=True,
+        # Thousands of lines to mates would hide all others: a click in the legend shows them.
+        visible=True if shown else "legendonly",
     )
 
 
@@ -161,7 +163,7 @@ def _dots(
     at = {name: place for place, name in enumerate(members.columns)}
     rows = [row for row in members.rows if row[0] in places]
     ok = [row for row in rows if row[at["outcome"]] == "ok"]
-    told = {row[0]: [row[0], _said(dict(zip(members.columns, row, strict=True)), objective)] for row in rows}
+    told = {row[0]: _said(dict(zip(members.columns, row, strict=True)), objective) for row in rows}
     shown: list[Any] = []
     if failed := [row for row in rows if row[at["outcome"]] != "ok"]:
         marker = {"symbol": "x-thin", "size": size, "color": GREY, "line": {"width": 1.2, "color": GREY}}
@@ -212,15 +214,14 @@ def _shaded(gains: Sequence[float], objective: tuple[str, str, str]) -> dict[str
     return {"color": list(gains), "colorscale": scale, "cmin": -(most or 1.0), "cmax": most or 1.0, "colorbar": bar}
 
 
-def _scatter(
-    rows: Sequence[Any], places: Mapping[int, Place], told: Mapping[int, list[Any]], **more: Any
-) -> go.Scattergl:
+def _scatter(rows: Sequence[Any], places: Mapping[int, Place], told: Mapping[int, str], **more: Any) -> go.Scattergl:
     return go.Scattergl(
         x=[places[row[0]][0] for row in rows],
         y=[places[row[0]][1] for row in rows],
         mode="markers",
-        customdata=[told[row[0]] for row in rows],
-        hovertemplate="<b>individual %{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
+        customdata=[row[0] for row in rows],
+        text=[told[row[0]] for row in rows],
+        hovertemplate="<b>individual %{customdata}</b><br>%{text}<extra></extra>",
         **more,
     )
 
@@ -241,7 +242,7 @@ def _ring(place: Place, shade: str, name: str) -> go.Scattergl:
 
 
 def _finished(
-    shown: Sequence[Any],
+    graph: Graph,
     x: str,
     y: str,
     *,
@@ -250,7 +251,9 @@ def _finished(
     height: int | None = None,
 ) -> go.Figure:
     tall = height or (540 if lanes_of is None else int(min(720, max(260, 120 + 14 * len(set(lanes_of.values()))))))
-    drawn = figure(shown, x=x, y=y, revision=revision, height=tall)
+    dots, lines = graph
+    drawn = figure(dots, x=x, y=y, revision=revision, height=tall)
+    drawn.update_layout(shapes=list(lines))
     if lanes_of is not None:
         drawn.update_yaxes(visible=False)
     drawn.update_layout(showlegend=True, clickmode="event", hovermode="closest")

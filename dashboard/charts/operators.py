@@ -64,7 +64,7 @@ def over_time(parts: Table, what: str, *, revision: str) -> go.Figure:
     drawn = figure(shown, x=TITLE, y=title, revision=revision, height=320)
     drawn.update_layout(showlegend=True, hovermode="x unified")
     if stacked or (of == "proposals" and column != "usd"):
-        drawn.update_yaxes(tickformat=".0%", rangemode="tozero")
+        drawn.update_yaxes(tickformat=".3~%", rangemode="tozero")
     if stacked:
         drawn.update_yaxes(range=[0, 1])
     return drawn
@@ -95,8 +95,8 @@ def outcomes(parts: Table, *, revision: str) -> go.Figure:
     ]
     drawn = figure(shown, x="share of the proposals", y="", revision=revision, height=110 + 30 * max(1, len(makers)))
     drawn.update_layout(barmode="stack", showlegend=True, bargap=0.3)
-    drawn.update_xaxes(tickformat=".0%", range=[0, 1])
-    drawn.update_yaxes(showgrid=False)
+    drawn.update_xaxes(tickformat=".0%", range=[0, 1], tickangle=0, nticks=5)
+    drawn.update_yaxes(showgrid=False, dtick=1)
     return drawn
 
 

@@ -66,28 +66,31 @@ def rate(parts: Table, *, clock: Clock, revision: str) -> go.Figure:
 
 
 def outcomes(parts: Table, *, clock: Clock, revision: str) -> go.Figure:
-    """What came of evaluations, in equal stretches."""
+    """What came of evaluations, as shares of equal stretches."""
     counts: dict[str, dict[int, int]] = defaultdict(dict)
     at: dict[int, Any] = {}
     for tell, ended, outcome, individuals in parts.rows:
         counts[outcome][tell] = individuals
         at[tell] = tell if clock == "tells" else ended
+    totals = {tell: sum(of.get(tell, 0) for of in counts.values()) for tell in at}
     order = [*OUTCOMES, *sorted(set(counts) - set(OUTCOMES))]
     shown = [
         go.Scatter(
             x=list(at.values()),
-            y=[counts[one].get(tell, 0) for tell in at],
+            y=[100 * counts[one].get(tell, 0) / totals[tell] for tell in at],
+            customdata=[counts[one].get(tell, 0) for tell in at],
             name=hover(one),
             mode="lines",
             stackgroup="outcomes",
             line={"color": OUTCOMES.get(one, GREY), "width": 0.5, "shape": "hv"},
-            hovertemplate="%{y} " + hover(one) + "<extra></extra>",
+            hovertemplate="%{customdata:,} " + hover(one) + " (%{y:.3g} %)<extra></extra>",
         )
         for one in order
         if one in counts
     ]
-    drawn = figure(shown, x=TITLES[clock], y="individuals", revision=revision)
+    drawn = figure(shown, x=TITLES[clock], y="share of the evaluations (%)", revision=revision)
     drawn.update_layout(showlegend=True, hovermode="x unified")
+    drawn.update_yaxes(range=[0, 100])
     return drawn
 
 

@@ -53,7 +53,7 @@ def style(shown: go.Figure, *, revision: str, height: int) -> None:
         dragmode="zoom",
     )
     for update in (shown.update_xaxes, shown.update_yaxes):
-        update(automargin=True, gridcolor=GRID, zerolinecolor=GRID, nticks=7)
+        update(automargin=True, gridcolor=GRID, zerolinecolor=GRID, nticks=7, separatethousands=True)
 
 
 def upright(shown: go.Figure) -> None:

@@ -17,6 +17,8 @@ MOST_CASES = 2000
 MOST_CALLS = 50
 FOREBEARS = 40
 SEEN = 400
+# Without the pair of braces that it may be answered in (see `dashboard.words.thought`).
+IDEA = r"left(regexp_replace(trim(i.thought), '^\{([^{}]*)\}$', '\1'), 300)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,7 @@ def forebears(reader: LineageReader, individual: int) -> Table:
             SELECT p.parent, l.back + 1 FROM line l JOIN parents p ON p.child = l.id AND p.role = 'base'
             WHERE l.back < {FOREBEARS}
         )
-        SELECT i.id, i.tell, i.operator, i.model{columns}, left(i.thought, 300) AS thought
+        SELECT i.id, i.tell, i.operator, i.model{columns}, {IDEA} AS thought
         FROM line l JOIN individuals i ON i.id = l.id
         LEFT JOIN (FROM scores WHERE individual IN (SELECT id FROM line)) s ON s.individual = i.id
         GROUP BY i.id, i.tell, i.operator, i.model, i.thought, l.back ORDER BY l.back

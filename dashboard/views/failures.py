@@ -10,7 +10,7 @@ from dashboard import calls, shell
 from dashboard.charts import failures as charts
 from dashboard.filters import Filters
 from dashboard.queries import failures
-from dashboard.words import clipped, clock, number, plain
+from dashboard.words import clipped, clock, number, plain, thought
 from evo.lineage import Table
 
 OF = ("all", *failures.SOURCES)
@@ -113,7 +113,6 @@ def _rows(found: Table) -> None:
         column_order=["failures", "share", "message", "outcomes", "source", "last"],
         on_select=take,
         selection_mode="single-row",
-        height=min(420, 3 + 35 * (1 + len(labels))),
     )
 
 
@@ -190,7 +189,7 @@ def _proposal(filters: Filters, found: failures.Case) -> None:
     when = plain(clock(of["proposed"]))
     st.markdown(f"Proposal **{plain(of['outcome'])}** by **{plain(maker)}** on island {of['island']}, {when}")
     if of["thought"]:
-        calls.verbatim("what was thought, or why it came to nothing", of["thought"])
+        calls.verbatim("what was thought, or why it came to nothing", thought(of["thought"]))
     if of["individual"] is not None:
         shell.link("individual", f"Individual {of['individual']}", filters, id=of["individual"])
 

@@ -73,11 +73,17 @@ def draw(filters: Filters, drawing: str, axes: Objectives, how: tuple[str, bool]
     revision = f"{filters} {drawing} {axes}"
     picked: list[int] = []
     if drawing == "parallel":
-        shell.chart(charts.parallel(members, objectives, colour=colour, revision=revision), f"parallel-{filters.run}")
+        shown = charts.parallel(members, objectives, colour=colour, revision=revision)
+        picked = shell.picking_chart(shown, f"parallel-{filters.run}")
+        st.caption(
+            "A line is an individual of the front; up is better on every axis. Drag along an axis to list those who "
+            "pass there, on several axes to list those who pass all; click beside the mark to take it off again."
+        )
     elif drawing == "space":
         shown = charts.space((members, others), axes, colour=colour, revision=revision)
         picked = shell.picking_chart(shown, f"space-{filters.run}")
-        st.caption("Click a point to list its individual; double-click to list the front again.")
+        better = ", ".join(f"{plain(name)} {'down' if way == 'min' else 'up'}" for name, way, _ in axes)
+        st.caption(f"Better is {better}. Click a point to list its individual; double-click to list the front again.")
     else:
         before = source.ask(filters.run, front.earlier, filters.stretch) if past else None
         shown = charts.plane((members, others), axes, colour=colour, earlier=before, revision=revision)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import PurePath
-from typing import Any
 
 import streamlit as st
 
-from dashboard import shell
+from dashboard import calls, shell
 from dashboard.charts import individual as charts
 from dashboard.filters import Filters
 from dashboard.queries import history, individual
 from dashboard.queries.individual import Likeness
-from dashboard.words import dollars, duration, number, plain, with_unit
+from dashboard.words import dollars, number, plain, thought, with_unit
 from evo.genomes import Architecture, Program, Prompt, Vector
 from evo.lineage import Table
 from evo.lineage.wording import difference
@@ -22,7 +20,6 @@ from evo.lineage.wording import difference
 LANGUAGES = {".py": "python", ".js": "javascript", ".c": "c", ".cpp": "cpp", ".rs": "rust", ".md": "markdown"}
 LANGUAGES |= {".json": "json", ".sql": "sql", ".sh": "bash", ".java": "java", ".go": "go", ".ts": "typescript"}
 FAMILY = 12
-TALL = 560
 
 
 def show() -> None:
@@ -78,7 +75,7 @@ def _made(of: Likeness) -> None:
         f"{fields['island']}; {state} ({number(fields['tell'])})"
     )
     if fields["thought"]:
-        st.caption(plain(fields["thought"]))
+        st.caption(plain(thought(fields["thought"])))
 
 
 def _figures(filters: Filters, of: Likeness, values: Table) -> list[tuple[str, str, str]]:
@@ -110,14 +107,15 @@ def _family(of: Likeness) -> None:
     seen = of.portrait
     parents = [(parent, f"{role} {parent}") for parent, role in seen.parents]
     children = [(child, str(child)) for child in seen.children]
-    for title, members in (("parents", parents), ("children", children)):
+    for one, many, members in (("parent", "parents", parents), ("child", "children", children)):
+        title = one if len(members) == 1 else many
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             more = f", the first {FAMILY}" if len(members) > FAMILY else ""
             st.markdown(f"**{number(len(members))}** {title}{more}", width="content")
             for identity, label in members[:FAMILY]:
                 # Not a link: Streamlit would leave the address of a page that leads to itself as it was.
                 st.button(plain(label), key=f"{title} {identity}", on_click=_turn_to, args=(identity,))
-    st.caption(f"{number(seen.ancestors)} ancestors.")
+    st.caption(f"{number(seen.ancestors)} ancestor{'s' * (seen.ancestors != 1)}.")
 
 
 def _genome(filters: Filters, of: Likeness) -> None:
@@ -154,23 +152,16 @@ def _written(of: Likeness) -> None:
     genome = of.genome
     if isinstance(genome, Program):
         for name, text in genome.files.items():
-            _code(name, text, LANGUAGES.get(PurePath(name).suffix))
+            calls.verbatim(name, text, LANGUAGES.get(PurePath(name).suffix))
     elif isinstance(genome, Prompt):
         for name, text in genome.parts.items():
-            _code(name, text, None)
+            calls.verbatim(name, text)
         for at, example in enumerate(genome.demonstrations):
-            _code(f"demonstration {at + 1}", "\n".join(f"{key}: {text}" for key, text in example.items()), None)
+            calls.verbatim(f"demonstration {at + 1}", "\n".join(f"{key}: {text}" for key, text in example.items()))
         if genome.format:
-            _code("format", json.dumps(dict(genome.format), ensure_ascii=False, indent=1), "json")
+            calls.verbatim("format", json.dumps(dict(genome.format), ensure_ascii=False, indent=1), "json")
     else:
-        _code(genome.kind, json.dumps(genome.fields(), ensure_ascii=False, indent=1), "json")
-
-
-def _code(title: str, text: str, language: str | None) -> None:
-    st.caption(plain(title))
-    height = TALL if text.count("\n") > 28 else "content"
-    # A line break at either end is taken off again: the text is shown as it is.
-    st.code(f"\n{text}\n", language=language, wrap_lines=True, height=height)  # type: ignore[arg-type]
+        calls.verbatim(genome.kind, json.dumps(genome.fields(), ensure_ascii=False, indent=1), "json")
 
 
 def _measured(filters: Filters, of: Likeness, values: Table) -> None:
@@ -197,34 +188,16 @@ def _evaluations(evaluations: Table) -> None:
     at = evaluations.columns.index("feedback")
     for row in evaluations.rows:
         if row[at]:
-            _code(f"feedback ({row[0]}, {row[1]})", row[at], None)
+            calls.verbatim(f"feedback ({row[0]}, {row[1]})", row[at])
 
 
-def _calls(calls: Table) -> None:
+def _calls(found: Table) -> None:
     """The exact prompts and replies, as they were sent and as they came."""
     st.subheader("Prompts and replies", anchor=False)
-    if not calls.rows:
+    if not found.rows:
         st.caption("No model was asked for it.")
         return
-    for at, row in enumerate(calls.rows):
-        said = dict(zip(calls.columns, row, strict=True))
-        with st.expander(_headline(said), expanded=at == 0):
-            for role, text in _messages(said["prompt"]):
-                _code(role, text, None)
-            _code("reply", said["reply"], "markdown")
-            if said["error"]:
-                _code("error", said["error"], None)
-
-
-def _headline(said: dict[str, Any]) -> str:
-    tokens = f"{number(said['input_tokens'])} + {number(said['output_tokens'])} tokens"
-    parts = [said["purpose"], said["model"], said["outcome"], tokens, dollars(said["cost_usd"])]
-    return plain(", ".join([*parts, duration(said["seconds"])]))
-
-
-def _messages(prompt: str | None) -> Sequence[tuple[str, str]]:
-    """Role and text of each message."""
-    return [(str(role), str(text)) for role, text in json.loads(prompt or "[]")]
+    calls.exchanges(found)
 
 
 def _descent(filters: Filters, one: int) -> None:

@@ -69,11 +69,12 @@ def draw(filters: Filters, axes: tuple[int, int | None] | None) -> None:
     if not objectives or not found.rows:
         shell.empty("Nobody was told here.", "Widen the filters beside this page, or wait for the first results.")
         return
-    if axes is None:
-        shell.empty("This run has no niches.", NO_NICHES)
-    else:
+    if axes is not None:
         _niches(filters, axes, objectives[0])
     _islands(filters, found, objectives[0])
+    if axes is None:
+        st.subheader("Niches", anchor=False)
+        shell.empty("This run has no niches.", NO_NICHES)
 
 
 def _niches(filters: Filters, axes: tuple[int, int | None], objective: Objective) -> None:
@@ -172,8 +173,8 @@ def _moves(filters: Filters, flows: Table) -> None:
     total = sum(row[3] for row in flows.rows)
     fruitful = sum(row[4] for row in flows.rows)
     st.markdown(
-        f"**{number(total)}** moves; of **{number(fruitful)}** of those who came somebody descends on the island that "
-        f"they came to."
+        f"**{number(total)}** moves; **{number(fruitful)}** of those who came have descendants on the island that they "
+        "came to."
     )
     moves = shell.source().ask(filters.run, islands.moves, filters.stretch)
     left, right = st.columns([2, 3], gap="medium")

@@ -11,7 +11,7 @@ from dashboard.charts import lineage as charts
 from dashboard.filters import Filters
 from dashboard.queries import history, individual, lineage
 from dashboard.queries.lineage import Everybody, Family
-from dashboard.words import number, plain
+from dashboard.words import number, plain, thought
 from evo.lineage.wording import difference
 
 DRAWINGS = ("family", "everybody")
@@ -101,7 +101,8 @@ def _family(filters: Filters, of: Family, objective: Objective, how: How) -> Non
 
 def _counted(of: Family) -> str:
     """How much of the family is drawn, and what is not."""
-    told = [f"**{number(of.ancestors)}** ancestors, **{number(of.line_length)}** of them in its line of bases."]
+    plural = "s" * (of.ancestors != 1)
+    told = [f"**{number(of.ancestors)}** ancestor{plural}, **{number(of.line_length)}** of them in its line of bases."]
     if of.ancestors_drawn < of.ancestors:
         missing = number(of.ancestors - of.ancestors_drawn)
         bases, others = number(len(of.line) - 1), number(of.ancestors_drawn - len(of.line) + 1)
@@ -176,7 +177,7 @@ def _beside(filters: Filters, picked: Sequence[int], otherwise: int | None) -> N
             st.button(label, key=f"turn {label}", on_click=_turn_to, args=(identity,), type="tertiary")
         shell.link("individual", "All about it", filters, id=one)
     if fields["thought"]:
-        st.caption(plain(fields["thought"]))
+        st.caption(plain(thought(fields["thought"])))
     left, right = st.columns([3, 2], gap="medium")
     with left:
         if of.other_genome is None or of.other is None:

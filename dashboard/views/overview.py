@@ -99,7 +99,7 @@ def _figures(
         row = dict(zip(samples.columns, samples.rows[-1], strict=True))
         figures.append(("hypervolume", number(row["hypervolume"]), f"{number(row['front_size'])} in the front"))
     figures += [
-        ("rate", f"{number(round(totals.per_second, 3))}/s", f"latest {_ago(totals.latest)}"),
+        ("rate", f"{_rate(totals.per_second)}/s", f"latest {_ago(totals.latest)}"),
         ("proposing", number(sum(totals.proposals.values())), _busiest(totals)),
         ("evaluating", number(totals.evaluations), "or queued for it" if running else "left to a resumption"),
         (
@@ -130,11 +130,19 @@ def _since(step: history.Step | None, totals: Totals) -> str:
     return f"{number(max(0, totals.told - 1 - step.tell))} tells ago"
 
 
+def _rate(per_second: float) -> str:
+    """In three digits, or all of its thousands."""
+    return number(float(f"{per_second:.3g}") if per_second < 1000 else round(per_second))
+
+
 def _ago(moment: datetime | None) -> str:
     if moment is None:
         return "none yet"
     seconds = time.time() - moment.replace(tzinfo=UTC).timestamp()
-    return f"{duration(max(0.0, seconds))} ago" if seconds < 86400 else clock_of(moment)
+    if seconds >= 86400:
+        return clock_of(moment)
+    largest = duration(max(0.0, seconds)).split()[:2]  # both units do not fit into a card
+    return f"{' '.join(largest)} ago"
 
 
 def _histories(

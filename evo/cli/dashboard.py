@@ -76,7 +76,8 @@ def command(places: Sequence[Path], port: int) -> list[str]:
     flags = [f"--{name}={value}" for name, value in settings.items()]
     flags += [f"--server.allowedHosts={host}" for host in HOSTS]
     app = str(folder / "app.py")
-    return [sys.executable, "-m", "streamlit", "run", app, *flags, "--", *(str(one.resolve()) for one in places)]
+    # -P: a click.py where it is called from must not be taken for the library.
+    return [sys.executable, "-P", "-m", "streamlit", "run", app, *flags, "--", *(str(one.resolve()) for one in places)]
 
 
 def refuse_missing(places: Sequence[Path]) -> None:
