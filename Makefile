@@ -1,6 +1,8 @@
 # Two commands do all set-up: `make run` and `make test`. Everything lands in .venv and runs/.
 PYTHON ?= python3
 BIN := .venv/bin
+# Each file of tests in one process, so that what its tests share is made once, and Ray is started by one of them alone.
+SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test test-all bench lint sandbox browser clean
 
@@ -8,10 +10,11 @@ run: .venv/installed sandbox
 	$(BIN)/evo run bin_packing --set budget.wall_seconds=80
 
 test: .venv/tests-installed sandbox browser lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE)
 
-test-all: .venv/tests-installed sandbox browser lint
-	$(BIN)/python -m pytest
+# The slow ones have all cores: they start clusters, and measure what becomes of them.
+test-all: test
+	$(BIN)/python -m pytest -m slow
 
 bench: .venv/tests-installed sandbox
 	$(BIN)/python -m tests.benchmarks

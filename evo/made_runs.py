@@ -83,7 +83,8 @@ def _what_differs(labels: Sequence[str], configs: Sequence[Config]) -> Iterator[
 def measured_run(method: str, folder: Path, seed: int) -> Measured | str:
     """What a run came to, or a sentence that says why it came to nothing."""
     try:
-        return measured_by(open_run(folder), method, folder, seed)
+        with open_run(folder).at_once() as reader:
+            return measured_by(reader, method, folder, seed)
     except LineageError as error:
         return f"{folder}: {error}"
 

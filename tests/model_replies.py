@@ -143,6 +143,7 @@ CORPUS = {
     "a thought in braces on the line of the fence": "{Squares.} " + code(NEW),
     "a direction": "**DIRECTION: squares, larger ones.**\n" + block("    return -rest", "    return -rest ** 2"),
 }
+SHORT = [reply for reply in CORPUS.values() if len(reply) < 100_000]
 FAILED = {
     one.outcome: one
     for one in (

@@ -9,6 +9,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -46,9 +47,17 @@ KEYS = {"OPENAI_API_KEY": "sk-no-worker-may-see", "team_Token": "tk-no-worker-ma
 
 
 @pytest.fixture(scope="session")
-def ray_here() -> Iterator[None]:
+def ray_folder() -> Iterator[Path]:
+    """Where Ray keeps its logs while the tests last: short, since its sockets lie below it."""
+    with tempfile.TemporaryDirectory(prefix="evo-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def ray_here(ray_folder: Path) -> Iterator[None]:
     """One Ray for the whole test session, started where keys are about; executors that find it use it and leave it."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TMPDIR", str(ray_folder))
         for name, key in KEYS.items():
             patch.setenv(name, key)
         assert connect(Job(ECHO, {}, workers=2), cpus=1.0)
@@ -211,10 +220,16 @@ def test_what_looks_like_a_key_is_out_of_sight_and_back_after_it(monkeypatch: py
     assert dict(os.environ) == before
 
 
-def test_an_interruption_from_the_terminal_reaches_the_driver_alone(tmp_path: Path) -> None:
+def test_an_interruption_from_the_terminal_reaches_the_driver_alone(tmp_path: Path, ray_folder: Path) -> None:
     options = ["--set", "budget.evaluations=100000", "--name", "run", "--run-dir", str(tmp_path)]
     command = [sys.executable, "-m", "evo", "run", "evo.testing.toys:Nothing", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        env=os.environ | {"RAY_TMPDIR": str(ray_folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
     wait_for_tells(tmp_path / "run", 50)
     # As a terminal does: to Ray's processes and the sandboxes as well.
     os.killpg(process.pid, signal.SIGINT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -29,13 +29,15 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-async def asked(endpoint: Endpoint, *, times: int = 1, pause_seconds: float = 0.0) -> list[Completion]:
+async def asked(
+    endpoint: Endpoint, *, times: int = 1, between: Callable[[], Awaitable[object]] = lambda: asyncio.sleep(0)
+) -> list[Completion]:
     """What comes of the same request, asked again and again."""
     gateway = Gateway([endpoint], "m", Ledger(Caps()), environment={}, patience=QUICK)
     answers = []
     for _ in range(times):
         answers.append(await gateway.complete(ASK))
-        await asyncio.sleep(pause_seconds)
+        await between()
     await gateway.close()
     return answers
 
@@ -77,11 +79,10 @@ def test_a_server_without_tls_is_unreachable_by_https_and_free() -> None:
 
 
 @asynccontextmanager
-async def hanging_up(accepted: list[int]) -> AsyncIterator[str]:
+async def hanging_up(closed: asyncio.Semaphore) -> AsyncIterator[str]:
     """A server that answers one request a connection, and closes it a little later without having said so."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        accepted.append(1)
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().partition(b"content-length:")[2].split()[0])
@@ -90,6 +91,8 @@ async def hanging_up(accepted: list[int]) -> AsyncIterator[str]:
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
             await asyncio.sleep(0.02)
         writer.close()
+        await writer.wait_closed()
+        closed.release()
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     async with server:
@@ -98,11 +101,16 @@ async def hanging_up(accepted: list[int]) -> AsyncIterator[str]:
 
 def test_a_connection_that_was_closed_while_idle_costs_no_request() -> None:
     async def go() -> None:
-        accepted: list[int] = []
-        async with hanging_up(accepted) as url:
-            answers = await asked(replace(FAR, base_url=url), times=3, pause_seconds=0.06)
+        closed = asyncio.Semaphore(0)
+
+        async def hung_up() -> None:
+            await closed.acquire()
+            await asyncio.sleep(0.02)  # this end hears of it on the next round of the loop
+
+        async with hanging_up(closed) as url:
+            answers = await asked(replace(FAR, base_url=url), times=3, between=hung_up)
         assert [(one.outcome, one.requests) for one in answers] == [("ok", 1)] * 3
-        assert len(accepted) == 3
+        assert closed.locked(), "one connection a request"
 
     asyncio.run(go())
 

@@ -9,7 +9,7 @@ import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,8 @@ from tests.hostile import CORPUS, Hostile
 KEY = "sk-a-key-that-no-candidate-may-see"
 SECRET = "the answer is 42, and no candidate may see it"
 LIMITS = Limits(wall_seconds=0.5, memory_bytes=1 << 30, output_bytes=1 << 20, reply_bytes=32 << 20)
+# For those that are to end by themselves, since how long that takes depends on what else the machine does.
+PATIENT = replace(LIMITS, wall_seconds=5.0)
 GOOD = "def double(x):\n    return x * 2\n"
 
 
@@ -62,10 +64,12 @@ class Arena:
     folder: Path
     listener: socket.socket
     sandbox: Sandbox = field(init=False)
+    patient: Sandbox = field(init=False)
     others: set[psutil.Process] = field(default_factory=lambda: set(psutil.Process().children()))
 
     def __post_init__(self) -> None:
         self.sandbox = Sandbox(LIMITS, isolation=self.isolation)
+        self.patient = Sandbox(PATIENT, isolation=self.isolation)
         (self.folder / "secret").write_text(SECRET)
 
     def filled_in(self, source: str) -> str:
@@ -82,8 +86,9 @@ class Arena:
             source = source.replace(word, meaning)
         return source
 
-    def evaluate(self, source: str) -> Evaluation:
-        return evaluate(Doubling(), (Program.single(self.filled_in(source)), None), "train", self.sandbox)
+    def evaluate(self, source: str, *, patiently: bool = False) -> Evaluation:
+        sandbox = self.patient if patiently else self.sandbox
+        return evaluate(Doubling(), (Program.single(self.filled_in(source)), None), "train", sandbox)
 
 
 @pytest.fixture(scope="module", params=["bubblewrap", "process"])
@@ -94,7 +99,7 @@ def arena(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         arena = Arena(request.param, tmp_path_factory.mktemp("arena"), listener)
-        with closing(arena.sandbox):
+        with closing(arena.sandbox), closing(arena.patient):
             yield arena
     del os.environ["OPENAI_API_KEY"]
 
@@ -103,13 +108,14 @@ def arena(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_a_hostile_candidate_harms_only_itself(arena: Arena, hostile: Hostile) -> None:
     if arena.isolation == "process" and (hostile.needs == "namespaces" or (hostile.needs and not landlock_version())):
         pytest.skip(f"needs {hostile.needs}")
+    patiently = "timeout" not in hostile.outcomes
     began = time.monotonic()
-    evaluation = arena.evaluate(hostile.source)
+    evaluation = arena.evaluate(hostile.source, patiently=patiently)
     seconds = time.monotonic() - began
     assert evaluation.outcome in hostile.outcomes, evaluation.feedback
     assert seconds < LIMITS.wall_seconds + 20
     assert_nothing_leaked(arena, evaluation)
-    good = arena.evaluate(GOOD)
+    good = arena.evaluate(GOOD, patiently=patiently)
     assert (good.outcome, dict(good.objectives)) == ("ok", {"error": 0.0}), good.feedback
 
 
@@ -134,6 +140,7 @@ def family(top: psutil.Process) -> list[psutil.Process]:
 
 
 def test_after_all_of_them_no_process_is_left_but_the_warm_parent(arena: Arena) -> None:
+    arena.patient.close()
     arena.evaluate("import time\ndef double(x):\n    time.sleep(60)\n")
     arena.evaluate(GOOD)
     started_here = [one for top in set(psutil.Process().children()) - arena.others for one in family(top)]

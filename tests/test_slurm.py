@@ -58,13 +58,17 @@ STAND_INS = {
 opened = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 signal.pause()' "$port"
     """,
-    # Ends at the TERM of that number, or at once where it is 0.
+    # Ends at the TERM of that number, or where it is 0 once all nodes of the job have begun.
     "evo": """
         terms=0
         trap 'terms=$((terms + 1)); echo TERM >> "$LAB/evo"; [ "$terms" -lt "$ENDS_AT" ] || exit "$ENDS_WITH"' TERM
         env > "$LAB/environment-of-evo"
         echo "$*" >> "$LAB/evo"
-        [ "$ENDS_AT" -gt 0 ] || exit "$ENDS_WITH"
+        if [ "$ENDS_AT" -eq 0 ]; then
+            begun() { cat "$LAB/ray" 2> /dev/null | grep -c ^start; }
+            while [ "$(begun)" -lt "${SLURM_JOB_NUM_NODES-0}" ]; do sleep 0.02; done
+            exit "$ENDS_WITH"
+        fi
         while :; do sleep 0.02; done
     """,
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from evo.cli.tables import lines
 from evo.errors import LineageError, UserError
 from evo.finale import FRONT_SHOWN, spread
-from evo.lineage import Table, open_run
+from evo.lineage import LineageReader, Table, open_run
 from evo.lineage.wording import written
 from evo.protocols import Problem
 from evo.session import Ended
@@ -63,7 +63,8 @@ def report(ended: Ended, home: Home | None = None) -> None:
 def _by_the_lineage(ended: Ended) -> list[str]:
     """What the run cost and spared; or, of a run that is complete all the same, why its lineage does not say."""
     try:
-        return [*_spent(ended), *_saved(ended), *_fruitless(ended)]
+        with open_run(ended.folder).at_once() as reader:
+            return [*_spent(reader), *_saved(reader), *(_fruitless(reader) if ended.reason == "exhausted" else ())]
     except LineageError as error:
         return [f"{error}\n"]
 
@@ -82,33 +83,27 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def _spent(ended: Ended) -> list[str]:
+def _spent(reader: LineageReader) -> list[str]:
     """What the models cost."""
-    reader = open_run(ended.folder)
     calls, tokens, usd = reader.sql(
         "SELECT sum(completions), sum(input_tokens + output_tokens), sum(usd) FROM spending"
     ).rows[0]
     return [f"models: {_counted(int(calls), 'completion')}, {int(tokens)} tokens, ${usd:.4g}\n"] if calls else []
 
 
-def _saved(ended: Ended) -> list[str]:
+def _saved(reader: LineageReader) -> list[str]:
     """What the evaluation policy spared."""
-    stopped, seen, saved = (
-        open_run(ended.folder)
-        .sql("SELECT sum(individuals) FILTER (outcome = 'stopped'), sum(seen), sum(saved) FROM pulls")
-        .rows[0]
-    )
+    stopped, seen, saved = reader.sql(
+        "SELECT sum(individuals) FILTER (outcome = 'stopped'), sum(seen), sum(saved) FROM pulls"
+    ).rows[0]
     if not saved:
         return []
     share = 100 * seen / (seen + saved)
     return [f"{int(stopped or 0)} were stopped early; {int(seen)} cases were scored, {share:.0f} % of all\n"]
 
 
-def _fruitless(ended: Ended) -> list[str]:
+def _fruitless(reader: LineageReader) -> list[str]:
     """Why a search that found nothing new any more did not."""
-    if ended.reason != "exhausted":
-        return []
-    reader = open_run(ended.folder)
     why = (
         "SELECT outcome, thought, count(*) AS n FROM (FROM proposals ORDER BY ask DESC LIMIT 200) "
         "WHERE individual IS NULL GROUP BY ALL ORDER BY n DESC LIMIT 3"

@@ -88,9 +88,10 @@ class Projection:
         if not self._may_begin and not self.path.exists():
             return None
         try:
-            standing = _standing(self.path)
-        except LineageDamagedError as error:
-            if self._may_begin:
+            standing = _standing(self._own_instance(), self.path)
+        except BaseException as error:
+            self._forget_instance()
+            if self._may_begin or not isinstance(error, LineageDamagedError):
                 raise
             self._told(f"{error}: done now")
             return None
@@ -134,8 +135,7 @@ class Projection:
     def _append(self, rows: Rows, offset: int, pending: int) -> None:
         read = tail(self.journal, offset)
         rows = {table: lines for table, lines in rows.items() if lines}
-        self._instance = self._instance or duckdb.connect(":memory:")
-        with _writing(self._instance, self.path, rows) as connection:
+        with _writing(self._own_instance(), self.path, rows) as connection:
             connection.execute("BEGIN")
             for table in rows:
                 _insert(connection, table)
@@ -144,6 +144,12 @@ class Projection:
             )
             connection.execute("COMMIT")
 
+    def _own_instance(self) -> duckdb.DuckDBPyConnection:
+        """One for all that is written: to make it takes longer than to append a batch."""
+        if self._instance is None:
+            self._instance = duckdb.connect(":memory:")
+        return self._instance
+
     def _forget_instance(self) -> None:
         """Let go of the file as well, where a transaction failed."""
         if self._instance is not None:
@@ -151,9 +157,9 @@ class Projection:
             self._instance = None
 
 
-def _standing(path: Path) -> tuple[int, int, str] | None:
+def _standing(instance: duckdb.DuckDBPyConnection, path: Path) -> tuple[int, int, str] | None:
     """Offsets and tail, after a new file got the schema; None where the schema is of another version."""
-    with duckdb.connect(":memory:") as instance, _writing(instance, path) as connection:
+    with _writing(instance, path) as connection:
         tables = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
         if not tables:
             connection.execute("BEGIN")

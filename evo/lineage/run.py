@@ -37,7 +37,8 @@ class Run(LineageReader):
 
     def individual(self, individual: int) -> Portrait:
         """All about one individual."""
-        return queries.portrait(self, individual)
+        with self.at_once() as reader:
+            return queries.portrait(reader, individual)
 
     def diff(self, child: int, parent: int | None = None) -> str:
         """How a genome differs from another one's, as a unified diff of their texts.
