@@ -15,7 +15,7 @@ from tests.test_model_runs import KEY, events, priced
 
 ECHO = (
     *("evo.testing.toys:Echo", "--set", "executor=evo.testing.executor:InProcessExecutor", "--model", "scripted"),
-    *("--set", "search.noise.remeasure=0.4", "--set", "budget.evaluations=40"),
+    *("--set", "search.noise.remeasure=0.8", "--set", "budget.evaluations=40"),
 )
 
 
