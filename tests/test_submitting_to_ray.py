@@ -324,21 +324,21 @@ def test_a_key_reaches_the_gateway_and_nothing_else_over_a_stop_and_a_resumption
 
 
 def test_a_laptop_that_is_closed_ends_nothing(head: Head) -> None:
-    budget = ("--set", "budget.evaluations=4000")
+    budget = ("--set", "budget.evaluations=16000")
     process = head.begin("submit", "evo.testing.toys:Nothing", "--name", "closed", *budget, "--wait")
     until(lambda: head.told("closed") >= 20)
     process.kill()
     process.communicate()
     process = head.begin("jobs", "--log", "closed")
     assert process.stdout is not None
-    assert "4000 evaluations, auto" in process.stdout.readline()
+    assert "16000 evaluations, auto" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert f"closed runs on; `evo jobs --address {head.address} --log closed` shows its log again" in said
     assert "Traceback" not in said
     head.run("jobs", "--log", "closed")
-    assert head.told("closed") == 4000
+    assert head.told("closed") == 16000
     assert head.status("closed") == "ended"
 
 

@@ -22,7 +22,7 @@ from cluster.jobs.runs import Job, job_from_json
 from evo.errors import EvoError, UserError
 
 PROJECT = "evo-platform"
-PATIENCE_SECONDS, AUTOSCALER_SECONDS, JOB_SECONDS = 30.0, 10.0, 120.0
+PATIENCE_SECONDS, AUTOSCALER_SECONDS, JOB_SECONDS = 30.0, 30.0, 120.0
 STREAM_SECONDS = 24 * 3600
 
 
