@@ -197,7 +197,7 @@ def ray_node(
 def _end(process: subprocess.Popen[bytes], temp: Path) -> None:
     process.kill()  # a head takes half a minute to end by itself
     process.wait()
-    left = [one for one in psutil.process_iter() if _is_of(one, temp)]
+    left = [one for one in psutil.process_iter() if _is_in(one, process.pid) or _is_of(one, temp)]
     for one in left:
         with suppress(psutil.NoSuchProcess):
             one.kill()
@@ -209,6 +209,13 @@ def _is_of(process: psutil.Process, temp: Path) -> bool:
     with suppress(psutil.Error, OSError):
         said = " ".join([*process.cmdline(), *map(str, process.environ().values())])
         return process.pid != os.getpid() and str(temp) in said
+    return False
+
+
+def _is_in(process: psutil.Process, session: int) -> bool:
+    """By its session, since some of Ray's write a title of their own over command and environment."""
+    with suppress(OSError):
+        return os.getsid(process.pid) == session
     return False
 
 
