@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -60,21 +60,22 @@ class JobServer:
 
     def refuse_without_cpus(self) -> None:
         """Raises UserError: no node has a CPU for evaluations, and no autoscaler would add one."""
-        nodes = self._get("/api/v0/nodes?detail=true&limit=10000")["data"]["result"]["result"]
-        alive = [one for one in nodes if one["state"] == "ALIVE"]
-        if sum((one["resources_total"] or {}).get("CPU", 0) for one in alive) > 0 or self._grows(alive):
+        types, alive = self._node_types(), self._alive()
+        deadline = time.monotonic() + AUTOSCALER_SECONDS
+        while not (types and alive) and time.monotonic() < deadline and not _cpus(alive):
+            time.sleep(0.5)  # a head tells of either a few seconds after it has started
+            types, alive = self._node_types(), self._alive()
+        # Without an autoscaler, Ray tells of one that only names the nodes.
+        if _cpus(alive) or not types or types - {f"node_{one['node_id']}" for one in alive}:
             return
         raise UserError(
             f"no node of the cluster at {self.address} has a CPU for evaluations ({len(alive)} nodes are up); "
             "start workers with `ray start --address=...`, then submit again"
         )
 
-    def _grows(self, alive: list[dict[str, Any]]) -> bool:
-        """Whether nodes may come by themselves. Without an autoscaler, Ray tells of one that only names the nodes."""
-        deadline = time.monotonic() + AUTOSCALER_SECONDS
-        while not (types := self._node_types()) and time.monotonic() < deadline:
-            time.sleep(0.5)  # it is told of a few seconds after the head has started
-        return types != {f"node_{one['node_id']}" for one in alive}
+    def _alive(self) -> list[dict[str, Any]]:
+        nodes = self._get("/api/v0/nodes?detail=true&limit=10000")["data"]["result"]["result"]
+        return [one for one in nodes if one["state"] == "ALIVE"]
 
     def _node_types(self) -> set[str]:
         status = self._get("/api/cluster_status")["data"]["clusterStatus"]
@@ -217,6 +218,10 @@ class JobServer:
             )
         said = _last_line(answer.text) or answer.reason_phrase
         return UserError(f"the head at {self.address} answered {answer.status_code}: {said}")
+
+
+def _cpus(nodes: Sequence[Mapping[str, Any]]) -> float:
+    return float(sum((one["resources_total"] or {}).get("CPU", 0.0) for one in nodes))
 
 
 class UnreachableError(UserError):
