@@ -13,6 +13,8 @@ from evo.errors import EvoError, UserError
 
 CompletionOutcome = Literal["ok", "truncated", "refused", "empty", "failed", "timeout", "unreachable", "cancelled"]
 
+_SORTED = json.JSONEncoder(sort_keys=True).encode
+
 
 class BudgetSpentError(EvoError):
     """A call would have gone over a cap, so it was not sent; the search ends."""
@@ -20,9 +22,6 @@ class BudgetSpentError(EvoError):
 
 class ModelAccessError(UserError):
     """A key that is missing or refused, or a model that an endpoint does not have; the run stops at once."""
-
-
-_SORTED = json.JSONEncoder(sort_keys=True).encode
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from evo.genomes import genome_from_json
 from evo.inheritance import Inheritance
 from evo.islands import Move
-from evo.journal import Event, Journal
+from evo.journal import VERSION, Event, Journal
 from evo.ledger import Charge
 from evo.measuring import Verdict
 from evo.models import Completion, Price, Request
@@ -35,7 +35,7 @@ class Recorder:
         named = [{"name": one.name, "direction": one.direction, "unit": one.unit} for one in objectives]
         self.journal.append(
             "run",
-            version=1,
+            version=VERSION,
             run=name,
             problem=config["problem"]["name"],
             description=problem.description,

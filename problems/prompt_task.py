@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -65,10 +66,11 @@ class Marked:
     verdict: Verdict
 
 
-class PromptTask(Problem):
-    """Accuracy of a prompt over questions with known answers, and what it costs; see `problems.prompt_rendering`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What may be said of a prompt task.
 
-    Args:
+    Attributes:
         cases: path of a JSONL, CSV or JSON file, gzipped or not (see `read_cases`); made sums without it.
         task: of a file that holds several.
         metric: "exact", "multiple_choice", "numeric" or "regex" (see `problems.prompt_metrics`); without it the one
@@ -86,50 +88,71 @@ class PromptTask(Problem):
         reply_tokens: at most, of a reply; one that is longer is wrong.
         seed_prompt: part name to text.
         objectives: some of accuracy, prompt_tokens and usd_per_case, accuracy among them.
+    """
+
+    cases: str | None = None
+    task: str | None = None
+    metric: str | None = None
+    pattern: str | None = None
+    question_field: str | None = None
+    answer_field: str | None = None
+    train: int | float | None = None
+    validation: int | float | None = None
+    test: int | float | None = None
+    split_seed: int = 0
+    cases_per_evaluation: int | None = None
+    model: str = ""
+    temperature: float | None = 0.0
+    reply_tokens: int = 512
+    seed_prompt: Mapping[str, str] | None = None
+    objectives: Sequence[str] = ("accuracy", "prompt_tokens")
+
+    @property
+    def source(self) -> Source:
+        return Source(self.cases or str(EXAMPLE), self.task, self.question_field, self.answer_field)
+
+    @property
+    def shares(self) -> Shares:
+        return Shares(self.train, self.validation, self.test, self.split_seed)
+
+    @property
+    def name(self) -> str:
+        return self.task or Path(self.cases or EXAMPLE).name.partition(".")[0]
+
+
+class PromptTask(Problem):
+    """Accuracy of a prompt over questions with known answers, and what it costs; see `problems.prompt_rendering`.
+
+    Args:
+        said: the fields of `Options`.
 
     Raises:
         ConfigError: a file that holds no such cases, or an option that means nothing.
     """
 
+    __signature__ = inspect.signature(Options)  # so that options are known by their names
     resources = Resources(cpus=0.25)
     needs_model = True
     final_parts: tuple[Part, ...] = ("validation", "holdout")
     defaults: ClassVar[Mapping[str, Any]] = {"search.population": 16, "budget.evaluations": 100}
 
-    def __init__(  # noqa: PLR0913 - the options of a problem are the arguments of its __init__
-        self,
-        *,
-        cases: str | None = None,
-        task: str | None = None,
-        metric: str | None = None,
-        pattern: str | None = None,
-        question_field: str | None = None,
-        answer_field: str | None = None,
-        train: int | float | None = None,
-        validation: int | float | None = None,
-        test: int | float | None = None,
-        split_seed: int = 0,
-        cases_per_evaluation: int | None = None,
-        model: str = "",
-        temperature: float | None = 0.0,
-        reply_tokens: int = 512,
-        seed_prompt: Mapping[str, str] | None = None,
-        objectives: Sequence[str] = ("accuracy", "prompt_tokens"),
-    ) -> None:
-        whole_number(split_seed, "split_seed", low=0, high=2**63)
-        whole_number(reply_tokens, "reply_tokens", low=1, high=1_000_000)
-        read = read_cases(Source(str(EXAMPLE) if cases is None else cases, task, question_field, answer_field))
-        self._metric_name, self._metric = _metric(metric, pattern, read)
-        parts = split(read, Shares(train, validation, test, split_seed))
-        most = _most(cases_per_evaluation)
+    def __init__(self, **said: Any) -> None:
+        options = Options(**said)
+        whole_number(options.split_seed, "split_seed", low=0, high=2**63)
+        whole_number(options.reply_tokens, "reply_tokens", low=1, high=1_000_000)
+        read = read_cases(options.source)
+        self._metric_name, self._metric = _metric(options.metric, options.pattern, read)
+        parts = split(read, options.shares)
+        most = _most(options.cases_per_evaluation)
         self._cases = {part: some[:most] for part, some in parts.items()}
-        self._asked = Request("task", (), _model_name(model), _temperature(temperature), reply_tokens)
+        sampling = _model_name(options.model), _temperature(options.temperature), options.reply_tokens
+        self._asked = Request("task", (), *sampling)
         wording, right = WORDING[self._metric_name]
-        usual = {"instruction": INSTRUCTION, "format": wording or f"Your reply must match {pattern}"}
-        self._seed = _seed(usual if seed_prompt is None else seed_prompt)
-        self.objectives = _objectives(objectives)
-        name = task or Path(cases or EXAMPLE).name.partition(".")[0]
-        self.description = _description(name, right + (pattern or ""), rendered(self._seed), parts["train"])
+        usual = {"instruction": INSTRUCTION, "format": wording or f"Your reply must match {options.pattern}"}
+        self._seed = _seed(usual if options.seed_prompt is None else options.seed_prompt)
+        self.objectives = _objectives(options.objectives)
+        right += options.pattern or ""
+        self.description = _description(options.name, right, rendered(self._seed), parts["train"])
 
     def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
         return [self._seed]

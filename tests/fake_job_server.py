@@ -29,6 +29,7 @@ class FakeJobServer:
     Attributes:
         token: that it asks for; None asks for none.
         cpus: of its one node.
+        unlisted: how often that node is still missing among the nodes when these are asked for.
         grows: whether it has an autoscaler.
         driver: told of each job that is submitted; may change the job, its log and the files.
         files: by their name among the logs.
@@ -43,6 +44,7 @@ class FakeJobServer:
     python_version: str = "3.11.7"
     token: str | None = None
     cpus: float = 2.0
+    unlisted: int = 0
     grows: bool = False
     driver: Callable[[FakeJobServer, Fields], None] = no_driver
     jobs: dict[str, Fields] = field(default_factory=dict)
@@ -100,7 +102,8 @@ class FakeJobServer:
                 return _json({"data": {"pythonVersion": self.python_version}})
             case ["api", "v0", "nodes"]:
                 node = {"state": "ALIVE", "node_id": NODE, "resources_total": {"CPU": self.cpus, "memory": 1.0}}
-                return _json({"data": {"result": {"result": [node]}}})
+                self.unlisted, listed = max(0, self.unlisted - 1), self.unlisted == 0
+                return _json({"data": {"result": {"result": [node] if listed else []}}})
             case ["api", "cluster_status"]:
                 mapping = {NODE: "head" if self.grows else f"node_{NODE}"}
                 return _json({"data": {"clusterStatus": {"autoscalerReport": {"nodeTypeMapping": mapping}}}})

@@ -117,6 +117,12 @@ def test_a_cluster_without_a_cpu_is_one_sentence_unless_it_grows(evo: Evo, head:
     assert submit(evo, head).code == 0
 
 
+def test_a_head_that_does_not_count_itself_yet_is_not_taken_for_one_that_grows(evo: Evo, head: FakeJobServer) -> None:
+    head.cpus, head.unlisted = 0.0, 1
+    refused(submit(evo, head), "has a CPU for evaluations (1 nodes are up)", "start workers")
+    assert not head.jobs
+
+
 def test_a_token_is_sent_to_who_asks_for_one_and_to_nobody_else(
     evo: Evo, head: FakeJobServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
