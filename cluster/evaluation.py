@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeAlias
 
-from cluster.sandbox import Opened, Sandbox
+from cluster.sandbox.sandbox import Opened, Sandbox
 from evo.errors import CandidateError
 from evo.genomes import Genome, Program
 from evo.models import NO_MODEL, Completion, Request

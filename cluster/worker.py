@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from cluster.evaluation import Answerer, Work, evaluate
-from cluster.sandbox import Sandbox
+from cluster.sandbox.sandbox import Sandbox
 from evo.protocols import Job
 from evo.registry import make_problem
 from evo.values import Evaluation, Part

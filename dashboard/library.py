@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from evo.journal.folder import JOURNAL
 from evo.lineage.reading import FILE_NAME
-from evo.run_folder import JOURNAL
 
 
 def runs_in(places: Sequence[Path]) -> dict[str, Path]:

@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 
 from dashboard.library import runs_in
 from evo.errors import EvoError, LineageError, LineageHeldError
+from evo.journal.folder import JOURNAL, holder
 from evo.lineage import Run, open_run
 from evo.lineage.attached import Settings
 from evo.lineage.console import Reply, ask
 from evo.lineage.reading import FILE_NAME
-from evo.run_folder import JOURNAL, holder
 
 T = TypeVar("T")
 

@@ -18,11 +18,10 @@ EvoError
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+from typing import Literal
 
-if TYPE_CHECKING:
-    from evo.values import Outcome
-
+Outcome = Literal["ok", "invalid", "timeout", "oom", "crash", "lost", "stopped"]
+"""How the evaluation of a candidate ended."""
 
 # The system's ways to say that no more can be written.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -224,7 +224,7 @@ class ArmRecord:
         pulls: asks that ended.
         gain: sum over them: 1 for an offspring that entered the front, 0.5 for one that survived, else 0.
         usd: what their completions cost together.
-        scale: of the bases' sizes that this is about, as `evo.choices.scale_of` says it; None for all sizes together.
+        scale: of the bases' sizes that this is about, as `evo.search.selectors.scale_of` says it; None for all sizes together.
     """
 
     operator: str

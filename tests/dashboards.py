@@ -13,7 +13,7 @@ import duckdb
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from evo.journal import Journal
+from evo.journal.log import VERSION, Journal
 from evo.lineage import Projection, rebuild
 from tests.benchmarks.histories import History
 
@@ -38,7 +38,7 @@ def begun(folder: Path, *, objectives: int = 2) -> Path:
     names = [{"name": f"goal {number}", "direction": "min", "unit": "s"} for number in range(objectives)]
     config = {"problem": {"name": "made"}, "seed": 1, "budget": {"evaluations": 10}}
     rest: dict[str, Any] = {"description": HOSTILE, "versions": {}, "pid": 1, "host": "made"}
-    journal.append("run", version=1, run=folder.name, problem="made", config=config, objectives=names, **rest)
+    journal.append("run", version=VERSION, run=folder.name, problem="made", config=config, objectives=names, **rest)
     journal.close()
     rebuild(folder)
     return folder

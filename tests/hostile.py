@@ -65,7 +65,7 @@ CORPUS = (
     Hostile("missing module", "import no_such_module\n", ("crash",)),
     Hostile("imports the engine", "import evo\n", ("crash",)),
     Hostile("imports the problems", "import problems.bin_packing\n", ("crash",)),
-    Hostile("imports the sandbox", "import cluster.sandbox\n", ("crash",)),
+    Hostile("imports the sandbox", "import cluster.sandbox.sandbox\n", ("crash",)),
     Hostile("deep brackets", "(" * 100000 + ")" * 100000, ("invalid", "crash")),
     Hostile("deep operators", "x = " + "-" * 300000 + "1\n", ("invalid", "crash")),
     Hostile("1 MB of source", "# " + "x" * (1 << 20) + "\ndef double(x):\n    return x * 2\n", ("ok",)),

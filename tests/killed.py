@@ -22,13 +22,13 @@ from typing import Any
 import duckdb
 
 from evo import cli
-from evo.driver import Driver
-from evo.finale import Finale
-from evo.journal import Journal
+from evo.engine.driver import Driver
+from evo.engine.evaluator import Measuring
+from evo.engine.holdout import Finale
+from evo.engine.metering import AskModel
+from evo.journal.log import Journal
+from evo.journal.recorder import Recorder
 from evo.lineage import live, projection
-from evo.measuring import Measuring
-from evo.recorder import Recorder
-from evo.recording import AskModel
 from operators.gateway import Gateway
 
 PERIOD_SECONDS = 0.03

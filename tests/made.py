@@ -6,13 +6,13 @@ import re
 
 import numpy as np
 
-from evo.choices import Weights
 from evo.genomes import Genome, Vector
-from evo.islands import Island
-from evo.parents import PARENT_CHOICES, ParentChoice
-from evo.population import Population
 from evo.protocols import Arm
-from evo.search import Search, SearchSettings
+from evo.search.islands import Island
+from evo.search.parents import PARENT_CHOICES, ParentChoice
+from evo.search.population import Population
+from evo.search.search import Search, SearchSettings
+from evo.search.selectors import Weights
 from evo.survival import RankAndCrowding
 from evo.values import Ask, Candidate, Evaluation, Individual, Objective, Outcome, Proposal
 

@@ -18,11 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from evo.cli.analysing import analyse
+from evo.analysis import analyses
+from evo.analysis.pedigree import Pedigree, weighed
+from evo.analysis.traits import _holm
+from evo.cli.analyse import analyse
 from evo.errors import LineageError
-from evo.lineage import Projection, Run, Table, analyses, open_run, open_runs
-from evo.lineage.pedigree import Pedigree, weighed
-from evo.lineage.traits import _holm
+from evo.lineage import Projection, Run, Table, open_run, open_runs
 from tests.conftest import TOY, Evo
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "analysis.md"
@@ -383,7 +384,7 @@ def test_each_analysis_of_a_million_individuals_takes_seconds(tmp_path: Path) ->
 
 
 def test_a_run_that_is_not_there_is_named(tmp_path: Path) -> None:
-    from evo.cli.analysing import Question
+    from evo.cli.analyse import Question
 
     with pytest.raises(LineageError, match="no lineage at .*nowhere"):
         analyse([tmp_path / "nowhere"], Question((), None), as_json=False)

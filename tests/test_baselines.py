@@ -14,18 +14,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo.baselines import BASELINES, with_baseline
-from evo.config import config_from_json
+from evo.config.loading import config_from_json
+from evo.config.schema import Config
+from evo.engine.baselines import BASELINES, with_baseline
+from evo.engine.session import prepare
 from evo.errors import ConfigError
 from evo.genomes import Architecture, Vector
-from evo.journal import read_events
+from evo.journal.log import read_events
 from evo.lineage import open_run
-from evo.population import Population
 from evo.protocols import Operator
-from evo.sections import Config
-from evo.selection import Survival
-from evo.session import prepare
+from evo.search.population import Population
 from evo.survival import Lexicographic, Newest
+from evo.survival.protocols import Survival
 from evo.values import Slots
 from operators.architectures import UniformSlots
 from operators.scripted import Faults, ScriptedServer, find_rule

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo.choices import Bandit, Router, Thompson, Ucb1, Weights, scale_of
 from evo.errors import ConfigError
 from evo.genomes import Program
 from evo.protocols import Arm, ArmRecord, Choice
+from evo.search.selectors import Bandit, Router, Thompson, Ucb1, Weights, scale_of
 from evo.values import Ask, Evaluation, Individual
 
 BANDITS: list[Callable[..., Bandit]] = [Ucb1, Thompson]

@@ -14,12 +14,13 @@ from xml.etree import ElementTree
 import duckdb
 import pytest
 
-from evo.cli.ancestry import Member, change, tree
-from evo.cli.exporting import _field, _key
+from evo.cli.export import _field, _key
+from evo.cli.lineage import Member, change, tree
 from evo.genomes import Program
+from evo.journal.folder import held, holder
+from evo.journal.log import VERSION
 from evo.lineage import open_run, rebuild
-from evo.run_folder import held, holder
-from evo.standing import stand
+from evo.lineage.status import stand
 from tests.conftest import Evo
 from tests.made import unsealed
 
@@ -341,3 +342,15 @@ def test_who_only_looks_keeps_nobody_out(toy_run: Path) -> None:
     with held(toy_run):
         assert (holder(toy_run) or "").startswith(f"process {os.getpid()} on {platform.node()} since 2")
     assert holder(toy_run) is None
+
+
+@pytest.mark.parametrize("command", ["resume", "replay"])
+def test_a_run_of_another_version_is_read_and_neither_resumed_nor_replayed(
+    command: str, evo: Evo, toy_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evo.journal.replay.VERSION", VERSION + 1)
+    answer = evo(command, toy_run)
+    assert answer.code == 2
+    assert "begun by another version of evo" in answer.err
+    assert "Traceback" not in answer.err
+    assert evo("status", toy_run).code == evo("show", toy_run, 3).code == 0

@@ -17,8 +17,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from evo.comparing import Comparison, Result, compare, paired_gain, reference_of
-from evo.journal import read_events
+from evo.analysis.comparison import Comparison, Result, compare, paired_gain, reference_of
+from evo.analysis.results import compare_runs
+from evo.journal.log import read_events
 from evo.lineage import open_run, open_runs
 from evo.values import Objective
 from operators.scripted import ScriptedServer
@@ -242,7 +243,7 @@ def test_what_asks_no_model_gets_as_many_evaluations_as_the_dollars_bought(
     assert [one["method"] for one in found["summaries"]] == ["model_free", "evolve"]
     again = shown(evo("compare", *place.iterdir(), "--json").out)
     assert {one["method"]: one["seeds"] for one in again["summaries"]} == {"evolve": [0, 1], "model_free": [0, 1]}
-    table = open_runs(f"{place}/*").compare()
+    table = compare_runs(open_runs(f"{place}/*"))
     mine = {row[0]: dict(zip(table.columns[1:], row[1:], strict=True)) for row in table.rows}
     assert {name: one["train"] for name, one in mine.items()} == {
         one["method"]: one["train"] for one in again["summaries"]

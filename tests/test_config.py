@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evo.config import load_config
+from evo.config.loading import load_config
 from evo.errors import ConfigError, UserError
 
 TOY = "evo.testing.toys:Valley"

@@ -13,8 +13,8 @@ import pytest
 from dashboard.charts import compare as charts
 from dashboard.queries import MOST_POINTS, compare
 from evo import cli
+from evo.analysis.results import comparison_of, existing
 from evo.lineage import Table, open_run
-from evo.made_runs import comparison_of, existing
 from tests.conftest import TOY
 from tests.dashboards import HOSTILE, begun, dashboard, figures, grown, said, worked
 

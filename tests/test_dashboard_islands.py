@@ -14,7 +14,7 @@ from dashboard.filters import Stretch
 from dashboard.queries import MOST_POINTS, islands, niches
 from evo import cli
 from evo.lineage import Run, Table, open_run
-from evo.niches import Dimension, NicheSettings
+from evo.search.niches import Dimension, NicheSettings
 from tests.conftest import TOY
 from tests.dashboards import dashboard, figures, said
 

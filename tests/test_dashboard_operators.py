@@ -13,10 +13,10 @@ from dashboard.charts import operators as charts
 from dashboard.filters import Stretch
 from dashboard.queries import MOST_POINTS, beliefs, operators
 from dashboard.queries.beliefs import Rule
-from evo.choices import Bandit, Router, Thompson, Ucb1
-from evo.inheritance import Inheritance
+from evo.journal.inheritance import Inheritance
 from evo.lineage import Run, Table, open_run, rebuild
 from evo.protocols import ArmRecord
+from evo.search.selectors import Bandit, Router, Thompson, Ucb1
 from evo.values import Proposal
 from tests.benchmarks.histories import ARMS, History
 from tests.dashboards import HOSTILE, dashboard, figures, grown, said, told

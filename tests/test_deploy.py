@@ -19,7 +19,7 @@ from packaging.version import Version
 
 from cluster.keys import _NAME_OF_A_KEY
 from evo.cli.app import app
-from evo.config import load_config
+from evo.config.loading import load_config
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs/deploy"

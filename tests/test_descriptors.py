@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo.descriptors import STYLES, Subject, descriptor, syntax_of
 from evo.errors import ConfigError
 from evo.genomes import Architecture, Genome, Program, Prompt, Vector
+from evo.search.descriptors import STYLES, Subject, descriptor, syntax_of
 from evo.spaces import Whole
 from evo.values import Ask, Box, Evaluation, Individual, Objective, Slots
 

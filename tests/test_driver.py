@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from evo.journal import Event, read_events
+from evo.journal.log import Event, read_events
 from evo.lineage import open_run
 from tests.conftest import TOY, Evo
 from tests.made import unsealed

@@ -15,22 +15,22 @@ from cluster.elastic import Elastic
 from cluster.lanes import Lane, Waiting
 from cluster.stragglers import LEAST_SECONDS, PEERS, Stragglers
 from cluster.watch import Lookout, View, changes
-from evo.config import load_config
+from evo.config.loading import load_config
+from evo.engine.evaluator import Entry, Measuring
+from evo.engine.factories import resources_of
 from evo.errors import ConfigError, UserError
 from evo.genomes import Genome, Vector
-from evo.journal import Journal, read_events
+from evo.journal.log import Journal, read_events
+from evo.journal.recorder import Recorder
 from evo.lineage import open_run
-from evo.measuring import Entry, Measuring
 from evo.models import Model
 from evo.policies.plans import Stages
 from evo.protocols import Incident, Job
-from evo.recorder import Recorder
 from evo.registry import make_problem
 from evo.resources import Resources
 from evo.testing.exam import Exam
 from evo.testing.executor import InProcessExecutor
 from evo.values import Ask, Candidate, Evaluation, Part
-from evo.workplace import resources_of
 from tests.conftest import TOY, Evo
 
 BIG = {"CPU": 8.0, "GPU": 2.0, "memory": 64.0 * 2**30, "licence": 3.0, "node:10.0.0.1": 1.0}

@@ -16,10 +16,10 @@ import pytest
 
 from cluster.jobs import copying, following, launching, parcels, verbs
 from cluster.jobs.copying import Piece, bring_up_to_date
-from cluster.jobs.driven import Driver, drive
+from cluster.jobs.remote_driver import Driver, drive
 from cluster.jobs.server import LostError
 from evo.errors import UserError
-from evo.journal import read_events
+from evo.journal.log import read_events
 from tests.conftest import TOY, Answer, Evo
 from tests.fake_job_server import NODE, FakeJobServer, Fields
 from tests.test_lineage import contents
@@ -404,7 +404,7 @@ def test_a_python_without_what_evo_needs_is_one_sentence(tmp_path: Path) -> None
     """As on a head whose `python3` is not the one that evo was installed for."""
     (tmp_path / "cluster").symlink_to(Path(__file__).parents[1] / "cluster")
     command = [sys.executable, "-I", "-S", "-c", "import sys; sys.path.insert(0, '.'); import runpy; "]
-    command[-1] += "runpy.run_module('cluster.jobs.driving', run_name='__main__')"
+    command[-1] += "runpy.run_module('cluster.jobs.entrypoint', run_name='__main__')"
     # It has gone over to the Python of its parent already, which may have Ray loaded as Ray's supervisor has.
     environment = {**os.environ, "EVO_DRIVERS_PYTHON": sys.executable}
     answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)

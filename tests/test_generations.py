@@ -13,17 +13,17 @@ from pymoo.core.population import Population as PymooPopulation
 from pymoo.core.problem import Problem as PymooProblem
 from pymoo.operators.survival.rank_and_crowding import RankAndCrowding as PymooRankAndCrowding
 
-from evo.choices import Weights
-from evo.generations import Generations
 from evo.genomes import Vector
-from evo.islands import Island, IslandSettings
 from evo.lineage import open_run
-from evo.parents import PARENT_CHOICES
-from evo.population import Population, costs_of
 from evo.protocols import Arm, FloatArray
-from evo.search import Search, SearchSettings
-from evo.selection import Survival
+from evo.search.generations import Generations
+from evo.search.islands import Island, IslandSettings
+from evo.search.parents import PARENT_CHOICES
+from evo.search.population import Population, costs_of
+from evo.search.search import Search, SearchSettings
+from evo.search.selectors import Weights
 from evo.survival import HypervolumeContribution, Lexicographic, RankAndCrowding, ReferenceDirections
+from evo.survival.protocols import Survival
 from evo.values import Ask, Individual
 from tests.conftest import TOY, Evo
 from tests.made import TWO, evaluation, individual

@@ -16,11 +16,11 @@ import numpy as np
 import psutil
 import pytest
 
-from cluster import seccomp
-from cluster.confine import landlock_version
 from cluster.evaluation import evaluate
-from cluster.launch import Isolation, bubblewrap_problem
-from cluster.sandbox import Sandbox
+from cluster.sandbox import seccomp
+from cluster.sandbox.confine import landlock_version
+from cluster.sandbox.launch import Isolation, bubblewrap_problem
+from cluster.sandbox.sandbox import Sandbox
 from evo.errors import CandidateError
 from evo.genomes import Genome, Program
 from evo.protocols import Problem, Run

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cluster.keys import _NAME_OF_A_KEY
-from cluster.launch import bubblewrap_problem
+from cluster.sandbox.launch import bubblewrap_problem
 from tests.conftest import Evo
 from tests.test_deploy import PROJECT, ROOT, documents, text_of
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evo.errors import ConfigError
-from evo.front import Front
-from evo.indicators import HYPERVOLUME_OBJECTIVES, Indicators, Reading
+from evo.search.front import Front
+from evo.search.indicators import HYPERVOLUME_OBJECTIVES, Indicators, Reading
 from evo.values import Objective
 from tests.made import TWO, individual
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evo.genomes import Vector
-from evo.islands import IslandSettings
 from evo.lineage import open_run
 from evo.protocols import Arm
-from evo.search import Search, SearchSettings, Told
+from evo.search.islands import IslandSettings
+from evo.search.search import Search, SearchSettings, Told
 from evo.values import Candidate, Proposal
 from tests.conftest import TOY, Evo
 from tests.made import evaluation, searching

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from evo.errors import JournalError
-from evo.journal import Journal, cut_torn_line, latest_event, read_events
+from evo.journal.log import Journal, cut_torn_line, latest_event, read_events
 
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from evo.journal import Journal
+from evo.journal.log import Journal
 
 async def write():
     journal = Journal(Path(sys.argv[1]))

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from evo.journal import Event, read_events
+from evo.journal.log import Event, read_events
 from evo.lineage import open_run, rebuild
 from operators.scripted import Faults, ScriptedServer, find_rule
 from tests.conftest import Evo

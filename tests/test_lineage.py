@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from evo.errors import JournalError, LineageError
-from evo.journal import read_events
+from evo.journal.log import read_events
 from evo.lineage import Projection, open_run, rebuild
 from tests.conftest import TOY, Evo
 from tests.made import unsealed

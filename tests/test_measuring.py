@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evo.engine.evaluator import Entry, Measuring
 from evo.errors import UserError
 from evo.genomes import Genome, Vector
-from evo.measuring import Entry, Measuring
 from evo.models import BudgetSpentError, Model
-from evo.policies import Policy
+from evo.policies.base import Policy
 from evo.policies.plans import Contest, OneBatch, Plan, Races
 from evo.pooling import pooled
 from evo.protocols import Job

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from evo.journal import read_events
+from evo.journal.log import read_events
 from evo.lineage import open_run
 from operators.scripted import Faults, ScriptedServer, find_rule
 from tests.conftest import Evo

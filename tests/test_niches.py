@@ -12,18 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo.choices import Weights
-from evo.descriptors import Subject
 from evo.errors import ConfigError
 from evo.genomes import Vector
-from evo.islands import Island
 from evo.lineage import open_run
-from evo.niches import Atlas, Dimension, Niches, NicheSettings, centroids
-from evo.parents import PARENT_CHOICES
 from evo.protocols import Arm
-from evo.search import Search, SearchSettings
-from evo.selection import Living, Survival
+from evo.search.descriptors import Subject
+from evo.search.islands import Island
+from evo.search.niches import Atlas, Dimension, Niches, NicheSettings, centroids
+from evo.search.parents import PARENT_CHOICES
+from evo.search.search import Search, SearchSettings
+from evo.search.selectors import Weights
 from evo.survival import Lexicographic, RankAndCrowding
+from evo.survival.protocols import Living, Survival
 from evo.values import Ask, Evaluation, Individual, Objective
 from tests.conftest import TOY, Evo
 from tests.made import TWO, advance

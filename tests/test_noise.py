@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evo.choices import Weights
-from evo.generations import Generations
 from evo.genomes import Vector
-from evo.islands import Island, IslandSettings
-from evo.niches import Atlas, Dimension, Niches, NicheSettings
-from evo.noise import Noise, NoiseSettings, measured_again
-from evo.parents import PARENT_CHOICES
 from evo.policies.noise import Repeats, challenger_of, measure_next
-from evo.population import Population
 from evo.protocols import Arm, Context, Problem
 from evo.scoring import scored
-from evo.search import Remeasured, Search, SearchSettings, Told
-from evo.selection import Residents, Survival
+from evo.search.generations import Generations
+from evo.search.islands import Island, IslandSettings
+from evo.search.niches import Atlas, Dimension, Niches, NicheSettings
+from evo.search.noise import Noise, NoiseSettings, measured_again
+from evo.search.parents import PARENT_CHOICES
+from evo.search.population import Population
+from evo.search.search import Remeasured, Search, SearchSettings, Told
+from evo.search.selectors import Weights
 from evo.survival import HypervolumeContribution, Lexicographic, Newest, RankAndCrowding, ReferenceDirections
+from evo.survival.protocols import Residents, Survival
 from evo.testing.in_process import run_in_process
 from evo.testing.toys import Fog, Nudge, Valley
 from evo.values import (

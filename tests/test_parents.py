@@ -15,7 +15,7 @@ from scipy import stats
 
 from evo.errors import ConfigError
 from evo.genomes import Vector
-from evo.parents import (
+from evo.search.parents import (
     PARENT_CHOICES,
     Choosable,
     EpsilonLexicase,
@@ -26,9 +26,9 @@ from evo.parents import (
     RankProportional,
     Tournament,
 )
-from evo.population import Population
-from evo.selection import Living
+from evo.search.population import Population
 from evo.survival import Newest, RankAndCrowding
+from evo.survival.protocols import Living
 from evo.values import Ask, Evaluation, Individual, Objective
 
 ONE = (Objective("cost", "min"),)

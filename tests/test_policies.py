@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evo.errors import ConfigError
-from evo.policies import Policy, Pull, Rounds
+from evo.policies.base import Policy, Pull, Rounds
 from evo.policies.cascade import Cascade, Stage
 from evo.policies.low_rank import LowRank
 from evo.policies.minibatch import Full, Minibatch

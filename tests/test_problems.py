@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from evo.config import load_config
+from evo.config.loading import load_config
 from evo.errors import ConfigError
 from evo.protocols import Problem
 from evo.registry import make_problem, names

@@ -17,25 +17,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evo import session
 from evo.cli.progress import Progress
-from evo.config import load_config
-from evo.driver import Driver
+from evo.config.loading import load_config
+from evo.engine import session
+from evo.engine.driver import Driver
+from evo.engine.factories import make_executor
+from evo.engine.session import Prepared
 from evo.genomes import Genome, Vector, genome_from_json
-from evo.journal import Journal
+from evo.journal.log import Journal
+from evo.journal.recorder import Recorder
+from evo.journal.replay import replay
 from evo.lineage import open_run
 from evo.models import Model
-from evo.recorder import Recorder
-from evo.replay import replay
 from evo.resources import Resources
 from evo.scoring import scored
-from evo.search import Search, Told
-from evo.session import Prepared
+from evo.search.search import Search, Told
 from evo.testing.exam import Exam
 from evo.testing.executor import InProcessExecutor
 from evo.testing.in_process import run_in_process
 from evo.values import Ask, Evaluation, Individual, Part
-from evo.workplace import make_executor
 from tests.conftest import TOY, Evo
 from tests.made import unsealed
 from tests.test_driver import events, history, sorted_history, spawn, wait_for_tells

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from evo.engine.holdout import FRONT_SHOWN, spread
+from evo.engine.session import prepare
 from evo.errors import RunFolderError
-from evo.finale import FRONT_SHOWN, spread
 from evo.genomes import Genome
+from evo.journal.folder import SILENT_SECONDS, held, holder
+from evo.journal.replay import latest_config, replay
 from evo.lineage import open_run
 from evo.protocols import Job, Run
-from evo.replay import replay
-from evo.run_folder import SILENT_SECONDS, held, holder
-from evo.search import Search
-from evo.session import latest_config, prepare
+from evo.search.search import Search
 from evo.testing.executor import InProcessExecutor
 from evo.testing.toys import Valley
 from evo.values import Part, Score

@@ -19,11 +19,11 @@ import numpy as np
 import psutil
 import pytest
 
-from cluster.confine import landlock_version
 from cluster.evaluation import evaluate
-from cluster.launch import bubblewrap_problem
-from cluster.sandbox import Sandbox, claim_core
-from cluster.wire import WireError
+from cluster.sandbox.confine import landlock_version
+from cluster.sandbox.launch import bubblewrap_problem
+from cluster.sandbox.sandbox import Sandbox, claim_core
+from cluster.sandbox.wire import WireError
 from evo.errors import CandidateError, SandboxError
 from evo.genomes import Genome, Program, Vector
 from evo.models import Completion, Message, Request
@@ -317,7 +317,7 @@ def test_a_warm_parent_that_dies_is_replaced(fresh: Sandbox) -> None:
 OWNER = """
 import sys, time
 sys.path[:] = {path!r}
-from cluster.sandbox import Sandbox
+from cluster.sandbox.sandbox import Sandbox
 from evo.genomes import Program
 from evo.values import Limits
 sandbox = Sandbox(Limits(wall_seconds=60), isolation={isolation!r})
@@ -413,7 +413,7 @@ def test_installed_packages_are_seen_but_hidden_ones_and_our_own_are_not(
     (installed / "answers.txt").write_text("42")
     (tmp_path / "secret.txt").write_text("42")
     monkeypatch.syspath_prepend(str(installed))
-    monkeypatch.setattr("cluster.sandbox.our_folders", lambda: (str(installed / "evo"),))
+    monkeypatch.setattr("cluster.sandbox.sandbox.our_folders", lambda: (str(installed / "evo"),))
     reader = program("import seen\ndef read(path):\n    return open(path).read()\n")
     hidden = (str(installed / "keys"), str(installed / "answers.txt"))
     with closing(Sandbox(LIMITS, ("numpy", "seen"), isolation=sandbox.isolation, hidden=hidden)) as careful:

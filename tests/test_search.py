@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evo.genomes import Vector
-from evo.population import Population
-from evo.similarity import Alike
+from evo.search.duplicates import Alike
+from evo.search.population import Population
 from evo.survival import RankAndCrowding
 from evo.values import SEED_OPERATOR, Candidate, Individual, Proposal
 from tests.made import TWO, advance, evaluation, filled, individual, search

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.seccomp import (
+from cluster.sandbox.seccomp import (
     ARCHITECTURES,
     CLONE,
     CLONE3,

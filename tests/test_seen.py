@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo.seen import Seen
+from evo.search.duplicates import Seen
 
 
 def digest(number: int) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evo.journal import read_events
+from evo.journal.log import read_events
 from evo.lineage import open_run
 from evo.testing.simulation import FAILURES, Fleet, SkippingLoop, simulate
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from evo.journal import read_events
+from evo.journal.folder import JOURNAL, LOCK, SILENT_SECONDS, held
+from evo.journal.log import read_events
 from evo.lineage import open_run
-from evo.run_folder import JOURNAL, LOCK, SILENT_SECONDS, held
 from tests.conftest import TOY
 from tests.test_driver import wait_for_tells
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster import visible
 from cluster.jobs import launching, parcels
-from cluster.jobs.driven import received
+from cluster.jobs.remote_driver import received
 from cluster.jobs.sealing import Party, place_of
+from cluster.sandbox import visible
 from evo.errors import UserError
 from tests.conftest import Answer, Evo
 from tests.fake_job_server import FakeJobServer, Fields
@@ -269,7 +269,7 @@ def test_all_packages_of_the_project_go_along_with_what_registers_their_parts(ev
     names = head.names_in(uri)
     for package in ("evo", "operators", "problems", "cluster", "dashboard"):
         assert f"{package}/__init__.py" in names
-    assert {"evo/lineage/schema.sql", "cluster/jobs/driven.py"} <= names
+    assert {"evo/lineage/schema.sql", "cluster/jobs/remote_driver.py"} <= names
     assert any(name.endswith("dist-info/entry_points.txt") for name in names)
     assert not any("__pycache__" in name or name.startswith("tests/") for name in names)
     before = dict(head.packages)

@@ -23,7 +23,7 @@ import httpx2
 import psutil
 import pytest
 
-from evo.journal import read_events
+from evo.journal.log import read_events
 from tests.test_lineage import contents
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -350,7 +350,9 @@ def test_a_laptop_that_is_closed_ends_nothing(head: Head) -> None:
 
 
 def drivers(head: Head) -> list[psutil.Process]:
-    return [one for one in psutil.process_iter() if _is_of(one, head.temp) and "cluster.jobs.driving" in one.cmdline()]
+    return [
+        one for one in psutil.process_iter() if _is_of(one, head.temp) and "cluster.jobs.entrypoint" in one.cmdline()
+    ]
 
 
 def test_a_driver_that_is_killed_is_gone_on_with_and_loses_nothing(head: Head) -> None:

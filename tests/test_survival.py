@@ -20,9 +20,8 @@ from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
 from evo.errors import ConfigError
 from evo.genomes import Vector
-from evo.population import Population
 from evo.protocols import FloatArray
-from evo.selection import Ranking, Survival
+from evo.search.population import Population
 from evo.survival import (
     HypervolumeContribution,
     Lexicographic,
@@ -32,6 +31,7 @@ from evo.survival import (
     WeightedSum,
 )
 from evo.survival.hypervolume import exclusive_hypervolumes
+from evo.survival.protocols import Ranking, Survival
 from evo.survival.reference_directions import Niches, normalised
 from evo.survival.spread import crowding_distances
 from evo.values import Ask, Evaluation, Individual, Objective

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from evo.genomes import Program, Vector
 from evo.protocols import Arm
-from evo.search import SearchSettings
-from evo.similarity import Alike, vector_of
-from evo.tips import LONG_LIMIT, SHORT_LIMIT, Tips
+from evo.search.duplicates import Alike, vector_of
+from evo.search.lessons import LONG_LIMIT, SHORT_LIMIT, Tips
+from evo.search.search import SearchSettings
 from evo.values import PAST_LIMIT, Ask, Candidate, Evaluation, Individual, Proposal, Tip
 from tests.made import advance, evaluation, search, searching
 

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from evo.config import load_config
+from evo.config.loading import load_config
+from evo.engine.session import prepare, start
 from evo.errors import JournalError
-from evo.journal import Journal, read_events
+from evo.journal.log import Journal, read_events
 from evo.lineage import rebuild
-from evo.session import prepare, start
 from tests.conftest import TOY, Answer, Evo
 from tests.made import unsealed
 from tests.test_driver import ORDERED, events, sorted_history, wait_for_tells

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from cluster.wire import HEADER, TEXT_LIMIT_BYTES, VALUE, Wire, WireError
+from cluster.sandbox.wire import HEADER, TEXT_LIMIT_BYTES, VALUE, Wire, WireError
 
 LIMIT = 1 << 20
 

@@ -10,16 +10,16 @@ from pathlib import Path
 from uuid import uuid4
 
 from cluster.jobs.copying import bring_up_to_date
-from cluster.jobs.driving import LINKS, ORDER
+from cluster.jobs.entrypoint import LINKS, ORDER
 from cluster.jobs.launching import LOOK_SECONDS, launch, said
 from cluster.jobs.parcels import Parcel
 from cluster.jobs.runs import LITTLE_HELP, latest, refuse_name
 from cluster.jobs.server import JobServer
-from evo.config import config_from_json
+from evo.config.loading import config_from_json
+from evo.config.schema import Config
 from evo.errors import RunFolderError, UserError
+from evo.journal.folder import JOURNAL, held
 from evo.lineage import Projection
-from evo.run_folder import JOURNAL, held
-from evo.sections import Config
 
 
 class FarRun:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cluster.jobs.driving import SAID
+from cluster.jobs.entrypoint import SAID
 from cluster.jobs.runs import Job
 from cluster.jobs.server import JobServer, LostError, UnreachableError, connected
 from evo.errors import UserError

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from cluster.jobs.driving import SAID
+from cluster.jobs.entrypoint import SAID
 from cluster.jobs.following import for_us_alone
 from cluster.jobs.parcels import Parcel, our_parcel
 from cluster.jobs.server import JobServer, LostError
@@ -20,7 +20,7 @@ STOP_SECONDS = 120
 """What `evo stop` leaves a driver to finish what is under way."""
 
 # Nothing of the folder that it begins in takes the place of our packages.
-ENTRYPOINT = "exec env PYTHONSAFEPATH=1 python3 -m cluster.jobs.driving"
+ENTRYPOINT = "exec env PYTHONSAFEPATH=1 python3 -m cluster.jobs.entrypoint"
 
 
 def launch(server: JobServer, theirs: Parcel, job_id: str, kept: Mapping[str, str]) -> bool:

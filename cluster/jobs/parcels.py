@@ -14,11 +14,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from cluster.jobs.driving import ORDER
-from cluster.visible import OUR_PACKAGES
+from cluster.jobs.entrypoint import ORDER
+from cluster.sandbox.visible import OUR_PACKAGES
+from evo.config.schema import Config
 from evo.errors import UserError
-from evo.run_folder import JOURNAL
-from evo.sections import Config
+from evo.journal.folder import JOURNAL
 
 PROJECT = "evo-platform"
 MOST_BYTES = 90 << 20

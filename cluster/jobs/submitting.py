@@ -14,10 +14,10 @@ from cluster.jobs.parcels import their_parcel
 from cluster.jobs.runs import Job, about, latest, next_id, refuse_name
 from cluster.jobs.sealing import Party, place_of
 from cluster.jobs.server import JobServer
-from evo import session
-from evo.config import load_config
+from evo.config.loading import load_config
+from evo.config.schema import Config
+from evo.engine import session
 from evo.errors import ConfigError, StoppedError, UserError
-from evo.sections import Config
 
 ON_THE_CLUSTER = "executor.address=auto"
 

@@ -17,11 +17,11 @@ from cluster.jobs.server import JobServer, LostError, connected
 from cluster.jobs.submitting import Wanted, checked, checked_config, name_for, variables_named
 from cluster.jobs.submitting import resume as resume_there
 from cluster.jobs.submitting import submit as submit_there
-from evo.config import overridden
-from evo.endpoints import endpoints_of
+from evo.config.loading import overridden
+from evo.config.schema import Config
+from evo.engine.factories import endpoints_of
 from evo.errors import UnknownNameError, UserError
 from evo.lineage import Table, open_run
-from evo.sections import Config
 
 STOP_LOOK_SECONDS = 0.5
 

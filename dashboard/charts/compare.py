@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from dashboard.charts.style import GREY, PALETTE, figure
 from dashboard.words import axis, hover, number
-from evo.comparing import Gain
+from evo.analysis.comparison import Gain
 from evo.lineage import Table
 
 Across = Literal["evaluations", "time", "dollars"]

@@ -13,7 +13,7 @@ from dashboard.charts.style import FAINT, SEQUENCE, figure
 from dashboard.queries import MOST_POINTS
 from dashboard.queries.niches import Archive, Elite, grid_place, middles
 from dashboard.words import axis, hover, number
-from evo.niches import Dimension
+from evo.search.niches import Dimension
 
 Objective = tuple[str, str, str]
 # So many cells of the screen for the sides of a CVT.

@@ -1,6 +1,6 @@
 """What the choice of operators and models believes over time. No lineage says so: it is derived from what ended how.
 
-The same sums as `evo.choices` keeps, read at the end of each of many stretches: pulls, gain and dollars of each arm,
+The same sums as `evo.search.selectors` keeps, read at the end of each of many stretches: pulls, gain and dollars of each arm,
 faded where the choice lets them. What was under way at that moment is left out, and so is what a router knows of single
 sizes.
 """
@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dashboard.queries.operators import ENTERED, PARTS, REWARD
-from evo.choices import INHERITED_PULLS, LEAST_USD
 from evo.lineage import LineageReader
 from evo.lineage.queries import quoted
+from evo.search.selectors import INHERITED_PULLS, LEAST_USD
 from evo.values import AGAIN_OPERATOR, SEED_OPERATOR
 
 ArmName = tuple[str, str | None]

@@ -11,14 +11,14 @@ from typing import Any, cast
 import numpy as np
 
 from dashboard.queries.history import objectives
-from evo.comparing import Comparison, differing, grouped, labels_of
-from evo.config import Loaded, config_from_json
+from evo.analysis.comparison import Comparison, differing, grouped, labels_of
+from evo.analysis.results import Compared, Measured, comparison_of, measured_by
+from evo.config.loading import Loaded, config_from_json
+from evo.config.schema import Config
 from evo.errors import ConfigError, EvoError
-from evo.indicators import HYPERVOLUME_OBJECTIVES, Indicators
 from evo.lineage import LineageReader, Table
 from evo.lineage.queries import quoted
-from evo.made_runs import Compared, Measured, comparison_of, measured_by
-from evo.sections import Config
+from evo.search.indicators import HYPERVOLUME_OBJECTIVES, Indicators
 from evo.values import Direction, Objective
 
 MOST_RUNS = 40

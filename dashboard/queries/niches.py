@@ -17,11 +17,11 @@ import numpy as np
 from dashboard.filters import Stretch
 from dashboard.queries.history import objectives
 from dashboard.queries.islands import MOST_ISLANDS, PARTS
-from evo.descriptors import Descriptor, Subject, descriptor
 from evo.genomes import genome_from_json
 from evo.lineage import LineageReader, Table
 from evo.lineage.queries import quoted
-from evo.niches import Atlas, Dimension, NicheSettings, centroids
+from evo.search.descriptors import Descriptor, Subject, descriptor
+from evo.search.niches import Atlas, Dimension, NicheSettings, centroids
 from evo.values import SEED_OPERATOR, Ask, Evaluation, Individual
 
 MOST_ELITES = 5000

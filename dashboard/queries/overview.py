@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from evo.lineage import LineageReader, Table
-from evo.standing import Standing, stand_by
+from evo.lineage.status import Standing, stand_by
 
 RECENT = 2000
 RECENT_SECONDS = 300

@@ -13,10 +13,10 @@ from dashboard.filters import Filters
 from dashboard.queries import compare
 from dashboard.queries.compare import Method
 from dashboard.words import dollars, plain
-from evo.comparing import Comparison
+from evo.analysis.comparison import Comparison
+from evo.analysis.results import Measured
 from evo.errors import EvoError
 from evo.lineage import Table
-from evo.made_runs import Measured
 
 ACROSS: Sequence[charts.Across] = ("evaluations", "time", "dollars")
 FIRST = 20

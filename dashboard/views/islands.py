@@ -15,7 +15,7 @@ from dashboard.queries import front, history, islands, niches
 from dashboard.queries.niches import Archive
 from dashboard.words import clipped, number, plain
 from evo.lineage import Table
-from evo.niches import NicheSettings
+from evo.search.niches import NicheSettings
 
 SLOW_SECONDS = 10.0
 NO_NICHES = (

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evo.cli import clusters
+from evo.cli import cluster
 from evo.cli.arguments import ModelName, Overrides, Target
 
 if TYPE_CHECKING:
-    from evo.session import Ended
+    from evo.engine.session import Ended
 
 app = typer.Typer(
     help="Evolve programs, prompts, architectures and vectors; every ancestor is kept.",
@@ -74,13 +74,13 @@ def run(
     replay_from: Annotated[Path | None, typer.Option(metavar="RUN", help="Reuse this run's completions.")] = None,
 ) -> None:
     """Run a search to the end of its budget."""
-    from evo import session
-    from evo.baselines import with_baseline
     from evo.cli.progress import Progress
     from evo.cli.report import report
-    from evo.config import load_config
-    from evo.endpoints import refuse_without_access, reusable_from, with_access
-    from evo.run_folder import JOURNAL, create_run_folder, existing_run_folder
+    from evo.config.loading import load_config
+    from evo.engine import session
+    from evo.engine.baselines import with_baseline
+    from evo.engine.factories import refuse_without_access, reusable_from, with_access
+    from evo.journal.folder import JOURNAL, create_run_folder, existing_run_folder
 
     named = {"executor.address": address, "model.name": model}
     overrides = [*(overrides or []), *(f"{key}={value}" for key, value in named.items() if value)]
@@ -127,19 +127,19 @@ def resume(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder; with --address, a run's name.")],
     overrides: Overrides = None,
     *,
-    address: clusters.MaybeAddress = None,
-    env: clusters.Variables = None,
-    run_dir: clusters.FarRunDir = clusters.FAR_RUN_DIR,
-    wait: clusters.Wait = False,
+    address: cluster.MaybeAddress = None,
+    env: cluster.Variables = None,
+    run_dir: cluster.FarRunDir = cluster.FAR_RUN_DIR,
+    wait: cluster.Wait = False,
 ) -> None:
     """Go on with a run that was interrupted, or further with one that is finished; with --address, on a cluster."""
-    from evo import session
     from evo.cli.progress import Progress
     from evo.cli.report import report
+    from evo.engine import session
 
     if address:
-        clusters.resume(str(run), overrides, address=address, env=env, run_dir=run_dir, wait=wait)
-    clusters.refuse_without_address(env=env, run_dir=run_dir, wait=wait)
+        cluster.resume(str(run), overrides, address=address, env=env, run_dir=run_dir, wait=wait)
+    cluster.refuse_without_address(env=env, run_dir=run_dir, wait=wait)
     with session.reopened(run, overrides or []) as prepared, Progress(prepared, run) as progress:
         ended = session.go_on(prepared, run, watch=progress.told)
     report(ended)
@@ -149,10 +149,11 @@ def resume(
 @app.command()
 def replay(run: RunArgument) -> None:
     """Repeat a recorded search from its completions, at no cost, and say whether it comes out the same."""
-    from evo.inheritance import inherited_by
-    from evo.repeating import repeat
-    from evo.run_folder import JOURNAL, existing_run_folder
-    from evo.session import latest_config, prepare
+    from evo.engine.session import prepare
+    from evo.engine.verify import repeat
+    from evo.journal.folder import JOURNAL, existing_run_folder
+    from evo.journal.inheritance import inherited_by
+    from evo.journal.replay import latest_config
 
     journal = existing_run_folder(run) / JOURNAL
     prepared = prepare(latest_config(journal), inherited_by(journal))
@@ -170,7 +171,7 @@ def replay(run: RunArgument) -> None:
 @app.command()
 def check(target: Target, overrides: Overrides = None, *, model: ModelName = None) -> None:
     """Say what a run would do, without running it: its configuration, its seed, its sandbox, what it would cost."""
-    from evo.cli.checking import check as check_target
+    from evo.cli.check import check as check_target
 
     check_target(target, [*(overrides or []), *([f"model.name={model}"] if model else [])])
 
@@ -185,8 +186,8 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Score one genome file as a run would. Exit code 1 where it fails."""
-    from evo.cli.checking import evaluate_file, print_evaluation
-    from evo.config import load_config
+    from evo.cli.check import evaluate_file, print_evaluation
+    from evo.config.loading import load_config
 
     evaluation = asyncio.run(
         evaluate_file(load_config(target, overrides or []), file, "holdout" if holdout else "train")
@@ -208,7 +209,7 @@ def top(run: RunArgument, count: Annotated[int, typer.Option(min=1, help="How ma
 @app.command()
 def show(run: RunArgument, individual: Annotated[int, typer.Argument(metavar="ID")]) -> None:
     """One individual: genome, objectives, parents, and how it differs from its base."""
-    from evo.cli.showing import show as show_individual
+    from evo.cli.show import show as show_individual
     from evo.lineage import open_run
 
     show_individual(open_run(run), individual)
@@ -221,7 +222,7 @@ def lineage(
     generations: Annotated[int, typer.Option(min=0, help="How far to go back.")] = 12,
 ) -> None:
     """The ancestors of an individual as a tree: by whom each was made, its objectives, and what changed."""
-    from evo.cli.ancestry import show_lineage
+    from evo.cli.lineage import show_lineage
     from evo.lineage import open_run
 
     show_lineage(open_run(run), individual, generations)
@@ -238,8 +239,8 @@ def analyse(
     as_json: AsJson = False,
 ) -> None:
     """What a run can teach: cost per improvement, yields, time to target, lineages, what winners come from."""
-    from evo.cli.analysing import Question
-    from evo.cli.analysing import analyse as analyse_runs
+    from evo.cli.analyse import Question
+    from evo.cli.analyse import analyse as analyse_runs
 
     analyse_runs(runs, Question(target or [], best), as_json=as_json)
 
@@ -254,7 +255,7 @@ def sql(
     force: Force = False,
 ) -> None:
     """Query a run's lineage, during the run or after it."""
-    from evo.cli.exporting import answer
+    from evo.cli.export import answer
     from evo.lineage import open_run
 
     answer(open_run(run), query, format.value, to=to, force=force)
@@ -274,8 +275,8 @@ def export(
     force: Force = False,
 ) -> None:
     """Write a run's lineage as files for other programs, or as a page for people, during the run or after it."""
-    from evo.cli.exporting import chosen, size
-    from evo.cli.exporting import export as export_run
+    from evo.cli.export import chosen, size
+    from evo.cli.export import export as export_run
     from evo.lineage import open_run
 
     files = export_run(open_run(run), chosen(format.value if format else None, html=html), to, force=force)
@@ -300,8 +301,8 @@ def snapshot(
 @app.command()
 def index(run: RunArgument) -> None:
     """Build the lineage database anew from the journal."""
+    from evo.journal.folder import existing_run_folder, held
     from evo.lineage import rebuild
-    from evo.run_folder import existing_run_folder, held
 
     existing_run_folder(run)
     with held(run):
@@ -370,7 +371,7 @@ def serve_scripted(
     scripted.serve(server, host="127.0.0.1", port=port)
 
 
-for _command in (clusters.submit, clusters.jobs, clusters.stop, clusters.fetch):
+for _command in (cluster.submit, cluster.jobs, cluster.stop, cluster.fetch):
     app.command()(_command)
 
 

@@ -11,20 +11,21 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
-from evo import session
-from evo.baselines import BASELINES, with_baseline
+from evo.analysis.comparison import OWN, Comparison, Gain, Result, differing
+from evo.analysis.results import Compared, Measured, comparison_of, existing, goal, measured_run
 from evo.cli.tables import lines
-from evo.comparing import OWN, Comparison, Gain, Result, differing
-from evo.config import config_from_json, load_config
-from evo.endpoints import with_access
+from evo.config.loading import config_from_json, load_config
+from evo.config.schema import Config
+from evo.engine import session
+from evo.engine.baselines import BASELINES, with_baseline
+from evo.engine.factories import with_access
 from evo.errors import ConfigError, EvoError, RunFolderError, StoppedError, UnknownNameError
-from evo.journal import cut_torn_line, read_events
+from evo.journal.folder import JOURNAL, create_run_folder, held
+from evo.journal.log import cut_torn_line, read_events
+from evo.journal.replay import latest_config
 from evo.lineage import Table
 from evo.lineage.live import LiveLineage
-from evo.made_runs import Compared, Measured, comparison_of, existing, goal, measured_run
 from evo.registry import unknown
-from evo.run_folder import JOURNAL, create_run_folder, held
-from evo.sections import Config
 
 DEFAULT_METHODS = (OWN, "best_of_n")
 
@@ -157,7 +158,7 @@ def _standing(folder: Path) -> Literal["new", "begun", "finished"]:
 
 
 def _refuse_another(config: Config, folder: Path) -> None:
-    recorded = session.latest_config(folder / JOURNAL)
+    recorded = latest_config(folder / JOURNAL)
     wanted = config_from_json(json.loads(json.dumps(config.model_dump())))
     if others := differing(recorded, wanted):
         raise RunFolderError(

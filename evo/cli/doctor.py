@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evo.config import config_from_json
+from evo.config.loading import config_from_json
 from evo.errors import JournalError, LineageError, UserError
-from evo.journal import Event, read_events
+from evo.journal.folder import JOURNAL, holder
+from evo.journal.log import Event, read_events
 from evo.lineage import LineageReader, open_run
 from evo.lineage.reading import SCHEMA_VERSION
 from evo.lineage.rows import RowMaker, Rows
-from evo.run_folder import JOURNAL, holder
 
 LEAST_FREE_BYTES = 256 * 1024**2
 PATIENCE_SECONDS = 3.0

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from evo.config.schema import BudgetConfig
+from evo.engine.session import Prepared
 from evo.protocols import Gateway
-from evo.search import Remeasured, Told
-from evo.sections import BudgetConfig
-from evo.session import Prepared
+from evo.search.search import Remeasured, Told
 
 LINE_EVERY_SECONDS = 10.0
 BAR_EVERY_SECONDS = 0.25

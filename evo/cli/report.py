@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evo.cli.tables import lines
+from evo.engine.holdout import FRONT_SHOWN, spread
+from evo.engine.session import Ended
 from evo.errors import LineageError, UserError
-from evo.finale import FRONT_SHOWN, spread
 from evo.lineage import LineageReader, Table, open_run
 from evo.lineage.wording import written
 from evo.protocols import Problem
-from evo.session import Ended
 from evo.values import Individual, Part
 
 PART_NAMES = {"holdout": "held-out"}

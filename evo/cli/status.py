@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from evo.errors import JournalError
-from evo.run_folder import JOURNAL, existing_run_folder, holder
-from evo.standing import Standing, stand
+from evo.journal.folder import JOURNAL, existing_run_folder, holder
+from evo.lineage.status import Standing, stand
 
 
 def status(folder: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from evo.errors import JournalError, LineageDamagedError, LineageError
-from evo.journal import NO_TAIL, Event, read_events, tail
+from evo.journal.log import NO_TAIL, Event, read_events, tail
 from evo.lineage.attached import NAME, attach
 from evo.lineage.meanings import uncommented
 from evo.lineage.opening import failure_of
@@ -32,7 +32,7 @@ class Projection:
     """Reads a run's journal into its database. Opens the file only to append a batch.
 
     A database that is missing, of another schema version, or ahead of its journal is built anew first. Whoever projects
-    holds the run's folder (`evo.run_folder.held`), so that there is one writer.
+    holds the run's folder (`evo.journal.folder.held`), so that there is one writer.
 
     Args:
         name: of the database's file in the run's folder.

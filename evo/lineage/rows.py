@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from evo.journal import Event
+from evo.journal.log import Event
 
 Row = tuple[Any, ...]
 Rows = dict[str, list[Row]]

@@ -13,11 +13,11 @@ from typing import Any
 import duckdb
 
 from evo.errors import LineageError
+from evo.journal.folder import JOURNAL
 from evo.lineage.opening import PATIENCE_SECONDS, patiently, refuse_missing
 from evo.lineage.queries import quoted
 from evo.lineage.reading import FILE_NAME, Table, answered, refuse_another_version
 from evo.lineage.run import Run, open_run
-from evo.run_folder import JOURNAL
 
 
 class Runs(Mapping[str, Run]):
@@ -51,19 +51,6 @@ class Runs(Mapping[str, Run]):
         first = next(iter(answers.values()))
         rows = tuple((name, *row) for name, table in answers.items() for row in table.rows)
         return Table(("run", *first.columns), rows, ("VARCHAR", *first.types) if first.types else ())
-
-    def compare(self) -> Table:
-        """What the methods among finished runs came to over their seeds, and by how much each beat the reference.
-
-        Runs that differ in nothing but the seed are of one method; `evo compare` says besides what was unequal.
-
-        Raises:
-            ConfigError: the runs have different first objectives, or none came to a result.
-            RunFolderError: a copy without a journal is among them.
-        """
-        from evo.made_runs import comparison_of, existing, table_of  # here, as it needs the lineage
-
-        return table_of(comparison_of(existing([run.path.parent for run in self.values()])))
 
     def sql(self, query: str, parameters: list[Any] | None = None) -> Table:
         """Run one read-only query on all runs; table macros take a run's name first: `ancestors('toy', 42)`.

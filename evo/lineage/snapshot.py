@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from evo.errors import LineageError
+from evo.journal.folder import JOURNAL
 from evo.lineage.opening import PATIENCE_SECONDS
 from evo.lineage.projection import Projection
 from evo.lineage.reading import LineageReader
-from evo.run_folder import JOURNAL
 
 
 def snapshot(path: Path, target: Path, *, force: bool = False, patience_seconds: float = PATIENCE_SECONDS) -> Path:

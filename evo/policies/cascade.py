@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from evo.errors import ConfigError
-from evo.policies import Pull, Rounds, grid
+from evo.policies.base import Pull, Rounds, grid
 from evo.protocols import IntArray
 from evo.resources import Resources
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from evo.errors import ConfigError
-from evo.policies import own_variance
+from evo.policies.base import own_variance
 from evo.policies.racing import ROUND_PULLS, Belief, Race
 from evo.protocols import FloatArray
 

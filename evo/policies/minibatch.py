@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from evo.errors import ConfigError
-from evo.policies import Pull, Rounds, grid
+from evo.policies.base import Pull, Rounds, grid
 
 
 class Full(Rounds):

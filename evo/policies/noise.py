@@ -9,9 +9,9 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import stdtrit
 
-from evo.policies import Estimate
+from evo.policies.base import Estimate
 from evo.protocols import FloatArray
-from evo.repeats import Repeats as Repeats
+from evo.values import Repeats as Repeats
 
 PRIOR_MEASUREMENTS = 4.0
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from evo.errors import ConfigError
-from evo.policies import Policy
+from evo.policies.base import Policy
 from evo.policies.cascade import Cascade, Stage
 from evo.policies.low_rank import LowRank
 from evo.policies.minibatch import Minibatch

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import stdtr
 
 from evo.errors import ConfigError
-from evo.policies import Estimate, Pull, Rounds, bounded, grid, own_variance, shrinking
+from evo.policies.base import Estimate, Pull, Rounds, bounded, grid, own_variance, shrinking
 from evo.protocols import FloatArray, IntArray
 
 FIRST_PULLS = 10

@@ -11,9 +11,9 @@ from typing import Protocol, Self
 import numpy as np
 
 from evo.protocols import FloatArray, IntArray
-from evo.selection import Survival
 from evo.survival.fronts import Fronts
 from evo.survival.grid import Grid
+from evo.survival.protocols import Survival
 from evo.survival.spread import crowding_distances
 from evo.values import Objective
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from evo.errors import ConfigError
 from evo.protocols import FloatArray, IntArray
-from evo.selection import Survival
 from evo.survival.grid import Grid, by_objective
+from evo.survival.protocols import Survival
 from evo.values import Objective
 
 

@@ -21,18 +21,18 @@ from typing import ClassVar
 
 import numpy as np
 
-from evo import session
-from evo.collection import rarely_collected
-from evo.config import load_config
-from evo.driver import Driver, Workshop
+from evo.config.loading import load_config
+from evo.engine import session
+from evo.engine.collection import rarely_collected
+from evo.engine.driver import Driver, Workshop
+from evo.engine.metering import Till
 from evo.genomes import Genome, Vector
-from evo.journal import Journal
+from evo.journal.log import Journal
+from evo.journal.recorder import Recorder
 from evo.ledger import Charge, Ledger, charge_of
 from evo.lineage.live import LiveLineage
 from evo.models import Caps, Completion, Health, Message, Model, Price, Request
 from evo.protocols import Context, Notice, unnoticed
-from evo.recorder import Recorder
-from evo.recording import Till
 from evo.resources import Resources
 from evo.values import Evaluation, Individual, Outcome, Part, Proposal
 

@@ -9,16 +9,16 @@ from typing import cast
 
 import numpy as np
 
-from evo.choices import Weights
 from evo.genomes import Program
-from evo.islands import Island
-from evo.journal import Journal
+from evo.journal.log import Journal
+from evo.journal.recorder import Recorder
 from evo.models import Completion, Message, Request
-from evo.parents import PARENT_CHOICES
-from evo.population import Population
 from evo.protocols import Arm, Problem
-from evo.recorder import Recorder
-from evo.search import Search, SearchSettings
+from evo.search.islands import Island
+from evo.search.parents import PARENT_CHOICES
+from evo.search.population import Population
+from evo.search.search import Search, SearchSettings
+from evo.search.selectors import Weights
 from evo.survival import RankAndCrowding
 from evo.values import Ask, Candidate, Evaluation, Individual, Objective, Proposal
 

@@ -9,11 +9,11 @@ from functools import partial
 
 import numpy as np
 
-from evo.front import Front
 from evo.genomes import Vector
-from evo.indicators import Indicators
-from evo.parents import PARENT_CHOICES, Choosable
-from evo.population import Population, costs_of
+from evo.search.front import Front
+from evo.search.indicators import Indicators
+from evo.search.parents import PARENT_CHOICES, Choosable
+from evo.search.population import Population, costs_of
 from evo.survival import RankAndCrowding
 from evo.values import Ask, Evaluation, Individual, Objective
 from tests.benchmarks.rows import Row

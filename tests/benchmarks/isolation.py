@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from cluster.sandbox import Sandbox
+from cluster.sandbox.sandbox import Sandbox
 from evo.genomes import Program
 from evo.testing.in_process import run_in_process
 from evo.values import Limits

@@ -23,15 +23,15 @@ from pymoo.operators.repair.rounding import RoundingRepair
 from pymoo.operators.sampling.rnd import IntegerRandomSampling
 from pymoo.optimize import minimize
 
-from evo.choices import Weights
 from evo.genomes import Architecture
-from evo.islands import ChooseParents, Island
-from evo.parents import PARENT_CHOICES, Choosable
-from evo.population import Population
 from evo.protocols import Arm, Context, FloatArray, Operator, Problem
-from evo.search import Search, SearchSettings
-from evo.selection import Survival
+from evo.search.islands import ChooseParents, Island
+from evo.search.parents import PARENT_CHOICES, Choosable
+from evo.search.population import Population
+from evo.search.search import Search, SearchSettings
+from evo.search.selectors import Weights
 from evo.survival import Newest, RankAndCrowding
+from evo.survival.protocols import Survival
 from evo.testing.in_process import run_in_process
 from evo.values import SEED_OPERATOR, Ask, Evaluation, Individual, Proposal, Slots
 from operators.architectures import MixSlots, ResampleSlot, UniformSlots

@@ -10,10 +10,10 @@ from ribs.archives import GridArchive
 from ribs.emitters import EvolutionStrategyEmitter, GaussianEmitter, IsoLineEmitter
 from ribs.schedulers import Scheduler
 
-from evo.descriptors import Subject
 from evo.genomes import Vector
-from evo.niches import Atlas, Dimension, Niches, NicheSettings
 from evo.protocols import FloatArray, Operator
+from evo.search.descriptors import Subject
+from evo.search.niches import Atlas, Dimension, Niches, NicheSettings
 from evo.survival import Lexicographic
 from evo.values import Ask, Box, Evaluation, Individual, Objective
 from operators.vectors import Gaussian, IsoLine

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 import cma
 import numpy as np
 
-from evo.choices import Weights
 from evo.genomes import Genome, Vector
-from evo.islands import Island
-from evo.parents import PARENT_CHOICES, ParentChoice
-from evo.population import Population
 from evo.protocols import Arm, Context, FloatArray, Operator
-from evo.search import Search, SearchSettings
-from evo.selection import Living
+from evo.search.islands import Island
+from evo.search.parents import PARENT_CHOICES, ParentChoice
+from evo.search.population import Population
+from evo.search.search import Search, SearchSettings
+from evo.search.selectors import Weights
 from evo.survival import Lexicographic
+from evo.survival.protocols import Living
 from evo.values import SEED_OPERATOR, Ask, Box, Evaluation, Objective, Proposal
 from operators.cma_es import CmaEs
 from operators.vectors import DifferentialEvolution, Gaussian, GaussianModel

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evo.policies import Policy
+from evo.policies.base import Policy
 from evo.policies.low_rank import LowRank
 from evo.policies.minibatch import Minibatch
 from evo.policies.noise import Repeats, best_of, measure_next

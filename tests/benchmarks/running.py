@@ -7,9 +7,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from evo import session
-from evo.config import load_config
-from evo.journal import Event, read_events
+from evo.config.loading import load_config
+from evo.engine import session
+from evo.journal.log import Event, read_events
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from pymoo.core.problem import Problem
 from pymoo.operators.survival.rank_and_crowding import RankAndCrowding as PymooRankAndCrowding
 
 from evo.genomes import Vector
-from evo.population import Population
 from evo.protocols import FloatArray
-from evo.selection import Survival
+from evo.search.population import Population
 from evo.survival import HypervolumeContribution, Lexicographic, RankAndCrowding, ReferenceDirections
+from evo.survival.protocols import Survival
 from evo.values import Ask, Evaluation, Individual, Objective
 from tests.benchmarks.rows import Row
 

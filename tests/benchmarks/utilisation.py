@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 
-from evo.config import load_config
+from evo.config.loading import load_config
+from evo.engine.factories import make_executor
+from evo.engine.session import prepare
 from evo.genomes import Genome, Program
-from evo.session import prepare
-from evo.workplace import make_executor
 from tests.benchmarks.rows import Row
 from tests.benchmarks.running import Measured, run_search
 

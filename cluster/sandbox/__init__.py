@@ -1,0 +1,1 @@
+"""The sandbox: all that holds a candidate. No Ray here."""

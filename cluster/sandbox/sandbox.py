@@ -1,0 +1,387 @@
+"""Call a candidate's function as if it were here, while it runs in a process of its own that can reach nothing.
+
+with sandbox(program, "priority") as priority:
+    scores = priority(3, bins)
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal, get_args
+
+from cluster.sandbox import wire
+from cluster.sandbox.candidate import OUT_OF_MEMORY_STATUS
+from cluster.sandbox.launch import Isolation, Plan, Report, WarmParent, bubblewrap_problem
+from cluster.sandbox.visible import our_folders
+from evo.errors import CandidateError, SandboxError
+from evo.genomes import Program
+from evo.values import FEEDBACK_LIMIT_BYTES, Limits, Outcome, clip_text
+
+_DEATH_SECONDS = 0.25
+_PRINTED_SHOWN_BYTES = 3000
+_FAILURES = (CandidateError, TimeoutError, EOFError, BrokenPipeError, wire.WireError)
+_CLAIMABLE: tuple[Outcome, ...] = ("invalid", "oom", "crash")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one `with` used.
+
+    Attributes:
+        cpu_seconds: of all its processes.
+        memory_bytes: largest resident memory of any of them; includes what it shares with the warm parent.
+    """
+
+    cpu_seconds: float = 0.0
+    memory_bytes: int = 0
+
+
+class Sandbox:
+    """Opens programs, each in a fresh process forked from a warm parent; implements `evo.protocols.Run`.
+
+    Starts nothing until it is used. For one thread, which with bubblewrap must live as long as the sandbox is used.
+
+    Args:
+        imports: modules that the warm parent loads once.
+        isolation: "bubblewrap" (Linux namespaces), "process" (only limits, a system call filter and Landlock), or
+            "auto", the first that works here.
+        hidden: files and folders that candidates shall not see beside our own packages, even where they lie among
+            installed packages.
+
+    Attributes:
+        limits: of each `with`.
+        usage: what the last `with` used.
+        wire: turns values into frames and back.
+
+    Raises:
+        SandboxError: at the first use, where the isolation cannot be had or an import fails.
+
+    Every `with` begins with the same state of `random`, and of `numpy.random` where that is among the imports. Files
+    that a candidate writes are gone after it, and each at most `output_bytes` long.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        imports: Sequence[str] = ("numpy",),
+        *,
+        isolation: Literal["auto", "bubblewrap", "process"] = "auto",
+        hidden: Sequence[str] = (),
+    ) -> None:
+        self.limits = limits
+        self.usage = Usage()
+        self.wire = wire.Wire()
+        self._imports = tuple(imports)
+        if isolation not in ("auto", *get_args(Isolation)):
+            raise SandboxError(f"unknown isolation {isolation!r}; known: auto, {', '.join(get_args(Isolation))}")
+        self._wanted = isolation
+        self._hidden = tuple(hidden)
+        self._idle: list[WarmParent] = []
+        self._core: _Core | None = None
+
+    @property
+    def isolation(self) -> Isolation:
+        """How candidates are held."""
+        problem = None if self._wanted == "process" else bubblewrap_problem()
+        if self._wanted == "bubblewrap" and problem is not None:
+            raise SandboxError(problem)
+        return "process" if self._wanted == "process" or problem is not None else "bubblewrap"
+
+    @property
+    def cpu(self) -> int | None:
+        """The core that candidates, and the thread that calls them, stay on; None for any."""
+        return self._core.cpu if self._core else None
+
+    def __call__(self, program: Program, entry: str, *, harness: str | None = None) -> Opened:
+        """A context that gives the candidate's function; see `evo.protocols.Run`."""
+        return Opened(self, {"files": dict(program.files), "entry": entry, "harness": harness})
+
+    def close(self) -> None:
+        """End every process that was started here. The next use starts anew."""
+        while self._idle:
+            self._idle.pop().stop()
+        if self._core is not None:
+            self._core.release()
+            self._core = None
+
+    def lend(self, line: _Line) -> WarmParent:
+        """A warm parent that has forked a candidate at the other end of `line`; it must be taken back."""
+        while True:
+            fresh = not self._idle
+            parent = self._start() if fresh else self._idle.pop()
+            if parent.begin(line.theirs):
+                line.start()
+                return parent
+            parent.stop()
+            if fresh:
+                raise SandboxError("the sandbox ends as soon as it has started")
+
+    def take_back(self, parent: WarmParent, report: Report | None) -> None:
+        """Keep a warm parent only where nothing is odd: it answered in time, and no file is left for the next one."""
+        self.usage = Usage(report.cpu_seconds, report.memory_bytes) if report else Usage()
+        if report is not None and report.untouched:
+            self._idle.append(parent)
+        else:
+            parent.stop()
+
+    def _start(self) -> WarmParent:
+        isolation = self.isolation
+        self._core = self._core or claim_core()
+        hidden = (*our_folders(), *self._hidden)
+        return WarmParent(Plan(self.limits, self._imports, isolation, cpu=self.cpu, hidden=hidden))
+
+
+class Opened:
+    """One program in the sandbox, for the length of a `with`; calling it calls the candidate's function.
+
+    The first failure is the answer to all later calls.
+    """
+
+    def __init__(self, sandbox: Sandbox, order: dict[str, Any]) -> None:
+        self._sandbox = sandbox
+        self._limits = sandbox.limits
+        self._order = order
+        self._failure: tuple[Outcome, str] | None = None
+        self._parent: WarmParent | None = None
+
+    def __enter__(self) -> Opened:
+        self._line = _Line(self._limits.wall_seconds)
+        try:
+            self._parent = self._sandbox.lend(self._line)
+        except BaseException:
+            self._line.close()
+            raise
+        self._pin = _Pin(self._sandbox.cpu)
+        try:
+            self._line.send(self._sandbox.wire.frame(wire.LOAD, self._order))
+        except _FAILURES as error:
+            self._fail(error)
+        return self
+
+    def __call__(self, *arguments: Any) -> Any:
+        """See `evo.protocols.Function`.
+
+        Raises:
+            CandidateError: the candidate failed, now or in an earlier call.
+            WireError: an argument is no data, which is the caller's mistake.
+        """
+        frame = self._sandbox.wire.frame(wire.CALL, arguments)
+        if self._failure is None:
+            try:
+                self._line.send(frame)
+                kind, answer = self._sandbox.wire.receive(
+                    self._line.reply, limit_bytes=self._limits.reply_bytes, wait=self._line.wait
+                )
+                if kind == wire.VALUE:
+                    return answer
+                raise _claimed(answer)
+            except _FAILURES as error:
+                self._fail(error)
+        assert self._failure is not None
+        raise CandidateError(*self._failure)
+
+    def allow(self, seconds: float) -> None:
+        """So much more time, because so much of it was not the candidate's: its limit of CPU time stays as it is."""
+        self._line.allow(seconds)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._end()
+        finally:
+            self._failure = self._failure or ("crash", "called after its process had ended")
+            self._pin.release()
+            self._line.close()
+
+    def _fail(self, error: Exception) -> None:
+        outcome, said = self._reason(error)
+        self._end()
+        said, printed = clip_text(said, FEEDBACK_LIMIT_BYTES // 2), self._line.printed()
+        text = f"{said}\n--- it printed ---\n{printed}" if printed else said
+        self._failure = (outcome, clip_text(_readable(text)))
+
+    def _reason(self, error: Exception) -> tuple[Outcome, str]:
+        if isinstance(error, CandidateError):
+            return error.outcome, error.feedback
+        if isinstance(error, TimeoutError):
+            return "timeout", f"it ran longer than {self._limits.wall_seconds:g} s and was ended"
+        if isinstance(error, wire.WireError):
+            return "invalid", f"its answer is refused: {error}"
+        report = self._parent.wait(_DEATH_SECONDS) if self._parent else None
+        if report is None:
+            answered = self._end()
+            return "crash", "it closed its pipe and ran on" if answered else "the sandbox ended while it ran"
+        self._end(report)
+        return _death(report.status)
+
+    def _end(self, report: Report | None = None) -> bool:
+        """End the candidate, once, and give the warm parent back; whether that still answered."""
+        parent, self._parent = self._parent, None
+        if parent is None:
+            return True
+        report = report or parent.finish()
+        self._sandbox.take_back(parent, report)
+        return report is not None
+
+
+class _Line:
+    """Our ends of a candidate's pipes and of the file that it prints to. Every wait ends at the deadline.
+
+    Attributes:
+        theirs: the candidate's ends: for requests, replies, input (which is at its end) and prints; empty once handed
+            over.
+        reply: where its answers come from.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        their_request, self._request = os.pipe()
+        self.reply, their_reply = os.pipe()
+        self._output = _output_file()
+        given, nothing = os.pipe()
+        os.close(nothing)
+        self.theirs: tuple[int, ...] = (their_request, their_reply, given, self._output)
+        os.set_blocking(self._request, False)
+        os.set_blocking(self.reply, False)
+        self._writable, self._answered = select.poll(), select.poll()
+        self._writable.register(self._request, select.POLLOUT)
+        self._answered.register(self.reply, select.POLLIN)
+        self._seconds = seconds
+        self._deadline = math.inf
+
+    def start(self) -> None:
+        """The candidate has its ends now; its time runs."""
+        for descriptor in self.theirs[:3]:
+            os.close(descriptor)
+        self.theirs = ()
+        self._deadline = time.monotonic() + self._seconds
+
+    def allow(self, seconds: float) -> None:
+        """Move the deadline."""
+        self._deadline += seconds
+
+    def send(self, frame: bytes) -> None:
+        """Raises TimeoutError at the deadline, BrokenPipeError where nobody reads."""
+        rest = memoryview(frame)
+        while rest:
+            try:
+                rest = rest[os.write(self._request, rest) :]
+            except BlockingIOError:
+                self._wait_for(self._writable)
+
+    def wait(self) -> None:
+        """Until there is something to read; raises TimeoutError at the deadline."""
+        self._wait_for(self._answered)
+
+    def printed(self) -> str:
+        """The end of what the candidate printed."""
+        start = max(0, os.fstat(self._output).st_size - _PRINTED_SHOWN_BYTES)
+        text = os.pread(self._output, _PRINTED_SHOWN_BYTES, start).decode(errors="replace")
+        return f"... {start:,} bytes before ...\n{text}" if start else text
+
+    def close(self) -> None:
+        for descriptor in {self._request, self.reply, self._output, *self.theirs}:
+            os.close(descriptor)
+
+    def _wait_for(self, poll: select.poll) -> None:
+        left = self._deadline - time.monotonic()
+        if left <= 0 or not poll.poll(left * 1000):
+            raise TimeoutError
+
+
+class _Core:
+    """A processor core that no other sandbox of this machine stays on, held by an abstract socket's exclusive name.
+
+    The name is free again when the process ends, however it ends.
+    """
+
+    def __init__(self, claim: socket.socket, cpu: int) -> None:
+        self._claim = claim
+        self.cpu = cpu
+
+    def release(self) -> None:
+        """Let another sandbox have it."""
+        self._claim.close()
+
+
+def claim_core() -> _Core | None:
+    """A core that this thread may use and no other sandbox has; None where there is none, or elsewhere than on Linux.
+
+    Request and answer alternate, so two processes lose nothing on one core, and a round trip there costs a tenth of one
+    between cores.
+    """
+    if sys.platform != "linux":
+        return None
+    for cpu in sorted(os.sched_getaffinity(0)):
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind(f"\0evo-core-{cpu}")
+        except OSError:
+            claim.close()
+        else:
+            return _Core(claim, cpu)
+    return None
+
+
+class _Pin:
+    """Keeps the calling thread on one core until released."""
+
+    def __init__(self, cpu: int | None) -> None:
+        self._before: set[int] | None = None
+        if cpu is not None:
+            before = os.sched_getaffinity(0)
+            with suppress(OSError):
+                os.sched_setaffinity(0, {cpu})
+                self._before = before
+
+    def release(self) -> None:
+        if self._before is not None:
+            os.sched_setaffinity(0, self._before)
+
+
+def _claimed(answer: Any) -> CandidateError:
+    """The failure that a candidate's process tells of itself. It may lie, at its own cost."""
+    fields = answer if isinstance(answer, dict) else {}
+    outcome, feedback = fields.get("outcome"), fields.get("feedback")
+    if not isinstance(outcome, str) or outcome not in _CLAIMABLE or not isinstance(feedback, str):
+        return CandidateError("crash", "its process sent something that is no answer")
+    return CandidateError(outcome, feedback)
+
+
+def _death(status: int) -> tuple[Outcome, str]:
+    """What a wait status means."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        if number == signal.SIGXCPU:
+            return "timeout", "it used up its CPU time and was ended"
+        if number == signal.SIGKILL:
+            return "oom", "its process was killed, as happens where the machine runs out of memory"
+        return "crash", f"its process died of {signal.Signals(number).name}"
+    code = os.WEXITSTATUS(status)
+    if code == OUT_OF_MEMORY_STATUS:
+        return "oom", "it ran out of memory"
+    return "crash", f"its process ended with exit status {code} instead of answering"
+
+
+def _readable(text: str) -> str:
+    """Control characters, which a terminal would obey, replaced."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
+
+
+def _output_file() -> int:
+    """An unlinked file."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("printed")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())

@@ -1,0 +1,1 @@
+"""Analysis: what finished runs teach."""

@@ -1,0 +1,108 @@
+"""Analyses of what the winners' ancestors have in common, with what chance alone would give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from evo.analysis.pedigree import EDGES, TOLD, Pedigree
+from evo.lineage.queries import top
+from evo.lineage.reading import LineageReader, Table
+
+LEAST = 5  # individuals with a trait; fewer show nothing
+CONFIDENCE = 0.95
+LONGEST = 200  # characters of a thought or a lesson
+TRAITS = f"""
+    WITH line AS (SELECT unnest(?::BIGINT[]) AS id),
+    offspring AS (
+        SELECT i.id, i.operator, i.model, left(i.thought, {LONGEST}) AS thought, l.id IS NOT NULL AS won
+        FROM individuals i LEFT JOIN line l ON l.id = i.id WHERE i.operator <> 'seed'
+    ),
+    traits AS (
+        SELECT won, '' AS kind, '' AS trait FROM offspring
+        UNION ALL SELECT won, 'operator', operator FROM offspring
+        UNION ALL SELECT won, 'model', model FROM offspring WHERE model IS NOT NULL
+        UNION ALL SELECT won, 'thought', thought FROM offspring WHERE thought <> ''
+        UNION ALL SELECT any_value(won), 'lesson', left(t.tip, {LONGEST}) FROM offspring o
+            JOIN tips t ON t.individual = o.id GROUP BY o.id, left(t.tip, {LONGEST})
+    )
+    SELECT kind, trait, count(*) FILTER (won) AS ancestors, count(*) AS individuals
+    FROM traits GROUP BY kind, trait HAVING count(*) >= {LEAST} OR kind = '' ORDER BY kind, trait
+"""
+
+
+def traits_of_ancestors(reader: LineageReader, best: int | None = None) -> Table:
+    """What is more or less frequent among winners with all that they came from than among all offspring; no seeds.
+
+    Lift is the one share over the other, with a confidence interval by Clopper and Pearson over the share of all. `p`
+    is that of Fisher's exact test, two-sided, corrected by Holm for all of the table: below 0.05 it is no chance.
+    It says nothing on causes: who came early had more time to have offspring, and who failed cannot have any.
+
+    Args:
+        best: so many of the best by the first objective are the winners; None takes the front.
+    """
+    found = reader.sql(TRAITS, [[one for one, _ in _line(reader, best)[1]]]).rows
+    totals = [row[2:] for row in found if not row[0]]
+    rows = [row for row in found if row[0]]
+    columns = ("kind", "trait", "ancestors", "individuals", "lift", "low", "high", "p")
+    types = ("VARCHAR", "VARCHAR", "BIGINT", "BIGINT", *["DOUBLE"] * 4)
+    if not totals or not totals[0][0]:
+        return Table(columns, (), types)
+    among, everybody = totals[0]
+    shown = _judged(np.array([row[2:] for row in rows], dtype=np.int64).reshape(-1, 2), among, everybody)
+    judged = [(*row, *figures) for row, figures in zip(rows, shown.tolist(), strict=True)]
+    return Table(columns, tuple(sorted(judged, key=lambda row: (row[7], -abs(np.log(row[4] or 1e-9)), row[1]))), types)
+
+
+def common_ancestors(reader: LineageReader, best: int | None = None) -> Table:
+    """How many winners there are, how many ancestors they have, how many of those all have, and the latest of these.
+
+    A winner is an ancestor of its own here, as in the macro `ancestors`.
+
+    Args:
+        best: as in `traits_of_ancestors`.
+    """
+    winners, line = _line(reader, best)
+    common = [one for one, bits in line if bits == (1 << len(winners)) - 1]
+    latest = common[0] if common else None
+    tell = reader.sql("SELECT tell FROM individuals WHERE id = ?", [latest]).scalar()
+    columns = ("winners", "ancestors", "of_all", "latest", "tell")
+    return Table(columns, ((len(winners), len(line), len(common), latest, tell),), ("BIGINT",) * 5)
+
+
+def _line(reader: LineageReader, best: int | None) -> tuple[list[int], list[tuple[int, int]]]:
+    """The winners; they and their ancestors, the youngest first, each with the bits of the winners it leads to."""
+    winners = [
+        row[0] for row in (reader.sql("SELECT id FROM front ORDER BY id") if best is None else top(reader, best)).rows
+    ]
+    edges, told = reader.arrays(EDGES, TOLD)
+    pedigree = Pedigree.of(edges, told)
+    return winners, list(pedigree.ancestors(one for one in winners if one in pedigree.tells))
+
+
+def _judged(counts: np.ndarray[Any, Any], among: int, everybody: int) -> np.ndarray[Any, Any]:
+    """Lift, both ends of its interval and p of each trait.
+
+    Args:
+        counts: ancestors and individuals with the trait; shape (traits, 2).
+        among: how many ancestors there are, of `everybody`.
+    """
+    ancestors, individuals = counts.T
+    share = individuals / everybody
+    tail = (1 - CONFIDENCE) / 2
+    low = np.where(ancestors > 0, stats.beta.ppf(tail, np.maximum(ancestors, 1), among - ancestors + 1), 0.0)
+    high = np.where(ancestors < among, stats.beta.ppf(1 - tail, ancestors + 1, np.maximum(among - ancestors, 1)), 1.0)
+    chance = stats.hypergeom(everybody, individuals, among)
+    p = np.minimum(1, 2 * np.minimum(chance.cdf(ancestors), chance.sf(ancestors - 1)))
+    return np.column_stack([ancestors / among / share, low / share, high / share, _holm(p)])
+
+
+def _holm(p: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Holm's correction (1979) of many p-values: the chance that any as small is noise."""
+    order = np.argsort(p)
+    corrected = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
+    result = np.empty(len(p))
+    result[order] = np.minimum(1, corrected)
+    return result

@@ -1,0 +1,166 @@
+"""`evo check` and `evo evaluate`: one evaluation, as a run would do it, without a run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+from pathlib import Path
+
+from evo.cli.tables import lines
+from evo.config.loading import Loaded, load_config
+from evo.config.schema import Config
+from evo.engine.factories import make_executor, make_gateway
+from evo.engine.forecast import expenses, mean_usd
+from evo.engine.session import Prepared, prepare
+from evo.errors import GenomeError
+from evo.genomes import Genome, Program, genome_from_json
+from evo.ledger import Charge
+from evo.lineage import Table
+from evo.models import Message, Model, Request
+from evo.protocols import Gateway
+from evo.registry import make_problem
+from evo.values import Evaluation, Part
+
+
+def check(target: str, overrides: list[str]) -> None:
+    """Print what a run would do."""
+    loaded = load_config(target, overrides)
+    prepared = prepare(loaded.config)
+    rows = tuple((key, "" if value is None else str(value), source) for key, value, source in loaded.values())
+    print("\n".join(lines(Table(("key", "value", "from"), rows))))
+    print(f"\noperators: {', '.join(prepared.operators)}")
+    print(*_contests(prepared), sep="\n", end="")
+    asyncio.run(_dry_run(prepared))
+
+
+def _contests(prepared: Prepared) -> list[str]:
+    """What the evaluation policy, where there is one, will do."""
+    plan, name = prepared.plan, prepared.config.evaluation.policy
+    if not plan.needs_cases:
+        return []
+    how = prepared.config.search
+    # In the order of asking no more than its lag are ever under way.
+    brood = min(plan.brood, how.lag) if how.order == "ask" else plan.brood
+    together = f"{brood} together" if brood > 1 else "each by itself"
+    rest = "those that go on are scored on all" if plan.whole else "what they are scored on counts"
+    count = len(prepared.problem.case_names("train"))
+    return [f"evaluation: policy {name} over {count} cases, candidates {together}; {rest}\n"]
+
+
+async def _dry_run(prepared: Prepared) -> None:
+    config = prepared.config
+    gateway = make_gateway(config, os.environ, Charge())
+    try:
+        if gateway:
+            print("\n" + await _greeting(gateway, config))
+        evaluation = await _evaluate(config, prepared.seeds[0], "train", gateway)
+        print("\nthe seed:")
+        print_evaluation(evaluation, as_json=False)
+        print("\n" + "\n".join([*_isolation(evaluation), _forecast(config, evaluation)]))
+        if gateway:
+            print("\n" + "\n".join(await _dollars(prepared, evaluation, gateway)))
+    finally:
+        if gateway:
+            await gateway.close()
+
+
+async def _greeting(gateway: Gateway, config: Config) -> str:
+    """Whether each model answers: one short completion each, which is paid for."""
+    said = []
+    for model in config.model.shares:
+        request = Request("check", (Message("user", "Reply with the word ok."),), model, max_tokens=16)
+        answer = await gateway.complete(request)
+        how = (
+            f"answers after {answer.seconds:.2f} s"
+            if answer.requests and not answer.error
+            else f"fails: {answer.error}"
+        )
+        said.append(f"model {model} at {answer.endpoint}: {how}, ${answer.cost_usd:.3g}")
+    return "\n".join(said)
+
+
+async def _dollars(prepared: Prepared, seed: Evaluation, gateway: Gateway) -> list[str]:
+    """What proposals and evaluations will cost."""
+    config, arms = prepared.config, prepared.search.population.islands[0].arms
+    each = await expenses(prepared, seed, gateway.prices)
+    columns = ("operator", "model", "calls", "prompt tokens", "reply tokens, at most", "dollars, likely", "at most")
+    rows = tuple(
+        (one.arm.operator, one.arm.model, one.calls, one.prompt_tokens, one.reply_tokens, one.likely_usd, one.most_usd)
+        for one in each
+    )
+    count, (likely, most) = config.budget.evaluations, mean_usd(each, arms)
+    cap = "no cap; set one with budget.usd" if config.budget.usd is None else f"the cap is ${config.budget.usd:.4g}"
+    sentence = (
+        f"forecast: {count} proposals for a parent like the seed cost about ${count * likely:.3g}, at most "
+        f"${count * most:.3g}; those that come to nothing come on top; {cap}"
+    )
+    spent = gateway.ledger.spent.usd
+    evaluations = [f"the evaluations ask a model too: about ${count * spent:.3g} like the seed's"]
+    return [*lines(Table(columns, rows)), sentence, *(evaluations if prepared.problem.needs_model else [])]
+
+
+async def evaluate_file(loaded: Loaded, file: Path, part: Part) -> Evaluation:
+    """Score the genome in a file.
+
+    Raises:
+        GenomeError: unreadable, or no genome.
+    """
+    gateway = make_gateway(loaded.config, os.environ, Charge())
+    try:
+        return await _evaluate(loaded.config, read_genome(file), part, gateway)
+    finally:
+        if gateway:
+            await gateway.close()
+
+
+def read_genome(file: Path) -> Genome:
+    """A genome from JSON as `to_json` writes it, or a program from any other file.
+
+    Raises:
+        GenomeError: unreadable, or no genome.
+    """
+    try:
+        text = file.read_text("utf-8")
+        return genome_from_json(json.loads(text)) if file.suffix == ".json" else Program.single(text)
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise GenomeError(f"cannot read a genome from {file}: {error}") from error
+
+
+def print_evaluation(evaluation: Evaluation, *, as_json: bool) -> None:
+    """Write an evaluation, as JSON or for a person."""
+    if as_json:
+        print(json.dumps(evaluation.to_json(), ensure_ascii=False))
+        return
+    print(f"outcome {evaluation.outcome}, {evaluation.seconds:.3f} s, isolation {evaluation.isolation}")
+    for name, value in evaluation.objectives.items():
+        print(f"{name} = {value:.10g}")
+    if evaluation.feedback:
+        print(evaluation.feedback.rstrip())
+
+
+async def _evaluate(config: Config, genome: Genome, part: Part, model: Model | None) -> Evaluation:
+    alone = config.model_copy(update={"executor": config.executor.model_copy(update={"name": "local", "workers": 1})})
+    executor = make_executor(alone, make_problem(config.problem.name, config.problem.options))
+    try:
+        return await executor.evaluate(genome, part, model=model)
+    finally:
+        await executor.close()
+
+
+def _isolation(evaluation: Evaluation) -> list[str]:
+    if evaluation.isolation != "process":
+        return []
+    held = "candidates are held by limits, a system call filter and, where the kernel has it, Landlock"
+    if shutil.which("bwrap"):
+        return [f"bubblewrap is installed but refused here, as in most containers (docs/clusters.md), so {held}."]
+    install = "`apt install bubblewrap`, `dnf install bubblewrap`, `pacman -S bubblewrap`"
+    return [f"bubblewrap is not installed, so {held}. Install it: {install}."]
+
+
+def _forecast(config: Config, evaluation: Evaluation) -> str:
+    workers = config.executor.workers or os.cpu_count() or 1
+    count = config.budget.evaluations
+    seconds = evaluation.seconds * count / workers
+    return f"forecast: {count} evaluations like this one take about {seconds:.0f} s on {workers} workers"

@@ -1,0 +1,1 @@
+"""Configuration: what every key means, and how a file, a problem and a command line become one."""

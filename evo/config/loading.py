@@ -1,0 +1,203 @@
+"""Configuration: strict YAML, `--set a.b=c`, and where each value came from.
+
+Layers, each over the one before: the defaults here, the problem's own defaults, the file, the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from evo.config.schema import Config, ProblemConfig
+from evo.errors import ConfigError
+from evo.registry import make_problem, unknown
+
+NAMED_SECTIONS = ("problem", "executor", "model", "search.choice", "search.survival", "search.parents")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration and, for each dotted key, the layer that its value came from."""
+
+    config: Config
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def values(self) -> Iterator[tuple[str, Any, str]]:
+        """Dotted key, value and source, in the order of declaration."""
+        for key, value in _leaves(self.config.model_dump()):
+            yield key, value, next((self.sources[one] for one in _prefixes(key) if one in self.sources), "default")
+
+
+def load_config(target: str, overrides: Sequence[str] = ()) -> Loaded:
+    """The configuration for a YAML file or for a problem's name, with `--set` overrides.
+
+    Raises:
+        ConfigError: unreadable, an unknown key, or a value that does not fit.
+        UnknownNameError: no such problem.
+    """
+    layers = [_target_layer(target), ("--set", _parse_overrides(overrides))]
+    stated = _merge(layers)
+    _check_keys(stated, Config)
+    problem = _problem_section(stated.get("problem"))
+    defaults = make_problem(problem.name, problem.options).defaults
+    layers.insert(0, (f"problem {problem.name}", _suited(_normalised(_nest(defaults)), stated)))
+    sources = {key: source for source, values in layers for key, _ in _leaves(values)}
+    return Loaded(_validated(_merge(layers)), sources)
+
+
+def _suited(defaults: dict[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
+    """A problem's defaults, without its mixture of operators where another is stated: mixtures do not add up."""
+    if "operators" not in (stated.get("search") or {}) or "search" not in defaults:
+        return defaults
+    rest = {key: value for key, value in defaults["search"].items() if key != "operators"}
+    return {**defaults, "search": rest}
+
+
+def overridden(config: Config, overrides: Sequence[str]) -> Config:
+    """A configuration with `--set` values over it.
+
+    Raises:
+        ConfigError: an unknown key, or a value that does not fit.
+    """
+    changes = _parse_overrides(overrides)
+    _check_keys(changes, Config)
+    return _validated(_merge([("before", config.model_dump()), ("--set", changes)]))
+
+
+def config_from_json(values: Mapping[str, Any]) -> Config:
+    """The configuration that a journal recorded."""
+    return _validated(dict(values))
+
+
+def _target_layer(target: str) -> tuple[str, dict[str, Any]]:
+    path = Path(target)
+    if path.suffix in (".yaml", ".yml"):
+        return target, _normalised(_read_yaml(path))
+    return "command line", {"problem": {"name": target}}
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must be a mapping of keys to values, got {type(values).__name__}")
+    return values
+
+
+def _normalised(values: dict[str, Any]) -> dict[str, Any]:
+    """Sections that are written as a bare name, spelt out."""
+    short = {key: {"name": value} for key in NAMED_SECTIONS if isinstance(value := _found(values, key), str)}
+    return _merge([("", values), ("", _nest(short))])
+
+
+def _found(values: Mapping[str, Any], key: str) -> Any:
+    section, dot, rest = key.partition(".")
+    inner = values.get(section)
+    return _found(inner, rest) if dot and isinstance(inner, Mapping) else None if dot else inner
+
+
+def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for override in overrides:
+        key, separator, value = override.partition("=")
+        if not separator or not key:
+            raise ConfigError(f"--set {override!r}: expected KEY=VALUE, as in --set budget.evaluations=500")
+        parsed = _parse_value(override, value)
+        flat[key.strip() if isinstance(parsed, Mapping) else _spelt_out(key.strip())] = parsed
+    return _nest(flat)
+
+
+def _spelt_out(key: str) -> str:
+    return f"{key}.name" if key in NAMED_SECTIONS else key
+
+
+def _parse_value(override: str, value: str) -> Any:
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override!r}: the value is no YAML: {' '.join(str(error).split())}") from error
+
+
+def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        *sections, last = key.split(".")
+        place = nested
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"key {key!r}: {section!r} is a value, not a section")
+        place[last] = value
+    return nested
+
+
+def _merge(layers: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for _, values in layers:
+        for key, value in values.items():
+            both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+            merged[key] = _merge([("", merged[key]), ("", value)]) if both else value
+    return merged
+
+
+def _check_keys(values: Mapping[str, Any], model: type[BaseModel], where: str = "") -> None:
+    known = model.model_fields
+    for key, value in values.items():
+        if key not in known:
+            raise ConfigError(unknown(f"key in [{where}]" if where else "key", str(key), known))
+        section = known[key].annotation
+        if isinstance(section, type) and issubclass(section, BaseModel) and value is not None:
+            if not isinstance(value, Mapping):
+                raise ConfigError(
+                    f"[{key}] must be a section with keys {', '.join(section.model_fields)}; got {value!r}"
+                )
+            _check_keys(value, section, f"{where}.{key}" if where else key)
+
+
+def _problem_section(values: Any) -> ProblemConfig:
+    if not values:
+        raise ConfigError("the configuration names no problem; add 'problem: NAME' (see `evo list problems`)")
+    try:
+        return ProblemConfig(**values)
+    except ValidationError as error:
+        raise ConfigError(_sentence(error, "problem.")) from error
+
+
+def _validated(values: dict[str, Any]) -> Config:
+    try:
+        return Config(**values)
+    except ValidationError as error:
+        raise ConfigError(_sentence(error)) from error
+
+
+def _sentence(error: ValidationError, prefix: str = "") -> str:
+    parts = []
+    for one in error.errors():
+        key = prefix + ".".join(str(place) for place in one["loc"])
+        # Where a key is meant to be named, or is not known at all, someone may have typed a secret.
+        private = one["type"] == "extra_forbidden" or ".endpoints." in key
+        value = "" if private else f" = {one['input']!r}"
+        said = one["msg"].removeprefix("Value error, ")
+        parts.append(f"{key}{value}: {said[0].lower()}{said[1:]}")
+    return "; ".join(parts)
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _prefixes(key: str) -> Iterator[str]:
+    while key:
+        yield key
+        key = key.rpartition(".")[0]

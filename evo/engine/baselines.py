@@ -1,0 +1,111 @@
+"""Baselines: simpler searches to measure one's own against, each a change of the user's own configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from evo.config.schema import AlikeConfig, Config, OperatorConfig, ParentsConfig, SearchConfig, SurvivalConfig
+from evo.engine.mixture import make_mixture, needs_model
+from evo.errors import ConfigError, UnknownNameError
+from evo.protocols import Problem
+from evo.registry import make_problem, resolve, unknown
+from evo.values import Box, Slots
+
+Operators = Mapping[str, float | OperatorConfig]
+
+REWRITES: Mapping[str, str] = {
+    "program": "model_rewrite",
+    "prompt": "model_prompt_rewrite",
+    "architecture": "model_architecture",
+}
+UNIFORM: Mapping[type, str] = {Box: "uniform_vector", Slots: "uniform_slots"}
+
+
+def best_of_n(config: Config, problem: Problem) -> Config:
+    """Makes every proposal from a seed; nothing that it finds is built upon."""
+    return _searching(config, parents=ParentsConfig(name="seed"), operators=_of_one_parent(config, problem))
+
+
+def greedy(config: Config, problem: Problem) -> Config:
+    """Hill climbing: makes every proposal from the best by the first objective."""
+    return _searching(
+        config,
+        parents=ParentsConfig(name="best"),
+        population=2,
+        generation=0,
+        niches=None,
+        survival=SurvivalConfig(name="lexicographic"),
+    )
+
+
+def random(config: Config, problem: Problem) -> Config:
+    """Selects nothing: any of the newest is a parent; in a box or slots, every proposal is a uniformly random point."""
+    uniform = UNIFORM.get(type(problem.space))
+    operators = {uniform: 1.0} if uniform else config.search.operators
+    return _searching(
+        config,
+        parents=ParentsConfig(name="uniform"),
+        generation=0,
+        niches=None,
+        survival=SurvivalConfig(name="newest"),
+        operators=operators,
+    )
+
+
+def model_free(config: Config, problem: Problem) -> Config:
+    """The same search by the problem's model-free operators; evaluations that ask a model go on asking it."""
+    model = config.model.model_copy(update={"name": None, "pool": {}})
+    alike = AlikeConfig(text=config.search.alike.text)
+    default = SearchConfig(operators=problem.defaults.get("search.operators", {})).operators
+    free = {name: one for name, one in default.items() if not needs_model(resolve("operators", name))}
+    changed = _searching(config.model_copy(update={"model": model}), alike=alike, operators=free)
+    # Stated in full: what is left empty takes the operators that ask a model, where evaluations still have one.
+    stated = make_mixture(changed, _kind(changed, problem)).stated
+    kept = config.model if problem.needs_model else model
+    return _searching(changed, operators=stated).model_copy(update={"model": kept})
+
+
+BASELINES: Mapping[str, Callable[[Config, Problem], Config]] = {
+    "best_of_n": best_of_n,
+    "greedy": greedy,
+    "random": random,
+    "model_free": model_free,
+}
+
+
+def with_baseline(config: Config, name: str) -> Config:
+    """A user's configuration, changed into a baseline for it; the budget stays.
+
+    Raises:
+        UnknownNameError: no such baseline.
+        ConfigError: it has no operator for this problem.
+    """
+    if name not in BASELINES:
+        raise UnknownNameError(unknown("baseline", name, BASELINES))
+    return BASELINES[name](config, make_problem(config.problem.name, config.problem.options))
+
+
+def _searching(config: Config, **changes: Any) -> Config:
+    return config.model_copy(update={"search": config.search.model_copy(update=changes)})
+
+
+def _of_one_parent(config: Config, problem: Problem) -> Operators:
+    """Operators that vary one seed: of the user's mixture, by model where it has such; by default a plain rewrite."""
+    kind = _kind(config, problem)
+    mixture = make_mixture(config, kind)
+    single = [arm.operator for arm in mixture.arms if arm.arity == 1 and bool(arm.model) == mixture.asks_models]
+    if mixture.asks_models and kind in REWRITES and not (single and config.search.operators):
+        return {REWRITES[kind]: 1.0}
+    if not single:
+        raise ConfigError(
+            f"best_of_n varies one seed at a time, but each of {', '.join(mixture.operators)} takes several parents; "
+            "add an operator of one parent to search.operators"
+        )
+    return {name: mixture.stated[name] for name in single}
+
+
+def _kind(config: Config, problem: Problem) -> str:
+    return problem.seeds(config.search.population, np.random.default_rng(config.seed))[0].kind

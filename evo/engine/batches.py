@@ -1,0 +1,71 @@
+"""Candidates that are scored together wait for each other here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from evo.policies.base import Verdict
+from evo.values import Candidate
+
+
+class Broods:
+    """Gathers candidates by their ids: those from n * size to (n + 1) * size - 1 belong together.
+
+    Attributes:
+        gathering: who waits for others to come, by ask.
+
+    Args:
+        size: of a brood; where it is 1, nobody gathers.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.gathering: dict[int, Candidate] = {}
+        self._verdicts: dict[int, asyncio.Future[Verdict]] = {}
+        self._closed = False
+
+    @property
+    def room(self) -> int:
+        """How many more offspring have to be under way, so that a brood can gather while another is scored."""
+        return self.size if self.size > 1 else 0
+
+    def join(self, candidate: Candidate) -> list[list[Candidate]]:
+        """Let one in, in the order of their ids; the broods to which nobody else will come."""
+        self._verdicts[candidate.id] = asyncio.get_running_loop().create_future()
+        if self._closed:
+            self._verdicts[candidate.id].cancel()
+            return []
+        others = any(one.id // self.size != candidate.id // self.size for one in self.gathering.values())
+        complete = [self.take()] if others else []
+        self.gathering[candidate.ask.id] = candidate
+        return [*complete, self.take()] if (candidate.id + 1) % self.size == 0 else complete
+
+    def take(self) -> list[Candidate]:
+        """All who are gathering, in the order of their ids; they gather no more."""
+        brood, self.gathering = sorted(self.gathering.values(), key=lambda one: one.id), {}
+        return brood
+
+    async def verdict(self, candidate: Candidate) -> Verdict:
+        """What is decided of one who has joined.
+
+        Raises:
+            CancelledError: nothing will be.
+        """
+        return await self._verdicts[candidate.id]
+
+    def decide(self, brood: Sequence[Candidate], verdicts: Sequence[Verdict]) -> None:
+        """Tell a brood what came of it."""
+        for one, verdict in zip(brood, verdicts, strict=True):
+            if not self._verdicts[one.id].done():
+                self._verdicts[one.id].set_result(verdict)
+
+    def leave(self, brood: Sequence[Candidate]) -> None:
+        """Nothing will be decided of these."""
+        for one in brood:
+            self._verdicts[one.id].cancel()
+
+    def close(self) -> None:
+        """Nothing will be decided of those who gather, and of those who come later."""
+        self._closed = True
+        self.leave(self.take())

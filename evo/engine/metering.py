@@ -1,0 +1,139 @@
+"""Between the search and the model: every completion is on the disk before it is used, and none is paid for twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from evo.journal.completions import ANSWERED, Recorded, addressed, answer_key
+from evo.journal.recorder import Recorder, Stage
+from evo.models import Completion, ModelAccessError, Request
+from evo.protocols import Gateway
+from evo.values import Ask
+
+Spend = Callable[[int, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Till:
+    """What all requests of a session share.
+
+    Attributes:
+        default_model: for requests that name none, where the ask names none either.
+        past: completions for proposals that were paid for already, and are used first.
+        answers: completions for evaluations by `answer_key`; each is paid for once a run.
+        reusable: completions of another run by digest; used without a charge, and recorded as free.
+    """
+
+    model: Gateway
+    default_model: str
+    recorder: Recorder
+    past: Recorded = field(default_factory=Recorded)
+    answers: dict[str, Completion] = field(default_factory=dict)
+    reusable: Callable[[str], Completion | None] = lambda digest: None
+
+    async def buy(self, request: Request, ask: int, stage: Stage, *, fresh: bool = False) -> Completion:
+        """A completion, reused or new, recorded; where it has to be fresh, a new one."""
+        if not fresh and (known := self.reusable(request.digest)) is not None:
+            self.recorder.completed(ask, request, known, stage=stage)
+            return known
+        worst = self.model.worst(request)
+        self.recorder.sending(ask, request, worst, stage=stage)
+        await self.recorder.journal.durable()
+        try:
+            completion = await self.model.complete(request)
+        except asyncio.CancelledError as error:
+            self._gave_up(request, ask, stage, error)
+            raise
+        except ModelAccessError as error:
+            self.recorder.completed(ask, request, Completion("failed", requests=1, error=str(error)), stage=stage)
+            raise
+        except BaseException:
+            self.recorder.unsent(ask, request, stage=stage)
+            raise
+        self.recorder.completed(ask, request, completion, stage=stage)
+        return completion
+
+    def _gave_up(self, request: Request, ask: int, stage: Stage, error: asyncio.CancelledError) -> None:
+        charged = next((one for one in error.args if isinstance(one, Completion)), None)
+        if charged is None:
+            self.recorder.unsent(ask, request, stage=stage)
+        else:
+            self.recorder.completed(ask, request, charged, stage=stage)
+
+
+@dataclass(frozen=True, slots=True)
+class AskModel:
+    """A model as the operator of one ask sees it."""
+
+    ask: Ask
+    till: Till
+    spend: Spend
+
+    async def complete(self, request: Request) -> Completion:
+        request = addressed(request, self.ask.model or self.till.default_model)
+        if (paid := self.till.past.take(self.ask.id, request.digest)) is not None:
+            return paid
+        completion = await self.till.buy(request, self.ask.id, "proposal")
+        self.spend(self.ask.id, completion.cost_usd)
+        await self.till.recorder.journal.durable()
+        return completion
+
+
+@dataclass(frozen=True, slots=True)
+class TaskModels:
+    """Models as evaluations see them: a request that was answered once in a run is not sent again.
+
+    Unless an evaluation wants answers of its own, because it measures a genome again.
+    """
+
+    till: Till
+    under_way: dict[str, asyncio.Task[Completion]] = field(default_factory=dict)
+
+    def of(self, ask: int, spend: Spend, stage: Stage = "evaluation", *, own: bool = False) -> TaskModel:
+        """The model for the evaluation of an ask's offspring.
+
+        Args:
+            own: whether what others were answered is none of its business.
+        """
+        return TaskModel(self, ask, spend, stage, own)
+
+    async def close(self) -> None:
+        """End what nobody waits for any more."""
+        tasks = list(self.under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskModel:
+    """A model as one evaluation sees it."""
+
+    shared: TaskModels
+    ask: int
+    spend: Spend
+    stage: Stage
+    own: bool = False
+
+    async def complete(self, request: Request) -> Completion:
+        request = addressed(request, self.shared.till.default_model)
+        key = answer_key(request.digest, self.ask, own=self.own)
+        if (known := self.shared.till.answers.get(key)) is not None:
+            return known
+        if key not in self.shared.under_way:
+            task = asyncio.get_running_loop().create_task(self._bought(request, key))
+            self.shared.under_way[key] = task
+            task.add_done_callback(lambda _: self.shared.under_way.pop(key))
+        # Others may wait for the same answer, so one that gives up does not take it from them.
+        return await asyncio.shield(self.shared.under_way[key])
+
+    async def _bought(self, request: Request, key: str) -> Completion:
+        till = self.shared.till
+        completion = await till.buy(request, self.ask, self.stage, fresh=self.own)
+        self.spend(self.ask, completion.cost_usd)
+        await till.recorder.journal.durable()
+        if completion.outcome in ANSWERED:
+            till.answers[key] = completion
+        return completion

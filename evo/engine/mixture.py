@@ -1,0 +1,184 @@
+"""From a configuration to the arms of a search: operators, the models that they ask, and who chooses among them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from evo.config.schema import Config, OperatorConfig, ParentsConfig, SearchConfig, SurvivalConfig
+from evo.errors import ConfigError
+from evo.protocols import Arm, ArmRecord, Choice, Memory, Operator, Problem
+from evo.registry import make, names
+from evo.search.descriptors import Subject
+from evo.search.generations import Generations
+from evo.search.islands import Island
+from evo.search.niches import Atlas, Dimension, Niches, NicheSettings
+from evo.search.parents import Best, Parents, PowerLaw
+from evo.search.population import Population
+from evo.survival import Newest
+from evo.survival.protocols import Residents, Survival
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """What may propose, and how much.
+
+    Attributes:
+        operators: by name, made.
+        stated: the same as a configuration states it, so that a run goes on with its own mixture even where other
+            operators are installed by then.
+    """
+
+    operators: Mapping[str, Operator]
+    stated: Mapping[str, float | OperatorConfig]
+    arms: tuple[Arm, ...]
+
+    @property
+    def asks_models(self) -> bool:
+        return any(arm.model for arm in self.arms)
+
+    def choice(self, config: Config, inherited: Sequence[ArmRecord] = ()) -> Choice:
+        """Who chooses among the arms.
+
+        Raises:
+            ConfigError: an option that it does not have.
+        """
+        wanted = config.search.choice
+        choice: Choice = make("choices", wanted.name, wanted.options, self.arms, inherited)
+        return choice
+
+
+def make_mixture(config: Config, kind: str) -> Mixture:
+    """Operators with their weights; without weights, all that vary this kind of genome: by model where there is one.
+
+    Raises:
+        ConfigError: an operator for another kind, one that needs a model where there is none, a bad weight or option.
+    """
+    stated = {name: _spelt_out(one) for name, one in config.search.operators.items()}
+    operators = {name: _made(name, one) for name, one in (stated or _all()).items()}
+    problems = {name: _unfit(operator, kind, config) for name, operator in operators.items()}
+    if stated and (unfit := next((name for name, problem in problems.items() if problem), None)):
+        raise ConfigError(f"operator {unfit!r} {problems[unfit]}")
+    with_model = config.model.name is not None
+    fitting = {
+        name: operator
+        for name, operator in operators.items()
+        if stated or (not problems[name] and operator.weight > 0 and needs_model(operator) == with_model)
+    }
+    if not fitting:
+        how = f"asks a model and varies a {kind}; leave --model out" if with_model else f"varies a {kind}"
+        raise ConfigError(f"no registered operator {how}, or name others in search.operators")
+    weights = {name: stated[name].weight if stated else one.weight for name, one in fitting.items()}
+    if not any(weights.values()) or min(weights.values()) < 0:
+        raise ConfigError(f"search.operators needs a positive weight and none below 0, got {weights} for a {kind}")
+    told = {name: stated[name] if stated and stated[name].options else weights[name] for name in fitting}
+    return Mixture(fitting, told, tuple(_arms(fitting, weights, config)))
+
+
+def needs_model(operator: Operator) -> bool:
+    """Whether an operator asks a language model."""
+    return bool(getattr(operator, "needs_model", False))
+
+
+def _spelt_out(one: float | OperatorConfig) -> OperatorConfig:
+    return one if isinstance(one, OperatorConfig) else OperatorConfig(weight=one)
+
+
+def _all() -> dict[str, OperatorConfig]:
+    return {name: OperatorConfig(weight=0.0) for name in names("operators")}
+
+
+def _made(name: str, one: OperatorConfig) -> Operator:
+    operator: Operator = make("operators", name, one.options)
+    return operator
+
+
+def _arms(operators: Mapping[str, Operator], weights: Mapping[str, float], config: Config) -> list[Arm]:
+    """An arm for each operator and each model that it may ask; those of weight 0 are left out."""
+    pool = config.model.shares
+    arms = []
+    for name, operator in operators.items():
+        asked: Mapping[str | None, float] = pool if needs_model(operator) else {None: 1.0}  # type: ignore[assignment]
+        for model, share in asked.items():
+            arms.append(
+                Arm(name, model, operator.arity, weights[name] * share, mends=bool(getattr(operator, "mends", False)))
+            )
+    return [arm for arm in arms if arm.weight > 0]
+
+
+def _unfit(operator: Operator, kind: str, config: Config) -> str | None:
+    if operator.kind != kind:
+        return f"varies a {operator.kind}, but this problem's genome is a {kind}"
+    if needs_model(operator) and config.model.name is None:
+        return "needs a language model; name one with --model NAME"
+    return None
+
+
+class IslandMaker:
+    """Makes empty islands as a configuration describes them, by their number."""
+
+    def __init__(self, config: Config, problem: Problem, kind: str, *, inherited: Sequence[ArmRecord] = ()) -> None:
+        """Lay out the niches, if any: one map for all islands.
+
+        Args:
+            kind: of the genomes.
+            inherited: how operators and models did in earlier runs.
+
+        Raises:
+            ConfigError: niches that make no map.
+        """
+        self._config = config
+        self._objectives = problem.objectives
+        self._space = problem.space
+        self._kind = kind
+        self._inherited = inherited
+        self._atlas = _atlas(config, Subject(problem.objectives, problem.space, kind))
+
+    def __call__(self, number: int) -> Island:
+        config = self._own(number)
+        mixture, how = make_mixture(config, self._kind), config.search
+        survival: Survival = make("survival", how.survival.name, how.survival.options)
+        parents: Parents = make("parents", how.parents.name, how.parents.options)
+        if self._atlas is not None and isinstance(parents, Best | PowerLaw):
+            raise ConfigError(
+                f"search.parents {how.parents.name} ranks all who live, and what is best in one niche says nothing of "
+                "another; take uniform or tournament, or leave search.niches out"
+            )
+        choice = mixture.choice(config, self._inherited)
+        living, memories = self._living(how, survival), self._memories(mixture)
+        return Island(living, choice, mixture.arms, parents.choose, memories=memories)
+
+    def _memories(self, mixture: Mixture) -> dict[str, Memory]:
+        learning = {name: one.memory for name, one in mixture.operators.items() if hasattr(one, "memory")}
+        return {name: begin(self._space, self._objectives) for name, begin in learning.items()}
+
+    def _living(self, how: SearchConfig, survival: Survival) -> Residents:
+        if self._atlas is not None:
+            return Niches(self._atlas, self._objectives, survival)
+        population = Population(how.population, self._objectives, survival)
+        if not how.generation:
+            return population
+        if isinstance(survival, Newest):
+            raise ConfigError(
+                "search.generation ranks newcomers together with their elders, and newest ranks nobody; "
+                "leave it out, or take another search.survival"
+            )
+        return Generations(population, how.generation)
+
+    def _own(self, number: int) -> Config:
+        own = self._config.search.islands.own
+        if number >= len(own):
+            return self._config
+        stated = {name: value for name, value in own[number] if value is not None}
+        for key, section in (("survival", SurvivalConfig), ("parents", ParentsConfig)):
+            if isinstance(name := stated.get(key), str):
+                stated[key] = section(name=name)
+        return self._config.model_copy(update={"search": self._config.search.model_copy(update=stated)})
+
+
+def _atlas(config: Config, subject: Subject) -> Atlas | None:
+    how = config.search.niches
+    if how is None:
+        return None
+    sides = tuple(Dimension(name, one.low, one.high, one.cells) for name, one in how.dimensions.items())
+    return Atlas(NicheSettings(sides, **how.model_dump(exclude={"dimensions"})), subject)

@@ -1,0 +1,42 @@
+"""Completions as a journal keeps them: by the ask that they were for and by the digest of the request."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from dataclasses import dataclass, field, replace
+
+from evo.models import Completion, Request
+
+ANSWERED = frozenset({"ok", "truncated", "refused", "empty"})
+
+
+@dataclass(slots=True)
+class Recorded:
+    """Completions of earlier sessions, by the ask that they were for and the request's digest.
+
+    A request that was made twice for one ask has two completions, which are handed out in the order of recording.
+    """
+
+    by_ask: dict[int, dict[str, deque[Completion]]] = field(default_factory=dict)
+
+    def add(self, ask: int, digest: str, completion: Completion) -> None:
+        self.by_ask.setdefault(ask, defaultdict(deque))[digest].append(completion)
+
+    def take(self, ask: int, digest: str) -> Completion | None:
+        """The next recorded completion of this request, once."""
+        waiting = self.by_ask.get(ask, {}).get(digest)
+        return waiting.popleft() if waiting else None
+
+    def forget(self, ask: int) -> None:
+        """Drop what was for an ask that has its proposal."""
+        self.by_ask.pop(ask, None)
+
+
+def answer_key(digest: str, ask: int, *, own: bool) -> str:
+    """By what the answer to a request of an evaluation is found again: by any that asks the same, or by its own ask."""
+    return f"{ask}:{digest}" if own else digest
+
+
+def addressed(request: Request, model: str) -> Request:
+    """The request, to this model where it names none; so its digest says who was asked."""
+    return request if request.model else replace(request, model=model)

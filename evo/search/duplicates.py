@@ -1,0 +1,124 @@
+"""Duplicates: genomes that were proposed before, and near duplicates by their text or by an embedding model."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from rapidfuzz import fuzz, process
+
+from evo.genomes import Genome
+from evo.values import Individual
+
+REMEMBERED = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Limits above which a newcomer counts as a near duplicate of a living individual; None never does.
+
+    Attributes:
+        text: normalised insertions and deletions between canonical texts, 0 to 1.
+        vectors: cosine of their embeddings, -1 to 1.
+    """
+
+    text: float | None = None
+    vectors: float | None = None
+
+    @property
+    def compares(self) -> bool:
+        """Whether any two genomes could be too alike."""
+        return self.text is not None or self.vectors is not None
+
+    def twin(self, genome: Genome, vector: tuple[float, ...], living: Iterable[Individual]) -> str:
+        """What says that a living individual is a near duplicate; empty where none is."""
+        if not self.compares:
+            return ""
+        others = list(living)
+        return self._by_text(genome, others) or self._by_vector(vector, others)
+
+    def _by_text(self, genome: Genome, others: list[Individual]) -> str:
+        if self.text is None:
+            return ""
+        texts = [one.genome.canonical for one in others]
+        found = process.extractOne(genome.canonical, texts, scorer=fuzz.ratio, score_cutoff=100 * self.text)
+        return f"its text is {found[1] / 100:.3f} alike that of {others[found[2]].id}" if found else ""
+
+    def _by_vector(self, vector: tuple[float, ...], others: list[Individual]) -> str:
+        fitting = [one for one in others if len(one.vector) == len(vector)]
+        if self.vectors is None or not vector or not fitting:
+            return ""
+        stacked = np.array([one.vector for one in fitting])
+        cosines = stacked @ np.array(vector) / (np.linalg.norm(stacked, axis=1) * np.linalg.norm(vector) + 1e-30)
+        nearest = int(np.argmax(cosines))
+        if cosines[nearest] < self.vectors:
+            return ""
+        return f"its embedding is {cosines[nearest]:.3f} alike that of {fitting[nearest].id}"
+
+
+def vector_of(text: str) -> tuple[float, ...]:
+    """The vector in a completion's text; () where it holds none."""
+    try:
+        numbers = np.frombuffer(base64.b64decode(text, validate=True), dtype="<f4")
+    except (binascii.Error, ValueError):
+        return ()
+    return tuple(float(one) for one in numbers) if np.isfinite(numbers).all() else ()
+
+
+class Seen:
+    """Digests of the genomes proposed last: at least the last `remembered`, at most twice as many.
+
+    Of a digest 64 bits are kept: that two of a million genomes are taken for the same has a chance of 3 in 10^8.
+
+    Args:
+        remembered: a power of two; 32 bytes are held for each.
+    """
+
+    def __init__(self, remembered: int = REMEMBERED) -> None:
+        self._remembered = remembered
+        self._young = _Digests(2 * remembered)
+        self._old = _Digests(2)
+
+    def __contains__(self, digest: str) -> bool:
+        key = _key(digest)
+        return key in self._young or key in self._old
+
+    def add(self, digest: str) -> None:
+        """Remember a digest in hexadecimal; the older half is forgotten where it is one too many."""
+        if len(self._young) == self._remembered:
+            self._young, self._old = _Digests(2 * self._remembered), self._young
+        self._young.add(_key(digest))
+
+
+class _Digests:
+    """A set of 64-bit keys that are as good as random, by open addressing; never more than half full."""
+
+    def __init__(self, room: int) -> None:
+        self._slots = np.zeros(room, dtype=np.uint64).data
+        self._mask = room - 1
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, key: int) -> bool:
+        return self._slots[self._place(key)] == key
+
+    def add(self, key: int) -> None:
+        at = self._place(key)
+        self._count += self._slots[at] != key
+        self._slots[at] = key
+
+    def _place(self, key: int) -> int:
+        """Where a key is, or would be."""
+        at = key & self._mask
+        while self._slots[at] not in (0, key):
+            at = (at + 1) & self._mask
+        return at
+
+
+def _key(digest: str) -> int:
+    return int(digest[:16], 16) or 1  # 0 marks a free slot

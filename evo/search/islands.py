@@ -1,0 +1,253 @@
+"""Islands: populations that know nothing of each other but for migrants, each with its own way of making offspring."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from evo.protocols import Arm, Choice, Memory
+from evo.randomness import generator
+from evo.search.parents import Choosable
+from evo.search.population import cost_of
+from evo.survival.protocols import Residents
+from evo.values import SEED_OPERATOR, Individual, Objective, Topology
+
+FAILURES_KEPT = 16
+
+Reason = Literal["founded", "migrated", "reset", "born"]
+ChooseParents = Callable[[Choosable, int, np.random.Generator], list[Individual]]
+
+
+@dataclass(frozen=True, slots=True)
+class IslandSettings:
+    """How many islands there are, and what passes between them. Counts are of tells.
+
+    Attributes:
+        count: at the beginning.
+        topology: whom migrants go to: the next island, all of them from the first and the first from all, or any.
+        every: on an island, between two migrations from it; None never migrates by count.
+        stagnation: without a better individual on an island, after which the others send it migrants; None never does.
+        migrants: how many at once, the best first.
+        reset_every: in all, after which the weaker half of the islands is emptied and founded again by a survivor of
+            the better half (FunSearch, Romera-Paredes et al., 2024); None never does.
+        birth_after: without a better individual anywhere, after which another island is founded; None never is.
+        most: islands there may be.
+    """
+
+    count: int = 1
+    topology: Topology = "ring"
+    every: int | None = None
+    stagnation: int | None = None
+    migrants: int = 1
+    reset_every: int | None = None
+    birth_after: int | None = None
+    most: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """An individual came to an island where it was not born.
+
+    Attributes:
+        source: island that it came from.
+        removed: who left the target for it, itself perhaps among them; on a reset, all who lived there.
+    """
+
+    individual: int
+    source: int
+    target: int
+    reason: Reason
+    removed: tuple[int, ...] = ()
+
+
+Merit = tuple[float, float]
+WORST: Merit = (float("inf"), float("inf"))
+
+
+@dataclass(slots=True)
+class Island:
+    """A population, and what makes offspring of it.
+
+    Attributes:
+        best: violation and first objective, to be minimised, of the best that was ever here.
+        told: results of offspring that were asked for here.
+        stale: how many of them since the best became better, or since help was sent.
+        failed: of which each may be mended once, the latest last.
+        memories: of operators that learn, by name.
+    """
+
+    living: Residents
+    choice: Choice
+    arms: tuple[Arm, ...]
+    parents: ChooseParents
+    best: Merit = WORST
+    told: int = 0
+    stale: int = 0
+    failed: deque[Individual] = field(default_factory=lambda: deque(maxlen=FAILURES_KEPT))
+    memories: Mapping[str, Memory] = field(default_factory=dict)
+
+    def learn(self, individual: Individual) -> None:
+        """Tell what came of an ask to those who learn from it; of a seed to all."""
+        for name, memory in self.memories.items():
+            if individual.ask.operator in (name, SEED_OPERATOR):
+                memory.told(individual)
+
+
+class Archipelago:
+    """All islands. What happens between them follows from the order of tells and the search's seed.
+
+    Args:
+        make: an empty island by its number.
+    """
+
+    def __init__(
+        self, settings: IslandSettings, objectives: Sequence[Objective], make: Callable[[int], Island], *, seed: int
+    ) -> None:
+        self._settings = settings
+        self._objectives = tuple(objectives)
+        self._make = make
+        self._seed = seed
+        self._stale = 0
+        self._best = WORST
+        self.islands = [make(number) for number in range(settings.count)]
+
+    def __len__(self) -> int:
+        """How many individuals live, each counted once."""
+        return len(self.islands[0].living) if len(self.islands) == 1 else len({one.id for one in self})
+
+    def __iter__(self) -> Iterator[Individual]:
+        """All who live; one that migrated comes more than once."""
+        for island in self.islands:
+            yield from island.living
+
+    def turn(self, ask: int) -> int | None:
+        """The island whose turn it is; None while all are empty."""
+        settled = [number for number, island in enumerate(self.islands) if len(island.living)]
+        return settled[ask % len(settled)] if settled else None
+
+    def add(self, newcomer: Individual, number: int) -> list[int]:
+        """Let an individual live on an island; the ids that left it."""
+        self._note(newcomer, number)
+        return self.islands[number].living.add(newcomer)
+
+    def revise(self, known: Mapping[int, Individual]) -> None:
+        """Take individuals as they are known by now, by their ids; what is the best so far is what lives as such."""
+        for island in self.islands:
+            island.living.revise(known)
+            island.best = min((self._merit(one) for one in island.living), default=WORST)
+        self._best = min(island.best for island in self.islands)
+
+    def remove(self, identity: int) -> list[int]:
+        """Let an individual go wherever it lives, unless nobody else does; the islands that it left."""
+        if not any(one.id != identity for one in self):
+            return []
+        homes = [number for number, one in enumerate(self.islands) if any(it.id == identity for it in one.living)]
+        for number in homes:
+            self.islands[number].living.remove(identity)
+        return homes
+
+    def after(self, tell: int, number: int, *, seeds_left: int) -> list[Move]:
+        """What passes between the islands after a result of this island.
+
+        Args:
+            tell: how many results there are by now.
+            seeds_left: how many of the problem's own genomes are still to be told.
+        """
+        self.islands[number].told += 1
+        self.islands[number].stale += 1
+        self._stale += 1
+        if len(self.islands) == 1 and self._settings.birth_after is None:
+            return []
+        rng = generator(self._seed, tell, "islands")
+        moves = self._found(rng) if not seeds_left else []
+        return [*moves, *self._migrations(number, rng), *self._reset(tell, rng), *self._birth(rng)]
+
+    def _note(self, newcomer: Individual, number: int) -> None:
+        merit = self._merit(newcomer)
+        if merit < self.islands[number].best:
+            self.islands[number].best, self.islands[number].stale = merit, 0
+        if merit < self._best:
+            self._best, self._stale = merit, 0
+
+    def _merit(self, individual: Individual) -> Merit:
+        return individual.evaluation.violation, cost_of(individual, self._objectives[0])
+
+    def _elite(self, number: int, count: int) -> list[Individual]:
+        return sorted(self.islands[number].living, key=lambda one: (self._merit(one), one.id))[:count]
+
+    def _settled(self, but: int | None = None) -> list[int]:
+        return [number for number, one in enumerate(self.islands) if len(one.living) and number != but]
+
+    def _found(self, rng: np.random.Generator) -> list[Move]:
+        """Give each empty island a founder: the best of another."""
+        return [
+            self._send(self._elite(source, 1)[0], source, target, "founded")
+            for target, island in enumerate(self.islands)
+            if not len(island.living) and (source := self._any(self._settled(), rng)) is not None
+        ]
+
+    def _migrations(self, number: int, rng: np.random.Generator) -> list[Move]:
+        settings, island = self._settings, self.islands[number]
+        moves: list[Move] = []
+        if settings.every and island.told % settings.every == 0:
+            moves += self._migrate(number, self._neighbours(number, rng))
+        if settings.stagnation and island.stale >= settings.stagnation:
+            island.stale = 0
+            source = self._any(self._settled(number), rng)
+            moves += self._migrate(source, [number]) if source is not None else []
+        return moves
+
+    def _neighbours(self, number: int, rng: np.random.Generator) -> list[int]:
+        count = len(self.islands)
+        if count == 1:
+            return []
+        if self._settings.topology == "ring":
+            return [(number + 1) % count]
+        if self._settings.topology == "star":
+            return list(range(1, count)) if number == 0 else [0]
+        return [(number + 1 + int(rng.integers(count - 1))) % count]
+
+    def _migrate(self, source: int, targets: Sequence[int]) -> list[Move]:
+        elite = self._elite(source, self._settings.migrants)
+        return [
+            self._send(one, source, target, "migrated")
+            for target in targets
+            for one in elite
+            if all(one.id != other.id for other in self.islands[target].living)
+        ]
+
+    def _reset(self, tell: int, rng: np.random.Generator) -> list[Move]:
+        every, settled = self._settings.reset_every, self._settled()
+        if not every or tell % every or len(settled) < 2:
+            return []
+        by_merit = sorted(settled, key=lambda number: (self._merit(self._elite(number, 1)[0]), number))
+        better, weaker = by_merit[: -(len(by_merit) // 2)], by_merit[-(len(by_merit) // 2) :]
+        return [self._refound(target, int(rng.choice(better))) for target in weaker]
+
+    def _refound(self, target: int, source: int) -> Move:
+        """An island that is emptied, and a founder for it; what it learnt of its arms stays."""
+        gone, old = tuple(one.id for one in self.islands[target].living), self.islands[target]
+        fresh = self._make(target)
+        self.islands[target] = Island(fresh.living, old.choice, old.arms, old.parents, told=old.told)
+        move = self._send(self._elite(source, 1)[0], source, target, "reset")
+        return Move(move.individual, source, target, "reset", gone)
+
+    def _birth(self, rng: np.random.Generator) -> list[Move]:
+        after, settled = self._settings.birth_after, self._settled()
+        if not after or self._stale < after or len(self.islands) >= self._settings.most or not settled:
+            return []
+        self._stale = 0
+        self.islands.append(self._make(len(self.islands)))
+        source = int(rng.choice(settled))
+        return [self._send(self._elite(source, 1)[0], source, len(self.islands) - 1, "born")]
+
+    def _send(self, one: Individual, source: int, target: int, reason: Reason) -> Move:
+        return Move(one.id, source, target, reason, tuple(self.add(one, target)))
+
+    @staticmethod
+    def _any(numbers: Sequence[int], rng: np.random.Generator) -> int | None:
+        return int(rng.choice(numbers)) if numbers else None

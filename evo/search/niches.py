@@ -1,0 +1,279 @@
+"""Niches: the living as a map of cells, each with its own elites (MAP-Elites), in the place of a population.
+
+Sources: Mouret and Clune, "Illuminating search spaces by mapping elites", 2015 (the grid); Vassiliades et al., "Using
+centroidal Voronoi tessellations to scale up the multidimensional archive of phenotypic elites algorithm", 2018; Pierrot
+et al., "Multi-objective quality diversity optimization", 2022 (several elites in a cell).
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from evo.errors import ConfigError
+from evo.protocols import FloatArray
+from evo.search.descriptors import Subject, descriptor
+from evo.search.population import Population
+from evo.survival.protocols import Survival
+from evo.values import Individual, Objective
+
+MOST_GRID_CELLS = 1_000_000
+MOST_CVT_CELLS = 20_000
+POINTS_PER_CELL, MOST_POINTS = 50, 200_000
+ROUNDS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """One side of the map.
+
+    Attributes:
+        descriptor: name of what is measured; see `evo.search.descriptors`.
+        low: values below count as this.
+        high: values above count as this.
+        cells: into how many a grid divides it, all equally wide.
+    """
+
+    descriptor: str
+    low: float
+    high: float
+    cells: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class NicheSettings:
+    """What the map looks like.
+
+    Attributes:
+        dimensions: at least one.
+        kind: "grid" divides each dimension evenly; "cvt" takes as many cells in all as it is told, however many
+            dimensions there are.
+        cells: of a "cvt".
+        seed: of the cells of a "cvt"; apart from the run's, so that runs with other seeds have the same cells.
+        depth: how many individuals a cell holds.
+        floor: value of the first objective that is worth nothing in the QD score; None for no QD score.
+    """
+
+    dimensions: tuple[Dimension, ...]
+    kind: Literal["grid", "cvt"] = "grid"
+    cells: int = 1000
+    seed: int = 0
+    depth: int = 1
+    floor: float | None = None
+
+
+class Atlas:
+    """Says in which cell an individual belongs; one serves any number of `Niches`.
+
+    Attributes:
+        count: how many cells there are.
+        depth: how many individuals one holds.
+        floor: of the QD score; see `NicheSettings`.
+    """
+
+    def __init__(self, settings: NicheSettings, subject: Subject | None = None) -> None:
+        """Lay out the cells; those of a CVT take a second or more where there are thousands.
+
+        Raises:
+            ConfigError: settings that make no map, or a descriptor that there is not.
+        """
+        _check(settings)
+        self._descriptors = [descriptor(one.descriptor, subject) for one in settings.dimensions]
+        self._low = np.array([one.low for one in settings.dimensions])
+        self._high = np.array([one.high for one in settings.dimensions])
+        self._archive = _archive(settings)
+        self.count = int(self._archive.cells)
+        self.depth = settings.depth
+        self.floor = settings.floor
+
+    def cell_of(self, individual: Individual) -> int | None:
+        """The cell, from 0; None where a descriptor is missing. What lies out of bounds counts as at the border."""
+        return self.cell_at([measured(individual) for measured in self._descriptors])
+
+    def cell_at(self, descriptors: Sequence[float]) -> int | None:
+        """The same from the descriptors themselves, in the order of the map's dimensions."""
+        values = np.array(descriptors)
+        if np.isnan(values).any():
+            return None
+        shares = (np.clip(values, self._low, self._high) - self._low) / (self._high - self._low)
+        return int(self._archive.index_of_single(shares))
+
+
+class Niches:
+    """Each cell is a small population of its own: a newcomer contends with those of its cell alone.
+
+    By `evo.survival.Lexicographic` a cell keeps the best by the first objective, feasible before infeasible, as in
+    MAP-Elites; by `evo.survival.RankAndCrowding` it keeps a small front.
+
+    Attributes:
+        unplaced: how many came that have no cell, for want of a descriptor; they leave at once.
+    """
+
+    def __init__(self, atlas: Atlas, objectives: Sequence[Objective], survival: Survival) -> None:
+        self.unplaced = 0
+        self._atlas = atlas
+        self._objectives = tuple(objectives)
+        self._survival = survival
+        self._ids: list[int] = []
+        self._members: list[Individual] = []
+        self._cell_of: dict[int, int] = {}
+        self._cells: dict[int, Population] = {}
+        self._worth: dict[int, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __iter__(self) -> Iterator[Individual]:
+        return iter(self._members)
+
+    def __getitem__(self, position: int) -> Individual:
+        return self._members[position]
+
+    def add(self, newcomer: Individual) -> list[int]:
+        """Let a newcomer in; the ids that had to go, its own where its cell is full of better ones or it has none."""
+        cell = self._atlas.cell_of(newcomer)
+        if cell is None:
+            self.unplaced += 1
+            return [newcomer.id]
+        if cell not in self._cells:
+            self._cells[cell] = Population(self._atlas.depth, self._objectives, self._survival)
+        gone = self._cells[cell].add(newcomer)
+        self._enter(newcomer, cell)
+        for identity in gone:
+            self._leave(identity)
+        self._appraise(cell)
+        return gone
+
+    def better(self, one: int, other: int) -> int:
+        """Which of two positions wins: of one cell, the better by the survival; of two cells, the first named.
+
+        So a tournament draws from the living about uniformly, as MAP-Elites has it.
+        """
+        first, second = self._members[one], self._members[other]
+        cell = self._cell_of[first.id]
+        if first is second or self._cell_of[second.id] != cell:
+            return one
+        places = [member.id for member in self._cells[cell]]
+        here, there = places.index(first.id), places.index(second.id)
+        return one if self._cells[cell].better(here, there) == here else other
+
+    @property
+    def adults(self) -> Niches:
+        """All of them."""
+        return self
+
+    def revise(self, known: Mapping[int, Individual]) -> None:
+        """Take members as they are known by now, by their ids, each where it is; nobody comes or goes."""
+        self._members = [known.get(one.id, one) for one in self._members]
+        for cell, population in self._cells.items():
+            population.revise(known)
+            self._appraise(cell)
+
+    def remove(self, identity: int) -> None:
+        """Let a member go, whatever it is worth."""
+        cell = self._cell_of[identity]
+        self._cells[cell].remove(identity)
+        self._leave(identity)
+        self._appraise(cell)
+
+    def cell(self, identity: int) -> int:
+        """In which cell a living individual is, from 0."""
+        return self._cell_of[identity]
+
+    @property
+    def coverage(self) -> float:
+        """Share of the cells that hold a feasible individual, 0 to 1."""
+        return len(self._worth) / self._atlas.count
+
+    @property
+    def qd_score(self) -> float | None:
+        """By how much the best feasible of each cell passes the floor in the first objective, added up; else None.
+
+        Those below the floor count as nothing, so a cell that fills never lowers it.
+        """
+        return None if self._atlas.floor is None else math.fsum(self._worth.values())
+
+    def _enter(self, newcomer: Individual, cell: int) -> None:
+        place = bisect.bisect(self._ids, newcomer.id)
+        self._ids.insert(place, newcomer.id)
+        self._members.insert(place, newcomer)
+        self._cell_of[newcomer.id] = cell
+
+    def _leave(self, identity: int) -> None:
+        place = bisect.bisect_left(self._ids, identity)
+        del self._ids[place], self._members[place], self._cell_of[identity]
+
+    def _appraise(self, cell: int) -> None:
+        first, floor = self._objectives[0], self._atlas.floor
+        feasible = [one.compared for one in self._cells[cell] if one.evaluation.violation <= 0]
+        if feasible:
+            cost = min(first.sign * values[first.name] for values in feasible)
+            self._worth[cell] = 0.0 if floor is None else max(0.0, first.sign * floor - cost)
+        else:
+            self._worth.pop(cell, None)
+
+
+def centroids(cells: int, dimensions: int, *, seed: int) -> FloatArray:
+    """Middles of about equally large cells of the unit cube, shape (cells, dimensions): Lloyd's k-means, 15 rounds.
+
+    Not by scikit-learn, as in ribs: its threads add up in any order, and a search that is resumed elsewhere must find
+    the same cells. It is also ten times slower.
+    """
+    points = np.random.default_rng(seed).random((min(POINTS_PER_CELL * cells, MOST_POINTS), dimensions))
+    middles: FloatArray = points[:cells].copy()
+    for _ in range(ROUNDS):
+        nearest = _tessellation(middles).index_of(points)
+        sums = [np.bincount(nearest, weights=column, minlength=cells) for column in points.T]
+        sizes = np.bincount(nearest, minlength=cells)[:, np.newaxis]
+        middles = np.where(sizes > 0, np.stack(sums, axis=1) / np.maximum(sizes, 1), middles)
+    return middles
+
+
+def _archive(settings: NicheSettings) -> Any:
+    sides = len(settings.dimensions)
+    if settings.kind == "cvt":
+        return _tessellation(centroids(settings.cells, sides, seed=settings.seed))
+    # Takes a second or two to import: only where there are niches.
+    from ribs.archives import GridArchive
+
+    return GridArchive(solution_dim=1, dims=[one.cells for one in settings.dimensions], ranges=[(0.0, 1.0)] * sides)
+
+
+def _tessellation(middles: FloatArray) -> Any:
+    from ribs.archives import CVTArchive
+
+    return CVTArchive(solution_dim=1, centroids=middles, ranges=[(0.0, 1.0)] * middles.shape[1])
+
+
+def _check(settings: NicheSettings) -> None:
+    names = [one.descriptor for one in settings.dimensions]
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(f"niches need at least one dimension, each descriptor once; got {names}")
+    for one in settings.dimensions:
+        _check_dimension(one)
+    if settings.kind not in ("grid", "cvt"):
+        raise ConfigError(f"unknown kind of niches {settings.kind!r}; known: grid, cvt")
+    if settings.depth < 1:
+        raise ConfigError(f"the depth of niches is {settings.depth}; expected at least 1 individual a cell")
+    _check_count(settings)
+
+
+def _check_dimension(one: Dimension) -> None:
+    width = one.high - one.low
+    if not (width > 0 and math.isfinite(width)):
+        raise ConfigError(f"bounds of {one.descriptor!r} are {one.low} and {one.high}; expected low < high, finite")
+    if one.cells < 1:
+        raise ConfigError(f"{one.descriptor!r} is divided into {one.cells} cells; expected at least 1")
+
+
+def _check_count(settings: NicheSettings) -> None:
+    if settings.kind == "cvt" and not 1 <= settings.cells <= MOST_CVT_CELLS:
+        raise ConfigError(f"a cvt of {settings.cells} cells; expected 1 to {MOST_CVT_CELLS}")
+    count = math.prod(one.cells for one in settings.dimensions)
+    if settings.kind == "grid" and count > MOST_GRID_CELLS:
+        raise ConfigError(f"a grid of {count} cells; at most {MOST_GRID_CELLS}: divide less, or take kind: cvt")

@@ -1,0 +1,181 @@
+"""Noisy evaluations in a search: whom to measure again, and what the measurements of an individual come to.
+
+The rules for one objective are in `evo.policies.noise`. Here they meet individuals with several objectives, each in its
+own direction, with constraints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import moocore
+import numpy as np
+
+from evo.policies.noise import challenger_of, estimate, pooled_variance, variance_of
+from evo.protocols import FloatArray
+from evo.search.population import LARGEST
+from evo.values import Evaluation, Individual, Objective, Repeats
+
+SILENCE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseSettings:
+    """What is done against noise.
+
+    Attributes:
+        repeats: how often each who lives is measured at least, before anything else is asked for on its island.
+        remeasure: share of the asks after the seeds that measure a living individual again, where one is in doubt.
+        confidence: of the bound.
+        compare: by a bound of the mean on its bad side, or by the mean alone.
+    """
+
+    remeasure: float = 0.0
+    confidence: float = 0.95
+    compare: Literal["bound", "mean"] = "bound"
+    repeats: int = 1
+
+    @property
+    def measures_again(self) -> bool:
+        """Whether anybody is ever measured more than once."""
+        return self.remeasure > 0 or self.repeats > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What is known of the noise of a search.
+
+    Attributes:
+        variances: of a single measurement, by objective; {} until something was measured twice.
+        repeated: how many measurements were not an individual's first.
+    """
+
+    settings: NoiseSettings
+    objectives: tuple[Objective, ...]
+    variances: Mapping[str, float] = field(default_factory=dict)
+    repeated: int = 0
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing that was measured again ever varied."""
+        return not any(self.variances.values())
+
+    def learnt(self, known: Collection[Individual]) -> Noise:
+        """After one measurement more, by what these were measured to; where none was measured twice, as before."""
+        pooled = {
+            one.name: pooled_variance([member.repeats[one.name] for member in known if member.repeats])
+            for one in self.objectives
+        }
+        found = {name: min(variance, LARGEST) for name, variance in pooled.items() if variance is not None}
+        return replace(self, variances={**self.variances, **found}, repeated=self.repeated + 1)
+
+    def appraised(self, individual: Individual) -> Individual:
+        """With the values by which it is compared; as it is until something was measured twice."""
+        if not self.variances:
+            return individual
+        values = {one.name: self._value(one, repeats_of(individual, one)) for one in self.objectives}
+        return individual if values == individual.appraised else replace(individual, appraised=values)
+
+    def too_rarely_measured(self, living: Iterable[Individual], busy: Collection[int]) -> Individual | None:
+        """Of those that were measured less often than each has to be, the first; busy ones are on their way there."""
+        if self.settings.repeats == 1:
+            return None
+        return next((one for one in living if one.measurements < self.settings.repeats and one.id not in busy), None)
+
+    def in_doubt(self, living: Iterable[Individual], busy: Collection[int]) -> Individual | None:
+        """Whom to measure again: a leader, or who may dominate it after all, whichever is known less well.
+
+        Leaders are the feasible that no other dominates by its means; the one known least comes first. While nothing
+        has varied they are all in doubt, and none is any more once so many as SILENCE agreed.
+
+        Args:
+            busy: ids of those that are being measured.
+        """
+        pool = [one for one in living if one.evaluation.violation <= 0]
+        if len(pool) < 2 or (self.silent and self.repeated >= SILENCE):
+            return None
+        pairs = self._doubtful_pairs(pool)
+        return next((pool[place] for pair in pairs for place in pair if pool[place].id not in busy), None)
+
+    def _doubtful_pairs(self, pool: Sequence[Individual]) -> Iterator[tuple[int, int]]:
+        """Places of leader and challenger, the less known first; the pair of the least known leader first."""
+        means, doubts = self._means(pool), self._doubts(pool)
+        scale = np.array([self._variance(one.name) or 1.0 for one in self.objectives])
+        unsure: FloatArray = (doubts / scale).sum(axis=1)
+        leaders = np.flatnonzero(moocore.is_nondominated(means, keep_weakly=False))
+        for leader in leaders[np.argsort(-unsure[leaders], kind="stable")].tolist():
+            challenger = leader if self.silent else challenger_of(leader, means, doubts)
+            if challenger is not None:
+                yield (challenger, leader) if unsure[challenger] > unsure[leader] else (leader, challenger)
+
+    def _value(self, objective: Objective, repeats: Repeats) -> float:
+        if self.settings.compare == "mean":
+            return repeats.mean
+        bounds = estimate(repeats, self.variances[objective.name], self.settings.confidence)
+        return float(np.clip(bounds.upper if objective.direction == "min" else bounds.lower, -LARGEST, LARGEST))
+
+    def _means(self, pool: Sequence[Individual]) -> FloatArray:
+        means = [[one.sign * member.evaluation.objectives[one.name] for one in self.objectives] for member in pool]
+        clipped: FloatArray = np.clip(np.array(means), -LARGEST, LARGEST)
+        return clipped
+
+    def _doubts(self, pool: Sequence[Individual]) -> FloatArray:
+        """Variances of the means, shape (n, m)."""
+        return np.array(
+            [[self._doubt(repeats_of(member, one), one.name) for one in self.objectives] for member in pool]
+        )
+
+    def _doubt(self, repeats: Repeats, name: str) -> float:
+        return variance_of(repeats, self._variance(name)) / repeats.count
+
+    def _variance(self, name: str) -> float:
+        return 1.0 if self.silent else self.variances[name]
+
+
+def repeats_of(individual: Individual, objective: Objective) -> Repeats:
+    """All measurements of an individual in an objective."""
+    if individual.repeats:
+        return individual.repeats[objective.name]
+    return Repeats(1, _bounded(individual.evaluation.objectives[objective.name]))
+
+
+def measured_again(individual: Individual, evaluation: Evaluation, objectives: Sequence[Objective]) -> Individual:
+    """An individual with one measurement more, its evaluation the means over all.
+
+    Args:
+        evaluation: that went well.
+    """
+    repeats = {
+        one.name: repeats_of(individual, one).with_value(_bounded(evaluation.objectives[one.name]))
+        for one in objectives
+    }
+    before, count = individual.evaluation, individual.measurements + 1
+    means = replace(
+        before,
+        objectives={name: one.mean for name, one in repeats.items()},
+        violations=_averaged(before.violations, evaluation.violations, count),
+        cases={**evaluation.cases, **before.cases, **_averaged_cases(before.cases, evaluation.cases, count)},
+    )
+    return replace(individual, evaluation=means, repeats=repeats)
+
+
+def _averaged(before: Mapping[str, float], now: Mapping[str, float], count: int) -> dict[str, float]:
+    """Mean violations after `count` measurements; one that was not told was none."""
+    pairs = {name: (before.get(name, 0.0), now.get(name, 0.0)) for name in [*before, *now]}
+    return {name: _bounded(old) + (_bounded(new) - _bounded(old)) / count for name, (old, new) in pairs.items()}
+
+
+def _averaged_cases(before: Mapping[str, float], now: Mapping[str, float], count: int) -> dict[str, float]:
+    """Mean scores after `count` measurements, of the cases that were scored this time and before."""
+    return _averaged(
+        {name: score for name, score in before.items() if name in now},
+        {name: score for name, score in now.items() if name in before},
+        count,
+    )
+
+
+def _bounded(value: float) -> float:
+    """So that sums and differences are finite."""
+    return min(max(value, -LARGEST), LARGEST)

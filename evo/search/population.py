@@ -1,0 +1,113 @@
+"""The living: a bounded set of individuals, ordered by a survival."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from evo.protocols import FloatArray
+from evo.survival.protocols import Ranking, Survival
+from evo.values import Individual, Objective
+
+LARGEST = 1e300
+
+
+def costs_of(individual: Individual, objectives: Sequence[Objective]) -> FloatArray:
+    """Objectives as numbers to be minimised, shape (m,); at most LARGEST, so that their differences are finite."""
+    return np.array([cost_of(individual, objective) for objective in objectives], dtype=float)
+
+
+def cost_of(individual: Individual, objective: Objective) -> float:
+    """One objective as a number to be minimised, from -LARGEST to LARGEST."""
+    return min(max(objective.cost(individual), -LARGEST), LARGEST)
+
+
+class Population:
+    """At most `capacity` individuals with objectives.
+
+    The pool is kept in the order of ids, so that ties fall the same way however results arrive.
+
+    Raises:
+        ConfigError: the survival has options that do not fit these objectives.
+    """
+
+    def __init__(self, capacity: int, objectives: Sequence[Objective], survival: Survival) -> None:
+        self._capacity = capacity
+        self._objectives = tuple(objectives)
+        self._ids: list[int] = []
+        self._members: list[Individual] = []
+        self._survival = survival.fitted(self._objectives, capacity)
+        self._ranking = self._ranked()
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __iter__(self) -> Iterator[Individual]:
+        return iter(self._members)
+
+    def __getitem__(self, position: int) -> Individual:
+        return self._members[position]
+
+    @property
+    def adults(self) -> Population:
+        """All of them."""
+        return self
+
+    @property
+    def ranking(self) -> Ranking:
+        """The order of the present members."""
+        return self._ranking
+
+    def add(self, newcomer: Individual) -> list[int]:
+        """Let a newcomer in; the ids that had to go for it, its own perhaps among them."""
+        costs, violation = costs_of(newcomer, self._objectives), newcomer.evaluation.violation
+        if len(self._members) == self._capacity and self._ranking.turns_away(costs, violation):
+            return [newcomer.id]  # as most are, and nothing has to be ranked
+        place = bisect.bisect(self._ids, newcomer.id)
+        self._ids.insert(place, newcomer.id)
+        self._members.insert(place, newcomer)
+        self._ranking = self._ranking.with_newcomer(place, costs, violation)
+        return self._drop_excess()
+
+    def merge(self, newcomers: Sequence[Individual]) -> list[int]:
+        """Let several in and rank old and new together, in one step; the ids that had to go."""
+        self._settle([*self._members, *newcomers])
+        return self._drop_excess()
+
+    def revise(self, known: Mapping[int, Individual]) -> None:
+        """Take members as they are known by now, by their ids, and rank all of them anew; nobody comes or goes."""
+        self._settle([known.get(one.id, one) for one in self._members])
+
+    def remove(self, identity: int) -> None:
+        """Let a member go, whatever it is worth."""
+        self._settle([one for one in self._members if one.id != identity])
+
+    def better(self, one: int, other: int) -> int:
+        """Which of two positions wins: the lower rank, then the lonelier, then the first named."""
+        ranking = self._ranking
+        if ranking.rank[one] != ranking.rank[other]:
+            return one if ranking.rank[one] < ranking.rank[other] else other
+        return one if ranking.crowding(one) >= ranking.crowding(other) else other
+
+    def _settle(self, members: Sequence[Individual]) -> None:
+        self._members = sorted(members, key=lambda one: one.id)
+        self._ids = [one.id for one in self._members]
+        self._ranking = self._ranked()
+
+    def _ranked(self) -> Ranking:
+        costs = np.array([costs_of(one, self._objectives) for one in self._members])
+        violation = np.array([one.evaluation.violation for one in self._members])
+        return self._survival.ranking(costs.reshape(-1, len(self._objectives)), violation)
+
+    def _drop_excess(self) -> list[int]:
+        excess = len(self._members) - self._capacity
+        return self._drop(self._ranking.worst(excess)) if excess > 0 else []
+
+    def _drop(self, positions: list[int]) -> list[int]:
+        gone = [self._ids[position] for position in positions]
+        for position in sorted(positions, reverse=True):
+            del self._ids[position], self._members[position]
+        self._ranking = self._ranking.without(positions)
+        return gone

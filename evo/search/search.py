@@ -1,0 +1,391 @@
+"""The search as a pure state machine: no clock, no file, no network, no randomness but what derives from its seed.
+
+Five transitions change it: `ask`, `admit`, `drop`, `tell`, `remeasured`. The same transitions in the same order give
+the same state, so a journal of them is a checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from evo.protocols import Arm, ArmRecord
+from evo.randomness import generator
+from evo.search.duplicates import Alike, Seen
+from evo.search.front import Front, front_of
+from evo.search.indicators import Indicators
+from evo.search.islands import Archipelago, Island, IslandSettings, Move
+from evo.search.lessons import Tips
+from evo.search.noise import Noise, NoiseSettings, measured_again
+from evo.search.parents import Choosable
+from evo.search.population import costs_of
+from evo.survival.protocols import Living
+from evo.values import (
+    AGAIN_OPERATOR,
+    PAST_LIMIT,
+    SEED_OPERATOR,
+    Ask,
+    Candidate,
+    Evaluation,
+    Individual,
+    Objective,
+    Parent,
+    Proposal,
+    Role,
+    Tip,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """What a search needs to know.
+
+    Attributes:
+        seed: of all its randomness.
+        evaluations: how many genomes may be evaluated in all.
+        seeds: how many genomes the problem gave to start from.
+        order: "ask" tells results in the order of asking, so that a run does not depend on timing; "arrival" as they
+            come.
+        lag: with order "ask", how many offspring are under way at once, whatever the number of workers.
+        islands: how many there are, and what passes between them.
+        alike: when a proposal counts as a near duplicate.
+        reference: of the hypervolume, by objective; None fixes it by the first feasible individuals.
+        fruitless: after how many proposals in a row that gave nothing new the search ends.
+        noise: what is done where the same genome is not always evaluated to the same.
+    """
+
+    seed: int
+    evaluations: int
+    seeds: int = 1
+    order: Literal["arrival", "ask"] = "arrival"
+    lag: int = 16
+    islands: IslandSettings = field(default_factory=IslandSettings)
+    alike: Alike = field(default_factory=Alike)
+    reference: Mapping[str, float] | None = None
+    fruitless: int = 2000
+    noise: NoiseSettings = field(default_factory=NoiseSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a tell changed.
+
+    Attributes:
+        survived: whether the newcomer lives on the island that asked for it.
+        removed: ids that left that island for it.
+        entered_front: whether nothing told so far dominates it.
+        left_front: ids that it dominates and that were in the front.
+        moves: what passed between islands after it.
+    """
+
+    individual: Individual
+    survived: bool
+    removed: tuple[int, ...]
+    entered_front: bool
+    left_front: tuple[int, ...]
+    moves: tuple[Move, ...] = ()
+
+    @property
+    def gain(self) -> float:
+        """1 for entering the front, 0.5 for surviving, else 0."""
+        return 1.0 if self.entered_front else 0.5 if self.survived else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Remeasured:
+    """What another measurement of an individual changed.
+
+    Attributes:
+        individual: as it is known by now.
+        tell: its place in the order of telling, which it shares with offspring.
+        evaluation: this measurement alone.
+        gone: islands that it left, since it failed.
+        entered_front: ids that are in the front now and were not.
+        left_front: ids that were and are not.
+        moves: what passed between islands after it.
+    """
+
+    individual: Individual
+    tell: int
+    evaluation: Evaluation
+    gone: tuple[int, ...] = ()
+    entered_front: tuple[int, ...] = ()
+    left_front: tuple[int, ...] = ()
+    moves: tuple[Move, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Briefing:
+    """What was known when an ask was made, which is all that its operator may see, however late it runs."""
+
+    parents: tuple[Individual, ...] = ()
+    tips: tuple[Tip, ...] = ()
+    record: tuple[ArmRecord, ...] = ()
+    memory: object = None
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    ask: Ask
+    briefing: Briefing
+    arm: int | None
+    living: tuple[Individual, ...] | None = None
+    usd: float = 0.0
+    tips: tuple[Tip, ...] = ()
+
+
+class Search:
+    """Steady-state search: every tell may change the population, and no slow candidate holds the others."""
+
+    def __init__(
+        self,
+        settings: SearchSettings,
+        objectives: Sequence[Objective],
+        *,
+        island: Callable[[int], Island],
+    ) -> None:
+        """A search that was told nothing yet.
+
+        Args:
+            island: makes an empty island, by its number.
+        """
+        self.settings = settings
+        self.objectives = tuple(objectives)
+        self.population = Archipelago(settings.islands, self.objectives, island, seed=settings.seed)
+        self.front = Front(len(self.objectives))
+        self.indicators = Indicators(self.objectives, reference=settings.reference)
+        self.under_way: dict[int, Ask] = {}
+        self.best: dict[str, Individual] = {}
+        self.first_failure: Evaluation | None = None
+        self.told = 0
+        self.admitted = 0
+        self.noise = Noise(settings.noise, self.objectives)
+        self.tips = Tips()
+        self._asked = 0
+        self._fruitless = 0
+        self._seen = Seen()
+        self._seeds: list[Individual] = []
+        self._seeds_left = settings.seeds
+        self._open: dict[int, _UnderWay] = {}
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether so many proposals in a row gave nothing new that more of them would be a waste."""
+        return self._fruitless >= self.settings.fruitless
+
+    def ask(self) -> Ask | None:
+        """The next offspring to make; None while there is none to ask for (wait for a tell, or the search is over)."""
+        if self.told + len(self.under_way) >= self.settings.evaluations or self.exhausted:
+            return None
+        if self.settings.order == "ask" and len(self.under_way) >= self.settings.lag:
+            return None
+        if self._asked < self.settings.seeds:
+            number = self._asked % len(self.population.islands)
+            opened = _UnderWay(Ask(self._asked, SEED_OPERATOR, island=number), Briefing(), None)
+        elif (turn := self.population.turn(self._asked)) is not None:
+            opened = self._again(turn) or self._offspring(turn)
+        else:
+            return None
+        self._asked += 1
+        if self.settings.alike.compares and self.settings.order == "ask":
+            # Who is told before it is admitted depends on timing, and so would who is refused for being alike.
+            opened.living = tuple(self.population)
+        self.under_way[opened.ask.id] = opened.ask
+        self._open[opened.ask.id] = opened
+        return opened.ask
+
+    def spend(self, ask: int, usd: float) -> None:
+        """Take note of what a completion for an ask that is under way cost."""
+        self._open[ask].usd += usd
+
+    def admit(
+        self,
+        ask: Ask,
+        proposal: Proposal,
+        vector: tuple[float, ...] = (),
+        *,
+        living: Iterable[Individual] | None = None,
+    ) -> Candidate | str:
+        """Let a proposed genome through to evaluation, or say why not; `drop` the ask then.
+
+        Args:
+            proposal: with a genome.
+            vector: the genome's embedding, where one was asked for.
+            living: whom it may not be alike; None takes who lives, in the order of asking who lived when it was asked
+                for.
+        """
+        genome = proposal.genome
+        if genome is None:
+            raise ValueError(f"ask {ask.id}: only a proposal with a genome can be admitted")
+        if genome.digest in self._seen:
+            return "it was proposed before"
+        then = self._open[ask.id].living if living is None else living
+        if reason := self.settings.alike.twin(genome, vector, self.population if then is None else then):
+            return reason
+        self._seen.add(genome.digest)
+        self._open[ask.id].tips = proposal.tips
+        self.admitted += 1
+        return Candidate(self.admitted - 1, ask, genome, proposal.thought, vector)
+
+    def drop(self, ask: Ask, tips: tuple[Tip, ...] = ()) -> None:
+        """End an ask that gave nothing to evaluate; its lessons count all the same."""
+        self._open[ask.id].tips = tips
+        self._end(ask, 0.0)
+        self._fruitless += 1
+        self._seeds_left -= ask.operator == SEED_OPERATOR
+
+    def tell(self, candidate: Candidate, evaluation: Evaluation) -> Told:
+        """Take in a result. A failed evaluation is counted, and never enters the population."""
+        individual = self._individual(candidate, evaluation)
+        told = self._place(individual)
+        self.population.islands[candidate.ask.island].learn(individual)
+        self._end(candidate.ask, told.gain)
+        self.told += 1
+        self._fruitless = 0
+        self._seeds_left -= candidate.ask.operator == SEED_OPERATOR
+        moves = self.population.after(self.told, candidate.ask.island, seeds_left=self._seeds_left)
+        return replace(told, moves=tuple(moves)) if moves else told
+
+    def remeasured(self, ask: Ask, evaluation: Evaluation) -> Remeasured:
+        """Take in another measurement of the individual that an ask was for.
+
+        A lost one says nothing. One that failed otherwise ends the individual: who fails now and then is no elite.
+        Whoever has left the population and the front stays out, whatever it is measured to.
+        """
+        one = self.briefing(ask).parents[0]
+        self._end(ask, 0.0)
+        self.told += 1
+        told = Remeasured(one, self.told - 1, evaluation)
+        if evaluation.outcome == "ok":
+            told = self._reconsidered(replace(told, individual=measured_again(one, evaluation, self.objectives)))
+        elif evaluation.outcome != "lost":
+            told = self._reconsidered(replace(told, gone=tuple(self.population.remove(one.id))))
+        moves = self.population.after(self.told, ask.island, seeds_left=self._seeds_left)
+        return replace(told, moves=tuple(moves))
+
+    def briefing(self, ask: Ask) -> Briefing:
+        """What the operator of an ask that is under way may see."""
+        return self._open[ask.id].briefing
+
+    def inherit(self, tips: Sequence[Tip]) -> None:
+        """Begin with lessons of earlier runs."""
+        self.tips.add(tuple(replace(one, ask=-1) for one in tips))
+
+    def _individual(self, candidate: Candidate, evaluation: Evaluation) -> Individual:
+        parents = self.briefing(candidate.ask).parents
+        individual = Individual(
+            *(candidate.id, self.told, candidate.ask, candidate.genome, evaluation),
+            thought=candidate.thought,
+            past=(*parents[0].past, parents[0].step)[-PAST_LIMIT:] if parents else (),
+            vector=candidate.vector,
+            depth=1 + max((one.depth for one in parents), default=-1),
+        )
+        return self.noise.appraised(individual) if individual.ok else individual
+
+    def _again(self, number: int) -> _UnderWay | None:
+        """An ask to measure somebody again, where each has to be, or it is time for that and somebody is in doubt."""
+        if not self.settings.noise.measures_again:
+            return None
+        busy = {ask.parents[0].id for ask in self.under_way.values() if ask.operator == AGAIN_OPERATOR}
+        living = self.population.islands[number].living
+        one = self.noise.too_rarely_measured(living, busy) or self._doubtful(living.adults, busy)
+        if one is None:
+            return None
+        ask = Ask(self._asked, AGAIN_OPERATOR, (Parent(one.id, "base"),), number)
+        return _UnderWay(ask, Briefing((one,)), None)
+
+    def _doubtful(self, here: Living, busy: Collection[int]) -> Individual | None:
+        """One of an island's living, or one that was lucky, entered the front and left; whichever was measured less."""
+        rng = generator(self.settings.seed, self._asked, "again")
+        if rng.random() >= self.settings.noise.remeasure:
+            return None
+        living = {one.id for one in self.population}
+        absent = [one for one in self.front if one.id not in living]
+        found = [self.noise.in_doubt([*here, *absent], busy)] if absent else []
+        doubtful = [one for one in (*found, self.noise.in_doubt(here, busy)) if one is not None]
+        return min(doubtful, key=lambda member: member.measurements, default=None)
+
+    def _reconsidered(self, told: Remeasured) -> Remeasured:
+        """Who is how good, and who is in the front, now that more is known; of those that live or were in the front."""
+        one, before = told.individual, {member.id for member in self.front}
+        living = {member.id: member for member in self.population}
+        known = {member.id: member for member in (*self.front, *self.best.values())} | living
+        if one.id in known:
+            known[one.id] = one
+        if told.evaluation.outcome != "ok" and one.id not in living:
+            known.pop(one.id, None)
+        self.noise = self.noise.learnt(({one.id: one} | known).values())
+        known = {identity: self.noise.appraised(member) for identity, member in known.items()}
+        self.population.revise(known)
+        self._seeds = [known.get(seed.id, seed) for seed in self._seeds]
+        self._stand(sorted(known.values(), key=lambda member: member.tell))
+        after = {member.id for member in self.front}
+        entered, left = tuple(sorted(after - before)), tuple(sorted(before - after))
+        return replace(told, individual=self.noise.appraised(one), entered_front=entered, left_front=left)
+
+    def _stand(self, known: Sequence[Individual]) -> None:
+        """Bests, front and indicators anew, from these alone, in the order of telling."""
+        feasible = [one for one in known if one.evaluation.violation <= 0]
+        self.front = front_of(feasible, self.objectives)
+        self.best = {one.name: min(feasible, key=one.cost) for one in self.objectives} if feasible else {}
+        costs = [costs_of(one, self.objectives) for one in self.front]
+        self.indicators.retell(np.array(costs).reshape(-1, len(self.objectives)))
+
+    def _place(self, individual: Individual) -> Told:
+        if individual.evaluation.outcome == "stopped":
+            return Told(individual, False, (), False, ())
+        if not individual.ok:
+            self.first_failure = self.first_failure or individual.evaluation
+            self.population.islands[individual.ask.island].failed.append(individual)
+            return Told(individual, False, (), False, ())
+        if individual.ask.operator == SEED_OPERATOR:
+            self._seeds.append(individual)
+        removed = self.population.add(individual, individual.ask.island)
+        entered, left = self._note_feasible(individual)
+        survived = individual.id not in removed
+        return Told(individual, survived, tuple(sorted(set(removed) - {individual.id})), entered, tuple(left))
+
+    def _end(self, ask: Ask, gain: float) -> None:
+        ended = self._open.pop(ask.id)
+        del self.under_way[ask.id]
+        self.tips.add(tuple(replace(one, ask=ask.id, gain=gain) for one in ended.tips))
+        if ended.arm is not None:
+            self.population.islands[ask.island].choice.ended(
+                ended.arm, ended.briefing.parents[0], gain=gain, usd=ended.usd
+            )
+
+    def _note_feasible(self, individual: Individual) -> tuple[bool, list[int]]:
+        """Bests and front; the infeasible have no part in either."""
+        if individual.evaluation.violation > 0:
+            return False, []
+        for objective in self.objectives:
+            best = self.best.get(objective.name)
+            if best is None or objective.cost(individual) < objective.cost(best):
+                self.best[objective.name] = individual
+        costs = costs_of(individual, self.objectives)
+        self.indicators.tell(costs)
+        return self.front.add(individual, costs)
+
+    def _offspring(self, number: int) -> _UnderWay:
+        rng, island = generator(self.settings.seed, self._asked, "parents"), self.population.islands[number]
+        arm = island.choice.choose(rng)
+        chosen = self._chosen(island, island.arms[arm], rng)
+        arm = island.choice.routed(arm, chosen[0], rng)
+        island.choice.asked(arm)
+        taken = island.arms[arm]
+        mates: list[Role] = ["mate"] * (taken.arity - 1)
+        roles: list[Role] = ["base", *mates]
+        parents = tuple(Parent(one.id, role) for one, role in zip(chosen, roles, strict=True))
+        ask = Ask(self._asked, taken.operator, parents, number, taken.model)
+        # Counting up what each arm came to is of use to a model alone.
+        record = island.choice.record() if ask.model else ()
+        memory = island.memories[taken.operator].view() if taken.operator in island.memories else None
+        return _UnderWay(ask, Briefing(tuple(chosen), self.tips.best, record, memory), arm)
+
+    def _chosen(self, island: Island, arm: Arm, rng: np.random.Generator) -> list[Individual]:
+        """Parents, base first; of those that failed each is mended once, the latest first."""
+        chosen = island.parents(Choosable(island.living.adults, self._seeds), arm.arity, rng)
+        return [island.failed.pop(), *chosen[1:]] if arm.mends and island.failed else chosen
