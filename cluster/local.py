@@ -12,7 +12,7 @@ from cluster.evaluation import Work
 from cluster.worker import Worker, width_on
 from evo.genomes import Genome
 from evo.models import Completion, Model, Request, complete_all
-from evo.protocols import Job, Notice, unnoticed
+from evo.protocols import Job, OnEvent, ignore_event
 from evo.registry import make_problem
 from evo.resources import Resources
 from evo.values import Evaluation, Part
@@ -30,7 +30,7 @@ class LocalExecutor:
         problem = make_problem(job.problem, job.options)
         cpus = (job.resources or problem.resources).cpus
         self._width = job.workers or width_on(_cores(), cpus)
-        self.notice: Notice = unnoticed
+        self.notice: OnEvent = ignore_event
         # One that mostly waits for a model is followed at once by another thread's; none need wait its turn.
         self._queued = 0 if self._width == 1 or cpus < 1 else self._width
         self._threads = concurrent.futures.ThreadPoolExecutor(self._width, thread_name_prefix="evaluate")

@@ -1,7 +1,7 @@
 """How what an evaluation asks in a Ray worker reaches a model in the driver, and the answers the evaluation.
 
     worker -> mailbox   ask(ticket, requests), which waits for the reply
-    driver -> mailbox   take(), which waits for letters; answer(number, reply)
+    driver -> mailbox   take(), which waits for pending; answer(number, reply)
 
 The mailbox is a small actor on the driver's node. It knows no model and no key, only which reply belongs to whom.
 """
@@ -32,7 +32,7 @@ _CALLS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class PendingRequest:
     """What one call of `Run.ask` sends.
 
     Attributes:
@@ -50,28 +50,28 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._numbers = itertools.count()
-        self._letters: list[Letter] = []
+        self._pending: list[PendingRequest] = []
         self._arrived = asyncio.Event()
         self._replies: dict[int, asyncio.Future[Reply]] = {}
 
     async def ask(self, ticket: int, requests: tuple[Request, ...]) -> Reply:
-        """Leave a letter and wait for its reply."""
+        """Leave a pending and wait for its reply."""
         number = next(self._numbers)
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._replies[number] = reply
-        self._letters.append(Letter(number, ticket, requests))
+        self._pending.append(PendingRequest(number, ticket, requests))
         self._arrived.set()
         try:
             return await reply
         finally:
             del self._replies[number]
 
-    async def take(self) -> list[Letter]:
-        """All letters that lie here, at least one."""
+    async def take(self) -> list[PendingRequest]:
+        """All pending that lie here, at least one."""
         await self._arrived.wait()
         self._arrived.clear()
-        letters, self._letters = self._letters, []
-        return letters
+        pending, self._pending = self._pending, []
+        return pending
 
     async def answer(self, number: int, reply: Reply) -> None:
         """Hand a reply to whoever waits for it; a worker that died in the meantime does not."""
@@ -121,8 +121,8 @@ class _Asker:
             self.evaluation.set_exception(error)
 
 
-class Post:
-    """The driver's end: takes letters out of a mailbox of its own and has each answered by its evaluation's model.
+class MailboxClient:
+    """The driver's end: takes pending out of a mailbox of its own and has each answered by its evaluation's model.
 
     For the event loop in which it is made, and that of the models.
 
@@ -136,12 +136,12 @@ class Post:
         self.mailbox: Any = actor.remote()
         self._tickets = itertools.count()
         self._askers: dict[int, _Asker] = {}
-        self._carrier = asyncio.get_running_loop().create_task(self._carry())
+        self._forwarder = asyncio.get_running_loop().create_task(self._forward())
 
     @property
     def broken(self) -> bool:
         """Whether the mailbox has died; its evaluations have failed then."""
-        return self._carrier.done()
+        return self._forwarder.done()
 
     def admit(self, evaluation: asyncio.Future[Evaluation], model: Model) -> int:
         """A ticket with which an evaluation asks this model; what the model raises becomes the evaluation's."""
@@ -156,30 +156,30 @@ class Post:
 
     async def close(self) -> None:
         """Leave no task and no actor."""
-        left = [self._carrier, *(answer for asker in self._askers.values() for answer in asker.answers)]
+        left = [self._forwarder, *(answer for asker in self._askers.values() for answer in asker.answers)]
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
         ray.kill(self.mailbox)
 
-    async def _carry(self) -> None:
+    async def _forward(self) -> None:
         try:
             while True:
-                for letter in await self.mailbox.take.remote():
-                    self._open(letter)
+                for pending in await self.mailbox.take.remote():
+                    self._open(pending)
         except ray.exceptions.RayError:
             for asker in self._askers.values():
                 asker.fail(SandboxError(_DIED))
 
-    def _open(self, letter: Letter) -> None:
-        asker = self._askers.get(letter.ticket)
+    def _open(self, pending: PendingRequest) -> None:
+        asker = self._askers.get(pending.ticket)
         if asker is None:
-            self.mailbox.answer.remote(letter.number, None)
+            self.mailbox.answer.remote(pending.number, None)
             return
-        answer = asyncio.get_running_loop().create_task(asker.reply(letter.requests))
+        answer = asyncio.get_running_loop().create_task(asker.reply(pending.requests))
         asker.answers.add(answer)
         answer.add_done_callback(asker.answers.discard)
-        answer.add_done_callback(partial(self._send, letter.number))
+        answer.add_done_callback(partial(self._send, pending.number))
 
     def _send(self, number: int, answer: asyncio.Task[Reply]) -> None:
         self.mailbox.answer.remote(number, None if answer.cancelled() else answer.result())

@@ -9,16 +9,16 @@ from contextlib import suppress
 
 import ray
 
-from cluster.couriers import Couriers
+from cluster.dispatcher import Dispatcher
 from cluster.elastic import Elastic
-from cluster.lanes import Waiting
-from cluster.mailbox import Post
+from cluster.mailbox import MailboxClient
+from cluster.monitor import ClusterMonitor
+from cluster.queues import Waiting
 from cluster.ray_cluster import connect
-from cluster.remote import Parcel
-from cluster.watch import Lookout
+from cluster.remote import StoredGenome
 from evo.genomes import Genome
 from evo.models import Model
-from evo.protocols import Job, Notice
+from evo.protocols import Job, OnEvent
 from evo.registry import make_problem
 from evo.resources import Resources
 from evo.values import Evaluation, Part
@@ -41,26 +41,28 @@ class RayExecutor:
         problem = make_problem(job.problem, job.options)
         self._resources = job.resources or problem.resources
         self._own = connect(job, self._resources.cpus)
-        self._elastic = Elastic(job, Lookout(), fixed=self._own and job.address is None, busy=not problem.needs_model)
-        self._couriers = Couriers(job, self._elastic)
-        self._parcels: weakref.WeakValueDictionary[str, Parcel] = weakref.WeakValueDictionary()
+        self._elastic = Elastic(
+            job, ClusterMonitor(), fixed=self._own and job.address is None, busy=not problem.needs_model
+        )
+        self._dispatcher = Dispatcher(job, self._elastic)
+        self._stored: weakref.WeakValueDictionary[str, StoredGenome] = weakref.WeakValueDictionary()
         self._under_way: set[asyncio.Future[Evaluation]] = set()
-        self._post: Post | None = None
+        self._post: MailboxClient | None = None
         self._closing = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
-        self._couriers.warm(self._elastic.lane(self._resources))
+        self._dispatcher.warm(self._elastic.queue(self._resources))
 
     @property
     def capacity(self) -> int:
         return self._elastic.capacity
 
     @property
-    def notice(self) -> Notice:
-        return self._elastic.notice
+    def on_event(self) -> OnEvent:
+        return self._elastic.on_event
 
-    @notice.setter
-    def notice(self, notice: Notice) -> None:
-        self._elastic.notice = notice
+    @on_event.setter
+    def on_event(self, on_event: OnEvent) -> None:
+        self._elastic.on_event = on_event
 
     async def evaluate(
         self,
@@ -71,15 +73,15 @@ class RayExecutor:
         model: Model | None = None,
         resources: Resources | None = None,
     ) -> Evaluation:
-        lane = self._elastic.lane(resources or self._resources)
+        queue = self._elastic.queue(resources or self._resources)
         evaluation: asyncio.Future[Evaluation] = asyncio.get_running_loop().create_future()
-        sent = self._parcelled(genome), None if cases is None else tuple(cases)
+        sent = self._stored_if_large(genome), None if cases is None else tuple(cases)
         post = self._post_office() if model else None
         mail = (post.mailbox, post.admit(evaluation, model)) if post and model else None
         self._under_way.add(evaluation)
-        lane.queue.append(Waiting(sent, part, genome.digest, evaluation, mail))
+        queue.queue.append(Waiting(sent, part, genome.digest, evaluation, mail))
         self._watch_from_now_on()
-        self._couriers.dispatch_soon()
+        self._dispatcher.dispatch_soon()
         try:
             return await evaluation
         finally:
@@ -93,25 +95,25 @@ class RayExecutor:
             evaluation.cancel()
         if self._watching:
             await asyncio.gather(self._watching, return_exceptions=True)
-        await self._couriers.close()
+        await self._dispatcher.close()
         if self._post:
             await self._post.close()
         await asyncio.to_thread(self._elastic.leave)
         if self._own:
             await asyncio.to_thread(ray.shutdown)
 
-    def _parcelled(self, genome: Genome) -> Genome | Parcel:
+    def _stored_if_large(self, genome: Genome) -> Genome | StoredGenome:
         """A large genome goes into the object store, and stays there while anybody waits for an evaluation of it."""
         if len(genome.canonical) < LARGE_BYTES:
             return genome
-        parcel = self._parcels.get(genome.digest)
-        if parcel is None:
-            parcel = self._parcels[genome.digest] = Parcel(ray.put(genome))
-        return parcel
+        stored = self._stored.get(genome.digest)
+        if stored is None:
+            stored = self._stored[genome.digest] = StoredGenome(ray.put(genome))
+        return stored
 
-    def _post_office(self) -> Post:
+    def _post_office(self) -> MailboxClient:
         if self._post is None or self._post.broken:
-            self._post = Post()
+            self._post = MailboxClient()
         return self._post
 
     def _watch_from_now_on(self) -> None:
@@ -124,16 +126,16 @@ class RayExecutor:
         while not self._closing.is_set():
             with suppress(ray.exceptions.RayError):  # the head is away for a moment; Ray ends us if it stays away
                 await self._elastic.look()
-            for lane, batch in list(self._elastic.late()):
-                self._couriers.reissue(lane, batch)
-            for lane, error in list(self._elastic.hopeless()):
-                self._couriers.fail(lane, error)
-            self._couriers.dispatch_soon()
+            for queue, batch in list(self._elastic.late()):
+                self._dispatcher.reissue(queue, batch)
+            for queue, error in list(self._elastic.hopeless()):
+                self._dispatcher.fail(queue, error)
+            self._dispatcher.dispatch_soon()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), LOOK_EVERY_SECONDS)
 
     def _watched(self, watching: asyncio.Task[None]) -> None:
         """Nobody follows the cluster any more: where that is an error, it is everybody's."""
         if not watching.cancelled() and (error := watching.exception()) is not None:
-            for lane in self._elastic.lanes.values():
-                self._couriers.fail(lane, error)
+            for queue in self._elastic.queues.values():
+                self._dispatcher.fail(queue, error)

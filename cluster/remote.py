@@ -29,13 +29,13 @@ _workers: dict[bytes, Worker] = {}
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
-class Parcel:
+class StoredGenome:
     """A genome that lies in Ray's object store, so that it travels to each node once."""
 
     reference: Any
 
 
-Sent: TypeAlias = tuple[Genome | Parcel, tuple[str, ...] | None]
+Sent: TypeAlias = tuple[Genome | StoredGenome, tuple[str, ...] | None]
 """A `Work`, or one whose genome lies in the object store."""
 
 
@@ -55,9 +55,9 @@ def evaluator(job: Job) -> Callable[[bytes, Sequence[Any], Part, Mail], Found]:
 
 def packed(works: Sequence[Sent]) -> tuple[bytes, list[Any]]:
     """Works as bytes, and the references that Ray has to see beside them; its own pickling takes ten times as long."""
-    references = [genome.reference for genome, _ in works if isinstance(genome, Parcel)]
+    references = [genome.reference for genome, _ in works if isinstance(genome, StoredGenome)]
     return pickle.dumps(
-        [(None if isinstance(genome, Parcel) else genome, cases) for genome, cases in works]
+        [(None if isinstance(genome, StoredGenome) else genome, cases) for genome, cases in works]
     ), references
 
 
@@ -77,5 +77,5 @@ def evaluate_here(digest: bytes, job: bytes, works: Sequence[Work], part: Part, 
 
 def _opened(works: bytes, references: Sequence[Any]) -> list[Work]:
     sent: list[tuple[Genome | None, tuple[str, ...] | None]] = pickle.loads(works)  # noqa: S301 - by our own driver
-    parcels = iter(ray.get(list(references)) if references else ())
-    return [(next(parcels) if genome is None else genome, cases) for genome, cases in sent]
+    stored = iter(ray.get(list(references)) if references else ())
+    return [(next(stored) if genome is None else genome, cases) for genome, cases in sent]

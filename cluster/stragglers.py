@@ -28,7 +28,7 @@ class Stragglers:
         self._multiple = multiple
         self._seconds: defaultdict[Kind, deque[float]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
 
-    def told(self, kind: Kind, seconds: float) -> None:
+    def observe(self, kind: Kind, seconds: float) -> None:
         """An evaluation has ended."""
         if self._multiple is not None:
             self._seconds[kind].append(seconds)

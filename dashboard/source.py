@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dashboard.library import runs_in
-from evo.errors import EvoError, LineageError, LineageHeldError
+from evo.errors import EvoError, LineageError, LineageLockedError
 from evo.journal.folder import JOURNAL, holder
 from evo.lineage import Run, open_run
 from evo.lineage.attached import Settings
@@ -26,11 +26,11 @@ from evo.lineage.reading import FILE_NAME
 T = TypeVar("T")
 
 FRESH_SECONDS = 1.0
-PATIENCE_SECONDS = 2.0
+TIMEOUT_SECONDS = 2.0
 STALE_SECONDS = 30.0
 MOST_ANSWERS = 200
 MOST_READERS = 16
-CONSOLES, CONSOLE_PATIENCE_SECONDS = 3, 5.0
+CONSOLES, CONSOLE_TIMEOUT_SECONDS = 3, 5.0
 # Of all readers of one run together; what does not fit goes to the disk.
 SETTINGS: Settings = {"memory_limit": "512MB", "threads": 2}
 
@@ -97,7 +97,7 @@ class Source:
         Raises:
             LineageError: it is refused, or took too much, or too many are under way.
         """
-        if not self._consoles.acquire(timeout=CONSOLE_PATIENCE_SECONDS):
+        if not self._consoles.acquire(timeout=CONSOLE_TIMEOUT_SECONDS):
             raise LineageError(f"{CONSOLES} queries are under way; try again when one has ended")
         try:
             return ask(self.path(run), sql)
@@ -151,7 +151,7 @@ class Source:
     def _reader(self, folder: Path) -> Run:
         """Kept, since most of the price of a short open is paid once."""
         with self._lock:
-            reader = self._readers.get(folder) or open_run(folder, PATIENCE_SECONDS, SETTINGS, often=True)
+            reader = self._readers.get(folder) or open_run(folder, TIMEOUT_SECONDS, SETTINGS, often=True)
             self._readers[folder] = reader
             self._readers.move_to_end(folder)
             while len(self._readers) > MOST_READERS:
@@ -164,7 +164,7 @@ class Source:
             with self._reader(folder).at_once() as reader:
                 entry.value = question(reader, *arguments)
             entry.answered, entry.failure, entry.signature = time.monotonic(), None, signature
-        except LineageHeldError as error:  # an answer of just now is better than none
+        except LineageLockedError as error:  # an answer of just now is better than none
             recent = entry.answered is not None and time.monotonic() - entry.answered < STALE_SECONDS
             entry.failure = None if recent else error
             entry.signature = ()

@@ -59,7 +59,7 @@ def _state(totals: Totals) -> str:
     ended = f"Ended ({totals.stopped})" if totals.stopped else "Not ended"
     budget = totals.budget.get("evaluations")
     of = f" of {number(budget)}" if budget else ""
-    return f"{ended} after {number(totals.told)}{of} evaluations, {number(totals.failed)} of them failed."
+    return f"{ended} after {number(totals.count_told)}{of} evaluations, {number(totals.failed)} of them failed."
 
 
 def _cards(
@@ -74,7 +74,7 @@ def _cards(
     if samples.rows:
         last = dict(zip(samples.columns, samples.rows[-1], strict=True))
         cards.append(("hypervolume", number(last["hypervolume"]), f"{number(last['front_size'])} in the front"))
-    cards.append(("ran", duration(totals.running_seconds), f"{number(totals.told)} evaluations"))
+    cards.append(("ran", duration(totals.running_seconds), f"{number(totals.count_told)} evaluations"))
     if totals.calls or totals.model:
         cap = totals.budget.get("usd")
         cards.append(("spent", dollars(totals.usd), f"cap {dollars(cap)}" if cap is not None else "no cap"))
@@ -165,7 +165,7 @@ def of_lineage(reader: LineageReader) -> Part:
     shown: list[Shown] = [
         Drawn(
             f"The family of individual {found}",
-            lineage_charts.family(of, objective, across="depth", marked=None, **told),
+            lineage_charts.family(of, objective, across="generation", marked=None, **told),
             wide=True,
         )
     ]

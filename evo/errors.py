@@ -8,7 +8,7 @@ EvoError
 │   ├── RunFolderError   missing, already there, unwritable, or in use by another process
 │   ├── JournalError     a journal that cannot be read or written
 │   └── LineageError     a lineage database that is absent, damaged or full, or a query it refuses
-│       ├── LineageHeldError    another process holds it
+│       ├── LineageLockedError    another process holds it
 │       └── LineageDamagedError what is there is no whole database
 ├── CandidateError       what a candidate did wrong; becomes an Evaluation, never reaches the user as an error
 ├── SandboxError         the sandbox itself is broken (not the candidate)
@@ -59,7 +59,7 @@ class LineageError(UserError):
     """A lineage database that cannot be opened or a query it refuses."""
 
 
-class LineageHeldError(LineageError):
+class LineageLockedError(LineageError):
     """A lineage database that another process, or a writer of this one, holds right now."""
 
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from evo.errors import GenomeError
 from evo.regions import find_regions, region_texts
 
-Choice = str | int | float | bool
+SlotValue = str | int | float | bool
 
 
 class Genome:
@@ -168,7 +168,7 @@ class Architecture(Genome):
         GenomeError: something in it that is neither a text, nor a finite number, nor true or false.
     """
 
-    choices: Mapping[str, Choice]
+    choices: Mapping[str, SlotValue]
     kind: ClassVar[str] = "architecture"
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ from evo.ledger import Charge, Ledger
 from evo.models import Completion, Health, Model, Price, Request
 from evo.pooling import pooled
 from evo.resources import Resources
-from evo.values import Evaluation, Individual, Limits, Objective, Part, Proposal, Score, Space, Tip
+from evo.values import Evaluation, Individual, Lesson, Limits, Objective, Part, Proposal, Score, Space
 
 FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.intp]
@@ -144,7 +144,7 @@ class Context:
         description: the problem's text.
         model: answers requests to a language model; None where the run has none. A request that names no model goes to
             the one that was chosen for this ask.
-        tips: lessons of the search so far and of earlier runs, the most useful first.
+        lessons: lessons of the search so far and of earlier runs, the most useful first.
         record: how operators and models have done so far.
         memory: what the operator has learnt on the island that asks; None for one that learns nothing.
     """
@@ -154,7 +154,7 @@ class Context:
     objectives: tuple[Objective, ...] = ()
     description: str = ""
     model: Model | None = None
-    tips: tuple[Tip, ...] = ()
+    lessons: tuple[Lesson, ...] = ()
     record: tuple[ArmRecord, ...] = ()
     memory: object = None
 
@@ -162,7 +162,7 @@ class Context:
 class Memory(Protocol):
     """What an operator learns on one island from what came of its offspring. Pure: it follows from what it was told."""
 
-    def told(self, individual: Individual) -> None:
+    def observe(self, individual: Individual) -> None:
         """Take in a result, a failure too: of an offspring of its operator, or of a seed."""
         ...
 
@@ -180,7 +180,7 @@ class Operator(Protocol):
         weight: its share of the asks, relative to the others', where a configuration names none; 0 for an operator
             that proposes only where it is named.
         needs_model: whether it asks a language model; taken for False where it is missing.
-        mends: whether it would rather have a base whose evaluation failed; taken for False where it is missing.
+        repairs: whether it would rather have a base whose evaluation failed; taken for False where it is missing.
         memory: called with the space and the objectives, it makes an empty `Memory`, one for each island; missing in an
             operator that learns nothing.
     """
@@ -206,14 +206,14 @@ class Arm:
         model: None for an operator without one.
         arity: how many parents it takes.
         weight: its share of the asks where weights decide.
-        mends: whether its base is one that failed, where there is one.
+        repairs: whether its base is one that failed, where there is one.
     """
 
     operator: str
     model: str | None
     arity: int
     weight: float
-    mends: bool = False
+    repairs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +235,7 @@ class ArmRecord:
     scale: int | None = None
 
 
-class Choice(Protocol):
+class OperatorSelector(Protocol):
     """Decides which operator proposes next, and by which model. Pure: what it does follows from what it was told."""
 
     def choose(self, rng: np.random.Generator) -> int:
@@ -273,7 +273,7 @@ class Job:
         resources: of each evaluation, instead of the problem's own, where given.
         stragglers: an evaluation that takes longer than this many times what its peers take is also given to a worker
             that is idle; None never does so.
-        patience_seconds: how long to wait for a machine that has room for an evaluation at all.
+        placement_timeout_seconds: how long to wait for a machine that has room for an evaluation at all.
     """
 
     problem: str
@@ -286,12 +286,12 @@ class Job:
     run: str = ""
     resources: Resources | None = None
     stragglers: float | None = None
-    patience_seconds: float = 600.0
+    placement_timeout_seconds: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Incident:
-    """What befell the workers of a run; told as an event of its lineage.
+class ClusterEvent:
+    """What cluster_event the workers of a run; told as an event of its lineage.
 
     Attributes:
         kind: "node_joined", "node_left", "reissued" (an overdue evaluation was also given to another worker), "no_room"
@@ -304,10 +304,10 @@ class Incident:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-Notice: TypeAlias = Callable[[Incident], None]
+OnEvent: TypeAlias = Callable[[ClusterEvent], None]
 
 
-def unnoticed(incident: Incident) -> None:
+def ignore_event(event: ClusterEvent) -> None:
     """Where nobody records incidents."""
 
 
@@ -317,10 +317,10 @@ class Executor(Protocol):
     Attributes:
         capacity: how many evaluations it can make good use of at once, those that wait their turn included. May change
             as it learns how long they take, and as machines come and go.
-        notice: called in the event loop with what befalls the workers, when it is noticed; set by who records it.
+        on_event: called in the event loop with what befalls the workers, when it is noticed; set by who records it.
     """
 
-    notice: Notice
+    on_event: OnEvent
 
     @property
     def capacity(self) -> int: ...

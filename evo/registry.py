@@ -18,7 +18,7 @@ from typing import Any, Literal, cast
 from evo.errors import ConfigError, UnknownNameError
 from evo.protocols import Problem
 
-Group = Literal["problems", "operators", "survival", "executors", "gateways", "choices", "parents", "policies"]
+Group = Literal["problems", "operators", "survival", "executors", "gateways", "selectors", "parents", "policies"]
 
 
 def names(group: Group) -> list[str]:

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evo.errors import ConfigError, GenomeError
-from evo.genomes import Choice
+from evo.genomes import SlotValue
 
-Design = dict[str, Choice]
+Design = dict[str, SlotValue]
 MOST_NUMBERS = 2**53
 
 
@@ -35,27 +35,27 @@ class Domain(ABC):
         return value is not None and same(self.nearest(value), value)
 
     @abstractmethod
-    def nearest(self, value: object) -> Choice | None:
+    def nearest(self, value: object) -> SlotValue | None:
         """The choice that is nearest to a value; None where nothing is near it."""
 
     @abstractmethod
-    def read(self, value: object) -> Choice | None:
+    def read(self, value: object) -> SlotValue | None:
         """The choice that a value from outside stands for; None where it stands for none, or is out of range."""
 
     @abstractmethod
-    def draw(self, rng: np.random.Generator) -> Choice:
+    def draw(self, rng: np.random.Generator) -> SlotValue:
         """Any choice, all equally likely on the domain's own scale."""
 
     @abstractmethod
-    def neighbours(self, value: Choice) -> tuple[Choice, ...]:
+    def neighbours(self, value: SlotValue) -> tuple[SlotValue, ...]:
         """All the other options, or the numbers a step below and above; () where there is no other."""
 
     @abstractmethod
-    def share(self, value: Choice) -> float:
+    def share(self, value: SlotValue) -> float:
         """Where a choice lies."""
 
     @abstractmethod
-    def at(self, share: float) -> Choice:
+    def at(self, share: float) -> SlotValue:
         """The choice at a place; beyond the ends, the one at the end."""
 
     @abstractmethod
@@ -71,27 +71,27 @@ class Domain(ABC):
 class Options(Domain):
     """One of several choices, in no order; 1, 1.0 and True are three."""
 
-    choices: tuple[Choice, ...]
+    choices: tuple[SlotValue, ...]
 
-    def nearest(self, value: object) -> Choice | None:
+    def nearest(self, value: object) -> SlotValue | None:
         return next((one for one in self.choices if same(one, value)), None)
 
-    def read(self, value: object) -> Choice | None:
+    def read(self, value: object) -> SlotValue | None:
         # JSON does not tell 1 from 1.0.
         equal = [one for one in self.choices if _is_number(one) and _is_number(value) and one == value]
         return equal[0] if len(equal) == 1 else self.nearest(value)
 
-    def draw(self, rng: np.random.Generator) -> Choice:
+    def draw(self, rng: np.random.Generator) -> SlotValue:
         return self.choices[int(rng.integers(len(self.choices)))]
 
-    def neighbours(self, value: Choice) -> tuple[Choice, ...]:
+    def neighbours(self, value: SlotValue) -> tuple[SlotValue, ...]:
         return tuple(one for one in self.choices if not same(one, value))
 
-    def share(self, value: Choice) -> float:
+    def share(self, value: SlotValue) -> float:
         index = next(index for index, one in enumerate(self.choices) if same(one, value))
         return (index + 0.5) / len(self.choices)
 
-    def at(self, share: float) -> Choice:
+    def at(self, share: float) -> SlotValue:
         return self.choices[_cell(share, len(self.choices))]
 
     def words(self) -> str:
@@ -135,11 +135,11 @@ class Whole(Domain):
     def draw(self, rng: np.random.Generator) -> int:
         return self.low + self.step * int(rng.integers(self.count))
 
-    def neighbours(self, value: Choice) -> tuple[Choice, ...]:
+    def neighbours(self, value: SlotValue) -> tuple[SlotValue, ...]:
         index = self._index(value)
         return tuple(self.low + self.step * one for one in (index - 1, index + 1) if 0 <= one < self.count)
 
-    def share(self, value: Choice) -> float:
+    def share(self, value: SlotValue) -> float:
         return (self._index(value) + 0.5) / self.count
 
     def at(self, share: float) -> int:
@@ -154,7 +154,7 @@ class Whole(Domain):
         steps = {"multipleOf": self.step} if self.step > 1 and self.low % self.step == 0 else {}
         return {"type": "integer", "minimum": self.low, "maximum": self.at(1.0), **steps}
 
-    def _index(self, value: Choice) -> int:
+    def _index(self, value: SlotValue) -> int:
         return (int(value) - self.low) // self.step
 
 
@@ -184,14 +184,14 @@ class Real(Domain):
     def draw(self, rng: np.random.Generator) -> float:
         return self.at(float(rng.random()))
 
-    def neighbours(self, value: Choice) -> tuple[Choice, ...]:
+    def neighbours(self, value: SlotValue) -> tuple[SlotValue, ...]:
         share = self.share(value)
         for step in (0.1, 1.0):  # a tenth may be less than the digits that are kept
             if found := sorted({self.at(share - step), self.at(share + step)} - {value}):
                 return tuple(found)
         return ()
 
-    def share(self, value: Choice) -> float:
+    def share(self, value: SlotValue) -> float:
         low, high, place = (self._scaled(one) for one in (self.low, self.high, float(value)))
         return (place - low) / (high - low) if high > low else 0.5
 
@@ -219,7 +219,7 @@ class Real(Domain):
         return min(max(value, self.low), self.high) + 0.0
 
 
-Offered = tuple[Choice, ...] | Whole | Real
+Offered = tuple[SlotValue, ...] | Whole | Real
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +237,7 @@ class Slots:
     """
 
     options: Mapping[str, Offered]
-    when: Mapping[str, Mapping[str, tuple[Choice, ...]]] = field(default_factory=dict)
+    when: Mapping[str, Mapping[str, tuple[SlotValue, ...]]] = field(default_factory=dict)
     order: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -283,7 +283,7 @@ class Slots:
                 design[slot] = domain.draw(rng) if kept is None else kept
         return design
 
-    def from_json(self, found: object, base: Mapping[str, Choice] | None = None) -> Design:
+    def from_json(self, found: object, base: Mapping[str, SlotValue] | None = None) -> Design:
         """The design that JSON describes, which may be anything; what it says of inactive slots is passed over.
 
         Args:
@@ -303,7 +303,7 @@ class Slots:
                 design[slot] = self._read(slot, found.get(slot), (base or {}).get(slot))
         return design
 
-    def encoded(self, design: Mapping[str, Choice]) -> NDArray[np.float64]:
+    def encoded(self, design: Mapping[str, SlotValue]) -> NDArray[np.float64]:
         """A design as a point of the unit cube, for optimisers of vectors: shape (slots,); 0.5 for inactive slots."""
         return np.array([self.domain(slot).share(design[slot]) if slot in design else 0.5 for slot in self.order])
 
@@ -324,7 +324,7 @@ class Slots:
         members = {slot: self._schema(slot) for slot in self.order}
         return {"type": "object", "properties": members, "required": list(self.order), "additionalProperties": False}
 
-    def _check(self, slot: str, condition: Mapping[str, tuple[Choice, ...]]) -> None:
+    def _check(self, slot: str, condition: Mapping[str, tuple[SlotValue, ...]]) -> None:
         for other, wanted in condition.items():
             if missing := [one for one in (slot, other) if one not in self.options]:
                 raise ConfigError(f"the condition of slot {slot!r} names {missing[0]!r}, which is no slot")
@@ -336,7 +336,7 @@ class Slots:
             if strange := [one for one in wanted if one not in domain]:
                 raise ConfigError(f"slot {slot!r} waits for {other!r} to be {strange[0]!r}; it is {domain.words()}")
 
-    def _read(self, slot: str, value: object, otherwise: Choice | None) -> Choice:
+    def _read(self, slot: str, value: object, otherwise: SlotValue | None) -> SlotValue:
         if value is None and otherwise is None:
             raise GenomeError(f"slot {_shown(slot)} is missing; expected {self.domain(slot).words()}")
         choice = self.domain(slot).read(otherwise if value is None else value)

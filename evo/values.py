@@ -16,13 +16,13 @@ ProposalOutcome = Literal["ok", "unparsable", "truncated", "refused", "duplicate
 Direction = Literal["min", "max"]
 Role = Literal["base", "mate", "inspiration"]
 Part = Literal["train", "validation", "holdout"]
-TipKind = Literal["short", "long"]
+LessonKind = Literal["short", "long"]
 Topology = Literal["ring", "star", "random"]
 
 FEEDBACK_LIMIT_BYTES = 8192
 PAST_LIMIT = 8
 SEED_OPERATOR = "seed"
-AGAIN_OPERATOR = "again"
+REEVALUATE_OPERATOR = "again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Tip:
+class Lesson:
     """A lesson in words, drawn from the search by a model and shown to it again later.
 
     Attributes:
@@ -120,7 +120,7 @@ class Tip:
         gain: of the individual that it came with: 1 entered the front, 0.5 survived, 0 neither, or none came of it.
     """
 
-    kind: TipKind
+    kind: LessonKind
     text: str
     ask: int = -1
     gain: float = 0.0
@@ -136,14 +136,14 @@ class Proposal:
             `evo.models.Completion` names it), or the operator itself failed (error).
         genome: present exactly when outcome is ok.
         thought: the idea behind it in words, or why it failed.
-        tips: lessons learnt on the way, kept in the lineage whatever the outcome; kind and text count, the rest is
+        lessons: lessons learnt on the way, kept in the lineage whatever the outcome; kind and text count, the rest is
             filled in by the search.
     """
 
     outcome: ProposalOutcome
     genome: Genome | None = None
     thought: str = ""
-    tips: tuple[Tip, ...] = ()
+    lessons: tuple[Lesson, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.outcome == "ok") != (self.genome is not None):
@@ -292,7 +292,7 @@ class Individual:
         tell: its place in the order of telling: 0, 1, 2, ...
         past: its nearest ancestors in the line of bases, the oldest first; at most PAST_LIMIT.
         vector: its embedding, where one was asked for.
-        depth: 0 for a seed, else one more than the highest among its parents.
+        generation: 0 for a seed, else one more than the highest among its parents.
         evaluation: where it was measured several times: the first, with the means of objectives, violations and cases.
         repeats: name of an objective to all that was measured; {} where that was once.
         appraised: name of an objective to the value that counts where evaluations are noisy: a bound of the mean on its
@@ -307,7 +307,7 @@ class Individual:
     thought: str = ""
     past: tuple[Step, ...] = ()
     vector: tuple[float, ...] = ()
-    depth: int = 0
+    generation: int = 0
     repeats: Mapping[str, Repeats] = field(default_factory=dict)
     appraised: Mapping[str, float] = field(default_factory=dict)
 

@@ -8,13 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from evo.genomes import Architecture, Choice
+from evo.genomes import Architecture, SlotValue
 from evo.protocols import Context
 from evo.spaces import Design, Domain, Options, Slots, same
 from evo.values import Individual, Proposal, Space
-from operators.draws import pick
 from operators.parents import genomes_of
 from operators.refusal import RefusalError
+from operators.sampling import pick
 
 REDRAWS = 10
 STEP = 0.15
@@ -111,7 +111,7 @@ def _resampled(design: Design, space: Slots, rng: np.random.Generator) -> Design
     return space.repair({**design, slot: _another(space.domain(slot), design[slot], rng)}, rng)
 
 
-def _another(domain: Domain, choice: Choice, rng: np.random.Generator) -> Choice:
+def _another(domain: Domain, choice: SlotValue, rng: np.random.Generator) -> SlotValue:
     others = domain.neighbours(choice)
     if isinstance(domain, Options):
         return pick(rng, others)
@@ -123,5 +123,5 @@ def _another(domain: Domain, choice: Choice, rng: np.random.Generator) -> Choice
     return pick(rng, others)
 
 
-def _same(one: Mapping[str, Choice], other: Mapping[str, Choice]) -> bool:
+def _same(one: Mapping[str, SlotValue], other: Mapping[str, SlotValue]) -> bool:
     return one.keys() == other.keys() and all(same(one[slot], other[slot]) for slot in one)

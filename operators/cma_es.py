@@ -161,7 +161,7 @@ class Learning:
     def view(self) -> Normal:
         return self._evolution.normal
 
-    def told(self, individual: Individual) -> None:
+    def observe(self, individual: Individual) -> None:
         if not isinstance(individual.genome, Vector) or individual.genome.size != self._rates.n:
             return
         point, cost = _unit(individual.genome, self._box), _cost(individual, self._objective)

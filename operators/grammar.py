@@ -13,9 +13,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from operators.draws import pick, rounded, weighted
 from operators.nodes import Number, call, clone, count_nodes, loaded_names, name, number
-from operators.sites import Scope, Site
+from operators.points import MutationPoint, Scope
+from operators.sampling import pick, rounded, weighted
 
 Form: TypeAlias = Callable[["Grower", int], ast.expr]
 
@@ -44,13 +44,13 @@ class Grower:
     """Grows expressions that are valid in one scope.
 
     Attributes:
-        sites: places whose expressions may be used again.
+        points: places whose expressions may be used again.
     """
 
     rng: np.random.Generator
     scope: Scope
     grammar: Grammar = Grammar()
-    sites: Sequence[Site] = ()
+    points: Sequence[MutationPoint] = ()
 
     def number(self, depth: int | None = None) -> ast.expr:
         """An expression that gives a number, or an array of them."""
@@ -78,7 +78,7 @@ class Grower:
 
     def leaf(self) -> ast.expr:
         """A variable, a constant, or a copy of an expression that is there already."""
-        if self.sites and self.rng.random() < self.grammar.reuse and (found := self._found()):
+        if self.points and self.rng.random() < self.grammar.reuse and (found := self._found()):
             return found
         if not self.scope.names or self.rng.random() < self.grammar.constant:
             return number(self.constant())
@@ -131,11 +131,11 @@ class Grower:
 
     def _found(self) -> ast.expr | None:
         """A copy of an expression of the region, if the one drawn is small and fits the scope."""
-        site = pick(self.rng, self.sites)
-        read = loaded_names(site.node)
-        if site.role != "number" or not read or not read <= {*self.scope.names, *self.scope.known}:
+        point = pick(self.rng, self.points)
+        read = loaded_names(point.node)
+        if point.role != "number" or not read or not read <= {*self.scope.names, *self.scope.known}:
             return None
-        return clone(site.node) if count_nodes(site.node) <= self.grammar.reused_nodes else None
+        return clone(point.node) if count_nodes(point.node) <= self.grammar.reused_nodes else None
 
     def _call(self, function: str, *arguments: ast.expr) -> ast.expr:
         return call(self.scope.numpy, function, *arguments)

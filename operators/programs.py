@@ -13,16 +13,16 @@ from evo.genomes import Program
 from evo.protocols import Context
 from evo.values import Individual, Proposal
 from operators import edits
-from operators.drafts import Draft, read_draft
-from operators.draws import pick, rounded
+from operators.editable import EditableRegion, read_editable
 from operators.grammar import Grammar, Grower
 from operators.nodes import Number, count_nodes, number, number_of
 from operators.parents import genomes_of
+from operators.points import MutationPoint, Role
 from operators.refusal import RefusalError
-from operators.sites import Role, Site
+from operators.sampling import pick, rounded
 from operators.swaps import swapped
 
-DRAWS = 20
+SAMPLES = 20
 LARGEST_EXPONENT = 10
 
 
@@ -52,8 +52,8 @@ class ProgramOperator(ABC):
         self.max_nodes = max_nodes
 
     @abstractmethod
-    def edit(self, draft: Draft, rng: np.random.Generator) -> str | None:
-        """Change the draft in place and say what was done; None, with nothing changed, where the draw did not fit.
+    def edit(self, editable: EditableRegion, rng: np.random.Generator) -> str | None:
+        """Change the editable in place and say what was done; None, with nothing changed, where the draw did not fit.
 
         Raises:
             RefusalError: no draw would fit.
@@ -71,29 +71,29 @@ class ProgramOperator(ABC):
         refusal = RefusalError("refused", "no attempt was allowed")
         for _ in range(self.attempts):
             base, *others = programs
-            draft = read_draft(base, rng, tuple(read_draft(one, rng) for one in others))
+            editable = read_editable(base, rng, tuple(read_editable(one, rng) for one in others))
             try:
-                return self._offspring(draft, rng)
+                return self._offspring(editable, rng)
             except RefusalError as reason:
                 refusal = reason
         raise refusal
 
-    def _offspring(self, draft: Draft, rng: np.random.Generator) -> Proposal:
-        changes = [self._change(draft, rng)]
-        if rng.random() < self.again and (more := self.edit(draft.surveyed(), rng)):
+    def _offspring(self, editable: EditableRegion, rng: np.random.Generator) -> Proposal:
+        changes = [self._change(editable, rng)]
+        if rng.random() < self.again and (more := self.edit(editable.scanned(), rng)):
             changes.append(more)
-        if self.grows and (nodes := count_nodes(draft.statements)) > self.max_nodes:
+        if self.grows and (nodes := count_nodes(editable.statements)) > self.max_nodes:
             raise RefusalError("refused", f"the region would have {nodes} syntax nodes; at most {self.max_nodes}")
-        child, thought = draft.render(), "; ".join(changes)
+        child, thought = editable.render(), "; ".join(changes)
         # One change always shows; only a second can undo it, so only then are the two texts worth comparing.
-        if len(changes) > 1 and child.canonical == draft.program.canonical:
+        if len(changes) > 1 and child.canonical == editable.program.canonical:
             raise RefusalError("duplicate", f"the second change undid the first: {thought}")
         return Proposal("ok", child, thought=thought)
 
-    def _change(self, draft: Draft, rng: np.random.Generator) -> str:
-        done = next(filter(None, (self.edit(draft, rng) for _ in range(DRAWS))), None)
+    def _change(self, editable: EditableRegion, rng: np.random.Generator) -> str:
+        done = next(filter(None, (self.edit(editable, rng) for _ in range(SAMPLES))), None)
         if done is None:
-            raise RefusalError("refused", f"none of {DRAWS} draws fitted the region")
+            raise RefusalError("refused", f"none of {SAMPLES} draws fitted the region")
         return done
 
 
@@ -103,12 +103,12 @@ class JitterConstant(ProgramOperator):
     weight: ClassVar[float] = 2.0
     grows: ClassVar[bool] = False
 
-    def edit(self, draft: Draft, rng: np.random.Generator) -> str | None:
-        constants = [(site, value) for site in draft.sites if (value := number_of(site.node)) is not None]
+    def edit(self, editable: EditableRegion, rng: np.random.Generator) -> str | None:
+        constants = [(point, value) for point in editable.points if (value := number_of(point.node)) is not None]
         if not constants:
             raise RefusalError("refused", "the region holds no numeric constant")
-        site, value = pick(rng, constants)
-        return edits.replace(site, number(_moved(site, value, rng)))
+        point, value = pick(rng, constants)
+        return edits.replace(point, number(_moved(point, value, rng)))
 
 
 class SwapOperator(ProgramOperator):
@@ -117,11 +117,11 @@ class SwapOperator(ProgramOperator):
     weight: ClassVar[float] = 1.0
     grows: ClassVar[bool] = False
 
-    def edit(self, draft: Draft, rng: np.random.Generator) -> str | None:
-        for index in rng.permutation(len(draft.sites)):
-            site = draft.sites[index]
-            other = swapped(site.node, site.scope, rng)
-            if other is not None and (done := edits.replace(site, other)):
+    def edit(self, editable: EditableRegion, rng: np.random.Generator) -> str | None:
+        for index in rng.permutation(len(editable.points)):
+            point = editable.points[index]
+            other = swapped(point.node, point.scope, rng)
+            if other is not None and (done := edits.replace(point, other)):
                 return done
         return None
 
@@ -131,13 +131,13 @@ class ReplaceSubtree(ProgramOperator):
 
     weight: ClassVar[float] = 2.0
 
-    def edit(self, draft: Draft, rng: np.random.Generator) -> str | None:
-        site = pick(rng, _sites(draft, "number", "condition"))
-        grow = Grower(rng, site.scope, Grammar(depth=int(rng.integers(0, 4))), draft.sites)
-        if site.role == "condition":
-            return edits.replace(site, grow.condition())
-        node = grow.number() if number_of(site.node) is not None else grow.variable()
-        return edits.replace_alike(site, node, rng)
+    def edit(self, editable: EditableRegion, rng: np.random.Generator) -> str | None:
+        point = pick(rng, _points(editable, "number", "condition"))
+        grow = Grower(rng, point.scope, Grammar(depth=int(rng.integers(0, 4))), editable.points)
+        if point.role == "condition":
+            return edits.replace(point, grow.condition())
+        node = grow.number() if number_of(point.node) is not None else grow.variable()
+        return edits.replace_alike(point, node, rng)
 
 
 class CrossoverSubtree(ProgramOperator):
@@ -146,11 +146,11 @@ class CrossoverSubtree(ProgramOperator):
     arity: ClassVar[int] = 2
     weight: ClassVar[float] = 3.0
 
-    def edit(self, draft: Draft, rng: np.random.Generator) -> str | None:
-        site = pick(rng, _sites(draft, "number", "condition"))
-        donor = pick(rng, _sites(draft.mates[0], "number", "condition"))
-        node = edits.adapted(donor.node, site.scope, rng) if donor.role == site.role else None
-        return edits.replace_alike(site, node, rng) if node is not None else None
+    def edit(self, editable: EditableRegion, rng: np.random.Generator) -> str | None:
+        point = pick(rng, _points(editable, "number", "condition"))
+        donor = pick(rng, _points(editable.mates[0], "number", "condition"))
+        node = edits.adapted(donor.node, point.scope, rng) if donor.role == point.role else None
+        return edits.replace_alike(point, node, rng) if node is not None else None
 
 
 class InsertExpression(ProgramOperator):
@@ -158,14 +158,14 @@ class InsertExpression(ProgramOperator):
 
     weight: ClassVar[float] = 3.0
 
-    def edit(self, draft: Draft, rng: np.random.Generator) -> str | None:
-        site = pick(rng, _sites(draft, "number"))
+    def edit(self, editable: EditableRegion, rng: np.random.Generator) -> str | None:
+        point = pick(rng, _points(editable, "number"))
         grammar = Grammar(depth=int(rng.integers(0, 3)))
         if rng.random() < 0.7:
-            return edits.replace(site, edits.combined(site.node, Grower(rng, site.scope, grammar, draft.sites)))
-        spot = pick(rng, draft.spots)
+            return edits.replace(point, edits.combined(point.node, Grower(rng, point.scope, grammar, editable.points)))
+        insertion = pick(rng, editable.insertions)
         insert = edits.rebind if rng.random() < 0.7 else edits.introduce
-        return insert(draft, spot, Grower(rng, spot.scope, grammar, draft.sites))
+        return insert(editable, insertion, Grower(rng, insertion.scope, grammar, editable.points))
 
 
 class EditStatement(ProgramOperator):
@@ -173,10 +173,10 @@ class EditStatement(ProgramOperator):
 
     weight: ClassVar[float] = 0.3
 
-    def edit(self, draft: Draft, rng: np.random.Generator) -> str | None:
-        if not draft.spots:
+    def edit(self, editable: EditableRegion, rng: np.random.Generator) -> str | None:
+        if not editable.insertions:
             raise RefusalError("refused", "the region holds no statement to edit")
-        return pick(rng, (edits.delete, edits.double, edits.exchange))(draft, pick(rng, draft.spots))
+        return pick(rng, (edits.delete, edits.double, edits.exchange))(editable, pick(rng, editable.insertions))
 
 
 class Simplify(ProgramOperator):
@@ -185,32 +185,32 @@ class Simplify(ProgramOperator):
     weight: ClassVar[float] = 1.0
     grows: ClassVar[bool] = False
 
-    def edit(self, draft: Draft, rng: np.random.Generator) -> str | None:
-        if not draft.sites:
+    def edit(self, editable: EditableRegion, rng: np.random.Generator) -> str | None:
+        if not editable.points:
             raise RefusalError("refused", "the region holds no expression to simplify")
-        return edits.inline(draft, rng) if rng.random() < 0.2 else edits.hoist(draft, rng)
+        return edits.inline(editable, rng) if rng.random() < 0.2 else edits.hoist(editable, rng)
 
 
-def _sites(draft: Draft, *roles: Role) -> list[Site]:
-    sites = [site for site in draft.sites if site.role in roles]
-    if not sites:
+def _points(editable: EditableRegion, *roles: Role) -> list[MutationPoint]:
+    points = [point for point in editable.points if point.role in roles]
+    if not points:
         raise RefusalError("refused", f"the region holds no expression that is a {' or '.join(roles)}")
-    return sites
+    return points
 
 
-def _moved(site: Site, value: Number, rng: np.random.Generator) -> Number:
-    if site.role == "integer":
+def _moved(point: MutationPoint, value: Number, rng: np.random.Generator) -> Number:
+    if point.role == "integer":
         return int(value) + pick(rng, (-2, -1, 1, 2))
-    moved, digits = _drawn(site, value, rng), pick(rng, (2, 3))
+    moved, digits = _drawn(point, value, rng), pick(rng, (2, 3))
     # A larger exponent can take whole numbers, and so the sandbox's time, beyond all bounds.
-    limit = LARGEST_EXPONENT if site.role == "exponent" else math.inf
+    limit = LARGEST_EXPONENT if point.role == "exponent" else math.inf
     return rounded(min(max(moved, -limit), limit), digits)
 
 
-def _drawn(site: Site, value: Number, rng: np.random.Generator) -> float:
+def _drawn(point: MutationPoint, value: Number, rng: np.random.Generator) -> float:
     draw = rng.random()
     if draw < 0.6:
         return value * math.exp(pick(rng, (0.05, 0.3, 1.0)) * rng.standard_normal())
     if draw < 0.8:
         return value + pick(rng, (0.1, 1.0, 10.0)) * rng.standard_normal()
-    return -value if draw < 0.85 else Grower(rng, site.scope).constant()
+    return -value if draw < 0.85 else Grower(rng, point.scope).constant()

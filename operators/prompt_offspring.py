@@ -29,13 +29,13 @@ def fit(child: Prompt, parents: Sequence[Prompt], max_words: int = MAX_WORDS) ->
         raise RefusalError("duplicate", "the prompt would be the base again")
     if any(child.canonical == one.canonical for one in parents):
         raise RefusalError("duplicate", "the prompt would be the mate again")
-    _refuse_changed(placeholders_of(base), placeholders_of(child))
+    _check_changed(placeholders_of(base), placeholders_of(child))
     if child.size > max(max_words, base.size):
         raise RefusalError("refused", f"the prompt would have {child.size} words; at most {max_words}")
     return child
 
 
-def _refuse_changed(before: Counter[str], after: Counter[str]) -> None:
+def _check_changed(before: Counter[str], after: Counter[str]) -> None:
     for name in before | after:
         if not after[name]:
             raise RefusalError("refused", f"the prompt would lose its placeholder {name:.80}")

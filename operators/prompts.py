@@ -14,11 +14,11 @@ import numpy as np
 from evo.genomes import Prompt
 from evo.protocols import Context
 from evo.values import Individual, Proposal
-from operators.draws import pick, weighted
 from operators.parents import genomes_of
 from operators.prompt_offspring import MAX_WORDS, PLACEHOLDER, fit
 from operators.prompt_sentences import Split, split_sentences
 from operators.refusal import RefusalError
+from operators.sampling import pick, weighted
 
 COMPONENTS = Path(__file__).with_name("prompt_components.txt")
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from operators.draws import pick
 from operators.nodes import name
-from operators.sites import Scope
+from operators.points import Scope
+from operators.sampling import pick
 
 _OPERATORS: Sequence[tuple[type[ast.operator], ...]] = (
     (ast.Add, ast.Sub, ast.Mult, ast.Div),

@@ -29,9 +29,9 @@ def valid_radii(centres: FloatArray, radii: FloatArray) -> FloatArray:
         CandidateError: invalid; a centre outside the square, a negative radius, or more overlap than `TOLERANCE`.
     """
     room = room_to_walls(centres)
-    _refuse_outside(room, radii)
+    _check_outside(room, radii)
     inside = np.minimum(radii, room)
-    _refuse_overlaps(centres, inside)
+    _check_overlaps(centres, inside)
     return _without_overlaps(centres, inside)
 
 
@@ -52,7 +52,7 @@ def gaps(centres: FloatArray, radii: FloatArray) -> FloatArray:
     return between
 
 
-def _refuse_outside(room: FloatArray, radii: FloatArray) -> None:
+def _check_outside(room: FloatArray, radii: FloatArray) -> None:
     _refuse("centres outside the unit square", room < 0.0, -room)
     _refuse("negative radii", radii < 0.0, -radii)
     _refuse("circles that stick out of the unit square", radii - room > TOLERANCE, radii - room)
@@ -64,7 +64,7 @@ def _refuse(what: str, wrong: NDArray[np.bool_], amounts: FloatArray) -> None:
         raise CandidateError("invalid", f"{np.count_nonzero(wrong)} {what}: {named}")
 
 
-def _refuse_overlaps(centres: FloatArray, radii: FloatArray) -> None:
+def _check_overlaps(centres: FloatArray, radii: FloatArray) -> None:
     overlaps = -np.triu(gaps(centres, radii), 1)
     pairs = np.argwhere(overlaps > TOLERANCE)
     if len(pairs):

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from evo.errors import CandidateError, ConfigError
-from evo.genomes import Architecture, Choice, Genome
+from evo.genomes import Architecture, Genome, SlotValue
 from evo.protocols import FloatArray, IntArray, Problem, Run
 from evo.spaces import Real, Whole
 from evo.values import Objective, Part, Score, Slots
@@ -150,7 +150,7 @@ def _accuracy(network: Any, part: Part) -> float:
     return 100.0 * float(network.score(pixels, digits))
 
 
-def _trained(design: Mapping[str, Choice]) -> Any:
+def _trained(design: Mapping[str, SlotValue]) -> Any:
     """A fitted network.
 
     Raises:
@@ -173,7 +173,7 @@ def _trained(design: Mapping[str, Choice]) -> Any:
     return network
 
 
-def _arguments(design: Mapping[str, Choice]) -> dict[str, Any]:
+def _arguments(design: Mapping[str, SlotValue]) -> dict[str, Any]:
     """What scikit-learn calls the choices of a design."""
     widths = tuple(design[slot] for slot in ("width_1", "width_2", "width_3") if slot in design)
     arguments: dict[str, Any] = {

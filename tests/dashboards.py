@@ -94,7 +94,7 @@ def _tell(evaluation: dict[str, Any], number: int) -> dict[str, Any]:
     best = next(iter(whole["objectives"].values()), None)
     return {
         "evaluation": whole,
-        "depth": number,
+        "generation": number,
         "survived": ok,
         "removed": [],
         "entered_front": ok,

@@ -9,14 +9,16 @@ from typing import Any, TypeVar
 
 from evo.ledger import Charge, Ledger, charge_of
 from evo.models import Caps, Completion, Endpoint, Health, Message, Price, Request
-from operators.gateway import Gateway, Patience
+from operators.gateway import Gateway, RetryPolicy
 from tests.fake_endpoint import FakeEndpoint, serve
 
 T = TypeVar("T")
 
 KEY = "sk-secret-0123456789abcdef"
 ENVIRONMENT = {"OPENAI_API_KEY": KEY}
-QUICK = Patience(first_wait_seconds=0.01, longest_wait_seconds=0.05, first_pause_seconds=0.1, longest_pause_seconds=0.4)
+QUICK = RetryPolicy(
+    first_wait_seconds=0.01, longest_wait_seconds=0.05, first_pause_seconds=0.1, longest_pause_seconds=0.4
+)
 PRICE = Price(0.15, 0.6, 0.075)
 SCHEMA = {"type": "object", "properties": {"x": {"type": "number"}}}
 ASK = Request("test", (Message("system", "Be brief."), Message("user", "Say hello.")), max_tokens=32)
@@ -26,7 +28,7 @@ Recorded = list[tuple[Request, Completion]]
 class Bench:
     """A gateway before one fake endpoint, and what it recorded."""
 
-    def __init__(self, fake: FakeEndpoint, caps: Caps, patience: Patience, options: dict[str, Any]) -> None:
+    def __init__(self, fake: FakeEndpoint, caps: Caps, retry_policy: RetryPolicy, options: dict[str, Any]) -> None:
         self.fake = fake
         self.recorded: Recorded = []
         endpoint = Endpoint("fake", fake.url, price=PRICE, timeout_seconds=patience_for(fake.script))
@@ -36,7 +38,7 @@ class Bench:
             Ledger(caps),
             environment=ENVIRONMENT,
             record=lambda request, completion: self.recorded.append((request, completion)),
-            patience=patience,
+            retry_policy=retry_policy,
         )
 
     @property
@@ -61,7 +63,7 @@ def bench(
     act: Callable[[Bench], Awaitable[T]],
     *,
     caps: Caps = Caps(),  # noqa: B008 - frozen
-    patience: Patience = QUICK,
+    retry_policy: RetryPolicy = QUICK,
     delay_seconds: float = 0.0,
     **options: Any,
 ) -> T:
@@ -69,7 +71,7 @@ def bench(
 
     async def go() -> T:
         async with serve(FakeEndpoint(script, delay_seconds)) as fake:
-            test = Bench(fake, caps, patience, options)
+            test = Bench(fake, caps, retry_policy, options)
             try:
                 return await act(test)
             finally:

@@ -24,7 +24,7 @@ import duckdb
 from evo import cli
 from evo.engine.driver import Driver
 from evo.engine.evaluator import Measuring
-from evo.engine.holdout import Finale
+from evo.engine.holdout import HoldoutEvaluation
 from evo.engine.metering import AskModel
 from evo.journal.log import Journal
 from evo.journal.recorder import Recorder
@@ -185,7 +185,7 @@ PLACES: Mapping[str, Trap] = {
     "projected": after(projection.Projection, "_append"),
     "renaming": before(Path, "replace"),
     "renamed": after(Path, "replace"),
-    "finale": during(Finale, "measure"),
+    "finale": during(HoldoutEvaluation, "measure"),
     "stopping": before(Recorder, "stopped"),
     "closing_journal": before(Journal, "close"),
     "closed_journal": after(Journal, "close"),

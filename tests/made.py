@@ -9,8 +9,8 @@ import numpy as np
 from evo.genomes import Genome, Vector
 from evo.protocols import Arm
 from evo.search.islands import Island
-from evo.search.parents import PARENT_CHOICES, ParentChoice
-from evo.search.population import Population
+from evo.search.parents import PARENT_CHOICES, ParentsName
+from evo.search.population import RankedPopulation
 from evo.search.search import Search, SearchSettings
 from evo.search.selectors import Weights
 from evo.survival import RankAndCrowding
@@ -35,7 +35,7 @@ def search(
     evaluations: int = 10_000,
     seed: int = 0,
     seeds: int = 1,
-    parents: ParentChoice = "tournament",
+    parents: ParentsName = "tournament",
     **more: object,
 ) -> Search:
     arms = Arm("one", None, 1, 1.0), Arm("two", None, 2, 2.0)
@@ -44,12 +44,12 @@ def search(
 
 
 def searching(
-    arms: tuple[Arm, ...], settings: SearchSettings, *, population: int = 6, parents: ParentChoice = "tournament"
+    arms: tuple[Arm, ...], settings: SearchSettings, *, population: int = 6, parents: ParentsName = "tournament"
 ) -> Search:
     """A search on islands that are all alike."""
 
     def island(number: int) -> Island:
-        living = Population(population, TWO, RankAndCrowding())
+        living = RankedPopulation(population, TWO, RankAndCrowding())
         return Island(living, Weights(arms), arms, PARENT_CHOICES[parents])
 
     return Search(settings, TWO, island=island)
@@ -76,4 +76,4 @@ def filled(count: int, seed: int = 0, **settings: object) -> Search:
 
 def unsealed(journal: bytes) -> bytes:
     """A journal as versions before seals wrote it, so that it can be changed and still be read."""
-    return re.sub(rb', "seal": "[0-9a-f]{8}"}\n', b"}\n", journal)
+    return re.sub(rb', "checksum": "[0-9a-f]{8}"}\n', b"}\n", journal)

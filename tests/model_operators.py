@@ -92,10 +92,10 @@ def alike(program: Program, count: int) -> list[Program]:
 def assert_lawful(proposal: Proposal, base: Program) -> None:
     assert proposal.outcome in get_args(ProposalOutcome)
     proposal.thought.encode()
-    for tip in proposal.tips:
-        tip.text.encode()
-        assert tip.text.split()
-        assert len(tip.text.splitlines()) == 1
+    for lesson in proposal.lessons:
+        lesson.text.encode()
+        assert lesson.text.split()
+        assert len(lesson.text.splitlines()) == 1
     if proposal.genome is None:
         assert len(proposal.thought.split()) >= 3
         return

@@ -275,7 +275,7 @@ def test_the_sql_of_the_documentation_agrees_with_the_functions(toy_run: Path) -
 ODD = {
     "one evaluation": ["budget.evaluations=1"],
     "islands": ["search.islands.count=3", "search.islands.every=15", "search.islands.reset_every=30"],
-    "noise": ["search.noise.remeasure=0.3"],
+    "noise": ["search.noise.reevaluation_rate=0.3"],
     "one objective": [],
 }
 

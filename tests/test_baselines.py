@@ -23,7 +23,7 @@ from evo.genomes import Architecture, Vector
 from evo.journal.log import read_events
 from evo.lineage import open_run
 from evo.protocols import Operator
-from evo.search.population import Population
+from evo.search.population import RankedPopulation
 from evo.survival import Lexicographic, Newest
 from evo.survival.protocols import Survival
 from evo.values import Slots
@@ -123,7 +123,13 @@ def test_best_of_n_varies_nothing_but_seeds(evo: Evo, tmp_path: Path, server: Sc
 @pytest.mark.parametrize("many", [(), ("--set", "problem=bin_packing")])
 def test_greedy_always_varies_the_best_so_far(evo: Evo, tmp_path: Path, many: tuple[str, ...]) -> None:
     # In the order of asking, so that how often something better is found does not depend on timing.
-    stated = ("budget.evaluations=60", "executor.workers=3", "search.order=ask", "search.lag=4", "seed=2")
+    stated = (
+        "budget.evaluations=60",
+        "executor.workers=3",
+        "search.deterministic=true",
+        "search.max_in_flight=4",
+        "seed=2",
+    )
     sizes = [word for one in stated for word in ("--set", one)]
     answer = evo("run", *TOY, *sizes, *many, "--baseline", "greedy", "--name", "greedy")
     assert answer.code == 0, answer.err
@@ -191,7 +197,7 @@ def test_model_free_drops_all_that_asks_a_model() -> None:
     config = configured("bin_packing", model={"name": "some", "pool": {"some": 1, "other": 2}}, search=search)
     free = prepare(with_baseline(config, "model_free"))
     assert free.config.model.name is None
-    assert free.config.search.alike.text == 0.9
+    assert free.config.search.duplicate_filter.text == 0.9
     assert {"jitter_constant", "crossover_subtree"} <= set(free.operators)
     assert not any(getattr(one, "needs_model", False) for one in free.operators.values())
 
@@ -219,7 +225,7 @@ def test_an_unknown_baseline_gets_one_sentence(evo: Evo) -> None:
 
 @given(st.lists(st.tuples(st.floats(-9, 9), st.floats(0, 1)), min_size=1, max_size=30), st.integers(2, 6))
 def test_the_newest_stay_whatever_they_are_worth(points: list[tuple[float, float]], capacity: int) -> None:
-    population = Population(capacity, TWO, Newest())
+    population = RankedPopulation(capacity, TWO, Newest())
     for number, (cost, violation) in enumerate(points):
         population.add(individual(number, cost, -cost, violation))
     assert [one.id for one in population] == list(range(len(points)))[-capacity:]
@@ -234,7 +240,7 @@ def test_the_first_objective_decides_and_the_next_where_that_is_equal(
     points: list[tuple[int, int, int]], capacity: int
 ) -> None:
     everyone = [individual(number, *map(float, point)) for number, point in enumerate(points)]
-    population = Population(capacity, TWO, Lexicographic())
+    population = RankedPopulation(capacity, TWO, Lexicographic())
     for one in everyone:
         population.add(one)
     # TWO: the first is a cost, the second a gain; of equals the newest.

@@ -52,7 +52,7 @@ def taught(height: Height, count: int, *, behind: int = 0, sample: int | None = 
         if len(waiting) > behind:
             point = waiting.pop(0)
             least = min(least, height(point))
-            memory.told(individual(point, Evaluation("ok", {"height": height(point)})))
+            memory.observe(individual(point, Evaluation("ok", {"height": height(point)})))
     return memory, least
 
 
@@ -65,7 +65,7 @@ def test_the_user_s_own_direction_counts() -> None:
     memory = CmaEs().memory(BOX, (Objective("height", "max"),))
     for seed in range(1500):
         point = drawn(memory, BOX, seed)
-        memory.told(individual(point, Evaluation("ok", {"height": -valley(point)})))
+        memory.observe(individual(point, Evaluation("ok", {"height": -valley(point)})))
     assert valley(drawn(memory, BOX, 0)) < 1e-2
 
 
@@ -73,7 +73,7 @@ def test_the_user_s_own_direction_counts() -> None:
 def test_it_stays_in_the_box_whatever_it_is_told(told: list[tuple[list[float], float]]) -> None:
     memory = CmaEs(sample=4).memory(BOX, LOW)
     for values, height in told:
-        memory.told(individual(np.array(values), Evaluation("ok", {"height": height})))
+        memory.observe(individual(np.array(values), Evaluation("ok", {"height": height})))
     for seed in range(5):
         assert (np.abs(drawn(memory, BOX, seed)) <= 5.0).all()
 
@@ -83,7 +83,7 @@ def test_what_an_ask_was_shown_does_not_change_by_later_results() -> None:
     shown = memory.view()
     before = shown.draw(np.random.default_rng(1))
     for seed in range(100):
-        memory.told(individual(drawn(memory, BOX, seed), Evaluation("ok", {"height": float(seed)})))
+        memory.observe(individual(drawn(memory, BOX, seed), Evaluation("ok", {"height": float(seed)})))
     assert (shown.draw(np.random.default_rng(1)) == before).all()
     assert (memory.view().mean != shown.mean).any()
 
@@ -91,10 +91,10 @@ def test_what_an_ask_was_shown_does_not_change_by_later_results() -> None:
 def test_it_begins_at_the_best_seed() -> None:
     memory = CmaEs().memory(BOX, LOW)
     for at, height in ((1.0, 3.0), (2.0, 1.0), (3.0, 2.0)):
-        memory.told(individual(np.full(6, at), Evaluation("ok", {"height": height}), "seed"))
+        memory.observe(individual(np.full(6, at), Evaluation("ok", {"height": height}), "seed"))
     assert memory.view().mean == pytest.approx(np.full(6, 0.7))
-    memory.told(individual(np.full(6, 4.0), Evaluation("ok", {"height": 9.0})))
-    memory.told(individual(np.full(6, -4.0), Evaluation("ok", {"height": 0.0}), "seed"))
+    memory.observe(individual(np.full(6, 4.0), Evaluation("ok", {"height": 9.0})))
+    memory.observe(individual(np.full(6, -4.0), Evaluation("ok", {"height": 0.0}), "seed"))
     assert memory.view().mean == pytest.approx(np.full(6, 0.7))
 
 
@@ -109,7 +109,7 @@ def test_failures_and_the_infeasible_count_as_worse() -> None:
     memory = CmaEs().memory(BOX, LOW)
     for seed in range(2000):
         point = drawn(memory, BOX, seed)
-        memory.told(individual(point, evaluation(point)))
+        memory.observe(individual(point, evaluation(point)))
     assert 2.0 <= drawn(memory, BOX, 1)[0] < 2.01
 
 

@@ -144,7 +144,7 @@ def test_a_change_is_told_against_the_base() -> None:
 
 def test_the_lineage_of_an_individual_names_all_its_ancestors(evo: Evo, toy_run: Path) -> None:
     reader = open_run(toy_run)
-    deepest = reader.sql("SELECT id FROM individuals ORDER BY depth DESC, id").rows[0][0]
+    deepest = reader.sql("SELECT id FROM individuals ORDER BY generation DESC, id").rows[0][0]
     answer = evo("lineage", toy_run, deepest, "--generations", 100)
     assert answer.code == 0, answer.err
     assert answer.out.splitlines()[0].split() == ["individual", "operator", "model", "near", "far", "what", "changed"]
@@ -300,7 +300,7 @@ def test_a_run_stands_the_same_wherever_its_lineage_has_got_to(toy_run: Path, li
     assert list(partly.latest) == [(tell, pytest.approx(at, abs=1e-3)) for tell, at in without.latest]
     partly.latest = without.latest
     assert partly == without
-    assert without.told > 20
+    assert without.count_told > 20
 
 
 def test_what_is_under_way_is_what_the_journal_has_no_end_of(toy_run: Path) -> None:

@@ -213,7 +213,13 @@ def told(folder: Path) -> list[int]:
 
 def test_evolution_beats_best_of_n_where_improvements_add_up(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
     # One after the other, so that by how much it wins does not depend on whose answer comes first.
-    stated = ("budget.usd=0.03", "budget.evaluations=100000", "search.order=ask", "search.lag=1", "seed=5")
+    stated = (
+        "budget.usd=0.03",
+        "budget.evaluations=100000",
+        "search.deterministic=true",
+        "search.max_in_flight=1",
+        "seed=5",
+    )
     sizes = [word for one in stated for word in ("--set", one)]
     answer = evo("compare", *climbing(tmp_path, server), *sizes, "--seeds", 4, "--name", "two", "--json")
     assert answer.code == 0, answer.err

@@ -88,7 +88,7 @@ def test_a_curve_ends_with_what_the_run_came_to(place: Path) -> None:
 def test_dollars_are_those_spent_by_then(tmp_path: Path) -> None:
     found = compare.curve(open_run(worked(tmp_path / "run")), 100)
     usd = {row[0]: row[2] for row in found.rows}
-    # Told at ask + 7.5 s, when every ask up to 5 s later had its reply: two in three of them cost a cent.
+    # TellResult at ask + 7.5 s, when every ask up to 5 s later had its reply: two in three of them cost a cent.
     assert usd[0] == pytest.approx(0.04)
     assert usd[53] == pytest.approx(0.40)
 

@@ -73,7 +73,7 @@ def test_the_cells_are_those_of_the_search_itself(mapped: Run) -> None:
         looked += 1
         assert of.feasible / of.cells == pytest.approx(last[0])
         assert math.fsum(max(0.0, 3 - one.value) for one in of.elites if one.feasible) == pytest.approx(last[1])
-        assert len({one.cell for one in of.elites}) == len(of.elites) == of.living
+        assert len({one.cell for one in of.elites}) == len(of.elites) == of.population
     assert looked
 
 
@@ -101,7 +101,7 @@ def test_a_map_of_before_is_what_it_was_then_and_nobody_is_measured_twice(
 def test_what_does_not_fit_is_counted(monkeypatch: pytest.MonkeyPatch, mapped: Run) -> None:
     monkeypatch.setattr(niches, "MOST_ELITES", 5)
     of = niches.archive(mapped, None, WHOLE)
-    assert of.left_out == of.living - 5
+    assert of.left_out == of.population - 5
     assert len(of.elites) <= 5
 
 

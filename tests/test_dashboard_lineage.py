@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from dashboard.charts import lineage as charts
-from dashboard.charts.lanes import lanes
+from dashboard.charts.tracks import tracks
 from dashboard.filters import Stretch
 from dashboard.queries import MOST_POINTS, lineage
 from evo.errors import LineageError
@@ -120,25 +120,25 @@ def test_everybody_is_drawn_or_counted(made: Run, deep: Run) -> None:
 def test_lines_go_straight_and_branches_do_not_cross() -> None:
     #     0 -> 1 -> 2 -> 3
     #          1 -> 4    2 -> 5
-    lane = lanes({0: None, 1: 0, 2: 1, 3: 2, 4: 1, 5: 2})
-    assert lane[0] == lane[1] == lane[2]
-    assert sorted({lane[3], lane[4], lane[5]}) == [0.0, 1.0, 2.0]
-    assert lane[2] in (lane[3], lane[5])
-    straight = lanes({0: None, 1: 0, 2: 1, 3: 2, 4: 1, 5: 2}, straight=(0, 1, 4))
+    track = tracks({0: None, 1: 0, 2: 1, 3: 2, 4: 1, 5: 2})
+    assert track[0] == track[1] == track[2]
+    assert sorted({track[3], track[4], track[5]}) == [0.0, 1.0, 2.0]
+    assert track[2] in (track[3], track[5])
+    straight = tracks({0: None, 1: 0, 2: 1, 3: 2, 4: 1, 5: 2}, straight=(0, 1, 4))
     assert straight[0] == straight[1] == straight[4]
-    assert lanes({}) == {}
+    assert tracks({}) == {}
 
 
 def test_a_line_of_thousands_has_one_lane() -> None:
-    assert set(lanes({one: one - 1 if one else None for one in range(20_000)}).values()) == {0.0}
+    assert set(tracks({one: one - 1 if one else None for one in range(20_000)}).values()) == {0.0}
 
 
 def test_each_leaf_has_a_lane_of_its_own(made: Run) -> None:
     of = lineage.everybody(made, WHOLE)
     base = {child: parent for child, parent, role in of.kin.edges if role == "base"}
-    lane = lanes({one: base.get(one) for one in sorted(ids(of.kin))})
+    track = tracks({one: base.get(one) for one in sorted(ids(of.kin))})
     leaves = ids(of.kin) - set(base.values())
-    assert sorted(lane[one] for one in leaves) == [float(number) for number in range(len(leaves))]
+    assert sorted(track[one] for one in leaves) == [float(number) for number in range(len(leaves))]
 
 
 @pytest.mark.parametrize("colour", ["operator", "model", "island", "gain"])
@@ -146,7 +146,7 @@ def test_every_member_is_a_point_once_and_no_foreign_html_goes_out(few: Run, mad
     for run, one in ((few, 3), (made, 250)):
         of, everybody = lineage.family(run, one, None), lineage.everybody(run, WHOLE)
         for kin, drawn in (
-            (of.kin, charts.family(of, GOAL, colour=colour, across="depth", revision="r", marked=1)),
+            (of.kin, charts.family(of, GOAL, colour=colour, across="generation", revision="r", marked=1)),
             (
                 everybody.kin,
                 charts.everybody(everybody, GOAL, colour=colour, across="tell", by_value=False, revision="r"),

@@ -100,7 +100,7 @@ def _grown_by(folder: Path, choice: Bandit, count: int, *, drops: int = 0) -> Hi
     """A run whose arms a bandit chooses, with so many proposals in between that cannot be read."""
     folder.mkdir(parents=True)
     history = History(folder, population=10)
-    history.search.population.islands[0].choice = choice
+    history.search.population.islands[0].selector = choice
     for _ in range(max(1, drops)):
         history.grow(count // max(1, drops))
         if drops:
@@ -139,7 +139,7 @@ def test_a_router_begins_with_what_it_inherited(monkeypatch: pytest.MonkeyPatch,
     (tmp_path / "run").mkdir()
     history = History(tmp_path / "run", population=10)
     history._recorder.inherited(Inheritance((), records))
-    history.search.population.islands[0].choice = choice
+    history.search.population.islands[0].selector = choice
     history.grow(80)
     history.journal.close()
     rebuild(tmp_path / "run")

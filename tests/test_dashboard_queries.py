@@ -140,7 +140,7 @@ def test_spending_ends_with_what_was_spent(made: Run) -> None:
 
 def test_totals_are_those_of_the_command_line(made: Run, toy_run: Path) -> None:
     totals = overview.totals(open_run(toy_run))
-    assert (totals.told, totals.stopped, totals.problem) == (60, "budget", "evo.testing.toys:Valley")
+    assert (totals.count_told, totals.stopped, totals.problem) == (60, "budget", "evo.testing.toys:Valley")
     assert totals.left_seconds == 0
     assert totals.forecast_usd is None
     assert totals.running_seconds > 0
@@ -254,7 +254,7 @@ def test_all_questions_have_an_answer_for_a_run_that_has_just_begun(tmp_path: Pa
     for asked in (history.spending, overview.endpoints, overview.workers, overview.islands):
         assert asked(reader).rows == (), asked
     assert individual.best(reader) is None
-    assert overview.totals(reader).told == 0
+    assert overview.totals(reader).count_told == 0
 
 
 def test_the_schema_describes_every_table_view_and_macro(made: Run) -> None:
@@ -339,7 +339,7 @@ def test_runs_are_found_where_they_lie(toy_run: Path, tmp_path: Path) -> None:
     named = runs_in([tmp_path / "runs", tmp_path / "other", tmp_path / "copy.duckdb", tmp_path / "nowhere"])
     assert set(named) == {str(toy_run), "evolve-1", str(tmp_path / "other" / "toy"), "copy"}
     source = Source([tmp_path / "copy.duckdb"])
-    assert source.ask("copy", overview.totals).told == 60
+    assert source.ask("copy", overview.totals).count_told == 60
     assert source.holder("copy") is None
 
 

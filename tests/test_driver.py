@@ -18,7 +18,7 @@ from evo.lineage import open_run
 from tests.conftest import TOY, Evo
 from tests.made import unsealed
 
-ORDERED = (*TOY, "--set", "search.order=ask", "--set", "search.lag=8")
+ORDERED = (*TOY, "--set", "search.deterministic=true", "--set", "search.max_in_flight=8")
 
 
 def events(folder: Path) -> list[Event]:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from cluster.capacity import Allowance, Node, fair_shares, in_flight, places, room
 from cluster.elastic import Elastic
-from cluster.lanes import Lane, Waiting
+from cluster.monitor import ClusterMonitor, View, changes
+from cluster.queues import ResourceQueue, Waiting
 from cluster.stragglers import LEAST_SECONDS, PEERS, Stragglers
-from cluster.watch import Lookout, View, changes
 from evo.config.loading import load_config
 from evo.engine.evaluator import Entry, Measuring
 from evo.engine.factories import resources_of
@@ -25,7 +25,7 @@ from evo.journal.recorder import Recorder
 from evo.lineage import open_run
 from evo.models import Model
 from evo.policies.plans import Stages
-from evo.protocols import Incident, Job
+from evo.protocols import ClusterEvent, Job
 from evo.registry import make_problem
 from evo.resources import Resources
 from evo.testing.exam import Exam
@@ -146,7 +146,7 @@ class TestStragglers:
     def made(self, multiple: float | None = 3.0) -> Stragglers:
         stragglers = Stragglers(multiple)
         for number in range(PEERS):
-            stragglers.told("long", 10.0 + number / PEERS)
+            stragglers.observe("long", 10.0 + number / PEERS)
         return stragglers
 
     def test_who_takes_much_longer_than_its_slowest_peers_is_overdue(self) -> None:
@@ -163,21 +163,21 @@ class TestStragglers:
         assert not self.made(None).overdue("long", 1e9)
         stragglers = Stragglers(3.0)
         for _ in range(PEERS - 1):
-            stragglers.told("short", 0.01)
+            stragglers.observe("short", 0.01)
         assert not stragglers.overdue("short", 1e9)
-        stragglers.told("short", 0.01)
+        stragglers.observe("short", 0.01)
         assert not stragglers.overdue("short", 0.99 * LEAST_SECONDS)
         assert stragglers.overdue("short", 1.01 * LEAST_SECONDS)
 
     def test_where_one_in_ten_runs_into_the_limit_that_is_usual(self) -> None:
         stragglers = Stragglers(3.0)
         for number in range(100):
-            stragglers.told("mixed", 60.0 if number % 10 == 0 else 1.0)
+            stragglers.observe("mixed", 60.0 if number % 10 == 0 else 1.0)
         assert not stragglers.overdue("mixed", 61.0)
 
 
-def lane() -> Lane:
-    made = Lane(Resources(), together=True, stragglers=Stragglers(2.0))
+def queue() -> ResourceQueue:
+    made = ResourceQueue(Resources(), together=True, stragglers=Stragglers(2.0))
     made.fit(4, Allowance(fixed=True))
     return made
 
@@ -200,7 +200,7 @@ def digests(members: Sequence[Waiting]) -> list[str]:
 
 def test_short_ones_travel_together_but_not_with_those_that_differ() -> None:
     def work() -> None:
-        one = lane()
+        one = queue()
         one.seconds = 0.001
         one.queue.extend([waiting(0), waiting(1), waiting(2, ("q1",)), waiting(3, alone=True), waiting(4)])
         one.queue.extend(waiting(number) for number in range(5, 40))
@@ -214,7 +214,7 @@ def test_short_ones_travel_together_but_not_with_those_that_differ() -> None:
 
 def test_nobody_evaluates_what_nobody_waits_for() -> None:
     def work() -> None:
-        one = lane()
+        one = queue()
         one.queue.extend(waiting(number) for number in range(3))
         for member in list(one.queue)[:2]:
             member.evaluation.cancel()
@@ -230,9 +230,9 @@ def test_nobody_evaluates_what_nobody_waits_for() -> None:
 
 def test_what_is_overdue_is_sent_once_more_at_most_and_never_what_asks_a_model() -> None:
     def work() -> None:
-        one = lane()
+        one = queue()
         for _ in range(PEERS):
-            one.stragglers.told(("train", None), 1.0)
+            one.stragglers.observe(("train", None), 1.0)
         one.queue.extend([waiting(0), waiting(1, mail=("mailbox", 1)), waiting(2)])
         sent = [one.next_batch() for _ in range(3)]
         for age, batch in zip((7.0, 8.0, 1.0), sent, strict=True):
@@ -302,7 +302,7 @@ class Growing(InProcessExecutor):
         self._count += 1
         if self._count == 20:
             self.capacity += 3
-            self.notice(Incident("node_left", {"node": "host/a"}))
+            self.on_event(ClusterEvent("node_left", {"node": "host/a"}))
         return await super().evaluate(genome, part)
 
 
@@ -324,13 +324,13 @@ def test_what_befalls_the_workers_stands_in_the_lineage_between_the_tells(evo: E
 def test_an_incident_is_a_line_of_the_journal(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     journal = Journal(path)
-    Recorder(journal).befell(Incident("node_joined", {"node": "host/b"}))
+    Recorder(journal).cluster_event(ClusterEvent("node_joined", {"node": "host/b"}))
     journal.close()
     [(_, event)] = read_events(path)
     assert (event["event"], event["node"]) == ("node_joined", "host/b")
 
 
-class Sky(Lookout):
+class Sky(ClusterMonitor):
     """Shows what a test puts there."""
 
     def __init__(self, *nodes: Node) -> None:
@@ -349,9 +349,9 @@ def test_capacity_follows_the_nodes_and_all_of_it_is_told() -> None:
     a, b = node("a", CPU=4.0), node("b", CPU=8.0)
     sky, told = Sky(a), list[str]()
     elastic = Elastic(Job("p", {}), sky, fixed=False, busy=True)
-    elastic.notice = lambda incident: told.append(f"{incident.kind} {incident.detail.get('node')}")
-    lane = elastic.lane(Resources())
-    lane.seconds = 1.0
+    elastic.on_event = lambda event: told.append(f"{event.kind} {event.detail.get('node')}")
+    queue = elastic.queue(Resources())
+    queue.seconds = 1.0
 
     async def go() -> list[int]:
         found = []
@@ -373,15 +373,15 @@ def test_capacity_follows_the_nodes_and_all_of_it_is_told() -> None:
 
 
 def test_where_nothing_fits_it_is_said_once_waited_for_and_given_up() -> None:
-    sky, told = Sky(node("a", CPU=4.0)), list[Incident]()
-    elastic = Elastic(Job("p", {}, patience_seconds=60.0), sky, fixed=False, busy=True)
-    elastic.notice = lambda incident: told.append(incident) if incident.kind else None
-    lane = elastic.lane(Resources(cpus=2, gpus=1))
+    sky, told = Sky(node("a", CPU=4.0)), list[ClusterEvent]()
+    elastic = Elastic(Job("p", {}, timeout_seconds=60.0), sky, fixed=False, busy=True)
+    elastic.on_event = lambda event: told.append(event) if event.kind else None
+    queue = elastic.queue(Resources(cpus=2, gpus=1))
 
     def work() -> None:
         elastic.take(sky.view)
         assert [one.kind for one in told] == ["node_joined"]  # nobody wants it yet
-        lane.queue.append(waiting(0))
+        queue.queue.append(waiting(0))
         elastic.take(sky.view)
         elastic.take(sky.view)
         assert [one.kind for one in told[1:]] == ["no_room"]
@@ -391,10 +391,10 @@ def test_where_nothing_fits_it_is_said_once_waited_for_and_given_up() -> None:
         elastic.take(View((node("b", CPU=4.0, GPU=2.0),)))
         assert [one.kind for one in told[2:]] == ["node_left", "node_joined", "room"]
         elastic.take(sky.view)
-        assert lane.since is not None
-        lane.since -= 61
+        assert queue.since is not None
+        queue.since -= 61
         [(hopeless, error)] = elastic.hopeless()
-        assert hopeless is lane
+        assert hopeless is queue
         assert f"{said}, and none came in 60 s; ask for less by executor.resources" in str(error)
 
     in_a_loop(work)
@@ -403,21 +403,21 @@ def test_where_nothing_fits_it_is_said_once_waited_for_and_given_up() -> None:
 def test_a_machine_of_ones_own_is_no_larger_for_waiting() -> None:
     elastic = Elastic(Job("p", {}), Sky(node("a", CPU=2.0)), fixed=True, busy=True)
     with pytest.raises(UserError, match=r"no node has what an evaluation takes \(1 CPU, 1 GPU\).*or name a cluster"):
-        elastic.lane(Resources(gpus=1))
-    assert elastic.lane(Resources(cpus=16)).places == 1  # it does with what there is
+        elastic.queue(Resources(gpus=1))
+    assert elastic.queue(Resources(cpus=16)).places == 1  # it does with what there is
     assert elastic.capacity == 1
 
 
 def test_lanes_together_keep_within_the_workers() -> None:
     elastic = Elastic(Job("p", {}, workers=6), Sky(node("a", CPU=8.0, GPU=8.0)), fixed=False, busy=True)
-    lanes = [elastic.lane(Resources()), elastic.lane(Resources(gpus=1))]
-    assert [one.free for one in lanes] == [6, 6]
+    queues = [elastic.queue(Resources()), elastic.queue(Resources(gpus=1))]
+    assert [one.free for one in queues] == [6, 6]
 
     def work() -> None:
-        for lane in lanes:
-            lane.queue.extend(waiting(number) for number in range(2))
-            while (batch := lane.next_batch()) is not None:
-                lane.batches[batch] = None
+        for queue in queues:
+            queue.queue.extend(waiting(number) for number in range(2))
+            while (batch := queue.next_batch()) is not None:
+                queue.batches[batch] = None
                 batch.tasks = dict.fromkeys([asyncio.get_running_loop().create_task(asyncio.sleep(0))])
         assert elastic.free == 2
 
@@ -427,15 +427,15 @@ def test_lanes_together_keep_within_the_workers() -> None:
 def test_what_a_search_wants_is_what_it_could_use() -> None:
     sky = Sky(node("a", CPU=8.0))
     elastic = Elastic(Job("p", {}, workers=4), sky, fixed=False, busy=True)
-    lane = elastic.lane(Resources())
+    queue = elastic.queue(Resources())
 
     async def go() -> None:
         await elastic.look()
-        lane.queue.extend(waiting(number) for number in range(9))
+        queue.queue.extend(waiting(number) for number in range(9))
         await elastic.look()
 
     asyncio.run(go())
     assert sky.wanted == [1.0, 0.0, 0.5]  # unknown, nothing, and four of eight places
     sky.view = View(sky.view.nodes, share=0.25)
     elastic.take(sky.view)
-    assert lane.free == 3  # two, and one that waits
+    assert queue.free == 3  # two, and one that waits

@@ -203,7 +203,7 @@ def test_two_searches_share_a_cluster(nodes: Nodes, tmp_path: Path) -> None:
 
 def test_what_no_node_has_is_said_and_waited_for_no_longer_than_asked(nodes: Nodes, tmp_path: Path) -> None:
     run = tmp_path / "gpus"
-    process = start(nodes, run, NAPPING, "executor.resources.gpus=1", "executor.patience_seconds=3")
+    process = start(nodes, run, NAPPING, "executor.resources.gpus=1", "executor.placement_timeout_seconds=3")
     _, said = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "no node has what an evaluation takes (1 CPU, 1 GPU); the most that one has: 2 CPU, 0 GPU" in said.decode()

@@ -149,12 +149,12 @@ class TestRay(ExecutorContract):
         async def work(_: Executor) -> list[float]:
             asked = [asyncio.create_task(executor.evaluate(one)) for one in (large, large, answering("8"))]
             await asyncio.sleep(0)
-            assert list(executor._parcels) == [large.digest]
+            assert list(executor._stored) == [large.digest]
             return [one.objectives["answer"] for one in await asyncio.gather(*asked)]
 
         assert using(executor, work) == [200_000, 200_000, 8]
         gc.collect()
-        assert not executor._parcels
+        assert not executor._stored
 
     @pytest.mark.slow
     def test_who_kills_its_worker_is_lost_after_all_tries_and_takes_nobody_along(self, tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("ray_here")
 @pytest.mark.parametrize(
-    "order", [("--set", "executor.workers=1"), ("--set", "search.order=ask")], ids=["width 1", "order ask"]
+    "order", [("--set", "executor.workers=1"), ("--set", "search.deterministic=true")], ids=["width 1", "order ask"]
 )
 @pytest.mark.parametrize("problem", ["symbolic_regression", "sphere"])
 def test_local_and_distributed_give_the_same_population(

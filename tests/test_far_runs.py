@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.jobs import copying, following, launching, parcels, verbs
+from cluster.jobs import copying, following, launching, packages, verbs
 from cluster.jobs.copying import Piece, bring_up_to_date
 from cluster.jobs.remote_driver import Driver, drive
 from cluster.jobs.server import LostError
@@ -132,8 +132,8 @@ def test_a_head_that_was_started_anew_is_asked_for_its_folder(evo: Evo, head: Fa
     orders = []
 
     def links(server: FakeJobServer, job: Fields) -> None:
-        with server.opened(job["runtime_env"]["working_dir"]) as parcel:
-            orders.append(json.loads(parcel.read(parcels.ORDER)))
+        with server.opened(job["runtime_env"]["working_dir"]) as package:
+            orders.append(json.loads(package.read(packages.ORDER)))
         server.files[JOURNAL] = journal
         server.say(job, linked="/home/evo/runs/toy")
         server.end(job, "SUCCEEDED", 0)
@@ -181,7 +181,7 @@ def test_however_a_copy_is_interrupted_it_ends_as_the_journal(
         torn = rng.choice((b"", b'{"event": '))
         remote.content += b"".join(more)
         whole, remote.content = remote.content, remote.content + torn
-        assert bring_up_to_date(copy, remote.piece, patience_seconds=30.0)
+        assert bring_up_to_date(copy, remote.piece, timeout_seconds=30.0)
         assert copy.read_bytes() == whole
         remote.content = whole
 
@@ -212,7 +212,7 @@ def test_a_head_that_does_not_come_back_is_one_sentence(tmp_path: Path) -> None:
 
     piece: Piece = broken
     with pytest.raises(UserError, match="the connection to http://head broke; fetch again"):
-        bring_up_to_date(tmp_path / "journal.jsonl", piece, patience_seconds=0.1)
+        bring_up_to_date(tmp_path / "journal.jsonl", piece, timeout_seconds=0.1)
 
 
 # Following
@@ -312,8 +312,8 @@ def test_going_on_takes_the_configuration_of_the_journal_and_the_next_number(evo
     answer = evo("resume", "toy", "--address", head.url, "--set", "budget.evaluations=90")
     assert answer.code == 0, answer.err
     assert list(head.jobs) == ["toy", "toy.2"]
-    with head.opened(head.jobs["toy.2"]["runtime_env"]["working_dir"]) as parcel:
-        order = json.loads(parcel.read(parcels.ORDER))
+    with head.opened(head.jobs["toy.2"]["runtime_env"]["working_dir"]) as package:
+        order = json.loads(package.read(packages.ORDER))
     assert (order["do"], order["run"], order["run_dir"]) == ("resume", "toy", "~/runs")
     assert order["overrides"] == ["executor.address=auto", "budget.evaluations=90"]
 

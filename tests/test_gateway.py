@@ -100,8 +100,8 @@ def test_a_try_that_was_sent_and_never_answered_is_charged_as_its_worst_case() -
 
 def test_retry_after_is_honoured_and_never_beyond_the_longest_wait() -> None:
     patient = replace(QUICK, first_wait_seconds=0.0, longest_wait_seconds=0.3)
-    honoured = one_ask("429 after 0.2", "ok", patience=patient)
-    capped = one_ask("429 after 90", "ok", patience=patient)
+    honoured = one_ask("429 after 0.2", "ok", retry_policy=patient)
+    capped = one_ask("429 after 90", "ok", retry_policy=patient)
     assert (honoured.outcome, capped.outcome) == ("ok", "ok")
     assert 0.2 <= honoured.seconds < capped.seconds < 1.0
 

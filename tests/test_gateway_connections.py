@@ -33,7 +33,7 @@ async def asked(
     endpoint: Endpoint, *, times: int = 1, between: Callable[[], Awaitable[object]] = lambda: asyncio.sleep(0)
 ) -> list[Completion]:
     """What comes of the same request, asked again and again."""
-    gateway = Gateway([endpoint], "m", Ledger(Caps()), environment={}, patience=QUICK)
+    gateway = Gateway([endpoint], "m", Ledger(Caps()), environment={}, retry_policy=QUICK)
     answers = []
     for _ in range(times):
         answers.append(await gateway.complete(ASK))
@@ -141,9 +141,9 @@ def test_an_address_that_never_answers_is_unreachable_and_free() -> None:
             filler = fillers.enter_context(socket.socket())
             filler.setblocking(False)
             filler.connect_ex(deaf.getsockname())
-        patience = replace(QUICK, connect_seconds=0.1)
+        retry_policy = replace(QUICK, connect_seconds=0.1)
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}/v1"
-        answer = one_ask(base_url=url, patience=patience, retries=0, timeout_seconds=5.0)
+        answer = one_ask(base_url=url, retry_policy=retry_policy, retries=0, timeout_seconds=5.0)
     assert (answer.outcome, answer.requests, answer.cost_usd) == ("unreachable", 0, 0.0)
     assert answer.seconds < 2
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from evo.errors import ConfigError
 from evo.ledger import Charge, Ledger
 from evo.models import FREE, BudgetSpentError, Caps, Completion, Endpoint, Message, Request
-from operators.gateway import Gateway, Patience, price_of, snapshot
+from operators.gateway import Gateway, RetryPolicy, price_of, snapshot
 from operators.gateway.breaker import Breaker
 from operators.gateway.limits import Bucket
 from operators.gateway.prices import cost, prompt_bound, worst_case
@@ -27,7 +27,7 @@ from tests.gateway_bench import ASK, ENVIRONMENT, PRICE, QUICK, SCHEMA, Bench, b
 
 @given(st.integers(0, 10**6), st.none() | st.floats(0, 1e12), st.floats(0, 1))
 def test_no_wait_before_a_retry_is_longer_than_the_longest(retry: int, asked: float | None, jitter: float) -> None:
-    assert 0 <= Patience().wait_seconds(retry, asked, jitter) <= Patience().longest_wait_seconds
+    assert 0 <= RetryPolicy().wait_seconds(retry, asked, jitter) <= RetryPolicy().longest_wait_seconds
 
 
 def test_no_more_calls_are_open_than_the_endpoint_has_places() -> None:
@@ -124,7 +124,7 @@ def test_the_books_balance_at_width_64_with_random_failures() -> None:
 
 
 def test_an_endpoint_that_keeps_failing_is_paused_probed_once_and_resumed() -> None:
-    patience = replace(QUICK, failures=5, first_pause_seconds=0.2)
+    retry_policy = replace(QUICK, failures=5, first_pause_seconds=0.2)
 
     async def act(test: Bench) -> None:
         first = await asyncio.gather(*(test.ask() for _ in range(5)))
@@ -140,7 +140,7 @@ def test_an_endpoint_that_keeps_failing_is_paused_probed_once_and_resumed() -> N
         assert sorted(one.outcome for one in later) == ["failed"] + ["ok"] * 11
         assert (test.health.failures, test.health.paused) == (0, False)
 
-    bench(["500"] * 6, act, patience=patience, retries=0, timeout_seconds=5.0)
+    bench(["500"] * 6, act, retry_policy=retry_policy, retries=0, timeout_seconds=5.0)
 
 
 def test_a_probe_that_is_cancelled_leaves_its_turn_to_another() -> None:
@@ -160,7 +160,7 @@ def test_a_probe_that_is_cancelled_leaves_its_turn_to_another() -> None:
 
 
 def test_pauses_double_up_to_the_longest() -> None:
-    assert [Patience().pause_seconds(n) for n in (0, 1, 2, 5, 6, 999)] == [5.0, 10.0, 20.0, 160.0, 300.0, 300.0]
+    assert [RetryPolicy().pause_seconds(n) for n in (0, 1, 2, 5, 6, 999)] == [5.0, 10.0, 20.0, 160.0, 300.0, 300.0]
 
 
 @given(

@@ -55,7 +55,7 @@ async def answers_of(
     async with serve(FakeEndpoint(script)) as fake:
         one = Endpoint("chat", fake.url, models=("chat",), price=PRICE, timeout_seconds=0.3, retries=2)
         other = replace(one, name="responses", models=("responses",), api="responses")
-        gateway = Gateway([one, other], "chat", ledger, environment=ENVIRONMENT, patience=QUICK)
+        gateway = Gateway([one, other], "chat", ledger, environment=ENVIRONMENT, retry_policy=QUICK)
         answers = await asyncio.gather(*map(gateway.complete, requests), return_exceptions=True)
         await gateway.close()
     return answers, sum(fake.served.values())

@@ -19,7 +19,7 @@ from evo.protocols import Arm, FloatArray
 from evo.search.generations import Generations
 from evo.search.islands import Island, IslandSettings
 from evo.search.parents import PARENT_CHOICES
-from evo.search.population import Population, costs_of
+from evo.search.population import RankedPopulation, costs_of
 from evo.search.search import Search, SearchSettings
 from evo.search.selectors import Weights
 from evo.survival import HypervolumeContribution, Lexicographic, RankAndCrowding, ReferenceDirections
@@ -32,7 +32,7 @@ from tests.test_islands import residents, told
 
 ARMS = (Arm("one", None, 1, 1.0), Arm("two", None, 2, 2.0))
 SURVIVALS = [RankAndCrowding(), ReferenceDirections(), HypervolumeContribution(), Lexicographic()]
-TOY_GENERATIONS = (*TOY, "--set", "search.generation=7", "--set", "budget.evaluations=90")
+TOY_GENERATIONS = (*TOY, "--set", "search.generation_size=7", "--set", "budget.evaluations=90")
 
 
 def born(identity: int, cost: float, gain: float, violation: float = 0.0) -> Individual:
@@ -42,7 +42,7 @@ def born(identity: int, cost: float, gain: float, violation: float = 0.0) -> Ind
 
 
 def generations(capacity: int, size: int, survival: Survival | None = None) -> Generations:
-    return Generations(Population(capacity, TWO, survival or RankAndCrowding()), size)
+    return Generations(RankedPopulation(capacity, TWO, survival or RankAndCrowding()), size)
 
 
 def searching(size: int, how: IslandSettings | None = None, *, seed: int = 0, seeds: int = 1) -> Search:
@@ -82,17 +82,17 @@ def test_newcomers_of_a_generation_are_no_parents_until_it_is_full_but_live() ->
     living.add(individual(0, 5.0, 0.0))
     for number in (1, 2):
         assert living.add(born(number, 1.0, 1.0 + number)) == []
-        assert [one.id for one in living.adults] == [0]
+        assert [one.id for one in living.mating_pool] == [0]
         assert [one.id for one in living] == list(range(number + 1))
     assert living.add(born(3, 0.5, 0.5)) == []
-    assert [one.id for one in living.adults] == [0, 1, 2, 3]
+    assert [one.id for one in living.mating_pool] == [0, 1, 2, 3]
 
 
 def test_seeds_live_at_once_and_so_does_who_comes_where_nobody_is() -> None:
     living = generations(4, 3)
     living.add(born(5, 1.0, 1.0))
     living.add(individual(6, 2.0, 2.0))
-    assert [one.id for one in living.adults] == [5, 6]
+    assert [one.id for one in living.mating_pool] == [5, 6]
 
 
 def test_the_last_of_a_generation_may_be_among_those_that_leave() -> None:
@@ -107,7 +107,7 @@ def test_the_last_of_a_generation_may_be_among_those_that_leave() -> None:
 @given(st.lists(st.tuples(st.floats(0, 9), st.floats(0, 9), st.sampled_from([0.0, 0.0, 1.0])), max_size=40))
 @settings(max_examples=25)
 def test_a_generation_of_one_is_the_steady_state(survival: Survival, points: list[tuple[float, float, float]]) -> None:
-    one, steady = generations(5, 1, survival), Population(5, TWO, survival)
+    one, steady = generations(5, 1, survival), RankedPopulation(5, TWO, survival)
     for number, point in enumerate(points):
         assert one.add(born(number, *point)) == steady.add(born(number, *point))
     assert [member.id for member in one] == [member.id for member in steady]
@@ -154,24 +154,24 @@ def test_on_islands_the_living_follow_from_births_moves_and_removals(
             living[move.target] = (living[move.target] - set(move.removed)) | {move.individual}
             living[move.target] -= set(move.removed) if move.reason != "reset" else set()
     assert residents(one) == living
-    assert all(0 < len(island.living.adults) <= 4 for island in one.population.islands)
+    assert all(0 < len(island.population.mating_pool) <= 4 for island in one.population.islands)
     assert told(searching(size, how, seeds=seeds), 100, seed) == told(searching(size, how, seeds=seeds), 100, seed)
 
 
 def test_parents_come_from_the_last_generation() -> None:
     one = searching(50)
     told(one, 49)
-    adults = {member.id for member in one.population.islands[0].living.adults}
-    assert len(one.population) > len(adults)
+    mating_pool = {member.id for member in one.population.islands[0].population.mating_pool}
+    assert len(one.population) > len(mating_pool)
     for _ in range(30):
         ask = one.ask()
         assert ask is not None
-        assert {parent.id for parent in ask.parents} <= adults
+        assert {parent.id for parent in ask.parents} <= mating_pool
         one.drop(ask)
 
 
 def test_a_run_by_generations_is_the_same_at_any_width_and_after_a_stop(evo: Evo, tmp_path: Path) -> None:
-    ordered = (*TOY_GENERATIONS, "--set", "search.order=ask", "--set", "search.lag=8")
+    ordered = (*TOY_GENERATIONS, "--set", "search.deterministic=true", "--set", "search.max_in_flight=8")
     for name, width in (("narrow", 1), ("wide", 9)):
         answer = evo("run", *ordered, "--set", f"executor.workers={width}", "--name", name)
         assert answer.code == 0, answer.err
@@ -194,13 +194,13 @@ def test_the_lineage_of_a_run_by_generations_says_who_lives(evo: Evo, tmp_path: 
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        (("search.survival=newest",), "search.generation ranks newcomers together with their elders, and newest"),
+        (("search.survival=newest",), "search.generation_size ranks newcomers together with their elders, and newest"),
         (("search.islands={count: 2, own: [{}, {survival: newest}]}",), "and newest ranks nobody"),
         (
             ("search.niches={dimensions: {'x:0': {low: 0, high: 1}}}",),
             "generation and niches exclude each other",
         ),
-        (("search.generation=-1",), "search.generation = -1: input should be greater than or equal to 0"),
+        (("search.generation_size=-1",), "search.generation_size = -1: input should be greater than or equal to 0"),
     ],
 )
 def test_generations_of_what_has_none_are_refused(evo: Evo, settings: tuple[str, ...], complaint: str) -> None:

@@ -38,12 +38,12 @@ def test_ancestors_are_all_that_can_be_reached_by_parents(made: Run) -> None:
 
 
 def test_depth_is_one_more_than_the_highest_among_the_parents(made: Run) -> None:
-    depth = dict(made.sql("SELECT id, depth FROM individuals").rows)
+    generation = dict(made.sql("SELECT id, generation FROM individuals").rows)
     above: dict[int, int] = {}
     for child, parent in made.sql("SELECT child, parent FROM parents").rows:
-        above[child] = max(above.get(child, 0), depth[parent])
-    assert depth == {one: above[one] + 1 if one in above else 0 for one in depth}
-    assert max(depth.values()) > 200
+        above[child] = max(above.get(child, 0), generation[parent])
+    assert generation == {one: above[one] + 1 if one in above else 0 for one in generation}
+    assert max(generation.values()) > 200
 
 
 def test_what_the_best_cost_is_the_sum_over_its_ancestors(made: Run) -> None:

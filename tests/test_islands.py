@@ -15,7 +15,7 @@ from evo.genomes import Vector
 from evo.lineage import open_run
 from evo.protocols import Arm
 from evo.search.islands import IslandSettings
-from evo.search.search import Search, SearchSettings, Told
+from evo.search.search import Search, SearchSettings, TellResult
 from evo.values import Candidate, Proposal
 from tests.conftest import TOY, Evo
 from tests.made import evaluation, searching
@@ -39,7 +39,7 @@ def archipelago(how: IslandSettings, *, seed: int = 0, seeds: int = 1) -> Search
     return searching(ARMS, SearchSettings(seed, 10_000, seeds=seeds, islands=how), population=4)
 
 
-def told(one: Search, tells: int, seed: int = 0) -> list[Told]:
+def told(one: Search, tells: int, seed: int = 0) -> list[TellResult]:
     """Random results, some of them failures and some infeasible, several asks under way."""
     rng, under_way, done = np.random.default_rng(seed), [], []
     while len(done) < tells:
@@ -48,14 +48,14 @@ def told(one: Search, tells: int, seed: int = 0) -> list[Told]:
             assert isinstance(candidate, Candidate)
             under_way.append(candidate)
         candidate = under_way.pop(int(rng.integers(len(under_way))))
-        kind = "crash" if rng.random() < 0.1 and one.told > 5 else "ok"
+        kind = "crash" if rng.random() < 0.1 and one.count_told > 5 else "ok"
         result = evaluation(*rng.random(2), outcome=kind, violation=float(rng.random() < 0.1))  # type: ignore[arg-type]
         done.append(one.tell(candidate, result))
     return done
 
 
 def residents(one: Search) -> list[set[int]]:
-    return [{individual.id for individual in island.living} for island in one.population.islands]
+    return [{individual.id for individual in island.population} for island in one.population.islands]
 
 
 @settings(max_examples=60)

@@ -27,7 +27,14 @@ from tests.test_model_runs import KEY, priced
 SEED = 5
 ROOT = Path(__file__).parent.parent
 EVALUATIONS, CONCURRENCY, LAG = 40, 4, 6
-SIZES = ("--set", f"budget.evaluations={EVALUATIONS}", "--set", "search.order=ask", "--set", f"search.lag={LAG}")
+SIZES = (
+    "--set",
+    f"budget.evaluations={EVALUATIONS}",
+    "--set",
+    "search.deterministic=true",
+    "--set",
+    f"search.max_in_flight={LAG}",
+)
 MIXED = ("--set", "search.operators={model_rewrite: 2, evo.testing.toys:Count: 1}")
 PAID = ("evo.testing.toys:Nothing", "--model", "scripted", *MIXED, *SIZES)
 VALLEY, FREE_EVALUATIONS = "evo.testing.toys:Valley", 80
@@ -175,7 +182,7 @@ def timeless(folder: Path) -> dict[str, list[Any]]:
 
 def assert_consistent(evo: Evo, folder: Path) -> None:
     """Each tell is there once, and the database and a repetition say what the journal says."""
-    tells = [event["tell"] for event in events(folder, "tell", "remeasured")]
+    tells = [event["tell"] for event in events(folder, "tell", "reevaluated")]
     assert tells == list(range(len(tells)))
     told = [event["individual"] for event in events(folder, "tell")]
     assert len(told) == len(set(told))
@@ -240,13 +247,13 @@ KINDS = [
     of_kind("ucb1", VALLEY, choice="ucb1", operators=NUDGED),
     of_kind("thompson", VALLEY, choice=BANDIT, operators=NUDGED),
     of_kind("cma_es", VALLEY, operators=LEARNT),
-    of_kind("generations", VALLEY, generation=7),
-    of_kind("noise", VALLEY, noise={"remeasure": 0.3, "repeats": 2}),
+    of_kind("generations", VALLEY, generation_size=7),
+    of_kind("noise", VALLEY, noise={"reevaluation_rate": 0.3, "repeats": 2}),
     of_kind("alike", VALLEY, alike={"text": 0.7}),
     of_kind("races", "evo.testing.exam:Exam"),
     of_kind("all_at_once", VALLEY, islands=ISLANDS, choice=BANDIT, operators=LEARNT | NUDGED, noise={"repeats": 2}),
 ]
-HEIRS = (VALLEY, *IN_PROCESS, "--set", "search.order=ask", "--set", "budget.evaluations=40")
+HEIRS = (VALLEY, *IN_PROCESS, "--set", "search.deterministic=true", "--set", "budget.evaluations=40")
 FREE_PLACES = ("proposed", "admitted", "half_evaluated", "told", "half_committed", "unsynced", "half_projected")
 
 
@@ -256,7 +263,14 @@ def test_a_search_of_any_kind_is_rebuilt_from_its_journal_alone(
     evo: Evo, tmp_path: Path, kind: Sequence[str], order: str
 ) -> None:
     raced = ("--set", "evaluation={policy: racing, options: {brood: 8}}") if kind[0].endswith("Exam") else ()
-    sizes = ("--set", f"budget.evaluations={FREE_EVALUATIONS}", "--set", "search.lag=8", "--set", "executor.workers=4")
+    sizes = (
+        "--set",
+        f"budget.evaluations={FREE_EVALUATIONS}",
+        "--set",
+        "search.max_in_flight=8",
+        "--set",
+        "executor.workers=4",
+    )
     options = (*kind, *IN_PROCESS, *raced, *sizes, "--set", f"search.order={order}")
     chance = random.Random(f"{kind}{order}")
     place = chance.choice(FREE_PLACES)
@@ -264,7 +278,7 @@ def test_a_search_of_any_kind_is_rebuilt_from_its_journal_alone(
     killed([f"{place}:{chance.randint(1, min(PLACES[place], 6))}"], run, *options)
     gone_on(evo, run)
     assert_consistent(evo, run)
-    assert len(events(run, "tell", "remeasured")) == FREE_EVALUATIONS
+    assert len(events(run, "tell", "reevaluated")) == FREE_EVALUATIONS
     if order == "ask":
         assert evo("run", *options, "--name", "whole").code == 0
         assert timeless(run) == timeless(tmp_path / "runs" / "whole")
@@ -285,7 +299,7 @@ def test_a_rebuild_that_is_killed_over_a_database_whose_log_was_not_taken_up_los
     assert_consistent(evo, run)
 
 
-UCB1 = ("--set", "search.choice=ucb1", "--set", f"search.operators={json.dumps(NUDGED)}")
+UCB1 = ("--set", "search.selector=ucb1", "--set", f"search.operators={json.dumps(NUDGED)}")
 
 
 def test_killed_before_it_said_what_it_takes_over_a_run_takes_it_over_when_it_goes_on(evo: Evo, tmp_path: Path) -> None:

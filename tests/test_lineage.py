@@ -30,7 +30,7 @@ import sys
 from evo.errors import JournalError, LineageError
 from evo.lineage import open_run
 try:
-    open_run(sys.argv[1], patience_seconds=0.2).sql("SELECT 7")
+    open_run(sys.argv[1], timeout_seconds=0.2).sql("SELECT 7")
 except LineageError as error:
     print(error)
 """

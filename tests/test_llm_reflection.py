@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from evo.genomes import Program
 from evo.models import BudgetSpentError, Completion, Request
 from evo.testing.scripted import ScriptedModel
-from evo.values import Evaluation, Step, Tip
+from evo.values import Evaluation, Lesson, Step
 from operators.llm.reflection import Distil, Reflect, ReflectiveOperator
 from tests.model_operators import CONTEXT, always, but_for_call, proposed, sent_by
 from tests.model_replies import CORPUS, FAILED, NEW, PROGRAMS, code, parents_of
@@ -30,7 +30,7 @@ def test_it_asks_for_a_lesson_and_then_for_a_child_that_heeds_it(operator: type[
     assert f'"{LESSON}"' in model.requests[1].messages[1].text
     assert proposal.outcome == "ok"
     assert proposal.thought == "Now fuller."
-    assert [(tip.kind, tip.text) for tip in proposal.tips] == [(KIND[operator], LESSON)]
+    assert [(lesson.kind, lesson.text) for lesson in proposal.lessons] == [(KIND[operator], LESSON)]
 
 
 @each_reflective
@@ -39,7 +39,7 @@ def test_the_lesson_is_kept_whatever_the_second_call_gives(
     operator: type[ReflectiveOperator], reply: str | Completion
 ) -> None:
     proposal = proposed(operator(), PAIR, ScriptedModel(but_for_call(1, reply, LESSON)))
-    assert [(tip.kind, tip.text) for tip in proposal.tips] == [(KIND[operator], LESSON)]
+    assert [(lesson.kind, lesson.text) for lesson in proposal.lessons] == [(KIND[operator], LESSON)]
 
 
 @each_reflective
@@ -59,7 +59,7 @@ def test_without_a_lesson_there_is_no_second_call(
 ) -> None:
     model = ScriptedModel(always(reply))
     proposal = proposed(operator(), PAIR, model)
-    assert (proposal.outcome, proposal.tips, len(model.requests)) == (outcome, (), 1)
+    assert (proposal.outcome, proposal.lessons, len(model.requests)) == (outcome, (), 1)
 
 
 @each_reflective
@@ -79,10 +79,10 @@ def test_a_lesson_is_one_line_of_no_more_words_than_were_asked_for(
     operator: type[ReflectiveOperator], words: list[str]
 ) -> None:
     reply = "Lesson: Always " + "\n".join(words)
-    (tip,) = proposed(operator(), PAIR, ScriptedModel(always(reply))).tips
-    assert tip.text.startswith("Always")
-    assert len(tip.text.removesuffix(" ...").split()) <= operator.most_words
-    assert len(tip.text.splitlines()) == 1
+    (lesson,) = proposed(operator(), PAIR, ScriptedModel(always(reply))).lessons
+    assert lesson.text.startswith("Always")
+    assert len(lesson.text.removesuffix(" ...").split()) <= operator.most_words
+    assert len(lesson.text.splitlines()) == 1
 
 
 def test_reflection_shows_the_worse_program_first_and_what_the_better_one_gained() -> None:
@@ -112,9 +112,9 @@ def test_a_failed_parent_is_the_worse_one() -> None:
 
 
 def test_distilling_shows_the_last_long_lessons_and_the_short_ones_and_no_program() -> None:
-    long = tuple(Tip("long", f"Long {number}.", number) for number in (1, 9, 5))
-    short = tuple(Tip("short", f"Short {number}.", number) for number in range(20))
-    sent = sent_by(Distil(), PAIR, replace(CONTEXT, tips=(*long, *short)))
+    long = tuple(Lesson("long", f"Long {number}.", number) for number in (1, 9, 5))
+    short = tuple(Lesson("short", f"Short {number}.", number) for number in range(20))
+    sent = sent_by(Distil(), PAIR, replace(CONTEXT, lessons=(*long, *short)))
     shown = [line for line in sent.splitlines() if line.startswith('- "')]
     assert shown == ['- "Long 9."', '- "Long 5."', *(f'- "Short {number}."' for number in range(12))]
     assert "priority" not in sent
@@ -131,7 +131,7 @@ def test_without_lessons_one_is_drawn_from_the_past_and_the_feedback_of_the_base
 
 def test_earlier_lessons_guide_the_child_and_do_not_colour_the_comparison() -> None:
     model = ScriptedModel(but_for_call(0, LESSON, code(NEW)))
-    proposed(Reflect(show_record=True), PAIR, model, replace(CONTEXT, tips=(Tip("short", "Old."),)))
+    proposed(Reflect(show_record=True), PAIR, model, replace(CONTEXT, lessons=(Lesson("short", "Old."),)))
     first, second = (one.messages[1].text for one in model.requests)
     assert "# Lessons so far" not in first
     assert "# Lessons so far\n" in second

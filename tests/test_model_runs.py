@@ -84,7 +84,7 @@ def test_what_was_paid_made_the_program_and_replays_at_no_cost(
 
 
 def test_another_run_reuses_recorded_completions(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
-    common = (*TOY, *MIXED, *priced(server), "--set", "budget.evaluations=20", "--set", "search.order=ask")
+    common = (*TOY, *MIXED, *priced(server), "--set", "budget.evaluations=20", "--set", "search.deterministic=true")
     evo("run", *common, "--name", "first")
     before = server.stats().requests
     answer = evo("run", *common, "--name", "second", "--replay-from", tmp_path / "runs/first")
@@ -297,7 +297,9 @@ def test_a_refused_model_leaves_no_folder(evo: Evo, tmp_path: Path, monkeypatch:
 
 def test_a_run_in_which_no_reply_was_of_use_says_why_and_fails(evo: Evo, server: ScriptedServer) -> None:
     with ScriptedServer(find_rule("constant_jitter"), Faults(shares={"no_code": 1.0})).in_thread() as useless:
-        answer = evo("run", *TOY, *REWRITE, *priced(useless), "--set", "search.fruitless=12", "--name", "useless")
+        answer = evo(
+            "run", *TOY, *REWRITE, *priced(useless), "--set", "search.max_stale_proposals=12", "--name", "useless"
+        )
     assert answer.code == 1
     assert "the operators find nothing new any more" in answer.out
     assert "unparsable: the reply holds no fenced block of code" in answer.out

@@ -18,12 +18,12 @@ from evo.lineage import open_run
 from evo.protocols import Arm
 from evo.search.descriptors import Subject
 from evo.search.islands import Island
-from evo.search.niches import Atlas, Dimension, Niches, NicheSettings, centroids
+from evo.search.niches import Archive, Dimension, Niches, NicheSettings, centroids
 from evo.search.parents import PARENT_CHOICES
 from evo.search.search import Search, SearchSettings
 from evo.search.selectors import Weights
 from evo.survival import Lexicographic, RankAndCrowding
-from evo.survival.protocols import Living, Survival
+from evo.survival.protocols import MatingPool, Survival
 from evo.values import Ask, Evaluation, Individual, Objective
 from tests.conftest import TOY, Evo
 from tests.made import TWO, advance
@@ -41,9 +41,9 @@ survivals = st.sampled_from([Lexicographic(), RankAndCrowding()])
 
 
 @cache
-def atlas(kind: str = "grid", depth: int = 1, floor: float | None = None) -> Atlas:
-    settings = NicheSettings(SIDES, kind, cells=6, depth=depth, floor=floor)  # type: ignore[arg-type]
-    return Atlas(settings, Subject(TWO))
+def archive(kind: str = "grid", elites_per_cell: int = 1, qd_score_offset: float | None = None) -> Archive:
+    settings = NicheSettings(SIDES, kind, cells=6, elites_per_cell=elites_per_cell, qd_score_offset=qd_score_offset)  # type: ignore[arg-type]
+    return Archive(settings, Subject(TWO))
 
 
 def one_of(identity: int, told: tuple[float, float, float, float, float]) -> Individual:
@@ -56,7 +56,7 @@ def everyone(told: list[tuple[float, float, float, float, float]]) -> list[Indiv
     return [one_of(number, each) for number, each in enumerate(told)]
 
 
-def filled(chosen: Atlas, survival: Survival, individuals: list[Individual]) -> Niches:
+def filled(chosen: Archive, survival: Survival, individuals: list[Individual]) -> Niches:
     niches = Niches(chosen, TWO, survival)
     for one in individuals:
         niches.add(one)
@@ -76,22 +76,22 @@ def dominates(one: Individual, other: Individual) -> bool:
 
 @given(tellings, kinds, st.integers(1, 3), survivals)
 def test_each_lives_in_its_own_cell_and_no_cell_holds_more_than_its_depth(
-    told: list[tuple[float, ...]], kind: str, depth: int, survival: Survival
+    told: list[tuple[float, ...]], kind: str, elites_per_cell: int, survival: Survival
 ) -> None:
-    chosen = atlas(kind, depth)
+    chosen = archive(kind, elites_per_cell)
     niches = filled(chosen, survival, everyone(told))  # type: ignore[arg-type]
     cells = [niches.cell(one.id) for one in niches]
     assert cells == [chosen.cell_of(one) for one in niches]
-    assert max(map(cells.count, cells)) <= depth
+    assert max(map(cells.count, cells)) <= elites_per_cell
     assert [one.id for one in niches] == sorted({one.id for one in niches})
     assert [niches[position].id for position in range(len(niches))] == [one.id for one in niches]
 
 
 @given(tellings, kinds, st.integers(1, 3), survivals)
 def test_those_who_are_named_as_gone_are_gone_and_all_others_live(
-    told: list[tuple[float, ...]], kind: str, depth: int, survival: Survival
+    told: list[tuple[float, ...]], kind: str, elites_per_cell: int, survival: Survival
 ) -> None:
-    niches, alive = Niches(atlas(kind, depth), TWO, survival), set()
+    niches, alive = Niches(archive(kind, elites_per_cell), TWO, survival), set()
     for one in everyone(told):  # type: ignore[arg-type]
         alive.add(one.id)
         gone = niches.add(one)
@@ -105,15 +105,15 @@ def test_those_who_are_named_as_gone_are_gone_and_all_others_live(
 def test_nobody_leaves_but_for_a_newcomer_in_the_same_cell(
     told: list[tuple[float, ...]], kind: str, survival: Survival
 ) -> None:
-    niches, cells = Niches(atlas(kind), TWO, survival), {}
+    niches, cells = Niches(archive(kind), TWO, survival), {}
     for one in everyone(told):  # type: ignore[arg-type]
-        cells[one.id] = atlas(kind).cell_of(one)
+        cells[one.id] = archive(kind).cell_of(one)
         assert {cells[gone] for gone in niches.add(one)} <= {cells[one.id]}
 
 
 @given(tellings, kinds)
 def test_a_cell_never_holds_a_worse_one_than_it_held(told: list[tuple[float, ...]], kind: str) -> None:
-    niches: Niches = Niches(atlas(kind), TWO, Lexicographic())
+    niches: Niches = Niches(archive(kind), TWO, Lexicographic())
     held: dict[int, tuple[float, float, float]] = {}
     for one in everyone(told):  # type: ignore[arg-type]
         niches.add(one)
@@ -124,9 +124,9 @@ def test_a_cell_never_holds_a_worse_one_than_it_held(told: list[tuple[float, ...
 
 @given(tellings, kinds, st.integers(1, 3), survivals)
 def test_a_dominated_one_never_outlives_one_that_dominates_it_in_its_niche_and_all_its_twins(
-    told: list[tuple[float, ...]], kind: str, depth: int, survival: Survival
+    told: list[tuple[float, ...]], kind: str, elites_per_cell: int, survival: Survival
 ) -> None:
-    chosen, individuals = atlas(kind, depth), everyone(told)  # type: ignore[arg-type]
+    chosen, individuals = archive(kind, elites_per_cell), everyone(told)  # type: ignore[arg-type]
     niches = filled(chosen, survival, individuals)
     living = {one.id for one in niches}
     for lost, left in itertools.product(individuals, niches):
@@ -137,28 +137,30 @@ def test_a_dominated_one_never_outlives_one_that_dominates_it_in_its_niche_and_a
 
 @given(tellings, kinds, st.integers(1, 3))
 def test_the_best_by_the_first_objective_that_was_ever_told_is_alive(
-    told: list[tuple[float, ...]], kind: str, depth: int
+    told: list[tuple[float, ...]], kind: str, elites_per_cell: int
 ) -> None:
     individuals = everyone(told)  # type: ignore[arg-type]
-    niches = filled(atlas(kind, depth), Lexicographic(), individuals)
+    niches = filled(archive(kind, elites_per_cell), Lexicographic(), individuals)
     assert min(map(key, niches)) == min(map(key, individuals))
 
 
 @given(tellings, kinds, st.integers(1, 3), st.randoms(use_true_random=False))
 def test_the_order_of_telling_does_not_matter_where_the_survival_is_one_order_of_all(
-    told: list[tuple[float, ...]], kind: str, depth: int, shuffler: object
+    told: list[tuple[float, ...]], kind: str, elites_per_cell: int, shuffler: object
 ) -> None:
     individuals = everyone(told)  # type: ignore[arg-type]
     shuffled = list(individuals)
     shuffler.shuffle(shuffled)  # type: ignore[attr-defined]
-    one, other = (filled(atlas(kind, depth, 6.0), Lexicographic(), order) for order in (individuals, shuffled))
+    one, other = (
+        filled(archive(kind, elites_per_cell, 6.0), Lexicographic(), order) for order in (individuals, shuffled)
+    )
     assert [member.id for member in one] == [member.id for member in other]
     assert (one.coverage, one.qd_score) == (other.coverage, other.qd_score)
 
 
 @given(tellings, kinds, st.integers(1, 3))
-def test_coverage_and_qd_score_never_fall(told: list[tuple[float, ...]], kind: str, depth: int) -> None:
-    niches, before = Niches(atlas(kind, depth, 6.0), TWO, Lexicographic()), (0.0, 0.0)
+def test_coverage_and_qd_score_never_fall(told: list[tuple[float, ...]], kind: str, elites_per_cell: int) -> None:
+    niches, before = Niches(archive(kind, elites_per_cell, 6.0), TWO, Lexicographic()), (0.0, 0.0)
     for one in everyone(told):  # type: ignore[arg-type]
         niches.add(one)
         assert niches.qd_score is not None
@@ -169,7 +171,7 @@ def test_coverage_and_qd_score_never_fall(told: list[tuple[float, ...]], kind: s
 
 
 def test_an_infeasible_one_holds_an_empty_cell_but_not_against_a_feasible_one_and_never_counts() -> None:
-    niches = Niches(atlas(floor=9.0), TWO, Lexicographic())
+    niches = Niches(archive(qd_score_offset=9.0), TWO, Lexicographic())
     assert niches.add(one_of(0, (0.1, 0.1, 0.0, 5.0, 1.0))) == []
     assert (len(niches), niches.coverage, niches.qd_score) == (1, 0.0, 0.0)
     assert niches.add(one_of(1, (0.1, 0.1, 6.0, 0.0, 0.0))) == [0]
@@ -180,43 +182,43 @@ def test_an_infeasible_one_holds_an_empty_cell_but_not_against_a_feasible_one_an
 def test_the_qd_score_adds_up_what_passes_the_floor_in_the_objectives_own_direction() -> None:
     gains = [(0.1, 0.1, 3.0), (0.5, 0.1, 7.0), (0.9, 0.1, 1.0), (0.9, 0.2, 0.5)]
     individuals = [one_of(number, (x, y, 0.0, gain, 0.0)) for number, (x, y, gain) in enumerate(gains)]
-    niches = Niches(Atlas(NicheSettings(SIDES, floor=2.0)), ONE, Lexicographic())
+    niches = Niches(Archive(NicheSettings(SIDES, qd_score_offset=2.0)), ONE, Lexicographic())
     assert [niches.add(one) for one in individuals] == [[], [], [], [3]]
     assert niches.qd_score == (3 - 2) + (7 - 2)
     assert niches.coverage == 3 / 6
-    assert Niches(atlas(), ONE, Lexicographic()).qd_score is None
+    assert Niches(archive(), ONE, Lexicographic()).qd_score is None
 
 
 def test_what_lies_out_of_bounds_counts_as_at_the_border() -> None:
     for kind in ("grid", "cvt"):
-        at_border = [atlas(kind).cell_of(one_of(0, (x, y, 0, 0, 0))) for x, y in [(0.0, 2.0), (1.0, 0.0)]]
-        beyond = [atlas(kind).cell_of(one_of(0, (x, y, 0, 0, 0))) for x, y in [(-1e300, 1e300), (1.01, -5.0)]]
+        at_border = [archive(kind).cell_of(one_of(0, (x, y, 0, 0, 0))) for x, y in [(0.0, 2.0), (1.0, 0.0)]]
+        beyond = [archive(kind).cell_of(one_of(0, (x, y, 0, 0, 0))) for x, y in [(-1e300, 1e300), (1.01, -5.0)]]
         assert at_border == beyond
         assert len(set(at_border)) == 2
 
 
 def test_one_without_a_descriptor_has_no_cell_and_leaves_at_once() -> None:
-    niches = Niches(Atlas(NicheSettings((Dimension("evaluation:speed", 0, 1),))), TWO, Lexicographic())
+    niches = Niches(Archive(NicheSettings((Dimension("evaluation:speed", 0, 1),))), TWO, Lexicographic())
     nowhere = one_of(0, (0.5, 0.5, 1.0, 1.0, 0.0))
     assert niches.add(nowhere) == [0]
-    assert (len(niches), niches.unplaced, niches.coverage) == (0, 1, 0.0)
+    assert (len(niches), niches.rejected, niches.coverage) == (0, 1, 0.0)
 
 
 def test_of_one_cell_the_better_wins_and_of_two_cells_the_first_named() -> None:
     told = [(0.1, 0.1, 5.0, 0.0, 0.0), (0.1, 0.1, 1.0, 0.0, 0.0), (0.9, 0.1, 3.0, 0.0, 0.0)]
-    niches = filled(atlas(depth=2), Lexicographic(), everyone(told))
+    niches = filled(archive(elites_per_cell=2), Lexicographic(), everyone(told))
     assert (niches.better(0, 1), niches.better(1, 0)) == (1, 1)
     assert (niches.better(0, 2), niches.better(2, 0), niches.better(2, 2)) == (0, 2, 2)
 
 
 def test_a_deep_cell_keeps_a_front_where_domination_decides() -> None:
     told = [(0.1, 0.1, *pair, 0.0) for pair in [(1.0, 1.0), (3.0, 3.0), (2.0, 0.0), (5.0, 6.0), (4.0, 0.0)]]
-    niches = filled(atlas(depth=3), RankAndCrowding(), everyone(told))  # type: ignore[arg-type]
+    niches = filled(archive(elites_per_cell=3), RankAndCrowding(), everyone(told))  # type: ignore[arg-type]
     assert [one.id for one in niches] == [0, 1, 3]
 
 
 def test_a_grid_of_ten_finds_the_cell_of_each_tenth() -> None:
-    ten = Atlas(NicheSettings((Dimension("x:0", 0, 100, 10),)))
+    ten = Archive(NicheSettings((Dimension("x:0", 0, 100, 10),)))
     found = [ten.cell_of(one_of(0, (value, 0, 0, 0, 0))) for value in (0, 9.9, 10, 55, 90, 99.9, 100)]
     assert found == [0, 0, 1, 5, 9, 9, 9]
 
@@ -233,7 +235,7 @@ def test_cells_of_a_cvt_follow_from_their_seed_and_are_about_equally_large() -> 
 
 
 def test_a_point_is_in_the_cell_whose_middle_is_nearest_whatever_the_scale_of_a_dimension() -> None:
-    wide = Atlas(NicheSettings((Dimension("x:0", 0, 1), Dimension("x:1", 0, 1e6)), "cvt", cells=20))
+    wide = Archive(NicheSettings((Dimension("x:0", 0, 1), Dimension("x:1", 0, 1e6)), "cvt", cells=20))
     middles = centroids(20, 2, seed=0)
     for point in np.random.default_rng(3).random((50, 2)):
         nearest = int(((middles - point) ** 2).sum(axis=1).argmin())
@@ -249,7 +251,7 @@ def test_a_point_is_in_the_cell_whose_middle_is_nearest_whatever_the_scale_of_a_
         (NicheSettings((Dimension("size", 0, float("inf")),)), "expected low < high, finite"),
         (NicheSettings((Dimension("size", 0, float("nan")),)), "expected low < high, finite"),
         (NicheSettings((Dimension("size", 0, 5, 0),)), "divided into 0 cells"),
-        (NicheSettings((Dimension("size", 0, 5),), depth=0), "depth of niches is 0"),
+        (NicheSettings((Dimension("size", 0, 5),), elites_per_cell=0), "elites_per_cell of niches is 0"),
         (NicheSettings((Dimension("size", 0, 5),), "cvt", cells=0), "a cvt of 0 cells"),
         (NicheSettings((Dimension("size", 0, 5),), "hex"), "unknown kind of niches 'hex'; known: grid, cvt"),  # type: ignore[arg-type]
         (NicheSettings((Dimension("size", 0, 5, 2000), Dimension("x:0", 0, 5, 2000))), "a grid of 4000000 cells"),
@@ -258,7 +260,7 @@ def test_a_point_is_in_the_cell_whose_middle_is_nearest_whatever_the_scale_of_a_
 )
 def test_settings_that_make_no_map_are_refused_with_the_reason(settings: NicheSettings, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
-        Atlas(settings)
+        Archive(settings)
 
 
 def test_a_search_over_niches_fills_them_and_replays_to_the_same_living() -> None:
@@ -266,7 +268,7 @@ def test_a_search_over_niches_fills_them_and_replays_to_the_same_living() -> Non
 
     def run() -> Search:
         def island(number: int) -> Island:
-            living: Living = Niches(atlas("cvt"), TWO, Lexicographic())
+            living: MatingPool = Niches(archive("cvt"), TWO, Lexicographic())
             return Island(living, Weights(arms), arms, PARENT_CHOICES["uniform"])
 
         search, rng = Search(SearchSettings(0, 200), TWO, island=island), np.random.default_rng(5)

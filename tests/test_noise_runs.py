@@ -13,21 +13,29 @@ from evo.lineage import open_run, rebuild
 from tests.conftest import TOY, Evo
 from tests.test_driver import events, spawn, wait_for_tells
 
-FOG = ("evo.testing.toys:Fog", *TOY[1:], "--set", "search.noise.remeasure=0.3")
+FOG = ("evo.testing.toys:Fog", *TOY[1:], "--set", "search.noise.reevaluation_rate=0.3")
 
 
 def test_told_in_the_order_of_asking_a_noisy_run_is_the_same_at_any_width(evo: Evo, tmp_path: Path) -> None:
-    ordered = (*FOG, "--set", "search.order=ask", "--set", "search.lag=8", "--set", "budget.evaluations=120")
+    ordered = (
+        *FOG,
+        "--set",
+        "search.deterministic=true",
+        "--set",
+        "search.max_in_flight=8",
+        "--set",
+        "budget.evaluations=120",
+    )
     for name, width in (("narrow", 1), ("wide", 8)):
         answer = evo("run", *ordered, "--set", f"executor.workers={width}", "--name", name)
         assert answer.code == 0, answer.err
     assert told_history(tmp_path / "runs/wide") == told_history(tmp_path / "runs/narrow")
-    assert any('"remeasured"' in line for line in told_history(tmp_path / "runs/wide"))
+    assert any('"reevaluated"' in line for line in told_history(tmp_path / "runs/wide"))
 
 
 def told_history(folder: Path) -> list[str]:
     """All that was searched, measurements included, without times and places; in any order of admissions."""
-    kept = [event for event in events(folder) if event["event"] in ("ask", "proposal", "tell", "remeasured")]
+    kept = [event for event in events(folder) if event["event"] in ("ask", "proposal", "tell", "reevaluated")]
     for event in kept:
         del event["at"]
         for name in ("seconds", "started", "worker", "node", "cpu_seconds", "memory_bytes"):
@@ -47,9 +55,9 @@ def test_a_noisy_run_that_was_killed_goes_on_and_is_rebuilt_from_its_journal(evo
         command = ("resume", run)
     answer = evo("resume", run)
     assert answer.code in (0, 2), answer.err
-    told = [event for event in events(run) if event["event"] in ("tell", "remeasured")]
+    told = [event for event in events(run) if event["event"] in ("tell", "reevaluated")]
     assert [event["tell"] for event in told] == list(range(150))
-    assert sum(event["event"] == "remeasured" for event in told) > 10
+    assert sum(event["event"] == "reevaluated" for event in told) > 10
     assert evo("replay", run).code == 0
 
 
@@ -65,7 +73,7 @@ def fog_run(evo: Evo, tmp_path: Path) -> Path:
 
 def test_the_lineage_knows_every_measurement_and_what_they_come_to(fog_run: Path, evo: Evo) -> None:
     reader = open_run(fog_run)
-    again = [event for event in events(fog_run) if event["event"] == "remeasured"]
+    again = [event for event in events(fog_run) if event["event"] == "reevaluated"]
     ok = [event for event in again if event["evaluation"]["outcome"] == "ok"]
     assert reader.sql("SELECT count(*) FROM measurements WHERE number > 1").scalar() == len(ok)
     assert reader.sql("SELECT count(*) FROM evaluations WHERE attempt > 0").scalar() == len(again)
@@ -107,7 +115,7 @@ def test_the_lineage_of_a_noisy_run_is_rebuilt_row_for_row(fog_run: Path) -> Non
 @pytest.mark.parametrize(
     ("setting", "complaint"),
     [
-        ("remeasure=1.0", "remeasure = 1.0: input should be less than 1"),
+        ("reevaluation_rate=1.0", "reevaluation_rate = 1.0: input should be less than 1"),
         ("confidence=95", "confidence = 95: input should be less than 1"),
         ("compare=median", "compare = 'median': input should be 'bound' or 'mean'"),
         ("repeat=3", "unknown key in [search.noise] 'repeat'; did you mean 'repeats'?"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo.genomes import Architecture, Choice
+from evo.genomes import Architecture, SlotValue
 from evo.spaces import Real, Whole
 from evo.values import Slots, Space
 from operators.architectures import ArchitectureOperator, MixSlots, ResampleSlot, UniformSlots
@@ -18,21 +18,21 @@ from tests.contracts.operator_contract import SLOTS, lies_in, propose
 CHOICES = st.fixed_dictionaries({slot: st.sampled_from(offered) for slot, offered in SLOTS.options.items()})
 
 
-def varied(operator: ArchitectureOperator, parents: list[dict[str, Choice]], seed: int) -> dict[str, Choice]:
+def varied(operator: ArchitectureOperator, parents: list[dict[str, SlotValue]], seed: int) -> dict[str, SlotValue]:
     child = propose(operator, [Architecture(choices) for choices in parents], SLOTS, seed).genome
     assert isinstance(child, Architecture)
     return dict(child.choices)
 
 
 @given(CHOICES, st.integers(0, 1000))
-def test_resampling_changes_exactly_one_slot(choices: dict[str, Choice], seed: int) -> None:
+def test_resampling_changes_exactly_one_slot(choices: dict[str, SlotValue], seed: int) -> None:
     child = varied(ResampleSlot(), [choices], seed)
     assert sum(child[slot] != choices[slot] for slot in choices) == 1
 
 
 @given(CHOICES, CHOICES, st.integers(0, 1000))
 def test_a_mixture_is_neither_parent_and_strange_in_at_most_one_slot(
-    base: dict[str, Choice], mate: dict[str, Choice], seed: int
+    base: dict[str, SlotValue], mate: dict[str, SlotValue], seed: int
 ) -> None:
     child = varied(MixSlots(), [base, mate], seed)
     assert child != base
@@ -98,7 +98,7 @@ DESIGNS = st.integers(0, 10_000).map(lambda seed: CONDITIONAL.sample(np.random.d
 EVERY = (ResampleSlot, MixSlots, UniformSlots)
 
 
-def offspring(operator: ArchitectureOperator, designs: list[dict[str, Choice]], seed: int) -> dict[str, Choice]:
+def offspring(operator: ArchitectureOperator, designs: list[dict[str, SlotValue]], seed: int) -> dict[str, SlotValue]:
     child = propose(operator, [Architecture(one) for one in designs], CONDITIONAL, seed).genome
     assert isinstance(child, Architecture)
     return dict(child.choices)
@@ -107,7 +107,7 @@ def offspring(operator: ArchitectureOperator, designs: list[dict[str, Choice]], 
 @pytest.mark.parametrize("operator", EVERY)
 @given(base=DESIGNS, mate=DESIGNS, seed=st.integers(0, 1000))
 def test_an_offspring_of_designs_is_another_design(
-    operator: type[ArchitectureOperator], base: dict[str, Choice], mate: dict[str, Choice], seed: int
+    operator: type[ArchitectureOperator], base: dict[str, SlotValue], mate: dict[str, SlotValue], seed: int
 ) -> None:
     child = offspring(operator(), [base, mate][: operator.arity], seed)
     assert CONDITIONAL.contains(child)
@@ -115,7 +115,7 @@ def test_an_offspring_of_designs_is_another_design(
 
 
 @given(DESIGNS, st.integers(0, 1000))
-def test_resampling_changes_one_slot_and_what_depends_on_it(base: dict[str, Choice], seed: int) -> None:
+def test_resampling_changes_one_slot_and_what_depends_on_it(base: dict[str, SlotValue], seed: int) -> None:
     child = offspring(ResampleSlot(), [base], seed)
     both = [slot for slot in base if slot in child]
     changed = [slot for slot in both if base[slot] != child[slot]]
@@ -125,8 +125,8 @@ def test_resampling_changes_one_slot_and_what_depends_on_it(base: dict[str, Choi
 
 
 def test_a_slot_that_one_parent_has_comes_from_it() -> None:
-    base: dict[str, Choice] = {"layers": 1, "solver": "adam", "rate": 0.1, "fixed": 7}
-    mate: dict[str, Choice] = {
+    base: dict[str, SlotValue] = {"layers": 1, "solver": "adam", "rate": 0.1, "fixed": 7}
+    mate: dict[str, SlotValue] = {
         "layers": 3,
         "second": 16,
         "third": 24,

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from evo.genomes import Program
 from evo.regions import find_regions
-from operators.draws import rounded, weighted
 from operators.grammar import Grammar, Grower
 from operators.nodes import clone, count_nodes, loaded_names, number, number_of
+from operators.points import BUILTINS, Scan, Scope, scan
 from operators.refusal import RefusalError
-from operators.sites import BUILTINS, Scope, Survey, survey
+from operators.sampling import rounded, weighted
 from operators.source import Source, parse_source, regions_of
 from operators.swaps import swapped
 from tests.contracts.operator_contract import ORDINARY_TEXTS, frozen_pieces
@@ -40,13 +40,13 @@ def sources(text: str) -> list[Source]:
     return [parse_source(text, region) for region in find_regions(text)]
 
 
-def surveyed(text: str) -> Survey:
-    return survey(sources(text)[0])
+def scanned(text: str) -> Scan:
+    return scan(sources(text)[0])
 
 
 def role(text: str, expression: str) -> list[str]:
-    """The roles of the sites that hold an expression."""
-    return [site.role for site in surveyed(text).sites if ast.unparse(site.node) == expression]
+    """The roles of the points that hold an expression."""
+    return [point.role for point in scanned(text).points if ast.unparse(point.node) == expression]
 
 
 @pytest.mark.parametrize("text", ORDINARY_TEXTS)
@@ -74,7 +74,7 @@ def test_a_grown_expression_is_what_the_parser_gives_back(seed: int, scope: Scop
 
 @given(st.integers(0, 10_000))
 def test_a_reused_expression_is_a_copy(seed: int) -> None:
-    places = surveyed("def f(x, bins):\n    return x * (bins + x)\n").sites
+    places = scanned("def f(x, bins):\n    return x * (bins + x)\n").points
     before = {id(node) for place in places for node in ast.walk(place.node) if not isinstance(node, ast.expr_context)}
     grown = Grower(np.random.default_rng(seed), Scope(("x", "bins")), Grammar(depth=3, reuse=0.9), places).number()
     assert before.isdisjoint(id(node) for node in ast.walk(grown) if not isinstance(node, ast.expr_context))
@@ -159,7 +159,7 @@ def test_what_an_expression_is_follows_from_where_it_stands(expression: str, par
 
 
 def test_a_place_knows_the_names_that_are_bound_before_it() -> None:
-    places = {ast.unparse(site.node): site.scope for site in surveyed(BINDINGS).sites}
+    places = {ast.unparse(point.node): point.scope for point in scanned(BINDINGS).points}
     assert places["i"].names == ("A", "x", "y", "i")
     assert places["7"].names == ("A", "x", "y", "c", "d")
     assert places["8"].names == ("A", "x", "y", "c", "d", "e")
@@ -168,15 +168,15 @@ def test_a_place_knows_the_names_that_are_bound_before_it() -> None:
 
 
 def test_a_method_does_not_see_what_its_class_binds() -> None:
-    places = surveyed("class C:\n    a = 1\n    def m(self, x):\n        return 5\n").sites
-    assert [site.scope.names for site in places if ast.unparse(site.node) == "5"] == [("x",)]
+    places = scanned("class C:\n    a = 1\n    def m(self, x):\n        return 5\n").points
+    assert [point.scope.names for point in places if ast.unparse(point.node) == "5"] == [("x",)]
 
 
 def test_what_lies_outside_the_region_is_no_place_but_binds_names() -> None:
     text = "def f(x):\n    y = 1\n    # EVOLVE-BLOCK-START\n    z = 2\n    # EVOLVE-BLOCK-END\n    return z + 3\n"
-    places = surveyed(text)
-    assert [ast.unparse(site.node) for site in places.sites] == ["2"]
-    assert [spot.scope.names for spot in places.spots] == [("x", "y")]
+    places = scanned(text)
+    assert [ast.unparse(point.node) for point in places.points] == ["2"]
+    assert [insertion.scope.names for insertion in places.insertions] == [("x", "y")]
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,9 @@ from evo.search.parents import (
     RankProportional,
     Tournament,
 )
-from evo.search.population import Population
+from evo.search.population import RankedPopulation
 from evo.survival import Newest, RankAndCrowding
-from evo.survival.protocols import Living
+from evo.survival.protocols import MatingPool
 from evo.values import Ask, Evaluation, Individual, Objective
 
 ONE = (Objective("cost", "min"),)
@@ -53,14 +53,14 @@ def member(identity: int, objectives: Mapping[str, float], **more: Any) -> Indiv
     return Individual(identity, identity, Ask(identity, "seed"), Vector((float(identity),)), evaluation)
 
 
-def population(members: Sequence[Individual], objectives: Sequence[Objective] = ONE) -> Population:
-    living = Population(1000, objectives, RankAndCrowding())
+def population(members: Sequence[Individual], objectives: Sequence[Objective] = ONE) -> RankedPopulation:
+    living = RankedPopulation(1000, objectives, RankAndCrowding())
     for one in members:
         living.add(one)
     return living
 
 
-def scored(rows: Sequence[Mapping[str, float]]) -> Population:
+def scored(rows: Sequence[Mapping[str, float]]) -> RankedPopulation:
     """Individuals with these cases, the better by objective the later."""
     return population([member(number, {"cost": -float(number)}, cases=row) for number, row in enumerate(rows)])
 
@@ -69,12 +69,12 @@ def ids(chosen: Sequence[Individual]) -> list[int]:
     return [one.id for one in chosen]
 
 
-def chosen_by(choice: Any, living: Living, count: int = 1, seed: int = 0) -> list[int]:
+def chosen_by(choice: Any, living: MatingPool, count: int = 1, seed: int = 0) -> list[int]:
     choose = PARENT_CHOICES[choice] if isinstance(choice, str) else choice.choose
     return ids(choose(Choosable(living, list(living)[:2]), count, np.random.default_rng(seed)))
 
 
-def frequencies(choice: Any, living: Living, draws: int = 3000) -> list[int]:
+def frequencies(choice: Any, living: MatingPool, draws: int = 3000) -> list[int]:
     """How often each of the living was the base."""
     rng = np.random.default_rng(7)
     choosable = Choosable(living, ())
@@ -94,7 +94,7 @@ def fits(observed: Sequence[int], weights: Sequence[float]) -> bool:
 class Plain:
     """The living with nothing but what the protocol promises."""
 
-    def __init__(self, living: Living, better: Callable[[int, int], int] | None = None) -> None:
+    def __init__(self, living: MatingPool, better: Callable[[int, int], int] | None = None) -> None:
         self._living = living
         self._better = better or living.better
 
@@ -280,7 +280,7 @@ def test_power_law_draws_with_a_power_of_the_rank(alpha: float) -> None:
 
 @pytest.mark.parametrize("choice", [RankProportional(2.0), PowerLaw(3.0)])
 def test_equals_are_chosen_equally_often(choice: Any) -> None:
-    living = Population(9, ONE, Newest())
+    living = RankedPopulation(9, ONE, Newest())
     for number in range(5):
         living.add(member(number, {"cost": float(number)}))
     assert fits(frequencies(choice, living), [1] * 5)

@@ -47,7 +47,7 @@ def pulled(policy: Policy, scores: FloatArray, *, width: int, order: np.random.G
         new = policy.next(width - len(waiting))
         pulls, waiting = pulls + new, waiting + new
         pull = waiting.pop(int(order.integers(len(waiting))))
-        policy.told(pull, scores[pull.candidate, pull.case])
+        policy.observe(pull, scores[pull.candidate, pull.case])
     return pulls
 
 
@@ -81,13 +81,13 @@ def test_a_policy_that_is_done_has_no_pull_left(make: Make) -> None:
 def test_a_score_is_taken_once_and_only_for_a_pull_under_way(make: Make) -> None:
     policy = make(generator())
     with pytest.raises(ValueError, match="is not under way"):
-        policy.told(Pull(0, 0), 1.0)
+        policy.observe(Pull(0, 0), 1.0)
     first = policy.next(1)[0]
     with pytest.raises(ValueError, match="must be finite, got nan"):
-        policy.told(first, math.nan)
-    policy.told(first, 1.0)
+        policy.observe(first, math.nan)
+    policy.observe(first, 1.0)
     with pytest.raises(ValueError, match="is not under way"):
-        policy.told(first, 1.0)
+        policy.observe(first, 1.0)
 
 
 @every

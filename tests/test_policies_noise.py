@@ -86,7 +86,7 @@ def test_those_never_measured_are_no_choice(choose: object) -> None:
 
 def test_a_lucky_value_stays_on_top_only_without_the_rule() -> None:
     seeds = range(20)
-    assert sum(best_wins(seed, remeasured=0) for seed in seeds) <= 2
-    ruled = sum(best_wins(seed, remeasured=200) for seed in seeds)
+    assert sum(best_wins(seed, reevaluated=0) for seed in seeds) <= 2
+    ruled = sum(best_wins(seed, reevaluated=200) for seed in seeds)
     assert ruled >= 19
     assert ruled > sum(best_wins_evenly(seed, times=4) for seed in seeds)

@@ -20,7 +20,7 @@ from evo.genomes import Program, Prompt
 from evo.models import BudgetSpentError, Completion, Model, ModelAccessError, Request
 from evo.protocols import Context
 from evo.testing.scripted import ScriptedModel
-from evo.values import Ask, Evaluation, Individual, Proposal, ProposalOutcome, Tip
+from evo.values import Ask, Evaluation, Individual, Lesson, Proposal, ProposalOutcome
 from operators.llm.prompt_operators import Crossover, Distil, PromptOperator, Reflect, ReflectivePromptOperator, Rewrite
 from operators.prompt_offspring import placeholders_of
 from tests.model_replies import CORPUS, FAILED, HOSTILE_FEEDBACK, SHORT
@@ -58,24 +58,24 @@ def propose(operator: PromptOperator, prompts: Sequence[Prompt], rule: Rule) -> 
 
 
 def proposed(
-    operator: PromptOperator, parents: Sequence[Individual], model: Model | None, tips: tuple[Tip, ...] = TIPS
+    operator: PromptOperator, parents: Sequence[Individual], model: Model | None, lessons: tuple[Lesson, ...] = TIPS
 ) -> Proposal:
-    context = Context(np.random.default_rng(0), None, OBJECTIVES, DESCRIPTION, model, tips)
+    context = Context(np.random.default_rng(0), None, OBJECTIVES, DESCRIPTION, model, lessons)
     return asyncio.run(operator.propose(parents, context))
 
 
-def sent(operator: PromptOperator, parents: Sequence[Individual], tips: tuple[Tip, ...] = TIPS) -> list[Request]:
+def sent(operator: PromptOperator, parents: Sequence[Individual], lessons: tuple[Lesson, ...] = TIPS) -> list[Request]:
     model = ScriptedModel(lesson_then(part("role", NEW)))
-    proposed(operator, parents, model, tips)
+    proposed(operator, parents, model, lessons)
     return model.requests
 
 
 def assert_lawful(proposal: Proposal, base: Prompt) -> None:
     assert proposal.outcome in get_args(ProposalOutcome)
     proposal.thought.encode()
-    for tip in proposal.tips:
-        tip.text.encode()
-        assert len(tip.text.splitlines()) == 1 <= len(tip.text.split())
+    for lesson in proposal.lessons:
+        lesson.text.encode()
+        assert len(lesson.text.splitlines()) == 1 <= len(lesson.text.split())
     if (child := proposal.genome) is None:
         assert len(proposal.thought.split()) >= 3
         return
@@ -226,12 +226,12 @@ def test_it_pays_for_nothing_without_a_model_or_parents(operator: type[PromptOpe
 def test_a_lesson_comes_first_and_is_kept_whatever_becomes_of_the_offspring(
     operator: type[ReflectivePromptOperator],
 ) -> None:
-    kind = operator.tip
+    kind = operator.lesson
     for reply in (REPLIES["one part"][0], "no block", FAILED["timeout"]):
         model = ScriptedModel(lesson_then(reply))
         proposal = proposed(operator(), prompt_parents(FOUR), model)
         assert [one.purpose for one in model.requests] == [f"prompt_reflect:{kind}", operator.purpose]
-        assert proposal.tips == (Tip(kind, "Say which form the answer has."),)
+        assert proposal.lessons == (Lesson(kind, "Say which form the answer has."),)
         assert '"Say which form the answer has."' in model.requests[1].messages[1].text
         assert (proposal.outcome == "ok") == (reply == REPLIES["one part"][0])
 
@@ -243,7 +243,7 @@ def test_without_a_lesson_no_second_call_is_paid_for(
 ) -> None:
     model = ScriptedModel(lesson_then(REPLIES["one part"][0], lesson))
     proposal = proposed(operator(), prompt_parents(FOUR), model)
-    assert (proposal.genome, proposal.tips, len(model.requests)) == (None, (), 1)
+    assert (proposal.genome, proposal.lessons, len(model.requests)) == (None, (), 1)
 
 
 def test_lessons_are_shown_where_they_are_of_use_and_never_more_than_ten() -> None:
@@ -253,7 +253,7 @@ def test_lessons_are_shown_where_they_are_of_use_and_never_more_than_ten() -> No
     assert 5 <= first.count('\n- "Lesson ') <= 8
     assert second.count('\n- "') == 0
     assert "Lessons" not in sent(Reflect(), parents)[0].messages[1].text
-    assert sent(Reflect(show_tips=2), parents)[1].messages[1].text.count('\n- "') == 2
+    assert sent(Reflect(show_lessons=2), parents)[1].messages[1].text.count('\n- "') == 2
     assert "# Lessons to distil" not in sent(Distil(), parents, ())[0].messages[1].text
 
 

@@ -48,7 +48,7 @@ def test_a_search_finds_the_words_that_the_task_model_needs(evo: Evo, tmp_path: 
         digests = paid_for(run, stage)
         assert len(digests) == len(set(digests)) > 0
     assert reader.sql("SELECT sum(usd) FROM spending").scalar() == pytest.approx(spent(run))
-    assert reader.sql("SELECT count(*) FROM tips").scalar() > 0
+    assert reader.sql("SELECT count(*) FROM lessons").scalar() > 0
     replayed = evo("replay", run)
     assert replayed.code == 0, replayed.out
 
@@ -128,7 +128,7 @@ def test_lessons_of_one_run_are_shown_in_the_next(evo: Evo, tmp_path: Path, serv
     reflect = ("--set", "search.operators={model_prompt_reflect: 1}", "--set", "budget.evaluations=6")
     assert evo("run", *TASK, *priced(server), *reflect, "--name", "first").code == 0
     first = tmp_path / "runs/first"
-    lesson = open_run(first).sql("SELECT tip FROM tips ORDER BY ask LIMIT 1").scalar()
+    lesson = open_run(first).sql("SELECT lesson FROM lessons ORDER BY ask LIMIT 1").scalar()
     rewrite = ("--set", "search.operators={model_prompt_rewrite: 1}", "--set", f"search.learn_from=[{first}]")
     answer = evo("run", *TASK, *priced(server), *rewrite, "--set", "budget.evaluations=4", "--name", "second")
     assert answer.code == 0, answer.err

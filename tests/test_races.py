@@ -31,7 +31,7 @@ from evo.lineage import open_run
 from evo.models import Model
 from evo.resources import Resources
 from evo.scoring import scored
-from evo.search.search import Search, Told
+from evo.search.search import Search, TellResult
 from evo.testing.exam import Exam
 from evo.testing.executor import InProcessExecutor
 from evo.testing.in_process import run_in_process
@@ -42,7 +42,7 @@ from tests.test_driver import events, history, sorted_history, spawn, wait_for_t
 
 EXAM = ("evo.testing.exam:Exam", "--set", "executor=evo.testing.executor:InProcessExecutor")
 RACING = ("--set", "evaluation.policy=racing")
-ORDERED = ("--set", "search.order=ask", "--set", "search.lag=20")
+ORDERED = ("--set", "search.deterministic=true", "--set", "search.max_in_flight=20")
 EVALUATION = {"outcome", "objectives", "violations", "feedback", "seconds", "cpu_seconds", "memory_bytes"}
 PLACE = {"isolation", "worker", "node", "started"}
 
@@ -57,13 +57,13 @@ def in_memory(prepared: Prepared, journal: Path, *, stop_after: int | None = Non
     """One sitting at a run without its folder, from where the journal ends; a run that hangs fails."""
     search = prepared.search
     prepared.left = replay(journal, search)
-    first = search.told
+    first = search.count_told
 
     async def go() -> None:
         executor = make_executor(prepared.config, prepared.problem)
 
-        def watch(told: Told) -> None:
-            if stop_after is not None and search.told - first >= stop_after:
+        def watch(told: TellResult) -> None:
+            if stop_after is not None and search.count_told - first >= stop_after:
                 driver.stop()
 
         workshop = session._workshop(prepared, executor, None, None)
@@ -169,7 +169,7 @@ def test_while_it_runs_it_says_how_many_were_stopped() -> None:
     individual = Individual(0, 0, Ask(0, "guess"), Vector((0.5,)), Evaluation("stopped"))
     progress = Progress(prepared, Path("runs/raced"))
     for evaluation in (Evaluation("stopped"), Evaluation("stopped"), Evaluation("crash")):
-        progress.told(Told(replace(individual, evaluation=evaluation), False, (), False, ()))
+        progress.on_tell(TellResult(replace(individual, evaluation=evaluation), False, (), False, ()))
     assert progress._state().endswith("  1 failed  2 stopped")
 
 
@@ -269,8 +269,8 @@ broods = st.fixed_dictionaries(
         "executor.workers": st.integers(1, 12),
         "budget.evaluations": st.integers(1, 40),
         "search.order": st.sampled_from(["ask", "arrival"]),
-        "search.lag": st.integers(1, 12),
-        "search.fruitless": st.sampled_from([3, 50]),
+        "search.max_in_flight": st.integers(1, 12),
+        "search.max_stale_proposals": st.sampled_from([3, 50]),
         "problem.options.fatal": st.sampled_from(["null", "q1"]),
         "search.operators": st.sampled_from(["{evo.testing.exam:Stammer: 1}", "{evo.testing.exam:Guess: 1}"]),
         "seed": st.integers(0, 99),
@@ -289,9 +289,9 @@ def test_nobody_waits_for_ever_and_a_stopped_run_goes_on(chosen: dict[str, objec
         for stop_after in stops:
             in_memory(prepared_for(*overrides), journal, stop_after=stop_after)
         search = in_memory(prepared_for(*overrides), journal)
-        assert search.exhausted or search.told == chosen["budget.evaluations"]
+        assert search.exhausted or search.count_told == chosen["budget.evaluations"]
         assert not search.under_way
-        assert search.told == search.admitted
+        assert search.count_told == search.admitted
         if chosen["search.order"] == "ask":
             in_memory(prepared_for(*overrides), whole)
             assert told_in(journal) == told_in(whole)
@@ -299,7 +299,7 @@ def test_nobody_waits_for_ever_and_a_stopped_run_goes_on(chosen: dict[str, objec
 
 def test_cut_off_after_any_event_a_run_with_races_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     sizes = ["evaluation={policy: racing, options: {brood: 6, finalists: 2, share: 0.3}}", "budget.evaluations=40"]
-    order = ["search.order=ask", "search.lag=9", "executor.workers=4"]
+    order = ["search.deterministic=true", "search.max_in_flight=9", "executor.workers=4"]
     options = [*sizes, *order, "search.operators={evo.testing.exam:Stammer: 1}"]
     whole = tmp_path / "whole.jsonl"
     whole.touch()
@@ -319,8 +319,8 @@ def test_a_race_whose_calls_are_given_up_by_a_stop_is_left_to_the_next_session(t
     journal = tmp_path / "journal.jsonl"
     journal.touch()
     given_up = "executor=tests.test_races:GivingUp"
-    assert in_memory(prepared_for(*options, given_up), journal).told < 20
-    assert in_memory(prepared_for(*options), journal).told == 20
+    assert in_memory(prepared_for(*options, given_up), journal).count_told < 20
+    assert in_memory(prepared_for(*options), journal).count_told == 20
 
 
 class GivingUp(InProcessExecutor):
@@ -344,13 +344,13 @@ class GivingUp(InProcessExecutor):
 def test_stopped_cleanly_in_the_order_of_asking_no_brood_races_without_those_that_were_not_followed(
     tmp_path: Path, stop_after: int
 ) -> None:
-    order = ["search.order=ask", "search.lag=12", "executor.workers=4", "budget.evaluations=40"]
+    order = ["search.deterministic=true", "search.max_in_flight=12", "executor.workers=4", "budget.evaluations=40"]
     options = ["evaluation={policy: racing, options: {brood: 5}}", *order]
     whole, stopped = tmp_path / "whole.jsonl", tmp_path / "stopped.jsonl"
     for journal in (whole, stopped):
         journal.touch()
     in_memory(prepared_for(*options), whole)
-    assert in_memory(prepared_for(*options), stopped, stop_after=stop_after).told < 40
+    assert in_memory(prepared_for(*options), stopped, stop_after=stop_after).count_told < 40
     in_memory(prepared_for(*options), stopped)
     assert told_in(stopped) == told_in(whole)
 

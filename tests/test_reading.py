@@ -172,7 +172,7 @@ def test_ancestors_are_those_of_the_macro_the_latest_first(toy_run: Path) -> Non
     run = open_run(toy_run)
     best = run.best().rows[0][1]
     line = run.ancestors(best)
-    assert line.columns[:4] == ("id", "depth", "near", "far")
+    assert line.columns[:4] == ("id", "generation", "near", "far")
     assert tuple(row[:2] for row in line.rows) == run.sql("FROM ancestors(?)", [best]).rows
     assert len(line.rows) == run.individual(best).ancestors + 1 > 2
 
@@ -354,7 +354,7 @@ def test_several_runs_wait_for_a_writer(two_runs: Runs, tmp_path: Path) -> None:
         assert holder.stdout is not None
         holder.stdout.readline()
         with pytest.raises(LineageError, match="close the program that holds it"):
-            open_runs("runs/*", patience_seconds=0.05).sql("FROM individuals")
+            open_runs("runs/*", timeout_seconds=0.05).sql("FROM individuals")
         assert two_runs.sql("SELECT count(*) FROM individuals").scalar() == 90
 
 

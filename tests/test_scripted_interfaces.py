@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 from evo.ledger import Ledger
 from evo.models import Caps, Completion, Endpoint, Message, Request
-from operators.gateway import Gateway, Patience
+from operators.gateway import Gateway, RetryPolicy
 from operators.scripted import FAULTS, Fault, Faults, ScriptedServer, find_rule, simulated_vector
 
 ECHO = find_rule("echo")
 SPOKEN = Request("test", (Message("system", "Be brief."), Message("user", "hello there")), max_tokens=40)
 VECTOR = Request("test", (Message("user", "x = 1\ny = 2"),), output="vector")
-QUICK = Patience(first_wait_seconds=0.01, longest_wait_seconds=0.02)
+QUICK = RetryPolicy(first_wait_seconds=0.01, longest_wait_seconds=0.02)
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

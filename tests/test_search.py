@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evo.genomes import Vector
-from evo.search.duplicates import Alike
-from evo.search.population import Population
+from evo.search.duplicates import DuplicateFilter
+from evo.search.population import RankedPopulation
 from evo.survival import RankAndCrowding
 from evo.values import SEED_OPERATOR, Candidate, Individual, Proposal
 from tests.made import TWO, advance, evaluation, filled, individual, search
@@ -47,7 +47,7 @@ def test_the_first_ask_is_for_the_seed_and_the_next_waits_for_its_result() -> No
 def test_a_dominated_individual_never_outlives_one_that_dominates_it_and_all_its_twins(
     points: list[tuple[float, float, float]],
 ) -> None:
-    population = Population(5, TWO, RankAndCrowding())
+    population = RankedPopulation(5, TWO, RankAndCrowding())
     everyone = [individual(number, *point) for number, point in enumerate(points)]
     for one in everyone:
         population.add(one)
@@ -58,7 +58,7 @@ def test_a_dominated_individual_never_outlives_one_that_dominates_it_and_all_its
 
 
 def test_of_individuals_with_equal_objectives_the_newest_stays_and_the_distinct_come_before_them() -> None:
-    population = Population(3, TWO, RankAndCrowding())
+    population = RankedPopulation(3, TWO, RankAndCrowding())
     for number, (cost, gain) in enumerate([(1.0, 1.0), (1.0, 1.0), (1.0, 1.0), (2.0, 0.0), (3.0, -1.0)]):
         population.add(individual(number, cost, gain))
     assert [member.id for member in population] == [2, 3, 4]
@@ -73,7 +73,7 @@ def test_a_full_pool_is_ranked_the_same_whatever_its_order(
     shuffler.shuffle(shuffled)  # type: ignore[attr-defined]
     ranks = []
     for order in (everyone, shuffled):
-        population = Population(len(everyone), TWO, RankAndCrowding())
+        population = RankedPopulation(len(everyone), TWO, RankAndCrowding())
         for one in order:
             population.add(one)
         dropped = [population[position].id for position in population.ranking.worst(len(everyone) // 2)]
@@ -83,7 +83,7 @@ def test_a_full_pool_is_ranked_the_same_whatever_its_order(
 
 @given(pairs)
 def test_the_best_of_each_objective_is_never_lost(points: list[tuple[float, float, float]]) -> None:
-    population = Population(4, TWO, RankAndCrowding())
+    population = RankedPopulation(4, TWO, RankAndCrowding())
     feasible = []
     for number, point in enumerate(points):
         one = individual(number, *point)
@@ -113,7 +113,7 @@ def test_the_front_holds_exactly_the_undominated_feasible(points: list[tuple[flo
 def test_a_failed_evaluation_is_counted_and_is_never_a_parent() -> None:
     one = filled(3)
     failed = [advance(one, Vector((100.0 + number,)), evaluation(0, 9, outcome="crash")).id for number in range(5)]
-    assert one.told == 8
+    assert one.count_told == 8
     for _ in range(50):
         ask = one.ask()
         assert ask is not None
@@ -126,7 +126,7 @@ def test_the_same_genome_is_admitted_once() -> None:
     assert ask is not None
     assert one.admit(ask, Proposal("ok", Vector((1.0,)))) == "it was proposed before"
     one.drop(ask)
-    assert one.told == 3
+    assert one.count_told == 3
     assert one.admitted == 3
 
 
@@ -138,7 +138,7 @@ def test_a_dropped_ask_costs_no_evaluation() -> None:
         one.drop(ask)
     advance(one, Vector((50.0,)), evaluation(1, 1))
     advance(one, Vector((51.0,)), evaluation(1, 1))
-    assert one.told == 5
+    assert one.count_told == 5
     assert one.ask() is None
 
 
@@ -151,7 +151,7 @@ def test_asks_under_way_count_against_the_budget() -> None:
 
 def test_a_search_that_finds_nothing_new_ends() -> None:
     one = filled(3)
-    for _ in range(one.settings.fruitless):
+    for _ in range(one.settings.max_stale_proposals):
         ask = one.ask()
         assert ask is not None
         one.drop(ask)
@@ -198,7 +198,7 @@ def test_in_the_order_of_asking_who_is_too_alike_does_not_depend_on_who_is_told_
     told_meanwhile: bool,
 ) -> None:
     one = filled(8, order="ask", lag=4)
-    one.settings = replace(one.settings, alike=Alike(text=0.9))
+    one.settings = replace(one.settings, alike=DuplicateFilter(text=0.9))
     first, second = one.ask(), one.ask()
     assert first is not None
     assert second is not None

@@ -104,7 +104,7 @@ class Slurm:
             "JOB_STATE": "RUNNING",
             "ENDS_AT": "0",
             "ENDS_WITH": "0",
-            "PATIENCE_SECONDS": "5",
+            "TIMEOUT_SECONDS": "5",
         }
         return subprocess.Popen(
             ["bash", str(SCRIPT), *arguments],
@@ -219,7 +219,7 @@ def test_what_its_owner_cancelled_or_slurm_queues_again_itself_is_not_queued_by_
 
 
 def test_who_does_not_stop_in_time_is_told_once_more(slurm: Slurm) -> None:
-    job = slurm.start("sphere", ENDS_AT="2", ENDS_WITH="130", PATIENCE_SECONDS="0.2")
+    job = slurm.start("sphere", ENDS_AT="2", ENDS_WITH="130", TIMEOUT_SECONDS="0.2")
     slurm.wait_until(lambda: bool(slurm.noted("evo")))
     os.kill(job.pid, signal.SIGTERM)
     assert ended(job)[0] == 130
@@ -228,7 +228,7 @@ def test_who_does_not_stop_in_time_is_told_once_more(slurm: Slurm) -> None:
 
 
 def test_who_does_not_stop_at_all_is_killed_and_queued_again(slurm: Slurm) -> None:
-    job = slurm.start("sphere", ENDS_AT="9", ENDS_WITH="0", PATIENCE_SECONDS="0.2")
+    job = slurm.start("sphere", ENDS_AT="9", ENDS_WITH="0", TIMEOUT_SECONDS="0.2")
     slurm.wait_until(lambda: bool(slurm.noted("evo")))
     os.kill(job.pid, signal.SIGTERM)
     assert ended(job)[0] == 137

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.jobs import launching, parcels
+from cluster.jobs import launching, packages
 from cluster.jobs.remote_driver import received
 from cluster.jobs.sealing import Party, place_of
 from cluster.sandbox import visible
@@ -192,9 +192,9 @@ def test_without_a_name_a_run_is_called_by_its_problem(evo: Evo, head: FakeJobSe
 def shipped(head: FakeJobServer) -> tuple[set[str], Any]:
     """Names of the user's files, and the order."""
     uri = head.jobs["packing"]["runtime_env"]["working_dir"]
-    with head.opened(uri) as parcel:
-        order = json.loads(parcel.read(parcels.ORDER))
-    return head.names_in(uri) - {parcels.ORDER}, order
+    with head.opened(uri) as package:
+        order = json.loads(package.read(packages.ORDER))
+    return head.names_in(uri) - {packages.ORDER}, order
 
 
 def test_a_problem_goes_with_what_lies_beside_it_and_without_secrets_caches_and_runs(
@@ -258,7 +258,7 @@ def test_too_large_a_folder_is_one_sentence_that_names_the_largest(
     (tmp_path / "own.py").write_text(PROBLEM)
     (tmp_path / "depth.txt").write_text("1")
     (tmp_path / "noise.bin").write_bytes(bytes(range(256)) * 20_000)
-    monkeypatch.setattr(parcels, "MOST_BYTES", 1 << 10)
+    monkeypatch.setattr(packages, "MOST_BYTES", 1 << 10)
     refused(submit(evo, head, target="own.py:Own"), "larger than", "elsewhere")
     assert not head.jobs
 
@@ -274,7 +274,7 @@ def test_all_packages_of_the_project_go_along_with_what_registers_their_parts(ev
     assert not any("__pycache__" in name or name.startswith("tests/") for name in names)
     before = dict(head.packages)
     assert evo("submit", "sphere", "--address", head.url, "--name", "second").code == 0
-    assert uri == head.jobs["second"]["runtime_env"]["py_modules"][0], "the same files are the same parcel"
+    assert uri == head.jobs["second"]["runtime_env"]["py_modules"][0], "the same files are the same package"
     assert len(head.packages) == len(before) + 1
 
 
@@ -312,8 +312,8 @@ class SealedDriver:
         self.job = job["submission_id"]
 
     def opened(self, server: FakeJobServer) -> dict[str, str]:
-        with server.opened(server.jobs[self.job]["runtime_env"]["working_dir"]) as parcel:
-            order = json.loads(parcel.read(parcels.ORDER))
+        with server.opened(server.jobs[self.job]["runtime_env"]["working_dir"]) as package:
+            order = json.loads(package.read(packages.ORDER))
         envelope = server.packages[place_of(self.party.public_key, self.job)]
         return self.party.opened(envelope, order["sender"], self.job)
 
@@ -329,8 +329,8 @@ def test_variables_reach_the_driver_and_nothing_that_is_sent_holds_them(
     sent = [*head.bodies, *head.packages.values(), json.dumps(head.jobs).encode(), json.dumps(head.logs).encode()]
     for uri in head.packages:
         if uri != place_of(driver.party.public_key, "packing"):
-            with head.opened(uri) as parcel:
-                sent += [parcel.read(name) for name in parcel.namelist()]
+            with head.opened(uri) as package:
+                sent += [package.read(name) for name in package.namelist()]
     assert not any(b"sk-very-secret" in one for one in sent)
     assert "sk-very-secret" not in answer.out + answer.err
 
@@ -354,10 +354,10 @@ VALUES = {"LAB_KEY": "sk-very-secret", "OTHER": "ü"}
 
 
 def test_an_envelope_opens_for_its_driver_and_its_job_alone() -> None:
-    envelope = LAPTOP.seal(VALUES, DRIVER.public_key, JOB)
+    envelope = LAPTOP.checksum(VALUES, DRIVER.public_key, JOB)
     assert DRIVER.opened(envelope, LAPTOP.public_key, JOB) == VALUES
-    by_another = Party().seal(VALUES, DRIVER.public_key, JOB)
-    for reader, sealed, sender, job in (
+    by_another = Party().checksum(VALUES, DRIVER.public_key, JOB)
+    for reader, with_checksums, sender, job in (
         (DRIVER, envelope, LAPTOP.public_key, "packing.2"),  # replayed to the next driver of the run
         (Party(), envelope, LAPTOP.public_key, JOB),  # to another driver
         (DRIVER, by_another, LAPTOP.public_key, JOB),  # by somebody who read both public keys
@@ -365,30 +365,30 @@ def test_an_envelope_opens_for_its_driver_and_its_job_alone() -> None:
         (DRIVER, b"", LAPTOP.public_key, JOB),
         (LAPTOP, envelope, DRIVER.public_key, JOB),  # sent back
     ):
-        with pytest.raises(UserError, match="not sealed for this job by who submitted it"):
-            reader.opened(sealed, sender, job)
+        with pytest.raises(UserError, match="not with_checksums for this job by who submitted it"):
+            reader.opened(with_checksums, sender, job)
 
 
 def test_an_envelope_tells_nothing_of_how_long_the_values_are() -> None:
-    sizes = {len(LAPTOP.seal({"LAB_KEY": "x" * length}, DRIVER.public_key, JOB)) for length in (1, 50, 164, 2000)}
+    sizes = {len(LAPTOP.checksum({"LAB_KEY": "x" * length}, DRIVER.public_key, JOB)) for length in (1, 50, 164, 2000)}
     assert len(sizes) == 1
 
 
 @pytest.mark.parametrize("key", ["", "AAAA", "no base64!", "A" * 44])
 def test_what_is_no_public_key_is_one_sentence(key: str) -> None:
     with pytest.raises(UserError, match="expected a public key of 32 bytes"):
-        LAPTOP.seal(VALUES, key, JOB)
+        LAPTOP.checksum(VALUES, key, JOB)
 
 
 def test_a_driver_whose_variables_do_not_come_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UserError, match="no variables came within 0 s; was `evo submit` ended .* submit again"):
-        received(LAPTOP.public_key, JOB, lambda name: None, patience_seconds=0.0)
+        received(LAPTOP.public_key, JOB, lambda name: None, timeout_seconds=0.0)
     assert '"reader"' in capsys.readouterr().out
 
 
 def test_each_start_of_a_driver_has_another_key(capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(2):
-        with pytest.raises(UserError, match="not sealed"):
+        with pytest.raises(UserError, match="not with_checksums"):
             received(LAPTOP.public_key, JOB, lambda name: b"rubbish")
     first, second = capsys.readouterr().out.splitlines()
     assert first != second

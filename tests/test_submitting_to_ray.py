@@ -91,7 +91,7 @@ class Head:
     def folder(self, run: str) -> Path:
         return self.home / "runs" / run
 
-    def told(self, run: str) -> int:
+    def count_told(self, run: str) -> int:
         journal = self.folder(run) / "journal.jsonl"
         return journal.exists() and sum(event["event"] == "tell" for _, event in read_events(journal))
 
@@ -307,19 +307,19 @@ def test_a_key_reaches_the_gateway_and_nothing_else_over_a_stop_and_a_resumption
     with scripted_model(head) as (port, model):
         (head.place / "lab.yaml").write_text(LAB % port)
         head.run("submit", "lab.yaml", "--name", "lab", "--env", "LAB_KEY", LAB_KEY=KEY)
-        until(lambda: head.told("lab") >= 30)
+        until(lambda: head.count_told("lab") >= 30)
         assert list(holders_of_the_key(head)) == [f"process {model}"]
         assert KEY not in head.run("jobs").stdout
         assert head.run("fetch", "lab", "--to", "runs/lab").stdout.rstrip().endswith("it is running")
         answer = head.run("stop", "lab")
         assert answer.stdout.startswith("lab stopped; `evo resume lab --address")
-        stopped = head.told("lab")
+        stopped = head.count_told("lab")
         *_, (_, last) = read_events(head.folder("lab") / "journal.jsonl")
         assert (last["event"], last["reason"]) == ("stop", "interrupted")
         assert "--env LAB_KEY" in head.run("resume", "lab", code=2, LAB_KEY=KEY).stderr
         more = ("--set", f"budget.evaluations={stopped + 20}", "--wait")
         head.run("resume", "lab", *more, "--env", "LAB_KEY", LAB_KEY=KEY)
-        assert head.told("lab") == stopped + 20
+        assert head.count_told("lab") == stopped + 20
         assert list(holders_of_the_key(head)) == [f"process {model}"]
     head.run("fetch", "lab", "--to", "runs/lab")
     assert contents(head.place / "runs/lab") == contents(head.folder("lab"))
@@ -333,7 +333,7 @@ def test_a_key_reaches_the_gateway_and_nothing_else_over_a_stop_and_a_resumption
 def test_a_laptop_that_is_closed_ends_nothing(head: Head) -> None:
     budget = ("--set", "budget.evaluations=16000")
     process = head.begin("submit", "evo.testing.toys:Nothing", "--name", "closed", *budget, "--wait")
-    until(lambda: head.told("closed") >= 20)
+    until(lambda: head.count_told("closed") >= 20)
     process.kill()
     process.communicate()
     process = head.begin("jobs", "--log", "closed")
@@ -345,7 +345,7 @@ def test_a_laptop_that_is_closed_ends_nothing(head: Head) -> None:
     assert f"closed runs on; `evo jobs --address {head.address} --log closed` shows its log again" in said
     assert "Traceback" not in said
     head.run("jobs", "--log", "closed")
-    assert head.told("closed") == 16000
+    assert head.count_told("closed") == 16000
     assert head.status("closed") == "ended"
 
 
@@ -357,14 +357,14 @@ def drivers(head: Head) -> list[psutil.Process]:
 
 def test_a_driver_that_is_killed_is_gone_on_with_and_loses_nothing(head: Head) -> None:
     head.run("submit", "evo.testing.toys:Nothing", "--name", "killed", "--set", "budget.evaluations=1000000")
-    until(lambda: head.told("killed") >= 50)
+    until(lambda: head.count_told("killed") >= 50)
     [driver] = drivers(head)
     driver.kill()
     until(lambda: head.status("killed").startswith("failed"))
     before = (head.folder("killed") / "journal.jsonl").read_bytes()
-    told = head.told("killed")
+    told = head.count_told("killed")
     head.run("resume", "killed", "--set", f"budget.evaluations={told + 200}", "--wait")
-    assert head.told("killed") == told + 200, "more than those that were under way"
+    assert head.count_told("killed") == told + 200, "more than those that were under way"
     whole = before[: before.rindex(b"\n") + 1]
     assert (head.folder("killed") / "journal.jsonl").read_bytes().startswith(whole)
     until(lambda: not drivers(head))

@@ -21,7 +21,7 @@ from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 from evo.errors import ConfigError
 from evo.genomes import Vector
 from evo.protocols import FloatArray
-from evo.search.population import Population
+from evo.search.population import RankedPopulation
 from evo.survival import (
     HypervolumeContribution,
     Lexicographic,
@@ -92,8 +92,8 @@ def individual(number: int, point: Sequence[float], violation: float = 0.0) -> I
     return Individual(number, number, Ask(number, "seed"), Vector((float(number),)), evaluation)
 
 
-def population(survival: Survival, capacity: int, dimensions: int) -> Population:
-    return Population(capacity, COSTS[:dimensions], survival)
+def population(survival: Survival, capacity: int, dimensions: int) -> RankedPopulation:
+    return RankedPopulation(capacity, COSTS[:dimensions], survival)
 
 
 def sphere(count: int, dimensions: int, radius: float = 1.0, seed: int = 0) -> FloatArray:
@@ -136,7 +136,7 @@ def test_who_is_turned_away_is_who_would_have_left_and_nothing_else_would_have_c
 ) -> None:
     objectives, violation = pool
     ranking = fitted(survival, objectives.shape[1]).ranking(objectives[1:], violation[1:])
-    if len(pool[0]) > 1 and ranking.turns_away(objectives[0], float(violation[0])):
+    if len(pool[0]) > 1 and ranking.rejects(objectives[0], float(violation[0])):
         place = data.draw(st.integers(0, len(ranking.rank)))
         grown = ranking.with_newcomer(place, objectives[0], float(violation[0]))
         assert grown.worst(1) == [place]
@@ -146,8 +146,8 @@ def test_who_is_turned_away_is_who_would_have_left_and_nothing_else_would_have_c
 @over({**BY_FRONTS, **BY_ORDER})
 def test_who_is_worse_than_everybody_is_turned_away(survival: Survival) -> None:
     ranking = fitted(survival, 2).ranking(np.array([[0.0, 3.0], [1.0, 1.0]]), np.zeros(2))
-    assert ranking.turns_away(np.array([2.0, 4.0]), 0.0)
-    assert not ranking.turns_away(np.array([0.5, 0.5]), 0.0)
+    assert ranking.rejects(np.array([2.0, 4.0]), 0.0)
+    assert not ranking.rejects(np.array([0.5, 0.5]), 0.0)
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3, 5])
@@ -373,7 +373,7 @@ def test_a_violation_within_the_tolerance_counts_as_none(survival: Survival) -> 
 
 def test_epsilon_is_in_the_users_own_unit_whatever_the_direction() -> None:
     objectives = (Objective("cost", "min"), Objective("gain", "max"))
-    living = Population(1, objectives, Lexicographic(epsilon={"gain": 10.0}))
+    living = RankedPopulation(1, objectives, Lexicographic(epsilon={"gain": 10.0}))
     ask = Ask(0, "seed")
     for number, (cost, gain) in enumerate([(1.0, 5.0), (1.0, 15.0), (1.0, 12.0)]):
         values = {"cost": cost, "gain": gain}

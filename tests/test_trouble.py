@@ -110,8 +110,8 @@ def test_a_disk_that_is_too_small_for_an_export_is_said(evo: Evo, toy_run: Path,
 ON_A_SMALL_DISK = """
 set -u
 evo="$1 -m evo"
-$evo run evo.testing.toys:Valley --set executor=evo.testing.executor:InProcessExecutor --set search.order=ask \
-    --set search.lag=8 --set budget.evaluations=3000 --name full --run-dir small
+$evo run evo.testing.toys:Valley --set executor=evo.testing.executor:InProcessExecutor --set search.deterministic=true \
+    --set search.max_in_flight=8 --set budget.evaluations=3000 --name full --run-dir small
 echo "run $?"
 $evo index small/full; echo "index $?"
 cat /dev/zero > small/rest 2> /dev/null

@@ -22,20 +22,20 @@ Piece = Callable[[int], AbstractContextManager[Iterator[bytes]]]
 """So many lines of a file's end, or all for -1; nothing where there is no file."""
 
 SMALLEST_TAIL, TIMES_MORE, NEAR_BYTES = 1000, 8, 1 << 16
-PATIENCE_SECONDS, PAUSE_SECONDS = 120.0, 2.0
+TIMEOUT_SECONDS, PAUSE_SECONDS = 120.0, 2.0
 
 
-def bring_up_to_date(copy: Path, piece: Piece, patience_seconds: float = PATIENCE_SECONDS) -> bool:
+def bring_up_to_date(copy: Path, piece: Piece, timeout_seconds: float = TIMEOUT_SECONDS) -> bool:
     """Make a copy, or an earlier one longer; False where there is nothing to copy.
 
     Args:
-        patience_seconds: how long to try again while nothing comes.
+        timeout_seconds: how long to try again while nothing comes.
 
     Raises:
         UserError: the copy is of another journal, or nothing comes any more.
     """
     copy.touch()
-    deadline = time.monotonic() + patience_seconds
+    deadline = time.monotonic() + timeout_seconds
     while True:
         _cut_to_whole_lines(copy)
         before = copy.stat().st_size
@@ -43,10 +43,10 @@ def bring_up_to_date(copy: Path, piece: Piece, patience_seconds: float = PATIENC
             return _brought(copy, piece)
         except LostError as error:
             if copy.stat().st_size > before:
-                deadline = time.monotonic() + patience_seconds
+                deadline = time.monotonic() + timeout_seconds
             elif time.monotonic() > deadline:
                 raise UserError(f"{error}; fetch again when the head can be reached") from error
-            time.sleep(min(PAUSE_SECONDS, patience_seconds / 10))
+            time.sleep(min(PAUSE_SECONDS, timeout_seconds / 10))
 
 
 def _brought(copy: Path, piece: Piece) -> bool:

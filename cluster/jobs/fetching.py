@@ -12,8 +12,8 @@ from uuid import uuid4
 from cluster.jobs.copying import bring_up_to_date
 from cluster.jobs.entrypoint import LINKS, ORDER
 from cluster.jobs.launching import LOOK_SECONDS, launch, said
-from cluster.jobs.parcels import Parcel
-from cluster.jobs.runs import LITTLE_HELP, latest, refuse_name
+from cluster.jobs.packages import Package
+from cluster.jobs.runs import LITTLE_HELP, check_name, latest
 from cluster.jobs.server import JobServer
 from evo.config.loading import config_from_json
 from evo.config.schema import Config
@@ -30,7 +30,7 @@ class FarRun:
     """
 
     def __init__(self, server: JobServer, run: str, run_dir: str) -> None:
-        refuse_name(run)
+        check_name(run)
         self._server, self.run = server, run
         self._node = self._node_of_its_driver() or self._node_of_a_link(run_dir)
 
@@ -83,7 +83,7 @@ class FarRun:
         """By a job that makes the link: the head was started anew, and knows nothing of what ran on it before."""
         job_id = f"evo-link-{uuid4().hex[:12]}"
         order = {"do": "link", "run": self.run, "run_dir": run_dir, "address": self._server.address}
-        launch(self._server, Parcel("an order", {}, {ORDER: json.dumps(order)}), job_id, LITTLE_HELP)
+        launch(self._server, Package("an order", {}, {ORDER: json.dumps(order)}), job_id, LITTLE_HELP)
         said(self._server, job_id, "linked")
         while not (job := self._server.job(job_id)).over:
             time.sleep(LOOK_SECONDS)

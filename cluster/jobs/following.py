@@ -13,7 +13,7 @@ from cluster.jobs.runs import Job
 from cluster.jobs.server import JobServer, LostError, UnreachableError, connected
 from evo.errors import UserError
 
-PATIENCE_SECONDS, LOOK_SECONDS, AGAIN_SECONDS = 600.0, 1.0, 3.0
+TIMEOUT_SECONDS, LOOK_SECONDS, AGAIN_SECONDS = 600.0, 1.0, 3.0
 
 Show = Callable[[str], None]
 
@@ -80,7 +80,7 @@ def _until_over(server: JobServer, job: Job, between: Callable[[], None], compla
             if lost_since is None:
                 lost_since = now
                 complain(f"{error}; the run goes on there, and the connection is tried again")
-            if now - lost_since > PATIENCE_SECONDS:
+            if now - lost_since > TIMEOUT_SECONDS:
                 raise UserError(f"{error}; the run goes on: `evo jobs --address {server.address}`") from error
             time.sleep(AGAIN_SECONDS)
             continue

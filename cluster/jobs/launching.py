@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cluster.jobs.entrypoint import SAID
 from cluster.jobs.following import for_us_alone
-from cluster.jobs.parcels import Parcel, our_parcel
+from cluster.jobs.packages import Package, our_package
 from cluster.jobs.server import JobServer, LostError
 from evo.errors import UserError
 
@@ -23,18 +23,18 @@ STOP_SECONDS = 120
 ENTRYPOINT = "exec env PYTHONSAFEPATH=1 python3 -m cluster.jobs.entrypoint"
 
 
-def launch(server: JobServer, theirs: Parcel, job_id: str, kept: Mapping[str, str]) -> bool:
-    """Make a job that begins in what a parcel holds; False where there is one of its name.
+def launch(server: JobServer, theirs: Package, job_id: str, kept: Mapping[str, str]) -> bool:
+    """Make a job that begins in what a package holds; False where there is one of its name.
 
     Args:
         kept: with the job, for whoever looks at it.
     """
     with tempfile.TemporaryDirectory(prefix="evo-") as folder:
-        parcels = [one.packed(Path(folder)) for one in (our_parcel(), theirs)]
-        for one in parcels:
+        packages = [one.packed(Path(folder)) for one in (our_package(), theirs)]
+        for one in packages:
             if not server.has_package(one.name):
                 server.put_package(one.name, one)
-        ours, beside = (f"gcs://{one.name}" for one in parcels)
+        ours, beside = (f"gcs://{one.name}" for one in packages)
     runtime = {
         "py_modules": [ours],
         "working_dir": beside,

@@ -25,13 +25,13 @@ from evo.cli.progress import Progress
 from evo.cli.report import Home, report
 from evo.config.loading import config_from_json
 from evo.engine import session
-from evo.engine.factories import refuse_without_access, with_access
+from evo.engine.factories import check_without_access, with_access
 from evo.engine.session import Ended
 from evo.errors import EvoError, RunFolderError, StoppedError, UserError
 from evo.journal.folder import JOURNAL, create_run_folder, held
 from evo.registry import SHIPPED
 
-PATIENCE_SECONDS, LOOK_SECONDS = 180.0, 0.3
+TIMEOUT_SECONDS, LOOK_SECONDS = 180.0, 0.3
 
 Order = Mapping[str, Any]
 Taken = Callable[[str], bytes | None]
@@ -82,24 +82,24 @@ class Driver:
         report(ended, self.home)
         if ended.reason == "interrupted":
             return 130
-        return int(ended.reason == "exhausted" and ended.search.told <= ended.search.settings.seeds)
+        return int(ended.reason == "exhausted" and ended.search.count_told <= ended.search.settings.seeds)
 
     def _run(self) -> Ended:
         config = with_access(config_from_json(self._order["config"]), os.environ)
         prepared = session.prepare(config)
-        asyncio.run(refuse_without_access(config, os.environ))
+        asyncio.run(check_without_access(config, os.environ))
         create_run_folder(self.folder.parent, self.folder.name, config.problem.name)
         with held(self.folder):  # a disk that is full refuses here, while somebody waits to hear it
             self._begin()
         with Progress(prepared, self.folder) as progress:
-            return session.start(prepared, self.folder, watch=progress.told)
+            return session.start(prepared, self.folder, watch=progress.on_tell)
 
     def _resume(self) -> Ended:
         with session.reopened(self.folder, self._order["overrides"]) as prepared:
-            asyncio.run(refuse_without_access(prepared.config, os.environ))
+            asyncio.run(check_without_access(prepared.config, os.environ))
             self._begin()
             with Progress(prepared, self.folder) as progress:
-                return session.go_on(prepared, self.folder, watch=progress.told)
+                return session.go_on(prepared, self.folder, watch=progress.on_tell)
 
     def _begin(self) -> None:
         _link(self.folder)
@@ -114,7 +114,7 @@ class Driver:
         return 0
 
 
-def received(sender: str, job: str, take: Taken, patience_seconds: float = PATIENCE_SECONDS) -> dict[str, str]:
+def received(sender: str, job: str, take: Taken, timeout_seconds: float = TIMEOUT_SECONDS) -> dict[str, str]:
     """The variables that were sealed for this driver.
 
     Args:
@@ -126,11 +126,11 @@ def received(sender: str, job: str, take: Taken, patience_seconds: float = PATIE
     """
     driver = Party()
     say({"reader": driver.public_key})
-    deadline = time.monotonic() + patience_seconds
+    deadline = time.monotonic() + timeout_seconds
     while (envelope := take(place_of(driver.public_key, job))) is None:
         if time.monotonic() > deadline:
             raise UserError(
-                f"no variables came within {patience_seconds:.0f} s; "
+                f"no variables came within {timeout_seconds:.0f} s; "
                 "was `evo submit` ended before it could hand them over? submit again"
             )
         time.sleep(LOOK_SECONDS)

@@ -108,7 +108,7 @@ def next_id(jobs: Sequence[Job], run: str) -> str:
     return name
 
 
-def refuse_name(name: str) -> None:
+def check_name(name: str) -> None:
     """Raises UserError: it could not be a job's, a folder's and a part of an address alike."""
     if not _NAME.fullmatch(name):
         raise UserError(

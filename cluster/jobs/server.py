@@ -22,7 +22,7 @@ from cluster.jobs.runs import Job, job_from_json
 from evo.errors import EvoError, UserError
 
 PROJECT = "evo-platform"
-PATIENCE_SECONDS, AUTOSCALER_SECONDS, JOB_SECONDS = 30.0, 30.0, 120.0
+TIMEOUT_SECONDS, AUTOSCALER_SECONDS, JOB_SECONDS = 30.0, 30.0, 120.0
 STREAM_SECONDS = 24 * 3600
 
 
@@ -42,13 +42,13 @@ class JobServer:
         self.address = _tidy(address)
         self._token = _token(environment)
         self._asked_for_token = False
-        self._client = httpx2.Client(base_url=self.address, timeout=PATIENCE_SECONDS)
+        self._client = httpx2.Client(base_url=self.address, timeout=TIMEOUT_SECONDS)
         self.ray_version = self._fitting_ray()
 
     def close(self) -> None:
         self._client.close()
 
-    def refuse_another_python(self) -> None:
+    def check_another_python(self) -> None:
         """Raises UserError: what we send could not run there."""
         version = self._get("/api/v0/cluster_metadata")["data"]["pythonVersion"]
         needed = metadata.metadata(PROJECT)["Requires-Python"]
@@ -58,7 +58,7 @@ class JobServer:
                 "make its nodes anew with such a Python"
             )
 
-    def refuse_without_cpus(self) -> None:
+    def check_without_cpus(self) -> None:
         """Raises UserError: no node has a CPU for evaluations, and no autoscaler would add one."""
         types, alive = self._node_types(), self._alive()
         deadline = time.monotonic() + AUTOSCALER_SECONDS

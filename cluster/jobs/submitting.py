@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.jobs.launching import launch, said
-from cluster.jobs.parcels import their_parcel
-from cluster.jobs.runs import Job, about, latest, next_id, refuse_name
+from cluster.jobs.packages import user_package
+from cluster.jobs.runs import Job, about, check_name, latest, next_id
 from cluster.jobs.sealing import Party, place_of
 from cluster.jobs.server import JobServer
 from evo.config.loading import load_config
@@ -81,9 +81,9 @@ def submit(server: JobServer, wanted: Wanted, config: Config) -> Job:
     Raises:
         UserError: the name is taken, the cluster has no room or does not fit, or the driver refused.
     """
-    refuse_name(wanted.run)
-    server.refuse_another_python()
-    server.refuse_without_cpus()
+    check_name(wanted.run)
+    server.check_another_python()
+    server.check_without_cpus()
     jobs = server.jobs()
     before = latest(jobs, wanted.run)
     if before and not before.never_began:
@@ -101,8 +101,8 @@ def resume(server: JobServer, wanted: Wanted, config: Config, overrides: Sequenc
     Raises:
         UserError: it is under way, the cluster does not fit, or the driver refused.
     """
-    server.refuse_another_python()
-    server.refuse_without_cpus()
+    server.check_another_python()
+    server.check_without_cpus()
     jobs = server.jobs()
     order = {"do": "resume", "overrides": [ON_THE_CLUSTER, *overrides]}
     return _started(server, wanted, config, order, next_id(jobs, wanted.run))
@@ -120,7 +120,7 @@ def _started(server: JobServer, wanted: Wanted, config: Config, order: Mapping[s
     sender = laptop.public_key if wanted.variables else None
     told = {**_order(server, wanted, job_id), **order, "sender": sender}
     kept = about(wanted.run, config.problem.name, wanted.run_dir, list(wanted.variables))
-    if not launch(server, their_parcel(config, told), job_id, kept):
+    if not launch(server, user_package(config, told), job_id, kept):
         raise _taken(wanted.run, server.address)
     try:
         _hand_over(server, laptop, wanted.variables, job_id)

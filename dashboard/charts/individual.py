@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from dashboard.charts.style import BLUE, FAINT, GREY, GRID, ORANGE, PALETTE, figure, style
 from dashboard.words import axis, hover
-from evo.genomes import Choice
+from evo.genomes import SlotValue
 from evo.lineage import Table
 
 MOST_SLOTS = 60
@@ -18,9 +18,9 @@ CELL_TEXT = 14
 
 
 def slots(
-    design: Mapping[str, Choice],
-    other: Mapping[str, Choice] | None,
-    seen: Mapping[str, Sequence[Choice]],
+    design: Mapping[str, SlotValue],
+    other: Mapping[str, SlotValue] | None,
+    seen: Mapping[str, Sequence[SlotValue]],
     *,
     revision: str,
 ) -> go.Figure:
@@ -55,7 +55,7 @@ def slots(
 
 
 def vector(
-    values: Sequence[float], other: Sequence[float] | None, seen: Mapping[str, Sequence[Choice]], *, revision: str
+    values: Sequence[float], other: Sequence[float] | None, seen: Mapping[str, Sequence[SlotValue]], *, revision: str
 ) -> go.Figure:
     """A point a number, the other one's beside it, and the range that the run went through."""
     count = min(len(values), MOST_NUMBERS)
@@ -107,8 +107,8 @@ def descent(line: Table, objective: tuple[str, str, str], *, revision: str) -> g
 
 
 def _cells(
-    slot: str, design: Mapping[str, Choice], other: Mapping[str, Choice], seen: Mapping[str, Sequence[Choice]]
-) -> list[Choice]:
+    slot: str, design: Mapping[str, SlotValue], other: Mapping[str, SlotValue], seen: Mapping[str, Sequence[SlotValue]]
+) -> list[SlotValue]:
     """The choices to draw; where there are many, those of the two designs and the first others."""
     own = [one[slot] for one in (design, other) if slot in one]
     known = list(seen.get(slot, ()))
@@ -118,11 +118,11 @@ def _cells(
     return list(dict.fromkeys([*own, *known[: MOST_CELLS - len(own)]]))
 
 
-def _is(design: Mapping[str, Choice], slot: str, choice: Choice) -> bool:
+def _is(design: Mapping[str, SlotValue], slot: str, choice: SlotValue) -> bool:
     return slot in design and type(design[slot]) is type(choice) and design[slot] == choice
 
 
-def _labels(row: int, cells: Sequence[Choice], chosen: Sequence[bool], slot: str) -> go.Scatter:
+def _labels(row: int, cells: Sequence[SlotValue], chosen: Sequence[bool], slot: str) -> go.Scatter:
     return go.Scatter(
         x=[at + 0.5 for at in range(len(cells))],
         y=[row + 0.5] * len(cells),

@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from dashboard.charts.lanes import lanes
 from dashboard.charts.style import FAINT, GREEN, GREY, ORANGE, PALETTE, RED, colours, figure
+from dashboard.charts.tracks import tracks
 from dashboard.queries.lineage import Edge, Everybody, Family, Kin
 from dashboard.words import axis, hover, number
 from evo.lineage import Table
 
-Across = Literal["depth", "tell"]
-TITLES = {"depth": "births since the founders, by the longest way", "tell": "evaluations told"}
+Across = Literal["generation", "tell"]
+TITLES = {"generation": "births since the founders, by the longest way", "tell": "evaluations told"}
 MOST_COLOURS = 9
 # From so many on they are drawn small and fine.
 MANY = 1200
@@ -34,29 +34,29 @@ def family(
         colour: operator, model, island or gain.
         marked: whom the reader looks at.
     """
-    lane = _family_lanes(of)
-    dots, lines = _graph(of.kin, lane, objective, colour=colour, across=across)
+    track = _family_tracks(of)
+    dots, lines = _graph(of.kin, track, objective, colour=colour, across=across)
     rows = {row[0]: row for row in of.kin.members.rows}
     at = _column(of.kin.members, across)
     rings = [(of.root, ORANGE, f"individual {of.root}")]
     if marked is not None and marked != of.root:
         rings.append((marked, GREEN, f"beside its base: {marked}"))
-    dots += [_ring((rows[one][at], lane[one]), shade, name) for one, shade, name in rings if one in rows]
-    return _finished((dots, lines), TITLES[across], "", revision=revision, lanes_of=lane)
+    dots += [_ring((rows[one][at], track[one]), shade, name) for one, shade, name in rings if one in rows]
+    return _finished((dots, lines), TITLES[across], "", revision=revision, tracks_of=track)
 
 
 def everybody(
     of: Everybody, objective: tuple[str, str, str], *, colour: str, across: Across, by_value: bool, revision: str
 ) -> go.Figure:
-    """All individuals of a stretch: in the lanes of their lines, or each at its value, if it has any."""
+    """All individuals of a stretch: in the tracks of their lines, or each at its value, if it has any."""
     kin = of.kin
     if not by_value:
-        lane = lanes(_hung_on_bases(kin))
+        track = tracks(_hung_on_bases(kin))
         return _finished(
-            _graph(kin, lane, objective, colour=colour, across=across),
+            _graph(kin, track, objective, colour=colour, across=across),
             *(TITLES[across], ""),
             revision=revision,
-            lanes_of=lane,
+            tracks_of=track,
         )
     at = _column(kin.members, "value")
     valued = {row[0]: row[at] for row in kin.members.rows if row[at] is not None}
@@ -81,7 +81,7 @@ def line_of_bases(steps: Table, objective: tuple[str, str, str], *, colour: str,
     return _finished(([path, *dots], ()), TITLES["tell"], _title(objective), revision=revision, height=300)
 
 
-def _family_lanes(of: Family) -> dict[int, float]:
+def _family_tracks(of: Family) -> dict[int, float]:
     """Ancestors hang on the nearest that came from them, descendants on the nearest that they came from."""
     line = {one: position for position, one in enumerate(of.line)}
     before: list[tuple[int, int]] = []
@@ -98,9 +98,9 @@ def _family_lanes(of: Family) -> dict[int, float]:
     for child, parent in sorted(after):
         if parent in forth and child not in forth:
             forth[child] = parent
-    ancestors, descendants = lanes(back, of.line), lanes(forth)
+    ancestors, descendants = tracks(back, of.line), tracks(forth)
     level = ancestors[of.root] - descendants[of.root]
-    return {**{one: lane + level for one, lane in descendants.items()}, **ancestors}
+    return {**{one: track + level for one, track in descendants.items()}, **ancestors}
 
 
 def _hung_on_bases(kin: Kin) -> dict[int, int | None]:
@@ -138,8 +138,8 @@ def _edges(edges: Iterable[Edge], places: Mapping[int, Place], roles: Sequence[s
     drawn: list[str] = []
     for child, parent, role in edges:
         if role in roles and child in places and parent in places:
-            (x, y), (ends, lane) = places[parent], places[child]
-            drawn.append(f"M{x:.9g},{y:.9g}" + (f"V{lane:.9g}H{ends:.9g}" if elbows else f"L{ends:.9g},{lane:.9g}"))
+            (x, y), (ends, track) = places[parent], places[child]
+            drawn.append(f"M{x:.9g},{y:.9g}" + (f"V{track:.9g}H{ends:.9g}" if elbows else f"L{ends:.9g},{track:.9g}"))
     return "".join(drawn)
 
 
@@ -247,14 +247,14 @@ def _finished(
     y: str,
     *,
     revision: str,
-    lanes_of: Mapping[int, float] | None = None,
+    tracks_of: Mapping[int, float] | None = None,
     height: int | None = None,
 ) -> go.Figure:
-    tall = height or (540 if lanes_of is None else int(min(720, max(260, 120 + 14 * len(set(lanes_of.values()))))))
+    tall = height or (540 if tracks_of is None else int(min(720, max(260, 120 + 14 * len(set(tracks_of.values()))))))
     dots, lines = graph
     drawn = figure(dots, x=x, y=y, revision=revision, height=tall)
     drawn.update_layout(shapes=list(lines))
-    if lanes_of is not None:
+    if tracks_of is not None:
         drawn.update_yaxes(visible=False)
     drawn.update_layout(showlegend=True, clickmode="event", hovermode="closest")
     return drawn

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from dashboard.charts.style import FAINT, SEQUENCE, figure
 from dashboard.queries import MOST_POINTS
-from dashboard.queries.niches import Archive, Elite, grid_place, middles
+from dashboard.queries.niches import Elite, NicheMap, grid_place, middles
 from dashboard.words import axis, hover, number
 from evo.search.niches import Dimension
 
@@ -21,7 +21,7 @@ RASTER = int(math.sqrt(MOST_POINTS))
 Best = dict[tuple[int, int], Elite]
 
 
-def archive(of: Archive, axes: tuple[int, int | None], objective: Objective, *, revision: str) -> go.Figure:
+def archive(of: NicheMap, axes: tuple[int, int | None], objective: Objective, *, revision: str) -> go.Figure:
     """The best of each cell by the first objective; along other sides than the two drawn, the best of all.
 
     Args:
@@ -35,7 +35,7 @@ def archive(of: Archive, axes: tuple[int, int | None], objective: Objective, *, 
     return _scattered(of, axes, objective, revision)
 
 
-def merged(of: Archive, axes: tuple[int, int | None]) -> int:
+def merged(of: NicheMap, axes: tuple[int, int | None]) -> int:
     """How many cells of a grid along each side are drawn as one, so that a browser can draw them all."""
     if of.settings is None or of.settings.kind != "grid":
         return 1
@@ -46,7 +46,7 @@ def merged(of: Archive, axes: tuple[int, int | None]) -> int:
     return many
 
 
-def _grid(of: Archive, axes: tuple[int, int | None], objective: Objective, revision: str) -> go.Figure:
+def _grid(of: NicheMap, axes: tuple[int, int | None], objective: Objective, revision: str) -> go.Figure:
     how = of.settings
     assert how is not None
     many = merged(of, axes)
@@ -60,7 +60,7 @@ def _grid(of: Archive, axes: tuple[int, int | None], objective: Objective, revis
     return _cells(best, across, upwards, (x, y), objective, revision)
 
 
-def _voronoi(of: Archive, axes: tuple[int, int | None], objective: Objective, revision: str) -> go.Figure:
+def _voronoi(of: NicheMap, axes: tuple[int, int | None], objective: Objective, revision: str) -> go.Figure:
     """Each pixel shows the cell whose middle is nearest."""
     how = of.settings
     assert how is not None
@@ -84,7 +84,7 @@ def _nearest(points: Any, of: Any) -> Any:
     return np.concatenate([np.argmin(((one[:, None, :] - of[None]) ** 2).sum(axis=2), axis=1) for one in blocks])
 
 
-def _scattered(of: Archive, axes: tuple[int, int | None], objective: Objective, revision: str) -> go.Figure:
+def _scattered(of: NicheMap, axes: tuple[int, int | None], objective: Objective, revision: str) -> go.Figure:
     across, upwards = axes
     assert upwards is not None
     low = sorted(of.elites, key=lambda one: _cost(one, objective), reverse=True)  # the best on top
@@ -157,7 +157,7 @@ def _cost(one: Elite, objective: Objective) -> tuple[bool, float, int]:
     return not one.feasible, one.value if objective[1] == "min" else -one.value, one.individual
 
 
-def _sides(of: Archive, axes: tuple[int, int | None]) -> tuple[Dimension, Dimension | None]:
+def _sides(of: NicheMap, axes: tuple[int, int | None]) -> tuple[Dimension, Dimension | None]:
     assert of.settings is not None
     across, upwards = axes
     dimensions = of.settings.dimensions

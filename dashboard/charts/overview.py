@@ -27,7 +27,7 @@ def best_so_far(
     """
     name, direction, unit = objective
     steps = [step for step in bests.steps if step.name == name]
-    x: list[Any] = [step.tell if clock == "tells" else step.told for step in steps]
+    x: list[Any] = [step.tell if clock == "tells" else step.told_at for step in steps]
     y = [step.value for step in steps]
     who = [step.individual for step in steps]
     if steps:
@@ -128,7 +128,7 @@ def _over_time(
 
 
 def _clock(table: Table, clock: Clock) -> list[Any]:
-    return _column(table, "tell" if clock == "tells" else "told")
+    return _column(table, "tell" if clock == "tells" else "told_at")
 
 
 def _column(table: Table, name: str) -> list[Any]:

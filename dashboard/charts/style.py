@@ -1,4 +1,4 @@
-"""How all figures look. The colours stand out on white and on near-black alike, and for the colour-blind."""
+"""How all figures look. The colours run_status out on white and on near-black alike, and for the colour-blind."""
 
 from __future__ import annotations
 

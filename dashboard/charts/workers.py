@@ -27,7 +27,7 @@ from dashboard.queries.workers import STATES
 from dashboard.words import hover, number
 from evo.lineage import Table
 
-LANE, TALLEST = 20, 900
+TRACK, TALLEST = 20, 900
 CLUSTER = -1
 # Kind of event to what it is called, its symbol and its colour.
 MARKS: Mapping[str, tuple[str, str, str]] = {
@@ -48,29 +48,29 @@ IDLE_TO_BUSY = ((0.0, "rgba(139, 146, 156, 0.16)"), (0.5, "#6f9fd8"), (1.0, "#2d
 
 
 def timeline(done: Table, marks: Table, *, revision: str) -> go.Figure:
-    """A lane each worker, a bar each evaluation; what befell machines above them. Bars lead to individuals."""
-    lanes = {one: at for at, one in enumerate(dict.fromkeys((row[1], row[0]) for row in done.rows))}
+    """A track each worker, a bar each evaluation; what cluster_event machines above them. Bars lead to individuals."""
+    tracks = {one: at for at, one in enumerate(dict.fromkeys((row[1], row[0]) for row in done.rows))}
     by_outcome: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
     for row in done.rows:
         by_outcome[row[4]].append(row)
     known = [*OUTCOMES, *sorted(set(by_outcome) - set(OUTCOMES))]
-    shown: list[Any] = [_bars(by_outcome[one], one, lanes) for one in known if one in by_outcome]
+    shown: list[Any] = [_bars(by_outcome[one], one, tracks) for one in known if one in by_outcome]
     first, last = min(row[5] for row in done.rows), max(row[6] for row in done.rows)
     seen = [row for row in marks.rows if first <= row[0] <= last]
     shown += _marks(seen)
-    height = min(TALLEST, 130 + LANE * (len(lanes) + bool(seen)))
+    height = min(TALLEST, 130 + TRACK * (len(tracks) + bool(seen)))
     drawn = figure(shown, x="time (UTC)", y="", revision=revision, height=height)
     drawn.update_layout(barmode="overlay", showlegend=True, hovermode="closest", clickmode="event+select")
-    _laned(drawn, [worker for _, worker in lanes], cluster=bool(seen))
+    _on_tracks(drawn, [worker for _, worker in tracks], cluster=bool(seen))
     upright(drawn)
     _ruled(drawn, seen)
     return drawn
 
 
-def _bars(rows: Sequence[tuple[Any, ...]], outcome: str, lanes: Mapping[tuple[str, str], int]) -> go.Bar:
+def _bars(rows: Sequence[tuple[Any, ...]], outcome: str, tracks: Mapping[tuple[str, str], int]) -> go.Bar:
     colour = OUTCOMES.get(outcome, GREY)
     return go.Bar(
-        y=[lanes[row[1], row[0]] for row in rows],
+        y=[tracks[row[1], row[0]] for row in rows],
         base=[row[5] for row in rows],
         x=[(row[6] - row[5]).total_seconds() * 1000 for row in rows],
         orientation="h",
@@ -124,9 +124,9 @@ def _ruled(drawn: go.Figure, seen: Sequence[tuple[Any, ...]]) -> None:
             drawn.add_shape(type="line", x0=row[0], x1=row[0], y0=0, y1=1, yref="paper", line=line, opacity=0.5)
 
 
-def _laned(drawn: go.Figure, names: Sequence[str], *, cluster: bool) -> None:
-    """Names beside lanes, the first one on top; where there are many, every so many."""
-    every = max(1, -(-len(names) * LANE // TALLEST))
+def _on_tracks(drawn: go.Figure, names: Sequence[str], *, cluster: bool) -> None:
+    """Names beside tracks, the first one on top; where there are many, every so many."""
+    every = max(1, -(-len(names) * TRACK // TALLEST))
     ticks = [CLUSTER] * cluster + list(range(0, len(names), every))
     labels = ["machines"] * cluster + [_short(one) for one in names[::every]]
     top = (CLUSTER if cluster else 0) - 0.7
@@ -142,17 +142,17 @@ def _short(worker: str) -> str:
 
 def utilisation(found: Table, *, revision: str) -> go.Figure:
     """How much of each part of the time every worker evaluated, as a heat map."""
-    lanes = list(dict.fromkeys(sorted((row[1], row[0]) for row in found.rows)))
+    tracks = list(dict.fromkeys(sorted((row[1], row[0]) for row in found.rows)))
     times = sorted({row[2] for row in found.rows})
-    at, when = {one: number for number, one in enumerate(lanes)}, {one: number for number, one in enumerate(times)}
-    grid: list[list[float | None]] = [[None] * len(times) for _ in lanes]
+    at, when = {one: number for number, one in enumerate(tracks)}, {one: number for number, one in enumerate(times)}
+    grid: list[list[float | None]] = [[None] * len(times) for _ in tracks]
     for worker, node, began, busy in found.rows:
         grid[at[node, worker]][when[began]] = round(100 * min(1.0, busy), 1)
     heat = go.Heatmap(
         x=times,
-        y=list(range(len(lanes))),
+        y=list(range(len(tracks))),
         z=grid,
-        customdata=[[[hover(worker), hover(node)]] * len(times) for node, worker in lanes],
+        customdata=[[[hover(worker), hover(node)]] * len(times) for node, worker in tracks],
         colorscale=[list(one) for one in IDLE_TO_BUSY],
         zmin=0,
         zmax=100,
@@ -160,9 +160,9 @@ def utilisation(found: Table, *, revision: str) -> go.Figure:
         colorbar={"title": {"text": "busy (%)"}, "thickness": 10, "outlinewidth": 0},
         hovertemplate="%{z:.3g} % busy<br>from %{x}<br>%{customdata[0]} on %{customdata[1]}<extra></extra>",
     )
-    height = min(TALLEST, max(200, 110 + LANE * len(lanes)))
+    height = min(TALLEST, max(200, 110 + TRACK * len(tracks)))
     drawn = figure([heat], x="time (UTC)", y="", revision=revision, height=height)
-    _laned(drawn, [worker for _, worker in lanes], cluster=False)
+    _on_tracks(drawn, [worker for _, worker in tracks], cluster=False)
     upright(drawn)
     return drawn
 

@@ -16,16 +16,16 @@ from dashboard.queries.operators import ENTERED, PARTS, REWARD
 from evo.lineage import LineageReader
 from evo.lineage.queries import quoted
 from evo.search.selectors import INHERITED_PULLS, LEAST_USD
-from evo.values import AGAIN_OPERATOR, SEED_OPERATOR
+from evo.values import REEVALUATE_OPERATOR, SEED_OPERATOR
 
 ArmName = tuple[str, str | None]
 # Of a posterior's standard deviations: about nine draws of ten lie within so many of the mean.
 WIDTH = 1.645
 ENDED = f"""
     SELECT p.ask, p.operator, p.model, p.individual, {REWARD} AS gain,
-        row_number() OVER (ORDER BY coalesce(i.told, p.proposed), p.ask) AS n
+        row_number() OVER (ORDER BY coalesce(i.told_at, p.proposed), p.ask) AS n
     FROM proposals p LEFT JOIN individuals i ON i.id = p.individual LEFT JOIN {ENTERED}
-    WHERE p.island = {{island}} AND p.operator NOT IN ({quoted(SEED_OPERATOR)}, {quoted(AGAIN_OPERATOR)})
+    WHERE p.island = {{island}} AND p.operator NOT IN ({quoted(SEED_OPERATOR)}, {quoted(REEVALUATE_OPERATOR)})
         AND (p.outcome <> 'ok' OR i.id IS NOT NULL)
 """
 

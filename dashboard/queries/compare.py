@@ -69,14 +69,14 @@ def curve(reader: LineageReader, points: int) -> Table:
     width = 1 << max(0, (ends[1] - ends[0]) // max(1, points)).bit_length()
     sampled = reader.sql(f"""
         WITH sample AS (
-            SELECT s.tell, i.told, s.best, s.hypervolume FROM indicators s LEFT JOIN individuals i ON i.tell = s.tell
+            SELECT s.tell, i.told_at, s.best, s.hypervolume FROM indicators s LEFT JOIN individuals i ON i.tell = s.tell
             WHERE s.tell % {width} = 0 OR s.tell = {ends[1]:d}
-        ), timed AS (SELECT * REPLACE (coalesce(told, max(told) OVER (ORDER BY tell)) AS told) FROM sample),
+        ), timed AS (SELECT * REPLACE (coalesce(told_at, max(told_at) OVER (ORDER BY tell)) AS told_at) FROM sample),
         paid AS (
-            SELECT t.tell, sum(c.cost_usd) AS usd FROM completions c ASOF JOIN timed t ON c.completed <= t.told
+            SELECT t.tell, sum(c.cost_usd) AS usd FROM completions c ASOF JOIN timed t ON c.completed <= t.told_at
             GROUP BY t.tell
         )
-        SELECT t.tell, epoch(t.told) - (SELECT epoch(min(started)) FROM runs) AS seconds,
+        SELECT t.tell, epoch(t.told_at) - (SELECT epoch(min(started)) FROM runs) AS seconds,
             sum(coalesce(p.usd, 0)) OVER (ORDER BY t.tell) AS usd, t.best, t.hypervolume
         FROM timed t LEFT JOIN paid p ON p.tell = t.tell ORDER BY t.tell
     """)
@@ -149,7 +149,7 @@ def _pauses(reader: LineageReader) -> list[tuple[float, float]]:
     pauses = []
     for (back,) in reader.sql("SELECT happened FROM events WHERE kind = 'resume' ORDER BY happened").rows:
         since, away = reader.sql(
-            "SELECT epoch($1), epoch($1 - greatest((SELECT max(told) FROM individuals WHERE told < $1), "
+            "SELECT epoch($1), epoch($1 - greatest((SELECT max(told_at) FROM individuals WHERE told_at < $1), "
             "(SELECT max(happened) FROM events WHERE happened < $1), (SELECT min(started) FROM runs)))",
             [back],
         ).rows[0]

@@ -193,7 +193,7 @@ def _spoken(stretch: Stretch, source: str | None) -> str:
 def _failures(stretch: Stretch) -> str:
     """All failures: columns source, outcome, operator, model, happened, said, ask (or NULL), individual (or NULL)."""
     return f"""
-        SELECT 'evaluation' AS source, e.outcome, i.operator, i.model, greatest(i.told, e.started) AS happened,
+        SELECT 'evaluation' AS source, e.outcome, i.operator, i.model, greatest(i.told_at, e.started) AS happened,
             right(e.feedback, {SAID}) AS said, NULL::BIGINT AS ask, e.individual
         FROM (FROM evaluations e WHERE {_failed("evaluation", "e")}) e JOIN individuals i ON i.id = e.individual
         WHERE {stretch.individuals()}

@@ -19,7 +19,7 @@ class Step:
 
     name: str
     tell: int
-    told: datetime
+    told_at: datetime
     individual: int
     value: float
 
@@ -68,11 +68,11 @@ def objectives(reader: LineageReader) -> tuple[tuple[str, str, str], ...]:
 # In two stages, so that no million rows are sorted: the best of each stretch of 512 tells, and then the single tells of
 # those stretches that beat all before them.
 RECORDS = """
-    WITH fresh AS (SELECT i.id, i.tell, i.told FROM individuals i
+    WITH fresh AS (SELECT i.id, i.tell, i.told_at FROM individuals i
             WHERE i.tell > {after} AND i.outcome = 'ok' AND {individuals}),
         feasible AS (SELECT f.* FROM fresh f JOIN evaluations e ON e.individual = f.id
             WHERE e.stage = 'train' AND e.attempt = 0 AND e.violation <= 0),
-        valued AS (SELECT o.name, f.tell, f.told, f.id, o.value, if(n.direction = 'min', o.value, -o.value) AS cost
+        valued AS (SELECT o.name, f.tell, f.told_at, f.id, o.value, if(n.direction = 'min', o.value, -o.value) AS cost
             FROM feasible f JOIN objectives o ON o.individual = f.id JOIN objective_names n ON n.name = o.name),
         blocks AS (SELECT name, tell // 512 AS block, min(cost) AS least FROM valued GROUP BY ALL),
         ahead AS (SELECT name, block, coalesce(min(least) OVER (PARTITION BY name ORDER BY block
@@ -80,10 +80,10 @@ RECORDS = """
         single AS (SELECT v.*, least(l.before, coalesce(min(v.cost) OVER (PARTITION BY v.name, l.block ORDER BY v.tell
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 'inf'::DOUBLE)) AS beaten
             FROM valued v JOIN ahead l ON l.name = v.name AND l.block = v.tell // 512 WHERE l.least < l.before)
-    SELECT name, tell, told, id, value FROM single WHERE cost < beaten ORDER BY tell, name
+    SELECT name, tell, told_at, id, value FROM single WHERE cost < beaten ORDER BY tell, name
 """
 LEADERS = """
-    SELECT l.name, l.tell, i.told, l.individual, l.compared FROM leaders l JOIN individuals i ON i.id = l.individual
+    SELECT l.name, l.tell, i.told_at, l.individual, l.compared FROM leaders l JOIN individuals i ON i.id = l.individual
     WHERE l.tell > {after} AND {individuals} ORDER BY l.tell, l.name
 """
 
@@ -121,7 +121,7 @@ def indicators(reader: LineageReader, stretch: Stretch) -> Table:
             WHERE {stretch.tells()} AND (tell % {width} = 0
                 OR tell = (SELECT max(tell) FROM indicators WHERE {stretch.tells()}))
         )
-        SELECT s.tell, i.told, s.* EXCLUDE (tell)
+        SELECT s.tell, i.told_at, s.* EXCLUDE (tell)
         FROM sample s LEFT JOIN individuals i ON i.tell = s.tell ORDER BY s.tell
     """)
 
@@ -130,7 +130,7 @@ def outcomes(reader: LineageReader, stretch: Stretch) -> Table:
     """What came of evaluations, in up to 100 equal stretches: columns tell (the first), ended, outcome, individuals."""
     width = 10 * _width(reader, stretch)
     return reader.sql(f"""
-        SELECT {width} * (i.tell // {width}) AS tell, max(i.told) AS ended, i.outcome, count(*) AS individuals
+        SELECT {width} * (i.tell // {width}) AS tell, max(i.told_at) AS ended, i.outcome, count(*) AS individuals
         FROM individuals i WHERE {stretch.individuals()} GROUP BY 1, 3 ORDER BY 1, 3
     """)
 
@@ -140,10 +140,10 @@ def rates(reader: LineageReader, stretch: Stretch) -> Table:
     width = 8 * _width(reader, stretch)
     return reader.sql(f"""
         WITH parts AS (
-            SELECT i.tell // {width} AS part, max(i.tell) AS tell, max(i.told) AS told, count(*) AS results
+            SELECT i.tell // {width} AS part, max(i.tell) AS tell, max(i.told_at) AS told_at, count(*) AS results
             FROM individuals i WHERE {stretch.individuals()} GROUP BY 1
-        ), gaps AS (SELECT *, epoch(told - lag(told) OVER (ORDER BY part)) AS seconds FROM parts)
-        SELECT tell, told, results / seconds AS per_second FROM gaps WHERE seconds > 0 ORDER BY tell
+        ), gaps AS (SELECT *, epoch(told_at - lag(told_at) OVER (ORDER BY part)) AS seconds FROM parts)
+        SELECT tell, told_at, results / seconds AS per_second FROM gaps WHERE seconds > 0 ORDER BY tell
     """)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dashboard.queries.history import objectives
-from evo.genomes import Choice, Genome, genome_from_json
+from evo.genomes import Genome, SlotValue, genome_from_json
 from evo.lineage import LineageReader, Table
 from evo.lineage.queries import Portrait, base, genome_json, portrait, quoted
 
@@ -142,7 +142,7 @@ def forebears(reader: LineageReader, individual: int) -> Table:
     )
 
 
-def seen(reader: LineageReader, kind: str) -> Mapping[str, tuple[Choice, ...]]:
+def seen(reader: LineageReader, kind: str) -> Mapping[str, tuple[SlotValue, ...]]:
     """What a sample of others holds: of architectures the choices by slot, of vectors the least and the most by number.
 
     Of SEEN individuals at most, the same ones while the run does not double.
@@ -152,7 +152,7 @@ def seen(reader: LineageReader, kind: str) -> Mapping[str, tuple[Choice, ...]]:
     rows = reader.sql(
         f"SELECT genome FROM individuals WHERE hash(id) % {every} = 0 AND kind = ? LIMIT {SEEN}", [kind]
     ).rows
-    held: dict[str, dict[Any, Choice]] = defaultdict(dict)
+    held: dict[str, dict[Any, SlotValue]] = defaultdict(dict)
     for (text,) in rows:
         fields = json.loads(text)
         pairs = fields["choices"].items() if kind == "architecture" else enumerate(fields.get("values", ()))
@@ -163,6 +163,6 @@ def seen(reader: LineageReader, kind: str) -> Mapping[str, tuple[Choice, ...]]:
     return {slot: tuple(sorted(of.values(), key=_order)) for slot, of in held.items()}
 
 
-def _order(choice: Choice) -> tuple[int, float, str]:
+def _order(choice: SlotValue) -> tuple[int, float, str]:
     """Numbers by size, before texts."""
     return (0, float(choice), "") if isinstance(choice, int | float) else (1, 0.0, choice)

@@ -15,14 +15,14 @@ MOST_MOVES = 1600
 def islands(reader: LineageReader, stretch: Stretch) -> Table:
     """An island a row, as it was after the last tell of a stretch.
 
-    Columns island, told (there), valid, living, from_elsewhere (of those), in_front (of those), best (by the first
+    Columns island, count_told (there), valid, living, from_elsewhere (of those), in_front (of those), best (by the first
     objective, of all who ever lived there), individual (who is), tell (when it came), best_living.
     """
     first, sign = _first(reader)
     until = stretch.tells()
     only = f"WHERE island = {stretch.island:d}" if stretch.island is not None else ""
     return reader.sql(f"""
-        WITH told AS (SELECT i.island, count(*) AS told, count(*) FILTER (i.outcome = 'ok') AS valid
+        WITH totals AS (SELECT i.island, count(*) AS count_told, count(*) FILTER (i.outcome = 'ok') AS valid
             FROM individuals i WHERE {stretch.individuals()} GROUP BY 1),
         came AS (SELECT individual, island, 1 AS came FROM arrivals WHERE {_until(stretch)} UNION ALL
             SELECT individual, island, -1 FROM removals WHERE {_until(stretch)}),
@@ -40,11 +40,11 @@ def islands(reader: LineageReader, stretch: Stretch) -> Table:
             LEFT JOIN front f ON f.individual = l.individual LEFT JOIN valued v ON v.individual = l.individual
             GROUP BY 1
         )
-        SELECT island, coalesce(t.told, 0) AS told, coalesce(t.valid, 0) AS valid, coalesce(h.living, 0) AS living,
+        SELECT island, coalesce(t.count_told, 0) AS count_told, coalesce(t.valid, 0) AS valid, coalesce(h.living, 0) AS living,
             coalesce(h.from_elsewhere, 0) AS from_elsewhere, coalesce(h.in_front, 0) AS in_front,
             {sign} * b.best.cost AS best, b.best.individual AS individual, b.best.tell AS tell,
             {sign} * h.cost AS best_living
-        FROM told t FULL JOIN homes h USING (island) FULL JOIN best b USING (island) {only} ORDER BY island LIMIT 500
+        FROM totals t FULL JOIN homes h USING (island) FULL JOIN best b USING (island) {only} ORDER BY island LIMIT 500
     """)
 
 

@@ -21,7 +21,7 @@ class Kin:
     """Individuals, and who of them came from whom.
 
     Attributes:
-        members: columns id, tell, depth, island, operator, model, outcome, survived, value (of the first objective,
+        members: columns id, tell, generation, island, operator, model, outcome, survived, value (of the first objective,
             the mean), gain (over its base's, positive is better), entered_front; the oldest first.
         edges: (child, parent, role) of all who are members; the base of a child comes first.
     """
@@ -179,9 +179,9 @@ def _members(reader: LineageReader, ids: Iterable[int]) -> Table:
     return reader.sql(f"""
         WITH chosen AS (SELECT DISTINCT unnest({list(ids)}::BIGINT[]) AS id), {_gains("chosen", first, sign)},
         entered AS (SELECT DISTINCT individual FROM front_moves WHERE entered AND individual IN (SELECT id FROM chosen))
-        SELECT i.id, i.tell, i.depth, i.island, i.operator, i.model, i.outcome, i.survived, v.mean AS value, g.gain,
+        SELECT i.id, i.tell, i.generation, i.island, i.operator, i.model, i.outcome, i.survived, v.mean AS value, g.gain,
             e.individual IS NOT NULL AS entered_front
-        FROM (SELECT id, tell, depth, island, operator, model, outcome, survived FROM individuals
+        FROM (SELECT id, tell, generation, island, operator, model, outcome, survived FROM individuals
             WHERE id IN (SELECT id FROM chosen)) i
         LEFT JOIN known v ON v.individual = i.id LEFT JOIN gains g ON g.id = i.id
         LEFT JOIN entered e ON e.individual = i.id ORDER BY i.tell

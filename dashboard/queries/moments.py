@@ -50,7 +50,7 @@ def span(reader: LineageReader, stretch: Stretch, *, parts: int) -> Span | None:
     All of a run is taken from its start on, as asking comes before telling.
     """
     found = reader.sql(f"""
-        SELECT epoch(min(i.told)), epoch(max(i.told)),
+        SELECT epoch(min(i.told_at)), epoch(max(i.told_at)),
             (SELECT epoch(min(started)) FROM runs), (SELECT epoch(max(proposed)) FROM proposals)
         FROM individuals i WHERE {stretch.individuals()}
     """).rows
@@ -72,9 +72,9 @@ def during(stretch: Stretch, column: str) -> str:
     """The condition that a time lies within a stretch of tells, in SQL: for what has no tell of its own."""
     conditions = []
     if stretch.first:
-        conditions.append(f"{column} >= (SELECT min(told) FROM individuals WHERE tell >= {stretch.first:d})")
+        conditions.append(f"{column} >= (SELECT min(told_at) FROM individuals WHERE tell >= {stretch.first:d})")
     if stretch.last is not None:
-        conditions.append(f"{column} <= (SELECT max(told) FROM individuals WHERE tell <= {stretch.last:d})")
+        conditions.append(f"{column} <= (SELECT max(told_at) FROM individuals WHERE tell <= {stretch.last:d})")
     return " AND ".join(conditions) or "true"
 
 

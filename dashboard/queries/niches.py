@@ -21,7 +21,7 @@ from evo.genomes import genome_from_json
 from evo.lineage import LineageReader, Table
 from evo.lineage.queries import quoted
 from evo.search.descriptors import Descriptor, Subject, descriptor
-from evo.search.niches import Atlas, Dimension, NicheSettings, centroids
+from evo.search.niches import Archive, Dimension, NicheSettings, centroids
 from evo.values import SEED_OPERATOR, Ask, Evaluation, Individual
 
 MOST_ELITES = 5000
@@ -52,7 +52,7 @@ class Elite:
 
 
 @dataclass(frozen=True, slots=True)
-class Archive:
+class NicheMap:
     """A map, and who holds its cells.
 
     Attributes:
@@ -96,7 +96,7 @@ def settings(reader: LineageReader) -> NicheSettings | None:
     return NicheSettings(sides, **{name: value for name, value in stated.items() if name != "dimensions"})
 
 
-def archive(reader: LineageReader, before: Archive | None, stretch: Stretch) -> Archive:
+def archive(reader: LineageReader, before: NicheMap | None, stretch: Stretch) -> NicheMap:
     """Who holds which cell after the last tell of a stretch; of several islands the best of all.
 
     Raises:
@@ -104,16 +104,16 @@ def archive(reader: LineageReader, before: Archive | None, stretch: Stretch) -> 
     """
     how = settings(reader)
     if how is None:
-        return Archive()
+        return NicheMap()
     if unknown := tuple(one.descriptor for one in how.dimensions if one.descriptor.startswith(UNKNOWN)):
-        return Archive(how, unknown)
+        return NicheMap(how, unknown)
     residents = _residents(reader, stretch)
     looked = [one for one, _ in residents[:MOST_ELITES]]
     known = {} if before is None or before.settings != how else before.placed
     placed = {one: known[one] for one in looked if one in known}
     placed |= _measured(reader, how, [one for one in looked if one not in placed])
     elites = _elites(reader, how, placed)
-    return Archive(how, (), elites, len(residents), len(residents) - len(looked), placed)
+    return NicheMap(how, (), elites, len(residents), len(residents) - len(looked), placed)
 
 
 def over_time(reader: LineageReader, stretch: Stretch) -> Table:
@@ -132,9 +132,9 @@ def over_time(reader: LineageReader, stretch: Stretch) -> Table:
 
 
 @lru_cache(maxsize=4)
-def atlas_of(how: NicheSettings) -> Atlas:
+def archive_of(how: NicheSettings) -> Archive:
     """The map itself; that of a CVT with many cells takes a second or more."""
-    return Atlas(how)
+    return Archive(how)
 
 
 @lru_cache(maxsize=4)
@@ -197,11 +197,11 @@ def _elites(reader: LineageReader, how: NicheSettings, placed: Mapping[int, tupl
         LEFT JOIN (SELECT individual, violation FROM evaluations WHERE stage = 'train' AND attempt = 0
             AND individual IN (FROM chosen)) e ON e.individual = i.id
     """).rows
-    atlas, count = atlas_of(how), dict[int, int]()
+    archive, count = archive_of(how), dict[int, int]()
     best: dict[int, tuple[tuple[bool, float, int], Elite]] = {}
     for one, mean, compared, feasible, maker, island in rows:
         at = placed[one]
-        if (cell := atlas.cell_at(at)) is None:
+        if (cell := archive.cell_at(at)) is None:
             continue
         merit = (not feasible, sign * compared, one)
         count[cell] = count.get(cell, -1) + 1

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from evo.lineage import LineageReader, Table
-from evo.lineage.status import Standing, stand_by
+from evo.lineage.status import RunStatus, projected_status
 
 RECENT = 2000
 RECENT_SECONDS = 300
@@ -31,7 +31,7 @@ class Totals:
     """
 
     problem: str
-    told: int
+    count_told: int
     failed: int
     usd: float
     calls: int
@@ -49,9 +49,9 @@ class Totals:
     @property
     def forecast_usd(self) -> float | None:
         """What the whole run will have cost, if the rest costs as what was told so far; no more than the cap."""
-        if not self.told or not self.usd:
+        if not self.count_told or not self.usd:
             return None
-        likely = self.usd / self.told * max(self.told, self.budget.get("evaluations") or self.told)
+        likely = self.usd / self.count_told * max(self.count_told, self.budget.get("evaluations") or self.count_told)
         cap = self.budget.get("usd")
         return likely if cap is None else min(likely, cap)
 
@@ -60,9 +60,9 @@ class Totals:
         """Until the first of its budgets is used up at the present rate; None where that cannot be said."""
         left = []
         if self.per_second and self.budget.get("evaluations"):
-            left.append((self.budget["evaluations"] - self.told) / self.per_second)
+            left.append((self.budget["evaluations"] - self.count_told) / self.per_second)
             if self.budget.get("usd") and self.usd:
-                left.append((self.budget["usd"] - self.usd) / (self.usd / self.told * self.per_second))
+                left.append((self.budget["usd"] - self.usd) / (self.usd / self.count_told * self.per_second))
         if self.budget.get("wall_seconds"):
             left.append(self.budget["wall_seconds"] - self.running_seconds)
         return max(0.0, min(left)) if left else None
@@ -70,23 +70,23 @@ class Totals:
 
 def totals(reader: LineageReader) -> Totals:
     """How far a run is, with what its journal has beyond its lineage."""
-    standing = stand_by(reader)
+    status = projected_status(reader)
     asked: dict[str, int] = {}
-    for operator in standing.asks.values():
+    for operator in status.asks.values():
         asked[operator] = asked.get(operator, 0) + 1
     started, latest, seconds, tokens = _times(reader)
-    config = standing.config
+    config = status.config
     return Totals(
-        standing.problem,
-        standing.told,
-        standing.failed,
-        standing.usd,
-        standing.calls,
+        status.problem,
+        status.count_told,
+        status.failed,
+        status.usd,
+        status.calls,
         tokens,
-        _rate(standing),
+        _rate(status),
         asked,
-        len(standing.candidates),
-        standing.stopped,
+        len(status.candidates),
+        status.stopped,
         started,
         latest,
         seconds,
@@ -95,15 +95,15 @@ def totals(reader: LineageReader) -> Totals:
     )
 
 
-def _rate(standing: Standing) -> float:
+def _rate(status: RunStatus) -> float:
     """Results a second, a spurt of a moment left out."""
-    return standing.per_second if len(standing.latest) > 2 else 0.0
+    return status.per_second if len(status.latest) > 2 else 0.0
 
 
 def _times(reader: LineageReader) -> tuple[datetime | None, datetime | None, float, int]:
     """When it started and told last, the seconds between without pauses, and the tokens of all completions."""
     found = reader.sql("""
-        SELECT started, (SELECT max(told) FROM individuals),
+        SELECT started, (SELECT max(told_at) FROM individuals),
             (SELECT coalesce(sum(input_tokens + output_tokens), 0)::BIGINT FROM completions) FROM runs
     """).rows
     if not found:
@@ -114,8 +114,8 @@ def _times(reader: LineageReader) -> tuple[datetime | None, datetime | None, flo
     paused = 0.0
     for (back,) in reader.sql("SELECT happened FROM events WHERE kind = 'resume'").rows:
         away = reader.sql(
-            "SELECT epoch($1 - greatest(max(told), (SELECT max(happened) FROM events WHERE happened < $1))) "
-            "FROM individuals WHERE told < $1",
+            "SELECT epoch($1 - greatest(max(told_at), (SELECT max(happened) FROM events WHERE happened < $1))) "
+            "FROM individuals WHERE told_at < $1",
             [back],
         ).scalar()
         paused += max(0.0, away or 0.0)

@@ -93,7 +93,7 @@ def waits(reader: LineageReader, stretch: Stretch) -> Table:
     gap = "greatest(0, epoch({} - {}))"
     return reader.sql(f"""
         WITH recent AS (
-            SELECT i.id, i.operator, i.model, i.told FROM individuals i WHERE {stretch.individuals()}
+            SELECT i.id, i.operator, i.model, i.told_at FROM individuals i WHERE {stretch.individuals()}
             ORDER BY i.tell DESC LIMIT {RECENT}
         ), measured AS (
             SELECT individual, started, seconds, started + to_microseconds((seconds * 1e6)::BIGINT) AS ended
@@ -106,7 +106,7 @@ def waits(reader: LineageReader, stretch: Stretch) -> Table:
         SELECT r.operator, coalesce(r.model, '') AS model, count(*) AS offspring,
             avg(coalesce(c.seconds, 0)) AS model_seconds,
             avg({gap.format("m.started", "a.proposed")}) AS place_seconds, avg(m.seconds) AS evaluation_seconds,
-            avg({gap.format("r.told", "m.ended")}) AS tell_seconds
+            avg({gap.format("r.told_at", "m.ended")}) AS tell_seconds
         FROM recent r JOIN asked a ON a.individual = r.id JOIN measured m ON m.individual = r.id
         LEFT JOIN called c ON c.ask = a.ask
         GROUP BY ALL ORDER BY offspring DESC, r.operator, model LIMIT {NODES}
@@ -114,7 +114,7 @@ def waits(reader: LineageReader, stretch: Stretch) -> Table:
 
 
 def marks(reader: LineageReader) -> Table:
-    """What befell machines, the latest MARKS: columns happened, kind, node, nodes (how many then), said."""
+    """What cluster_event machines, the latest MARKS: columns happened, kind, node, nodes (how many then), said."""
     kinds = ", ".join(f"'{one}'" for one in KINDS)
     return reader.sql(f"""
         WITH latest AS (SELECT * FROM events WHERE kind IN ({kinds}) ORDER BY happened DESC LIMIT {MARKS})
@@ -145,7 +145,7 @@ def _states(stretch: Stretch) -> str:
     return f"""
         WITH offspring AS (
             SELECT epoch(p.proposed) AS proposed, epoch(e.started) AS started, epoch(e.started) + e.seconds AS ended,
-                epoch(i.told) AS told
+                epoch(i.told_at) AS told_at
             FROM individuals i JOIN proposals p ON p.individual = i.id JOIN evaluations e ON e.individual = i.id
             WHERE e.stage = 'train' AND e.attempt = 0 AND {BEGUN.format("e.started")} AND {stretch.individuals()}
         )
@@ -153,5 +153,5 @@ def _states(stretch: Stretch) -> str:
         WHERE c.stage = 'proposal' AND {on_island}
         UNION ALL SELECT 'place', proposed, started FROM offspring WHERE started > proposed
         UNION ALL SELECT 'evaluation', started, ended FROM offspring
-        UNION ALL SELECT 'tell', ended, told FROM offspring WHERE told > ended
+        UNION ALL SELECT 'tell', ended, told_at FROM offspring WHERE told_at > ended
     """

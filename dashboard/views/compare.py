@@ -32,7 +32,7 @@ def show() -> None:
 def _chosen(filters: Filters) -> None:
     offered = list(shell.source().runs())
     # What is wrong with the run that is looked at is said; the others can be compared without it.
-    shell.guarded(lambda: _refuse_unreadable(filters.run))
+    shell.guarded(lambda: _check_unreadable(filters.run))
     if "runs" not in st.session_state and not st.query_params.get_all("runs"):
         st.session_state.runs = _alike(filters.run, offered)
     runs = st.multiselect(
@@ -47,7 +47,7 @@ def _chosen(filters: Filters) -> None:
     shell.live(lambda: draw(tuple(runs), across))
 
 
-def _refuse_unreadable(run: str) -> None:
+def _check_unreadable(run: str) -> None:
     """Complain of a run that cannot be read."""
     shell.source().ask(run, compare.configuration)
 

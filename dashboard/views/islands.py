@@ -12,7 +12,7 @@ from dashboard.charts import islands as charts
 from dashboard.charts import niches as map_charts
 from dashboard.filters import Filters
 from dashboard.queries import front, history, islands, niches
-from dashboard.queries.niches import Archive
+from dashboard.queries.niches import NicheMap
 from dashboard.words import clipped, number, plain
 from evo.lineage import Table
 from evo.search.niches import NicheSettings
@@ -107,7 +107,7 @@ def _niches(filters: Filters, axes: tuple[int, int | None], objective: Objective
             )
 
 
-def _map(filters: Filters, of: Archive, axes: tuple[int, int | None], objective: Objective) -> None:
+def _map(filters: Filters, of: NicheMap, axes: tuple[int, int | None], objective: Objective) -> None:
     shell.cards(_figures(of, objective))
     shown = map_charts.archive(of, axes, objective, revision=f"{filters} {axes}")
     picked = shell.picking_chart(shown, f"map-{filters.run}")
@@ -115,7 +115,7 @@ def _map(filters: Filters, of: Archive, axes: tuple[int, int | None], objective:
     _picked(filters, picked, "elites")
 
 
-def _figures(of: Archive, objective: Objective) -> list[tuple[str, str, str]]:
+def _figures(of: NicheMap, objective: Objective) -> list[tuple[str, str, str]]:
     best = min(
         of.elites, key=lambda one: (not one.feasible, one.value if objective[1] == "min" else -one.value), default=None
     )
@@ -129,7 +129,7 @@ def _figures(of: Archive, objective: Objective) -> list[tuple[str, str, str]]:
     return figures
 
 
-def _explained(filters: Filters, of: Archive, axes: tuple[int, int | None]) -> str:
+def _explained(filters: Filters, of: NicheMap, axes: tuple[int, int | None]) -> str:
     told = ["The best of each cell by the first objective; bright is good. Click a cell to list its individual."]
     if filters.stretch.island is None and len({one.island for one in of.elites}) > 1:
         told.append("Each island has its own map: this is the best of all; choose one beside this page.")
@@ -157,7 +157,7 @@ def _islands(filters: Filters, found: Table, objective: Objective) -> None:
         st.markdown("**Best**, of all who came to live there")
         shell.chart(charts.best(parts, objective, revision=str(filters)), "island-best")
     with right:
-        st.markdown("**Living**")
+        st.markdown("**MatingPool**")
         shell.chart(charts.living(parts, revision=str(filters)), "island-living")
     if len(found.rows) > islands.MOST_ISLANDS:
         st.caption(f"The first {islands.MOST_ISLANDS} islands are drawn; the table has {number(len(found.rows))}.")

@@ -16,7 +16,7 @@ from evo.lineage.wording import difference
 
 DRAWINGS = ("family", "everybody")
 COLOURS = ("operator", "model", "island", "gain")
-ACROSS: Sequence[charts.Across] = ("depth", "tell")
+ACROSS: Sequence[charts.Across] = ("generation", "tell")
 UPWARDS = ("lines", "value")
 FAR = {"10": 10, "30": 30, "100": 100, "all": None}
 Objective = tuple[str, str, str]
@@ -66,7 +66,7 @@ def _controls() -> tuple[str, How, str]:
         )
         colour = st.selectbox("Colour", COLOURS, key="colour", bind="query-params", width=130)
         across = st.segmented_control(
-            "Across", ACROSS, default="depth", required=True, key="across", bind="query-params"
+            "Across", ACROSS, default="generation", required=True, key="across", bind="query-params"
         )
         if drawing == "everybody":
             more = st.segmented_control(

@@ -60,7 +60,7 @@ def draw(filters: Filters, clock: charts.Clock) -> None:
     objectives = source.ask(filters.run, history.objectives)
     running = source.holder(filters.run) is not None
     shell.cards(_figures(totals, bests, objectives, samples, running=running))
-    if not totals.told:
+    if not totals.count_told:
         shell.empty("Nothing has been told yet.", "The first evaluations are under way; figures follow by themselves.")
         return
     _histories(filters, clock, objectives, (bests, samples))
@@ -70,9 +70,9 @@ def draw(filters: Filters, clock: charts.Clock) -> None:
 
 def _state(filters: Filters, totals: Totals) -> None:
     """A line that says whether it runs, and how far it is."""
-    held_by = shell.source().holder(filters.run)
-    if held_by:
-        state, icon = f"running, by {held_by}", ":green[:material/play_circle:]"
+    locked_by = shell.source().holder(filters.run)
+    if locked_by:
+        state, icon = f"running, by {locked_by}", ":green[:material/play_circle:]"
     elif totals.stopped in ("budget", "exhausted"):
         state, icon = f"finished ({totals.stopped})", ":blue[:material/check_circle:]"
     else:
@@ -81,8 +81,8 @@ def _state(filters: Filters, totals: Totals) -> None:
     st.markdown(f"{icon} **{plain(totals.problem)}** {plain(state)}")
     budget = totals.budget.get("evaluations")
     if budget:
-        share = min(1.0, totals.told / budget)
-        st.progress(share, text=f"{number(totals.told)} of {number(budget)} evaluations, {totals.failed} failed")
+        share = min(1.0, totals.count_told / budget)
+        st.progress(share, text=f"{number(totals.count_told)} of {number(budget)} evaluations, {totals.failed} failed")
     if said := shell.tells(filters.stretch):
         st.caption(f"Only {said}; hypervolume, front and population are always those of the whole run.")
 
@@ -127,7 +127,7 @@ def _since(step: history.Step | None, totals: Totals) -> str:
     """How long nothing was better."""
     if step is None:
         return ""
-    return f"{number(max(0, totals.told - 1 - step.tell))} tells ago"
+    return f"{number(max(0, totals.count_told - 1 - step.tell))} tells ago"
 
 
 def _rate(per_second: float) -> str:
@@ -155,7 +155,7 @@ def _histories(
     revision = f"{filters} {clock}"
     end: tuple[int, Any] = samples.rows[-1][:2] if samples.rows else (0, None)
     if end[1] is None and bests.steps:  # a measurement of somebody known has no moment of its own
-        end = end[0], bests.steps[-1].told
+        end = end[0], bests.steps[-1].told_at
     st.subheader("Best so far", anchor=False)
     pairs = [list(enumerate(objectives))[at : at + 2] for at in range(0, len(objectives), 2)]
     for pair in pairs:

@@ -19,13 +19,13 @@ RECORDS = """
         FROM indicators, goal
     ),
     moments AS (
-        SELECT told AS at FROM individuals UNION ALL SELECT happened FROM events UNION ALL SELECT started FROM runs
+        SELECT told_at AS at FROM individuals UNION ALL SELECT happened FROM events UNION ALL SELECT started FROM runs
     ),
     pauses AS (
         SELECT e.happened AS back, epoch(e.happened - max(m.at)) AS away
         FROM events e JOIN moments m ON m.at < e.happened WHERE e.kind = 'resume' GROUP BY e.happened
     ),
-    clock AS (SELECT tell, max(told) OVER (ORDER BY tell) AS at FROM individuals),
+    clock AS (SELECT tell, max(told_at) OVER (ORDER BY tell) AS at FROM individuals),
     spent AS (SELECT completed, sum(cost_usd) OVER (ORDER BY completed) AS usd FROM completions WHERE stage <> 'final'),
     timed AS (
         SELECT s.*, c.at FROM steps s ASOF LEFT JOIN clock c ON s.tell >= c.tell

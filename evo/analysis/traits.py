@@ -25,8 +25,8 @@ TRAITS = f"""
         UNION ALL SELECT won, 'operator', operator FROM offspring
         UNION ALL SELECT won, 'model', model FROM offspring WHERE model IS NOT NULL
         UNION ALL SELECT won, 'thought', thought FROM offspring WHERE thought <> ''
-        UNION ALL SELECT any_value(won), 'lesson', left(t.tip, {LONGEST}) FROM offspring o
-            JOIN tips t ON t.individual = o.id GROUP BY o.id, left(t.tip, {LONGEST})
+        UNION ALL SELECT any_value(won), 'lesson', left(t.lesson, {LONGEST}) FROM offspring o
+            JOIN lessons t ON t.individual = o.id GROUP BY o.id, left(t.lesson, {LONGEST})
     )
     SELECT kind, trait, count(*) FILTER (won) AS ancestors, count(*) AS individuals
     FROM traits GROUP BY kind, trait HAVING count(*) >= {LEAST} OR kind = '' ORDER BY kind, trait

@@ -56,7 +56,7 @@ class Kind(StrEnum):
     operators = "operators"
     survival = "survival"
     parents = "parents"
-    choices = "choices"
+    selectors = "selectors"
     policies = "policies"
     executors = "executors"
 
@@ -79,7 +79,7 @@ def run(
     from evo.config.loading import load_config
     from evo.engine import session
     from evo.engine.baselines import with_baseline
-    from evo.engine.factories import refuse_without_access, reusable_from, with_access
+    from evo.engine.factories import check_without_access, reusable_from, with_access
     from evo.journal.folder import JOURNAL, create_run_folder, existing_run_folder
 
     named = {"executor.address": address, "model.name": model}
@@ -89,12 +89,12 @@ def run(
     prepared = session.prepare(config)
     if replay_from:
         prepared.reusable = reusable_from(existing_run_folder(replay_from) / JOURNAL)
-    asyncio.run(refuse_without_access(config, os.environ))
+    asyncio.run(check_without_access(config, os.environ))
     folder = create_run_folder(run_dir, name, config.problem.name)
     with Progress(prepared, folder) as progress:
-        ended = session.start(prepared, folder, watch=progress.told)
+        ended = session.start(prepared, folder, watch=progress.on_tell)
     report(ended)
-    _exit_if_fruitless(ended)
+    _exit_if_nothing_evaluated(ended)
     _exit_if_interrupted(ended.reason)
 
 
@@ -139,9 +139,9 @@ def resume(
 
     if address:
         cluster.resume(str(run), overrides, address=address, env=env, run_dir=run_dir, wait=wait)
-    cluster.refuse_without_address(env=env, run_dir=run_dir, wait=wait)
+    cluster.check_without_address(env=env, run_dir=run_dir, wait=wait)
     with session.reopened(run, overrides or []) as prepared, Progress(prepared, run) as progress:
-        ended = session.go_on(prepared, run, watch=progress.told)
+        ended = session.go_on(prepared, run, watch=progress.on_tell)
     report(ended)
     _exit_if_interrupted(ended.reason)
 
@@ -159,7 +159,7 @@ def replay(run: RunArgument) -> None:
     prepared = prepare(latest_config(journal), inherited_by(journal))
     repeated = repeat(journal, prepared)
     used = repeated.left.used
-    print(f"{run}: {prepared.search.told} evaluations told again, {repeated.same} proposals the same, 0 dollars")
+    print(f"{run}: {prepared.search.count_told} evaluations told again, {repeated.same} proposals the same, 0 dollars")
     print(f"the run itself: {used.calls} completions, {used.tokens} tokens, {used.usd:.6g} dollars")
     for name, best in prepared.search.best.items():
         print(f"best {name}: {best.evaluation.objectives[name]:.10g}, individual {best.id}")
@@ -385,10 +385,10 @@ def _summary(kind: Kind, name: str) -> str:
         return str(error)
 
 
-def _exit_if_fruitless(ended: Ended) -> None:
-    """Where no proposal at all came to anything, something is wrong that a script should notice."""
+def _exit_if_nothing_evaluated(ended: Ended) -> None:
+    """Where no proposal at all came to anything, something is wrong that a script should on_event."""
     search = ended.search
-    if ended.reason == "exhausted" and search.told <= search.settings.seeds:
+    if ended.reason == "exhausted" and search.count_told <= search.settings.seeds:
         raise typer.Exit(1)
 
 

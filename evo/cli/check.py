@@ -42,7 +42,7 @@ def _contests(prepared: Prepared) -> list[str]:
         return []
     how = prepared.config.search
     # In the order of asking no more than its lag are ever under way.
-    brood = min(plan.brood, how.lag) if how.order == "ask" else plan.brood
+    brood = min(plan.brood, how.max_in_flight) if how.deterministic else plan.brood
     together = f"{brood} together" if brood > 1 else "each by itself"
     rest = "those that go on are scored on all" if plan.whole else "what they are scored on counts"
     count = len(prepared.problem.case_names("train"))

@@ -50,7 +50,7 @@ def resume(
     raise typer.Exit(_verbs().resume(run, overrides or [], **how))
 
 
-def refuse_without_address(*, env: list[str] | None, run_dir: str, wait: bool) -> None:
+def check_without_address(*, env: list[str] | None, run_dir: str, wait: bool) -> None:
     """Raises UserError: an option means nothing where the run is here."""
     named = [("--env", env), ("--run-dir", run_dir != FAR_RUN_DIR), ("--wait", wait)]
     for option, is_given in named:

@@ -128,14 +128,14 @@ def _carried_on(config: Config, folder: Path) -> str:
         StoppedError: interrupted.
         RunFolderError: it was made with another configuration.
     """
-    standing = _standing(folder)
-    if standing == "new":
+    status = _status(folder)
+    if status == "new":
         if not folder.exists():
             create_run_folder(folder.parent, folder.name, config.problem.name)
         ended = session.start(session.prepare(config), folder, watch=lambda told: None)
     else:
-        _refuse_another(config, folder)
-        if standing == "finished":
+        _check_another(config, folder)
+        if status == "finished":
             with held(folder):
                 LiveLineage(folder).close()  # it may have died between the journal's last event and the lineage's
             return ", finished before"
@@ -143,10 +143,10 @@ def _carried_on(config: Config, folder: Path) -> str:
             ended = session.go_on(prepared, folder, watch=lambda told: None)
     if ended.reason == "interrupted":
         raise StoppedError("what was under way is recorded; the same `evo compare` goes on from here")
-    return ", resumed" if standing == "begun" else ""
+    return ", resumed" if status == "begun" else ""
 
 
-def _standing(folder: Path) -> Literal["new", "begun", "finished"]:
+def _status(folder: Path) -> Literal["new", "begun", "finished"]:
     journal, latest = folder / JOURNAL, None
     if journal.exists():
         latest = max(read_events(journal), key=itemgetter(0), default=(0, None))[1]
@@ -157,7 +157,7 @@ def _standing(folder: Path) -> Literal["new", "begun", "finished"]:
     return "finished" if latest["event"] == "stop" and latest["reason"] != "interrupted" else "begun"
 
 
-def _refuse_another(config: Config, folder: Path) -> None:
+def _check_another(config: Config, folder: Path) -> None:
     recorded = latest_config(folder / JOURNAL)
     wanted = config_from_json(json.loads(json.dumps(config.model_dump())))
     if others := differing(recorded, wanted):

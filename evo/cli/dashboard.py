@@ -17,7 +17,7 @@ from pathlib import Path
 from evo.errors import UserError
 
 HOST = "127.0.0.1"
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 STOP_SECONDS = 5.0
 # Under no other name is it reached, so that a page of elsewhere cannot have its name lead here.
 HOSTS = (HOST, "localhost")
@@ -48,8 +48,8 @@ def serve(places: Sequence[Path], *, port: int, browser: bool) -> None:
         UserError: a place is not there, the port is taken, or Streamlit does not start.
     """
     places = list(places) or [Path("runs")]
-    refuse_missing(places)
-    refuse_taken(port)
+    check_missing(places)
+    check_taken(port)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a script it is ignored otherwise
     server = subprocess.Popen(command(places, port))
     try:
@@ -80,7 +80,7 @@ def command(places: Sequence[Path], port: int) -> list[str]:
     return [sys.executable, "-P", "-m", "streamlit", "run", app, *flags, "--", *(str(one.resolve()) for one in places)]
 
 
-def refuse_missing(places: Sequence[Path]) -> None:
+def check_missing(places: Sequence[Path]) -> None:
     """The default folder may come later; what somebody named has to be there.
 
     Raises:
@@ -91,7 +91,7 @@ def refuse_missing(places: Sequence[Path]) -> None:
             raise UserError(f"no run at {one}; expected a run folder or a folder of runs, as in runs/")
 
 
-def refuse_taken(port: int) -> None:
+def check_taken(port: int) -> None:
     """Complain before Streamlit does, which would go on with another port.
 
     Raises:
@@ -108,7 +108,7 @@ def refuse_taken(port: int) -> None:
 
 
 def _wait_until_it_answers(server: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         if server.poll() is not None:
             raise UserError(f"the dashboard did not start (exit code {server.returncode}); what it said stands above")
@@ -117,7 +117,7 @@ def _wait_until_it_answers(server: subprocess.Popen[bytes], port: int) -> None:
                 return
         except OSError:
             time.sleep(0.05)
-    raise UserError(f"the dashboard did not answer at port {port} within {PATIENCE_SECONDS:.0f} s")
+    raise UserError(f"the dashboard did not answer at port {port} within {TIMEOUT_SECONDS:.0f} s")
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:

@@ -18,7 +18,7 @@ from evo.lineage.reading import SCHEMA_VERSION
 from evo.lineage.rows import RowMaker, Rows
 
 LEAST_FREE_BYTES = 256 * 1024**2
-PATIENCE_SECONDS = 3.0
+TIMEOUT_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Reading:
     Attributes:
         events: how many can be read.
         end: the byte after the last of them.
-        told: results, measurements of the same individual again included.
+        count_told: results, measurements of the same individual again included.
         stopped: why the last session ended; None where it did not end by itself.
         budget: evaluations that the latest configuration allows.
         corrupt: what is wrong with the line at `end`; empty where nothing is.
@@ -54,7 +54,7 @@ class Reading:
 
     events: int = 0
     end: int = 0
-    told: int = 0
+    count_told: int = 0
     stopped: str | None = None
     budget: int = 0
     corrupt: str = ""
@@ -63,7 +63,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RunStatus:
     """What a lineage database holds.
 
     Attributes:
@@ -86,13 +86,13 @@ def examine(folder: Path) -> Iterator[Finding]:
         return
     yield _folder(folder)
     # The lineage before the journal, which only grows: so the lineage is never seen ahead of it.
-    held_by, standing = holder(folder), _standing(folder)
-    yield Finding("lock", f"held by {held_by}: it is running" if held_by else "free: no process is running it")
-    reading = read(journal, standing.offset)
+    locked_by, status = holder(folder), _status(folder)
+    yield Finding("lock", f"held by {locked_by}: it is running" if locked_by else "free: no process is running it")
+    reading = read(journal, status.offset)
     yield _journal(journal, reading)
-    yield _torn(journal, reading, running=held_by is not None)
-    yield from _lineage(folder, standing, reading, running=held_by is not None)
-    yield _ending(folder, reading, running=held_by is not None)
+    yield _torn(journal, reading, running=locked_by is not None)
+    yield from _lineage(folder, status, reading, running=locked_by is not None)
+    yield _ending(folder, reading, running=locked_by is not None)
     yield _room(folder)
 
 
@@ -126,7 +126,7 @@ def _count_rows(maker: RowMaker, event: Event, reading: Reading) -> None:
 
 def _note(event: Event, reading: Reading) -> None:
     kind = event["event"]
-    reading.told += kind in ("tell", "remeasured")
+    reading.count_told += kind in ("tell", "reevaluated")
     reading.stopped = event.get("reason") if kind == "stop" else None
     if kind in ("run", "resume"):
         try:
@@ -135,20 +135,20 @@ def _note(event: Event, reading: Reading) -> None:
             reading.misfit = reading.misfit or f"this version cannot read its configuration: {error}"
 
 
-def _standing(folder: Path) -> Standing:
+def _status(folder: Path) -> RunStatus:
     """Of one moment: a single query sees no half of a transaction."""
     try:
-        reader = open_run(folder, PATIENCE_SECONDS)
+        reader = open_run(folder, TIMEOUT_SECONDS)
         return _counted(reader)
     except LineageError as error:
-        return Standing(failure=str(error))
+        return RunStatus(failure=str(error))
 
 
-def _counted(reader: LineageReader) -> Standing:
+def _counted(reader: LineageReader) -> RunStatus:
     tables = [row[0] for row in reader.sql("SELECT table_name FROM duckdb_tables()").rows if row[0] != "projection"]
     counts = ", ".join(f'(SELECT count(*) FROM "{table}")' for table in tables)
     offset, *rows = reader.sql(f"SELECT next_offset, {counts} FROM projection").rows[0]
-    return Standing(offset, dict(zip(tables, rows, strict=True)))
+    return RunStatus(offset, dict(zip(tables, rows, strict=True)))
 
 
 def _folder(folder: Path) -> Finding:
@@ -175,19 +175,19 @@ def _torn(journal: Path, reading: Reading, *, running: bool) -> Finding:
     return Finding("last line", "being written" if rest else "whole")
 
 
-def _lineage(folder: Path, standing: Standing, reading: Reading, *, running: bool) -> Iterator[Finding]:
+def _lineage(folder: Path, status: RunStatus, reading: Reading, *, running: bool) -> Iterator[Finding]:
     anew = f"`evo index {folder}` builds it anew"
-    if standing.failure:
+    if status.failure:
         mend = "close the program that holds it" if running else f"close what holds it, or {anew}"
-        yield Finding("lineage", standing.failure.partition("; ")[0], mend)
+        yield Finding("lineage", status.failure.partition("; ")[0], mend)
         return
     yield Finding("lineage", f"there, of schema {SCHEMA_VERSION}")
-    yield _lag(standing, reading, anew, running=running)
-    yield _agreement(standing, reading, anew)
+    yield _lag(status, reading, anew, running=running)
+    yield _agreement(status, reading, anew)
 
 
-def _lag(standing: Standing, reading: Reading, anew: str, *, running: bool) -> Finding:
-    behind = reading.end - standing.offset
+def _lag(status: RunStatus, reading: Reading, anew: str, *, running: bool) -> Finding:
+    behind = reading.end - status.offset
     if behind < 0 and not reading.corrupt:
         return Finding("lag", f"the lineage has read {-behind} bytes more than the journal holds", anew)
     if behind > 0 and not running:
@@ -197,28 +197,26 @@ def _lag(standing: Standing, reading: Reading, anew: str, *, running: bool) -> F
     return Finding("lag", f"the lineage is {max(0, behind)} bytes behind the journal")
 
 
-def _agreement(standing: Standing, reading: Reading, anew: str) -> Finding:
-    if reading.misfit or reading.end < standing.offset:
+def _agreement(status: RunStatus, reading: Reading, anew: str) -> Finding:
+    if reading.misfit or reading.end < status.offset:
         return Finding("rows", "not compared, as the journal cannot be read that far", "mend the journal first")
     differing = [
-        f"{table} has {standing.rows.get(table, 0)}, the journal {reading.rows.get(table, 0)}"
-        for table in sorted({*standing.rows, *reading.rows})
-        if standing.rows.get(table, 0) != reading.rows.get(table, 0)
+        f"{table} has {status.rows.get(table, 0)}, the journal {reading.rows.get(table, 0)}"
+        for table in sorted({*status.rows, *reading.rows})
+        if status.rows.get(table, 0) != reading.rows.get(table, 0)
     ]
     if differing:
         return Finding("rows", ", ".join(differing), anew)
-    return Finding(
-        "rows", f"{sum(standing.rows.values())} in {len(standing.rows)} tables, as many as the journal makes"
-    )
+    return Finding("rows", f"{sum(status.rows.values())} in {len(status.rows)} tables, as many as the journal makes")
 
 
 def _ending(folder: Path, reading: Reading, *, running: bool) -> Finding:
-    done = f"{reading.told} of {reading.budget} evaluations told"
+    done = f"{reading.count_told} of {reading.budget} evaluations told"
     if running:
         return Finding("state", f"running, {done}")
     if reading.corrupt or not reading.budget:
         return Finding("state", f"not resumable as it is, {done}", "mend the journal first")
-    if reading.stopped == "exhausted" or (reading.stopped == "budget" and reading.told >= reading.budget):
+    if reading.stopped == "exhausted" or (reading.stopped == "budget" and reading.count_told >= reading.budget):
         return Finding("state", f"finished ({reading.stopped}), {done}")
     return Finding("state", f"resumable ({reading.stopped or 'cut short'}), {done}: `evo resume {folder}` goes on")
 

@@ -73,7 +73,7 @@ def export(reader: LineageReader, format: Export, target: Path, *, force: bool) 
     Raises:
         UserError: it exists and may not be overwritten, or cannot be written.
     """
-    refuse_overwriting(target, force=force)
+    check_overwriting(target, force=force)
     with workshop(target) as folder:
         if format == "graphml":
             _copy(reader, {"nodes": NODES, "edges": EDGES}, folder, "json")
@@ -108,7 +108,7 @@ def answer(reader: LineageReader, query: str, format: Format, *, to: Path | None
             raise UserError("parquet is for programs, not for a terminal; name a file with --to FILE")
         print_table(reader.sql(query), format)
         return
-    refuse_overwriting(to, force=force)
+    check_overwriting(to, force=force)
     with workshop(to) as folder:
         if format == "parquet":
             _copy(reader, {"answer": query}, folder, format)
@@ -118,7 +118,7 @@ def answer(reader: LineageReader, query: str, format: Format, *, to: Path | None
         os.replace(folder / f"answer.{format}", to)
 
 
-def refuse_overwriting(target: Path, *, force: bool) -> None:
+def check_overwriting(target: Path, *, force: bool) -> None:
     """Complain where something is there already.
 
     Raises:

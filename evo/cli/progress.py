@@ -15,14 +15,14 @@ from rich.progress import Progress as Bar
 from evo.config.schema import BudgetConfig
 from evo.engine.session import Prepared
 from evo.protocols import Gateway
-from evo.search.search import Remeasured, Told
+from evo.search.search import ReevaluationResult, TellResult
 
 LINE_EVERY_SECONDS = 10.0
 BAR_EVERY_SECONDS = 0.25
 
 
 class Progress:
-    """Told of each tell, shows best so far, rate, dollars, paused endpoints and time left.
+    """TellResult of each tell, shows best so far, rate, dollars, paused endpoints and time left.
 
     A thread of its own shows them, so that a run that waits for its endpoint is seen to wait.
     """
@@ -32,7 +32,7 @@ class Progress:
         self._search = prepared.search
         self._budget = prepared.config.budget
         self._failed = self._stopped = 0
-        self._began, self._first = time.monotonic(), prepared.search.told
+        self._began, self._first = time.monotonic(), prepared.search.count_told
         columns = (
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -47,11 +47,11 @@ class Progress:
         self._thread = threading.Thread(target=self._show, name="progress", daemon=True)
         print(f"{folder}: {_planned(prepared)}", file=sys.stderr)
 
-    def told(self, told: Told | Remeasured) -> None:
+    def on_tell(self, told: TellResult | ReevaluationResult) -> None:
         """Take note of a result."""
         stopped = told.individual.evaluation.outcome == "stopped"
         self._stopped += stopped
-        self._failed += isinstance(told, Told) and not told.individual.ok and not stopped
+        self._failed += isinstance(told, TellResult) and not told.individual.ok and not stopped
 
     def __enter__(self) -> Progress:
         self._bar.start()
@@ -69,20 +69,20 @@ class Progress:
         every = LINE_EVERY_SECONDS if self._bar.disable else BAR_EVERY_SECONDS
         while not self._over.wait(every):
             if self._bar.disable:
-                print(f"{self._search.told}/{self._budget.evaluations}  {self._state()}", file=sys.stderr)
+                print(f"{self._search.count_told}/{self._budget.evaluations}  {self._state()}", file=sys.stderr)
             else:
                 self._update()
         self._update()
 
     def _update(self) -> None:
-        self._bar.update(self._task, completed=self._search.told, state=self._state())
+        self._bar.update(self._task, completed=self._search.count_told, state=self._state())
 
     def _state(self) -> str:
         first = self._search.objectives[0]
         best = self._search.best.get(first.name)
         value = f"{best.evaluation.objectives[first.name]:.5g}{first.unit}" if best else "none yet"
         seconds = max(1e-9, time.monotonic() - self._began)
-        rate = (self._search.told - self._first) / seconds
+        rate = (self._search.count_told - self._first) / seconds
         found = f"best {first.name} {value}  {rate:.1f}/s  {self._failed} failed"
         found += f"  {self._stopped} stopped" if self._stopped else ""
         found += f"  WAITING: {self._prepared.trouble}" if self._prepared.trouble else ""

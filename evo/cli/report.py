@@ -48,9 +48,9 @@ def report(ended: Ended, home: Home | None = None) -> None:
     Raises:
         UserError: every seed failed, so nothing was searched.
     """
-    refuse_failed_seed(ended)
+    check_failed_seed(ended)
     search, problem = ended.search, ended.problem
-    print(f"\n{ended.folder}: {_counted(search.told, 'evaluation')}; {ENDINGS[ended.reason]}.")
+    print(f"\n{ended.folder}: {_counted(search.count_told, 'evaluation')}; {ENDINGS[ended.reason]}.")
     print(*_by_the_lineage(ended), sep="\n", end="")
     if not len(search.front):
         return
@@ -64,7 +64,11 @@ def _by_the_lineage(ended: Ended) -> list[str]:
     """What the run cost and spared; or, of a run that is complete all the same, why its lineage does not say."""
     try:
         with open_run(ended.folder).at_once() as reader:
-            return [*_spent(reader), *_saved(reader), *(_fruitless(reader) if ended.reason == "exhausted" else ())]
+            return [
+                *_spent(reader),
+                *_saved(reader),
+                *(_stale_proposals(reader) if ended.reason == "exhausted" else ()),
+            ]
     except LineageError as error:
         return [f"{error}\n"]
 
@@ -102,7 +106,7 @@ def _saved(reader: LineageReader) -> list[str]:
     return [f"{int(stopped or 0)} were stopped early; {int(seen)} cases were scored, {share:.0f} % of all\n"]
 
 
-def _fruitless(reader: LineageReader) -> list[str]:
+def _stale_proposals(reader: LineageReader) -> list[str]:
     """Why a search that found nothing new any more did not."""
     why = (
         "SELECT outcome, thought, count(*) AS n FROM (FROM proposals ORDER BY ask DESC LIMIT 200) "
@@ -112,7 +116,7 @@ def _fruitless(reader: LineageReader) -> list[str]:
     return [f"of the last 200 proposals: {reasons}\n"]
 
 
-def refuse_failed_seed(ended: Ended) -> None:
+def check_failed_seed(ended: Ended) -> None:
     """Complain where there was nothing to start from."""
     failure = ended.search.first_failure
     if failure and not len(ended.search.population):

@@ -10,7 +10,7 @@ from typing import Any
 
 from evo.errors import JournalError
 from evo.journal.folder import JOURNAL, existing_run_folder, holder
-from evo.lineage.status import Standing, stand
+from evo.lineage.status import RunStatus, run_status
 
 
 def status(folder: Path) -> None:
@@ -20,59 +20,59 @@ def status(folder: Path) -> None:
         UserError: no run there, or its journal is corrupt.
     """
     journal = existing_run_folder(folder) / JOURNAL
-    held_by = holder(folder)
-    standing = stand(folder, journal)
-    if not standing.config:
+    locked_by = holder(folder)
+    status = run_status(folder, journal)
+    if not status.config:
         raise JournalError(f"{journal} does not begin with a 'run' event; `evo doctor {folder}` says more")
-    print("\n".join(_lines(folder, standing, held_by, time.time())))
+    print("\n".join(_lines(folder, status, locked_by, time.time())))
 
 
-def _lines(folder: Path, standing: Standing, held_by: str | None, now: float) -> Sequence[str]:
-    budget = standing.config["budget"]
+def _lines(folder: Path, status: RunStatus, locked_by: str | None, now: float) -> Sequence[str]:
+    budget = status.config["budget"]
     rows = [
-        ("run", f"{folder}, {standing.problem}"),
-        ("state", _state(folder, standing, held_by)),
-        ("told", f"{standing.told} of {budget['evaluations']} evaluations, {standing.failed} failed"),
-        ("best", _best(standing)),
-        ("spent", _spent(standing, budget)),
-        ("rate", _rate(standing, now, ended=held_by is None)),
-        ("under way", _under_way(standing)),
+        ("run", f"{folder}, {status.problem}"),
+        ("state", _state(folder, status, locked_by)),
+        ("told", f"{status.count_told} of {budget['evaluations']} evaluations, {status.failed} failed"),
+        ("best", _best(status)),
+        ("spent", _spent(status, budget)),
+        ("rate", _rate(status, now, ended=locked_by is None)),
+        ("under way", _under_way(status)),
     ]
     return [f"{name:9}  {said}" for name, said in rows]
 
 
-def _state(folder: Path, standing: Standing, held_by: str | None) -> str:
-    if held_by:
-        return f"running, by {held_by}"
-    if standing.stopped in ("budget", "exhausted"):
-        return f"finished ({standing.stopped})"
-    return f"not running ({standing.stopped or 'cut short'}); `evo resume {folder}` goes on"
+def _state(folder: Path, status: RunStatus, locked_by: str | None) -> str:
+    if locked_by:
+        return f"running, by {locked_by}"
+    if status.stopped in ("budget", "exhausted"):
+        return f"finished ({status.stopped})"
+    return f"not running ({status.stopped or 'cut short'}); `evo resume {folder}` goes on"
 
 
-def _best(standing: Standing) -> str:
-    if standing.best is None:
+def _best(status: RunStatus) -> str:
+    if status.best is None:
         return "none yet"
-    name, value, individual = standing.best
+    name, value, individual = status.best
     return f"{name} {value:.10g}" + (f", individual {individual}" if individual is not None else "")
 
 
-def _spent(standing: Standing, budget: Mapping[str, Any]) -> str:
+def _spent(status: RunStatus, budget: Mapping[str, Any]) -> str:
     of = f" of ${budget['usd']:.4g}" if budget.get("usd") is not None else ""
-    return f"${standing.usd:.4g}{of}, {standing.calls} calls"
+    return f"${status.usd:.4g}{of}, {status.calls} calls"
 
 
-def _rate(standing: Standing, now: float, *, ended: bool) -> str:
-    if not standing.latest:
+def _rate(status: RunStatus, now: float, *, ended: bool) -> str:
+    if not status.latest:
         return "no result yet"
-    ago = max(0.0, now - standing.latest[-1][1])
-    shown = f"{standing.per_second:.3g}/s over the last {len(standing.latest)}, the latest {ago:.0f} s ago"
-    left = standing.config["budget"]["evaluations"] - standing.told
-    if ended or left <= 0 or not standing.per_second:
+    ago = max(0.0, now - status.latest[-1][1])
+    shown = f"{status.per_second:.3g}/s over the last {len(status.latest)}, the latest {ago:.0f} s ago"
+    left = status.config["budget"]["evaluations"] - status.count_told
+    if ended or left <= 0 or not status.per_second:
         return shown
-    return f"{shown}; {left} more at that rate take {left / standing.per_second:.0f} s"
+    return f"{shown}; {left} more at that rate take {left / status.per_second:.0f} s"
 
 
-def _under_way(standing: Standing) -> str:
-    asked = ", ".join(f"{count} {operator}" for operator, count in Counter(standing.asks.values()).most_common())
-    proposals = f"{len(standing.asks)} proposals" + (f" ({asked})" if asked else "")
-    return f"{proposals}, {len(standing.candidates)} evaluations"
+def _under_way(status: RunStatus) -> str:
+    asked = ", ".join(f"{count} {operator}" for operator, count in Counter(status.asks.values()).most_common())
+    proposals = f"{len(status.asks)} proposals" + (f" ({asked})" if asked else "")
+    return f"{proposals}, {len(status.candidates)} evaluations"

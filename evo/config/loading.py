@@ -17,7 +17,7 @@ from evo.config.schema import Config, ProblemConfig
 from evo.errors import ConfigError
 from evo.registry import make_problem, unknown
 
-NAMED_SECTIONS = ("problem", "executor", "model", "search.choice", "search.survival", "search.parents")
+NAMED_SECTIONS = ("problem", "executor", "model", "search.selector", "search.survival", "search.parents")
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,7 @@ class OperatorConfig(Section):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class ChoiceConfig(Section):
+class SelectorConfig(Section):
     """Who chooses the operator and the model of each ask.
 
     Attributes:
@@ -162,8 +162,8 @@ class NichesConfig(Section):
     kind: Literal["grid", "cvt"] = "grid"
     cells: int = Field(default=1000, ge=1)
     seed: int = Field(default=0, ge=0)
-    depth: int = Field(default=1, ge=1)
-    floor: float | None = None
+    elites_per_cell: int = Field(default=1, ge=1)
+    qd_score_offset: float | None = None
 
 
 class OwnConfig(Section):
@@ -196,7 +196,7 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-class AlikeConfig(Section):
+class DuplicateFilterConfig(Section):
     """When a proposal is turned away as a near duplicate of a living individual, before it is evaluated.
 
     Attributes:
@@ -213,7 +213,7 @@ class AlikeConfig(Section):
 class NoiseConfig(Section):
     """What is done where the same genome is not always evaluated to the same; see `evo.search.noise.NoiseSettings`."""
 
-    remeasure: float = Field(default=0.0, ge=0, lt=1)
+    reevaluation_rate: float = Field(default=0.0, ge=0, lt=1)
     confidence: float = Field(default=0.95, gt=0, lt=1)
     compare: Literal["bound", "mean"] = "bound"
     repeats: int = Field(default=1, ge=1, le=1000)
@@ -224,40 +224,40 @@ class SearchConfig(Section):
 
     Attributes:
         population: how many survive, on each island.
-        order: "arrival", or "ask" for the same result whatever the timing.
-        lag: with order "ask", how many offspring are under way at once.
-        generation: how many newcomers are ranked together with the living at once; 0 ranks each as it comes.
+        deterministic: tell results in the order of asking, so that a run is the same whatever the timing.
+        max_in_flight: of a deterministic search, how many offspring are in flight at once.
+        generation_size: how many newcomers are ranked together with the living at once; 0 ranks each as it comes.
         noise: where evaluations are noisy: who leads, and is in doubt, is measured again.
         niches: a map that takes the population's place; None for none.
         reference: of the hypervolume, by objective, in its own direction; None takes the worst of the first 20.
         operators: operator name to weight, or to a weight and options; empty takes all that fit the genome, by their
             own weights.
         learn_from: folders of earlier runs, whose lessons and records this one begins with.
-        fruitless: after how many proposals in a row that gave nothing new to give up; None means 200 where proposals
-            cost money, else 2,000.
+        max_stale_proposals: after how many proposals in a row that gave nothing new to give up; None means 200 where
+            proposals cost money, else 2,000.
     """
 
     population: int = Field(default=64, ge=2, le=1_000_000)
-    order: Literal["arrival", "ask"] = "arrival"
-    lag: int = Field(default=16, ge=1, le=100_000)
+    deterministic: bool = False
+    max_in_flight: int = Field(default=16, ge=1, le=100_000)
     survival: SurvivalConfig = SurvivalConfig()
-    generation: int = Field(default=0, ge=0, le=1_000_000)
+    generation_size: int = Field(default=0, ge=0, le=1_000_000)
     noise: NoiseConfig = NoiseConfig()
     islands: IslandsConfig = IslandsConfig()
     niches: NichesConfig | None = None
     parents: ParentsConfig = ParentsConfig()
     reference: dict[str, float] | None = None
     operators: dict[str, float | OperatorConfig] = Field(default_factory=dict)
-    choice: ChoiceConfig = ChoiceConfig()
-    alike: AlikeConfig = AlikeConfig()
+    selector: SelectorConfig = SelectorConfig()
+    duplicate_filter: DuplicateFilterConfig = DuplicateFilterConfig()
     learn_from: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
-    fruitless: int | None = Field(default=None, ge=1)
+    max_stale_proposals: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _generations_fill_no_map(self) -> SearchConfig:
-        if self.generation and self.niches is not None:
+        if self.generation_size and self.niches is not None:
             raise ValueError(
-                "generation and niches exclude each other: a cell of a map takes each newcomer as it comes"
+                "generation_size and niches exclude each other: a cell of a map takes each newcomer as it comes"
             )
         return self
 
@@ -312,7 +312,7 @@ class ExecutorConfig(Section):
         resources: of each evaluation; what is left out is the problem's.
         stragglers: an evaluation that takes longer than this many times the 95th percentile of its peers is also given
             to an idle worker, and the first answer counts; None never.
-        patience_seconds: how long a run waits for a node that has room for an evaluation at all.
+        placement_timeout_seconds: how long a run waits for a node that has room for an evaluation at all.
     """
 
     name: str = "ray"
@@ -320,7 +320,7 @@ class ExecutorConfig(Section):
     address: str | None = None
     resources: ResourcesConfig = ResourcesConfig()
     stragglers: float | None = Field(default=4.0, gt=1)
-    patience_seconds: float = Field(default=600.0, ge=0)
+    placement_timeout_seconds: float = Field(default=600.0, ge=0)
 
 
 class SandboxConfig(Section):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evo.config.schema import AlikeConfig, Config, OperatorConfig, ParentsConfig, SearchConfig, SurvivalConfig
+from evo.config.schema import Config, DuplicateFilterConfig, OperatorConfig, ParentsConfig, SearchConfig, SurvivalConfig
 from evo.engine.mixture import make_mixture, needs_model
 from evo.errors import ConfigError, UnknownNameError
 from evo.protocols import Problem
@@ -35,7 +35,7 @@ def greedy(config: Config, problem: Problem) -> Config:
         config,
         parents=ParentsConfig(name="best"),
         population=2,
-        generation=0,
+        generation_size=0,
         niches=None,
         survival=SurvivalConfig(name="lexicographic"),
     )
@@ -48,7 +48,7 @@ def random(config: Config, problem: Problem) -> Config:
     return _searching(
         config,
         parents=ParentsConfig(name="uniform"),
-        generation=0,
+        generation_size=0,
         niches=None,
         survival=SurvivalConfig(name="newest"),
         operators=operators,
@@ -58,10 +58,10 @@ def random(config: Config, problem: Problem) -> Config:
 def model_free(config: Config, problem: Problem) -> Config:
     """The same search by the problem's model-free operators; evaluations that ask a model go on asking it."""
     model = config.model.model_copy(update={"name": None, "pool": {}})
-    alike = AlikeConfig(text=config.search.alike.text)
+    duplicate_filter = DuplicateFilterConfig(text=config.search.duplicate_filter.text)
     default = SearchConfig(operators=problem.defaults.get("search.operators", {})).operators
     free = {name: one for name, one in default.items() if not needs_model(resolve("operators", name))}
-    changed = _searching(config.model_copy(update={"model": model}), alike=alike, operators=free)
+    changed = _searching(config.model_copy(update={"model": model}), duplicate_filter=duplicate_filter, operators=free)
     # Stated in full: what is left empty takes the operators that ask a model, where evaluations still have one.
     stated = make_mixture(changed, _kind(changed, problem)).stated
     kept = config.model if problem.needs_model else model

@@ -9,7 +9,7 @@ from evo.policies.base import Verdict
 from evo.values import Candidate
 
 
-class Broods:
+class Batches:
     """Gathers candidates by their ids: those from n * size to (n + 1) * size - 1 belong together.
 
     Attributes:

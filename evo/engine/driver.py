@@ -7,37 +7,37 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from evo.engine.batches import Broods
+from evo.engine.batches import Batches
 from evo.engine.evaluator import Entry, Measuring
-from evo.engine.metering import AskModel, TaskModels, Till
-from evo.engine.ordering import AsTheyCome, InOrder, Turnstile
+from evo.engine.metering import AskModel, ModelClient, TaskModels
+from evo.engine.ordering import AsCompleted, DeterministicOrder, Ordering
 from evo.errors import UserError
 from evo.genomes import Genome
 from evo.journal.recorder import Recorder
 from evo.journal.replay import Replayed
 from evo.models import BudgetSpentError, Message, ModelAccessError, Request
 from evo.policies.plans import Plan
-from evo.protocols import Context, Executor, Incident, Notice, Operator, Problem
+from evo.protocols import ClusterEvent, Context, Executor, OnEvent, Operator, Problem
 from evo.randomness import generator
 from evo.resources import Resources
 from evo.search.duplicates import vector_of
-from evo.search.search import Remeasured, Search, Told
-from evo.values import AGAIN_OPERATOR, SEED_OPERATOR, Ask, Candidate, Evaluation, Proposal, clip_text
+from evo.search.search import ReevaluationResult, Search, TellResult
+from evo.values import REEVALUATE_OPERATOR, SEED_OPERATOR, Ask, Candidate, Evaluation, Proposal, clip_text
 
 EMBEDDED_BYTES = 16_000
 
-Watch = Callable[[Told | Remeasured], None]
+Watch = Callable[[TellResult | ReevaluationResult], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class Components:
     """What turns asks into individuals.
 
     Attributes:
         plan: which cases of the problem a candidate is scored on.
         seeds: genomes that the first asks take, in order.
         context: what operators may know; each ask gets it with randomness, a record and a model of its own.
-        till: where models are paid; None in a run without one.
+        client: where models are paid; None in a run without one.
         model_calls: how many offspring may wait for a model beside those that the executor holds; 0 without a model.
         task_models: for problems whose evaluations ask a model; None for the others.
         embedding: model whose vectors tell near duplicates; None without.
@@ -50,7 +50,7 @@ class Workshop:
     plan: Plan
     seeds: Sequence[Genome]
     context: Context
-    till: Till | None = None
+    client: ModelClient | None = None
     model_calls: int = 0
     task_models: TaskModels | None = None
     embedding: str | None = None
@@ -69,10 +69,10 @@ class Driver:
     """
 
     def __init__(
-        self, search: Search, workshop: Workshop, recorder: Recorder, *, left: Replayed | None = None, watch: Watch
+        self, search: Search, components: Components, recorder: Recorder, *, left: Replayed | None = None, watch: Watch
     ) -> None:
         self.search = search
-        self._workshop = workshop
+        self._components = components
         self._recorder = recorder
         self._left = left or Replayed()
         self._watch = watch
@@ -80,20 +80,20 @@ class Driver:
         self.spent = False
         seed = search.settings.seed
         self._measuring = Measuring(
-            workshop.executor, workshop.problem, workshop.plan, seed=seed, resources=workshop.resources
+            components.executor, components.problem, components.plan, seed=seed, resources=components.resources
         )
-        self._broods = Broods(self._measuring.brood)
+        self._batches = Batches(self._measuring.brood)
         self._proposing: set[int] = set()
         self._left_unfollowed = False
-        in_order = search.settings.order == "ask"
-        self._admissions: Turnstile = InOrder() if in_order else AsTheyCome()
-        self._tells: Turnstile = InOrder() if in_order else AsTheyCome()
+        in_order = search.settings.deterministic
+        self._admissions: Ordering = DeterministicOrder() if in_order else AsCompleted()
+        self._tells: Ordering = DeterministicOrder() if in_order else AsCompleted()
 
     def stop(self) -> None:
         """Follow no further ask; what is under way is finished and recorded, but for calls that wait to be sent."""
         self._stopping = self._measuring.stopping = True
-        if self._workshop.till:
-            self._workshop.till.model.release()
+        if self._components.client:
+            self._components.client.model.release()
 
     async def run(self) -> None:
         """Until nothing is under way any more.
@@ -101,21 +101,21 @@ class Driver:
         Raises:
             SandboxError, JournalError: the machine failed, not a candidate.
         """
-        executor, notice = self._workshop.executor, self._workshop.executor.notice
+        executor, on_event = self._components.executor, self._components.executor.on_event
         try:
             async with asyncio.TaskGroup() as self._group:
-                executor.notice = partial(self._noticed, notice)
+                executor.on_event = partial(self._noticed, on_event)
                 self._take_up_what_was_left()
                 self._fill()
         except* Exception as failures:
             raise failures.exceptions[0] from None
         finally:
-            executor.notice = notice
+            executor.on_event = on_event
 
-    def _noticed(self, notice: Notice, incident: Incident) -> None:
+    def _noticed(self, on_event: OnEvent, event: ClusterEvent) -> None:
         """It is recorded; then, there may be room for more."""
-        notice(incident)
-        if self.search.settings.order == "arrival" and self.search.under_way:
+        on_event(event)
+        if not self.search.settings.deterministic and self.search.under_way:
             self._fill()
 
     def _take_up_what_was_left(self) -> None:
@@ -130,7 +130,7 @@ class Driver:
             self._gather(candidate)
 
     def _start(self, ask: Ask) -> None:
-        if ask.operator == AGAIN_OPERATOR:
+        if ask.operator == REEVALUATE_OPERATOR:
             self._group.create_task(self._measure_again(ask))
             return
         self._admissions.take(ask.id)
@@ -151,9 +151,9 @@ class Driver:
     def _room(self) -> bool:
         # In the order of asking, a run that is stopping goes on asking without following: the next session follows, and
         # the search has gone as it would have without the stop.
-        if self.search.settings.order == "ask":
+        if self.search.settings.deterministic:
             return True
-        most = self._workshop.executor.capacity + self._workshop.model_calls + self._broods.room
+        most = self._components.executor.capacity + self._components.model_calls + self._batches.room
         return not self._stopping and len(self.search.under_way) < most
 
     async def _follow(self, ask: Ask) -> None:
@@ -173,7 +173,7 @@ class Driver:
         evaluation = await self._while_there_is_money(self._evaluated(candidate))
         if evaluation is None:
             return
-        self._refuse_lost_seed(candidate, evaluation)
+        self._check_lost_seed(candidate, evaluation)
         told = await self._tell(candidate, evaluation)
         await self._recorder.journal.durable()
         self._watch(told)
@@ -183,8 +183,8 @@ class Driver:
         if evaluation is None:
             return
         async with self._tells.turn(ask.id):
-            told = self.search.remeasured(ask, evaluation)
-            self._recorder.remeasured(ask, told, self.search)
+            told = self.search.reevaluated(ask, evaluation)
+            self._recorder.reevaluated(ask, told, self.search)
             self._fill()
         await self._recorder.journal.durable()
         self._watch(told)
@@ -207,35 +207,35 @@ class Driver:
         if (verdict := self._left.verdicts.get(candidate.id)) is not None:
             return await self._measuring.finished(entry, verdict)
         if self._gathers(candidate):
-            return await self._measuring.finished(entry, await self._broods.verdict(candidate))
+            return await self._measuring.finished(entry, await self._batches.verdict(candidate))
         return await self._measuring.alone(entry, founds=candidate.ask.operator == SEED_OPERATOR)
 
     async def _evaluated_again(self, ask: Ask) -> Evaluation:
         await self._recorder.journal.durable()
-        [one] = self.search.briefing(ask).parents
+        [one] = self.search.ask_snapshot(ask).parents
         return await self._measuring.alone(self._entry(Candidate(one.id, ask, one.genome)), founds=True)
 
     def _entry(self, candidate: Candidate) -> Entry:
-        ask, models = candidate.ask, self._workshop.task_models
-        parents = self.search.briefing(ask).parents
-        model = models.of(ask.id, self.search.spend, own=ask.operator == AGAIN_OPERATOR) if models else None
+        ask, models = candidate.ask, self._components.task_models
+        parents = self.search.ask_snapshot(ask).parents
+        model = models.of(ask.id, self.search.spend, own=ask.operator == REEVALUATE_OPERATOR) if models else None
         return Entry(candidate, model, parents[0].evaluation.cases if parents else {})
 
     def _gathers(self, candidate: Candidate) -> bool:
         """Whether it is to be scored together with others; seeds are not, since there has to be something to vary."""
         decided = candidate.id in self._left.verdicts
-        return self._broods.size > 1 and candidate.ask.operator != SEED_OPERATOR and not decided
+        return self._batches.size > 1 and candidate.ask.operator != SEED_OPERATOR and not decided
 
     def _gather(self, candidate: Candidate) -> None:
         if self._gathers(candidate):
-            for brood in self._broods.join(candidate):
+            for brood in self._batches.join(candidate):
                 self._group.create_task(self._race(brood))
 
     def _race_where_nobody_else_can_come(self) -> None:
-        gathering, under_way = self._broods.gathering, self.search.under_way
+        gathering, under_way = self._batches.gathering, self.search.under_way
         if not gathering:
             return
-        if self.search.settings.order == "arrival":
+        if not self.search.settings.deterministic:
             alone = len(gathering) == len(under_way)
         else:
             # All that is behind the first of these in the order of asking waits for it.
@@ -243,7 +243,7 @@ class Driver:
         if alone and self._left_unfollowed:
             self._leave_for_the_next_session()  # in which those that were not followed are of this brood
         elif alone:
-            self._group.create_task(self._race(self._broods.take()))
+            self._group.create_task(self._race(self._batches.take()))
 
     async def _race(self, brood: Sequence[Candidate]) -> None:
         await self._recorder.journal.durable()
@@ -251,33 +251,33 @@ class Driver:
             verdicts = await self._measuring.race([self._entry(one) for one in brood])
         except BudgetSpentError:
             self._out_of_money()
-            self._broods.leave(brood)
+            self._batches.leave(brood)
             return
         except asyncio.CancelledError:  # by a stop that gave up calls which were not sent
-            self._broods.leave(brood)
+            self._batches.leave(brood)
             raise
         self._recorder.raced(brood, verdicts)
         await self._recorder.journal.durable()
-        self._broods.decide(brood, verdicts)
+        self._batches.decide(brood, verdicts)
 
     @staticmethod
-    def _refuse_lost_seed(candidate: Candidate, evaluation: Evaluation) -> None:
+    def _check_lost_seed(candidate: Candidate, evaluation: Evaluation) -> None:
         """Nothing can be evolved from it, and that is no verdict: it is not told, so that resuming tries again."""
         if candidate.ask.operator == SEED_OPERATOR and evaluation.outcome == "lost":
             raise UserError(f"the seed could not be evaluated: {evaluation.feedback}; `evo resume` tries again")
 
     def _leave_for_the_next_session(self) -> None:
         # In the order of asking nothing behind this one can be told before it; and who gathers would wait for it.
-        self._broods.close()
+        self._batches.close()
         self._admissions.close()
         self._tells.close()
 
     async def _propose(self, ask: Ask) -> Proposal:
         if ask.operator == SEED_OPERATOR:
-            return Proposal("ok", self._workshop.seeds[ask.id])
+            return Proposal("ok", self._components.seeds[ask.id])
         try:
-            parents = self.search.briefing(ask).parents
-            return await self._workshop.operators[ask.operator].propose(parents, self._context(ask))
+            parents = self.search.ask_snapshot(ask).parents
+            return await self._components.operators[ask.operator].propose(parents, self._context(ask))
         except BudgetSpentError as error:
             self._out_of_money()
             return Proposal("error", thought=str(error))
@@ -287,20 +287,20 @@ class Driver:
             return Proposal("error", thought=f"{type(error).__name__}: {error}")
 
     def _context(self, ask: Ask) -> Context:
-        briefing = self.search.briefing(ask)
+        ask_snapshot = self.search.ask_snapshot(ask)
         rng = generator(self.search.settings.seed, ask.id, "proposal")
         model = self._model(ask)
         return replace(
-            self._workshop.context,
+            self._components.context,
             rng=rng,
             model=model,
-            tips=briefing.tips,
-            record=briefing.record,
-            memory=briefing.memory,
+            lessons=ask_snapshot.lessons,
+            record=ask_snapshot.record,
+            memory=ask_snapshot.memory,
         )
 
     def _model(self, ask: Ask) -> AskModel | None:
-        return AskModel(ask, self._workshop.till, self.search.spend) if self._workshop.till else None
+        return AskModel(ask, self._components.client, self.search.spend) if self._components.client else None
 
     def _out_of_money(self) -> None:
         self.spent = True
@@ -313,14 +313,14 @@ class Driver:
             candidate = self.search.admit(ask, proposal, vector) if proposal.genome is not None else ""
             self._proposing.discard(ask.id)
             if isinstance(candidate, Candidate):
-                self._recorder.admitted(candidate, proposal.tips)
+                self._recorder.admitted(candidate, proposal.lessons)
                 self._gather(candidate)
             self._race_where_nobody_else_can_come()
             return candidate
 
     async def _vector(self, ask: Ask, proposal: Proposal) -> tuple[float, ...]:
         """The embedding of a proposed genome; () where none is asked for, can be had, or can be paid for."""
-        model, name = self._model(ask), self._workshop.embedding
+        model, name = self._model(ask), self._components.embedding
         if model is None or name is None or proposal.genome is None:
             return ()
         text = clip_text(proposal.genome.canonical, EMBEDDED_BYTES)
@@ -333,14 +333,14 @@ class Driver:
 
     async def _drop(self, ask: Ask, proposal: Proposal, twin: str) -> None:
         async with self._tells.turn(ask.id):
-            self.search.drop(ask, proposal.tips)
+            self.search.drop(ask, proposal.lessons)
             self._recorder.dropped(ask, proposal, twin)
             self._fill()
         await asyncio.sleep(0)
 
-    async def _tell(self, candidate: Candidate, evaluation: Evaluation) -> Told:
+    async def _tell(self, candidate: Candidate, evaluation: Evaluation) -> TellResult:
         async with self._tells.turn(candidate.ask.id):
             told = self.search.tell(candidate, evaluation)
-            self._recorder.told(told, self.search)
+            self._recorder.result(told, self.search)
             self._fill()
         return told

@@ -145,7 +145,7 @@ class Measuring:
             # Who failed is out, and the policy, which knows no failures, must give it up as well.
             lowest = min((score for one in seen for score in one.scores.values()), default=0.0)
             for pull in pulls:
-                policy.told(pull, seen[pull.candidate].scores.get(self._cases[pull.case], lowest))
+                policy.observe(pull, seen[pull.candidate].scores.get(self._cases[pull.case], lowest))
         going_on = set(self._plan.goes_on(policy, [place for place, one in enumerate(seen) if not one.failed]))
         return [self._verdict(one, goes_on=place in going_on) for place, one in enumerate(seen)]
 

@@ -51,8 +51,8 @@ def make_gateway(config: Config, environment: Mapping[str, str], spent: Charge) 
     ledger = Ledger(Caps(budget.usd, budget.tokens, budget.calls), spent)
     factory = resolve("gateways", "openai")
     asked: dict[str, str] = dict.fromkeys(config.model.shares, "text")
-    if config.search.alike.model:
-        asked[config.search.alike.model] = "vector"
+    if config.search.duplicate_filter.model:
+        asked[config.search.duplicate_filter.model] = "vector"
     gateway: Gateway = factory(endpoints_of(config), config.model.name, ledger, environment=environment, asked=asked)
     return gateway
 
@@ -63,7 +63,7 @@ def endpoints_of(config: Config) -> list[Endpoint]:
     return [_endpoint(name, one) for name, one in described.items()]
 
 
-async def refuse_without_access(config: Config, environment: Mapping[str, str]) -> None:
+async def check_without_access(config: Config, environment: Mapping[str, str]) -> None:
     """Find out before a run begins what `make_gateway` would refuse."""
     gateway = make_gateway(config, environment, Charge())
     if gateway:
@@ -109,7 +109,7 @@ def make_executor(config: Config, problem: Problem, run: str = "") -> Executor:
         run=run,
         resources=resources_of(config, problem),
         stragglers=where.stragglers,
-        patience_seconds=where.patience_seconds,
+        placement_timeout_seconds=where.placement_timeout_seconds,
     )
     executor: Executor = resolve("executors", where.name)(job)
     return executor

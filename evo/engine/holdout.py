@@ -29,7 +29,7 @@ class Searched(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Finale:
+class HoldoutEvaluation:
     """Measures the best of a search, and records it."""
 
     executor: Executor

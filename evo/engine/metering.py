@@ -16,7 +16,7 @@ Spend = Callable[[int, float], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Till:
+class ModelClient:
     """What all requests of a session share.
 
     Attributes:
@@ -68,16 +68,16 @@ class AskModel:
     """A model as the operator of one ask sees it."""
 
     ask: Ask
-    till: Till
+    client: ModelClient
     spend: Spend
 
     async def complete(self, request: Request) -> Completion:
-        request = addressed(request, self.ask.model or self.till.default_model)
-        if (paid := self.till.past.take(self.ask.id, request.digest)) is not None:
+        request = addressed(request, self.ask.model or self.client.default_model)
+        if (paid := self.client.past.take(self.ask.id, request.digest)) is not None:
             return paid
-        completion = await self.till.buy(request, self.ask.id, "proposal")
+        completion = await self.client.buy(request, self.ask.id, "proposal")
         self.spend(self.ask.id, completion.cost_usd)
-        await self.till.recorder.journal.durable()
+        await self.client.recorder.journal.durable()
         return completion
 
 
@@ -88,7 +88,7 @@ class TaskModels:
     Unless an evaluation wants answers of its own, because it measures a genome again.
     """
 
-    till: Till
+    client: ModelClient
     under_way: dict[str, asyncio.Task[Completion]] = field(default_factory=dict)
 
     def of(self, ask: int, spend: Spend, stage: Stage = "evaluation", *, own: bool = False) -> TaskModel:
@@ -118,9 +118,9 @@ class TaskModel:
     own: bool = False
 
     async def complete(self, request: Request) -> Completion:
-        request = addressed(request, self.shared.till.default_model)
+        request = addressed(request, self.shared.client.default_model)
         key = answer_key(request.digest, self.ask, own=self.own)
-        if (known := self.shared.till.answers.get(key)) is not None:
+        if (known := self.shared.client.answers.get(key)) is not None:
             return known
         if key not in self.shared.under_way:
             task = asyncio.get_running_loop().create_task(self._bought(request, key))
@@ -130,10 +130,10 @@ class TaskModel:
         return await asyncio.shield(self.shared.under_way[key])
 
     async def _bought(self, request: Request, key: str) -> Completion:
-        till = self.shared.till
-        completion = await till.buy(request, self.ask, self.stage, fresh=self.own)
+        client = self.shared.client
+        completion = await client.buy(request, self.ask, self.stage, fresh=self.own)
         self.spend(self.ask, completion.cost_usd)
-        await till.recorder.journal.durable()
+        await client.recorder.journal.durable()
         if completion.outcome in ANSWERED:
-            till.answers[key] = completion
+            client.answers[key] = completion
         return completion

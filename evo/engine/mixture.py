@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 from evo.config.schema import Config, OperatorConfig, ParentsConfig, SearchConfig, SurvivalConfig
 from evo.errors import ConfigError
-from evo.protocols import Arm, ArmRecord, Choice, Memory, Operator, Problem
+from evo.protocols import Arm, ArmRecord, Memory, Operator, OperatorSelector, Problem
 from evo.registry import make, names
 from evo.search.descriptors import Subject
 from evo.search.generations import Generations
 from evo.search.islands import Island
-from evo.search.niches import Atlas, Dimension, Niches, NicheSettings
+from evo.search.niches import Archive, Dimension, Niches, NicheSettings
 from evo.search.parents import Best, Parents, PowerLaw
-from evo.search.population import Population
+from evo.search.population import RankedPopulation
 from evo.survival import Newest
-from evo.survival.protocols import Residents, Survival
+from evo.survival.protocols import Population, Survival
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +37,15 @@ class Mixture:
     def asks_models(self) -> bool:
         return any(arm.model for arm in self.arms)
 
-    def choice(self, config: Config, inherited: Sequence[ArmRecord] = ()) -> Choice:
+    def selector(self, config: Config, inherited: Sequence[ArmRecord] = ()) -> OperatorSelector:
         """Who chooses among the arms.
 
         Raises:
             ConfigError: an option that it does not have.
         """
-        wanted = config.search.choice
-        choice: Choice = make("choices", wanted.name, wanted.options, self.arms, inherited)
-        return choice
+        wanted = config.search.selector
+        selector: OperatorSelector = make("selectors", wanted.name, wanted.options, self.arms, inherited)
+        return selector
 
 
 def make_mixture(config: Config, kind: str) -> Mixture:
@@ -101,7 +101,13 @@ def _arms(operators: Mapping[str, Operator], weights: Mapping[str, float], confi
         asked: Mapping[str | None, float] = pool if needs_model(operator) else {None: 1.0}  # type: ignore[assignment]
         for model, share in asked.items():
             arms.append(
-                Arm(name, model, operator.arity, weights[name] * share, mends=bool(getattr(operator, "mends", False)))
+                Arm(
+                    name,
+                    model,
+                    operator.arity,
+                    weights[name] * share,
+                    repairs=bool(getattr(operator, "repairs", False)),
+                )
             )
     return [arm for arm in arms if arm.weight > 0]
 
@@ -132,38 +138,38 @@ class IslandMaker:
         self._space = problem.space
         self._kind = kind
         self._inherited = inherited
-        self._atlas = _atlas(config, Subject(problem.objectives, problem.space, kind))
+        self._archive = _archive(config, Subject(problem.objectives, problem.space, kind))
 
     def __call__(self, number: int) -> Island:
         config = self._own(number)
         mixture, how = make_mixture(config, self._kind), config.search
         survival: Survival = make("survival", how.survival.name, how.survival.options)
         parents: Parents = make("parents", how.parents.name, how.parents.options)
-        if self._atlas is not None and isinstance(parents, Best | PowerLaw):
+        if self._archive is not None and isinstance(parents, Best | PowerLaw):
             raise ConfigError(
                 f"search.parents {how.parents.name} ranks all who live, and what is best in one niche says nothing of "
                 "another; take uniform or tournament, or leave search.niches out"
             )
-        choice = mixture.choice(config, self._inherited)
+        selector = mixture.selector(config, self._inherited)
         living, memories = self._living(how, survival), self._memories(mixture)
-        return Island(living, choice, mixture.arms, parents.choose, memories=memories)
+        return Island(living, selector, mixture.arms, parents.choose, memories=memories)
 
     def _memories(self, mixture: Mixture) -> dict[str, Memory]:
         learning = {name: one.memory for name, one in mixture.operators.items() if hasattr(one, "memory")}
         return {name: begin(self._space, self._objectives) for name, begin in learning.items()}
 
-    def _living(self, how: SearchConfig, survival: Survival) -> Residents:
-        if self._atlas is not None:
-            return Niches(self._atlas, self._objectives, survival)
-        population = Population(how.population, self._objectives, survival)
-        if not how.generation:
+    def _living(self, how: SearchConfig, survival: Survival) -> Population:
+        if self._archive is not None:
+            return Niches(self._archive, self._objectives, survival)
+        population = RankedPopulation(how.population, self._objectives, survival)
+        if not how.generation_size:
             return population
         if isinstance(survival, Newest):
             raise ConfigError(
-                "search.generation ranks newcomers together with their elders, and newest ranks nobody; "
+                "search.generation_size ranks newcomers together with their elders, and newest ranks nobody; "
                 "leave it out, or take another search.survival"
             )
-        return Generations(population, how.generation)
+        return Generations(population, how.generation_size)
 
     def _own(self, number: int) -> Config:
         own = self._config.search.islands.own
@@ -176,9 +182,9 @@ class IslandMaker:
         return self._config.model_copy(update={"search": self._config.search.model_copy(update=stated)})
 
 
-def _atlas(config: Config, subject: Subject) -> Atlas | None:
+def _archive(config: Config, subject: Subject) -> Archive | None:
     how = config.search.niches
     if how is None:
         return None
     sides = tuple(Dimension(name, one.low, one.high, one.cells) for name, one in how.dimensions.items())
-    return Atlas(NicheSettings(sides, **how.model_dump(exclude={"dimensions"})), subject)
+    return Archive(NicheSettings(sides, **how.model_dump(exclude={"dimensions"})), subject)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 
-class InOrder:
+class DeterministicOrder:
     """Lets tickets through in the order in which they were taken, however early a later one arrives."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class InOrder:
             future.cancel()
 
 
-class AsTheyCome:
+class AsCompleted:
     """Lets everyone through at once."""
 
     def take(self, ticket: int) -> None:
@@ -55,4 +55,4 @@ class AsTheyCome:
         """Nobody waits for another here, so all that come go through."""
 
 
-Turnstile = InOrder | AsTheyCome
+Ordering = DeterministicOrder | AsCompleted

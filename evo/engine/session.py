@@ -14,16 +14,16 @@ import numpy as np
 from evo.config.loading import overridden
 from evo.config.schema import Config
 from evo.engine.collection import rarely_collected
-from evo.engine.driver import Driver, Watch, Workshop
+from evo.engine.driver import Components, Driver, Watch
 from evo.engine.evaluator import make_plan
 from evo.engine.factories import make_executor, make_gateway, model_calls, resources_of
-from evo.engine.holdout import Finale
-from evo.engine.metering import TaskModels, Till
+from evo.engine.holdout import HoldoutEvaluation
+from evo.engine.metering import ModelClient, TaskModels
 from evo.engine.mixture import IslandMaker, make_mixture
 from evo.engine.signals import STOPPED, Interruption, interruptible
 from evo.errors import ConfigError, StoppedError, UserError
 from evo.genomes import Genome
-from evo.journal.folder import JOURNAL, existing_run_folder, held, refuse_begun
+from evo.journal.folder import JOURNAL, check_begun, existing_run_folder, held
 from evo.journal.inheritance import Inheritance, inherited_by, learnt_from
 from evo.journal.log import Journal, cut_torn_line
 from evo.journal.recorder import Recorder
@@ -31,15 +31,15 @@ from evo.journal.replay import Replayed, latest_config, replay
 from evo.lineage.live import LiveLineage
 from evo.models import NO_MODEL, Completion
 from evo.policies.plans import Everything, Plan
-from evo.protocols import Context, Executor, Gateway, Incident, Operator, Problem
+from evo.protocols import ClusterEvent, Context, Executor, Gateway, Operator, Problem
 from evo.registry import make_problem
-from evo.search.duplicates import Alike
+from evo.search.duplicates import DuplicateFilter
 from evo.search.islands import IslandSettings
 from evo.search.noise import NoiseSettings
 from evo.search.search import Search, SearchSettings
 from evo.values import Evaluation, Part
 
-FRUITLESS_FREE, FRUITLESS_PAID = 2000, 200
+MAX_STALE_PROPOSALS_FREE, MAX_STALE_PROPOSALS_PAID = 2000, 200
 RESUMABLE_SECTIONS = ("budget", "executor", "sandbox")
 
 
@@ -104,26 +104,29 @@ def prepare(config: Config, inheritance: Inheritance | None = None) -> Prepared:
     make_island = IslandMaker(config, problem, seeds[0].kind, inherited=inheritance.records)
     settings = _settings(config, len(seeds), asks_models=mixture.asks_models)
     search = Search(settings, problem.objectives, island=make_island)
-    search.inherit(inheritance.tips)
+    search.inherit(inheritance.lessons)
     told = config.model_copy(update={"search": config.search.model_copy(update={"operators": mixture.stated})})
     return Prepared(told, problem, mixture.operators, seeds, search, inheritance, plan)
 
 
 def _settings(config: Config, seeds: int, *, asks_models: bool) -> SearchSettings:
     how = config.search
-    if how.alike.vectors is not None and (how.alike.model is None or config.model.name is None):
-        raise ConfigError("search.alike.vectors compares embeddings; name their model in search.alike.model")
+    if how.duplicate_filter.vectors is not None and (how.duplicate_filter.model is None or config.model.name is None):
+        raise ConfigError(
+            "search.duplicate_filter.vectors compares embeddings; name their model in search.duplicate_filter.model"
+        )
     return SearchSettings(
         seed=config.seed,
         evaluations=config.budget.evaluations,
         seeds=seeds,
-        order=how.order,
-        lag=how.lag,
+        deterministic=how.deterministic,
+        max_in_flight=how.max_in_flight,
         reference=how.reference,
         islands=IslandSettings(**how.islands.model_dump(exclude={"own"})),
-        alike=Alike(how.alike.text, how.alike.vectors),
+        duplicate_filter=DuplicateFilter(how.duplicate_filter.text, how.duplicate_filter.vectors),
         noise=NoiseSettings(**how.noise.model_dump()),
-        fruitless=how.fruitless or (FRUITLESS_PAID if asks_models else FRUITLESS_FREE),
+        max_stale_proposals=how.max_stale_proposals
+        or (MAX_STALE_PROPOSALS_PAID if asks_models else MAX_STALE_PROPOSALS_FREE),
     )
 
 
@@ -131,7 +134,7 @@ def start(prepared: Prepared, folder: Path, *, watch: Watch) -> Ended:
     """Run a search in a new folder to its end."""
     problem, config = prepared.problem, prepared.config
     with held(folder):
-        refuse_begun(folder)
+        check_begun(folder)
         with _recording(folder) as recorder:
             recorder.started(folder.name, config.model_dump(), problem)
             _inherit(prepared, recorder)
@@ -153,10 +156,10 @@ def reopened(folder: Path, overrides: Sequence[str]) -> Iterator[Prepared]:
         cut_torn_line(journal)
         before = latest_config(journal)
         config = overridden(before, overrides)
-        _refuse_changes(before, config)
+        _check_changes(before, config)
         prepared = prepare(config, inherited_by(journal))
         prepared.left = replay(journal, prepared.search)
-        _refuse_finished(prepared, folder)
+        _check_finished(prepared, folder)
         yield prepared
 
 
@@ -194,7 +197,7 @@ def _run(sitting: Coroutine[None, None, Ended]) -> Ended:
         raise StoppedError(STOPPED) from None
 
 
-def _refuse_changes(old: Config, new: Config) -> None:
+def _check_changes(old: Config, new: Config) -> None:
     before, after = old.model_dump(), new.model_dump()
     for section in before:
         if section not in RESUMABLE_SECTIONS and before[section] != after[section]:
@@ -203,14 +206,14 @@ def _refuse_changes(old: Config, new: Config) -> None:
             )
 
 
-def _refuse_finished(prepared: Prepared, folder: Path) -> None:
+def _check_finished(prepared: Prepared, folder: Path) -> None:
     budget, search = prepared.config.budget, prepared.search
-    done = search.told >= budget.evaluations or search.exhausted
+    done = search.count_told >= budget.evaluations or search.exhausted
     if prepared.left.stopped in ("budget", "exhausted") and done:
         LiveLineage(folder).close()  # which a kill, a second signal or a full disk may have cut short at the end
         raise UserError(
-            f"{folder} is finished: {search.told} evaluations told; "
-            f"`evo resume {folder} --set budget.evaluations={2 * search.told}` goes further"
+            f"{folder} is finished: {search.count_told} evaluations told; "
+            f"`evo resume {folder} --set budget.evaluations={2 * search.count_told}` goes further"
         )
 
 
@@ -232,15 +235,17 @@ async def _sit(prepared: Prepared, folder: Path, recorder: Recorder, watch: Watc
         await recorder.journal.durable()
         async with (
             _executor(prepared, folder, recorder) as executor,
-            _till(prepared, recorder) as till,
-            _task_models(prepared, till) as models,
+            _client(prepared, recorder) as client,
+            _task_models(prepared, client) as models,
             _guarded(recorder.journal),
         ):
-            workshop = _workshop(prepared, executor, till, models)
-            driver = Driver(prepared.search, workshop, recorder, left=prepared.left, watch=watch)
+            components = _components(prepared, executor, client, models)
+            driver = Driver(prepared.search, components, recorder, left=prepared.left, watch=watch)
             reason = await _drive(driver, prepared, interruption)
             if reason != "interrupted":
-                reason = await _measure_best(Finale(executor, recorder, models), prepared, interruption) or reason
+                reason = (
+                    await _measure_best(HoldoutEvaluation(executor, recorder, models), prepared, interruption) or reason
+                )
     recorder.stopped(reason)
     return Ended(folder, prepared.problem, prepared.search, reason, prepared.left.held_out)
 
@@ -257,9 +262,9 @@ async def _guarded(journal: Journal) -> AsyncIterator[None]:
         raise failures.exceptions[0] from None
 
 
-async def _measure_best(finale: Finale, prepared: Prepared, interruption: Interruption) -> str | None:
+async def _measure_best(holdout: HoldoutEvaluation, prepared: Prepared, interruption: Interruption) -> str | None:
     """The hold-out; "interrupted" where that stopped it, and the next session goes on."""
-    measuring = asyncio.ensure_future(finale.measure(prepared))
+    measuring = asyncio.ensure_future(holdout.measure(prepared))
     try:
         interruption.stops(measuring.cancel)
         await measuring
@@ -271,19 +276,21 @@ async def _measure_best(finale: Finale, prepared: Prepared, interruption: Interr
     return None
 
 
-def _workshop(prepared: Prepared, executor: Executor, till: Till | None, models: TaskModels | None) -> Workshop:
+def _components(
+    prepared: Prepared, executor: Executor, client: ModelClient | None, models: TaskModels | None
+) -> Components:
     problem, config = prepared.problem, prepared.config
-    return Workshop(
+    return Components(
         prepared.operators,
         problem,
         executor,
         prepared.plan,
         prepared.seeds,
         Context(np.random.default_rng(0), problem.space, problem.objectives, problem.description),
-        till=till,
+        client=client,
         model_calls=model_calls(config),
         task_models=models,
-        embedding=config.search.alike.model,
+        embedding=config.search.duplicate_filter.model,
         resources=resources_of(config, problem),
     )
 
@@ -292,13 +299,13 @@ def _workshop(prepared: Prepared, executor: Executor, till: Till | None, models:
 async def _executor(prepared: Prepared, folder: Path, recorder: Recorder) -> AsyncIterator[Executor]:
     executor = make_executor(prepared.config, prepared.problem, folder.resolve().name)
 
-    def notice(incident: Incident) -> None:
-        if incident.kind:
-            recorder.befell(incident)
-        if incident.kind in ("no_room", "room"):
-            prepared.trouble = incident.detail.get("reason", "")
+    def on_event(event: ClusterEvent) -> None:
+        if event.kind:
+            recorder.cluster_event(event)
+        if event.kind in ("no_room", "room"):
+            prepared.trouble = event.detail.get("reason", "")
 
-    executor.notice = notice
+    executor.on_event = on_event
     try:
         yield executor
     finally:
@@ -306,7 +313,7 @@ async def _executor(prepared: Prepared, folder: Path, recorder: Recorder) -> Asy
 
 
 @asynccontextmanager
-async def _till(prepared: Prepared, recorder: Recorder) -> AsyncIterator[Till | None]:
+async def _client(prepared: Prepared, recorder: Recorder) -> AsyncIterator[ModelClient | None]:
     prepared.gateway = gateway = make_gateway(prepared.config, os.environ, prepared.left.used)
     if gateway is None:
         yield None
@@ -314,17 +321,17 @@ async def _till(prepared: Prepared, recorder: Recorder) -> AsyncIterator[Till | 
     recorder.priced(gateway.prices)
     left, default = prepared.left, prepared.config.model.name or ""
     try:
-        yield Till(gateway, default, recorder, left.completions, left.answers, prepared.reusable)
+        yield ModelClient(gateway, default, recorder, left.completions, left.answers, prepared.reusable)
     finally:
         await gateway.close()
 
 
 @asynccontextmanager
-async def _task_models(prepared: Prepared, till: Till | None) -> AsyncIterator[TaskModels | None]:
-    if till is None or not prepared.problem.needs_model:
+async def _task_models(prepared: Prepared, client: ModelClient | None) -> AsyncIterator[TaskModels | None]:
+    if client is None or not prepared.problem.needs_model:
         yield None
         return
-    models = TaskModels(till)
+    models = TaskModels(client)
     try:
         yield models
     finally:
@@ -353,4 +360,4 @@ async def _drive(driver: Driver, prepared: Prepared, interruption: Interruption)
 
 def failed_seed(search: Search) -> Evaluation | None:
     """The first failure where every seed failed; None where one succeeded."""
-    return search.first_failure if search.told and not len(search.population) else None
+    return search.first_failure if search.count_told and not len(search.population) else None

@@ -15,7 +15,7 @@ from evo.journal.replay import Replayed, replay
 from evo.models import BudgetSpentError, Completion, Request
 from evo.protocols import Context
 from evo.randomness import generator
-from evo.search.search import Briefing
+from evo.search.search import AskSnapshot
 from evo.values import SEED_OPERATOR, Ask, Proposal
 
 
@@ -57,8 +57,8 @@ def repeat(journal: Path, prepared: Prepared) -> Repeated:
     """
     repeated = Repeated(Replayed())
 
-    def compare(ask: Ask, briefing: Briefing, past: Recorded, recorded: Proposal) -> None:
-        proposal = loop.run_until_complete(_propose(prepared, ask, briefing, past))
+    def compare(ask: Ask, ask_snapshot: AskSnapshot, past: Recorded, recorded: Proposal) -> None:
+        proposal = loop.run_until_complete(_propose(prepared, ask, ask_snapshot, past))
         if _same(proposal, recorded):
             repeated.same += 1
         else:
@@ -70,7 +70,7 @@ def repeat(journal: Path, prepared: Prepared) -> Repeated:
     return repeated
 
 
-async def _propose(prepared: Prepared, ask: Ask, briefing: Briefing, past: Recorded) -> Proposal:
+async def _propose(prepared: Prepared, ask: Ask, ask_snapshot: AskSnapshot, past: Recorded) -> Proposal:
     if ask.operator == SEED_OPERATOR:
         return Proposal("ok", prepared.seeds[ask.id])
     problem = prepared.problem
@@ -78,9 +78,9 @@ async def _propose(prepared: Prepared, ask: Ask, briefing: Briefing, past: Recor
     default = prepared.config.model.name
     model = RecordedModel(ask.id, past, ask.model or default) if default else None
     told = problem.space, problem.objectives, problem.description, model
-    context = Context(rng, *told, tips=briefing.tips, record=briefing.record, memory=briefing.memory)
+    context = Context(rng, *told, lessons=ask_snapshot.lessons, record=ask_snapshot.record, memory=ask_snapshot.memory)
     try:
-        return await prepared.operators[ask.operator].propose(briefing.parents, context)
+        return await prepared.operators[ask.operator].propose(ask_snapshot.parents, context)
     except BudgetSpentError as error:
         return Proposal("error", thought=str(error))
 

@@ -35,13 +35,13 @@ def create_run_folder(parent: Path, name: str | None, problem: str) -> Path:
     except FileExistsError:
         if not folder.is_dir() or holder(folder):
             raise _taken(folder) from None
-        refuse_begun(folder)
+        check_begun(folder)
     except OSError as error:
         raise RunFolderError(f"cannot make {folder}: {error.strerror}; choose another with --run-dir") from error
     return folder
 
 
-def refuse_begun(folder: Path) -> None:
+def check_begun(folder: Path) -> None:
     """Let nobody start a run where anything is but what one left that was killed before its first event.
 
     Raises:
@@ -81,7 +81,7 @@ def held(folder: Path) -> Iterator[None]:
     """
     file = _locked(folder)
     over = threading.Event()
-    alive = threading.Thread(target=_give_signs_of_life, args=(file, over), name="lock", daemon=True)
+    alive = threading.Thread(target=_beat, args=(file, over), name="lock", daemon=True)
     try:
         _sign(file, folder)
         alive.start()
@@ -120,7 +120,7 @@ def _locked(folder: Path) -> int:
             raise RunFolderError(f"cannot write in {folder}: {error.strerror}") from error
         try:
             _take(file, folder)
-            _refuse_elsewhere(file, folder)
+            _check_elsewhere(file, folder)
             if path.exists() and os.path.samestat(os.fstat(file), path.stat()):
                 return file
         except BaseException:
@@ -131,12 +131,12 @@ def _locked(folder: Path) -> int:
 
 def _take(file: int, folder: Path) -> None:
     """Lock, and once more where it was held: `holder` holds it too, for an instant."""
-    for patience_seconds in (0.05, 0.0):
+    for timeout_seconds in (0.05, 0.0):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
-            time.sleep(patience_seconds)
+            time.sleep(timeout_seconds)
         except OSError as error:
             raise RunFolderError(
                 f"cannot lock {folder}: {error.strerror}; put the run on a file system that can"
@@ -144,7 +144,7 @@ def _take(file: int, folder: Path) -> None:
     raise RunFolderError(f"{folder} is in use by {_named(file)}; wait for it or stop it")
 
 
-def _refuse_elsewhere(file: int, folder: Path) -> None:
+def _check_elsewhere(file: int, folder: Path) -> None:
     """The lock was free, and yet somebody on another host may be alive, whose locks are not seen from here."""
     if not _elsewhere(file):
         return
@@ -185,7 +185,7 @@ def _sign(file: int, folder: Path) -> None:
         raise RunFolderError(f"cannot write in {folder}: {error.strerror}; make room and try again") from error
 
 
-def _give_signs_of_life(file: int, over: threading.Event) -> None:
+def _beat(file: int, over: threading.Event) -> None:
     while not over.wait(SIGN_SECONDS):
         with suppress(OSError):
             os.utime(file)

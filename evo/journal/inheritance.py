@@ -11,7 +11,7 @@ from typing import Any
 
 from evo.journal.log import Event, read_events
 from evo.protocols import ArmRecord
-from evo.values import Tip
+from evo.values import Lesson
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +22,17 @@ class Inheritance:
         records: by operator, model and scale of the base's size.
     """
 
-    tips: tuple[Tip, ...] = ()
+    lessons: tuple[Lesson, ...] = ()
     records: tuple[ArmRecord, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         records = [[one.operator, one.model, one.pulls, one.gain, one.usd, one.scale] for one in self.records]
-        return {"tips": [[one.kind, one.text, one.gain] for one in self.tips], "records": records}
+        return {"lessons": [[one.kind, one.text, one.gain] for one in self.lessons], "records": records}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Inheritance:
-        tips = tuple(Tip(kind, text, gain=gain) for kind, text, gain in fields["tips"])
-        return cls(tips, tuple(ArmRecord(*one) for one in fields["records"]))
+        lessons = tuple(Lesson(kind, text, gain=gain) for kind, text, gain in fields["lessons"])
+        return cls(lessons, tuple(ArmRecord(*one) for one in fields["records"]))
 
 
 def inherited_by(journal: Path) -> Inheritance | None:
@@ -49,16 +49,16 @@ def learnt_from(journals: Sequence[Path], kind: str) -> Inheritance:
     Raises:
         JournalError: a journal that is corrupt.
     """
-    tips: list[Tip] = []
+    lessons: list[Lesson] = []
     cells: dict[tuple[str, str | None, int], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
     for journal in journals:
         history = _History()
         for event in (event for _, event in read_events(journal)):
             history.note(event)
         if kind in history.kinds:
-            tips += history.lessons()
+            lessons += history.lessons()
             _add(cells, history)
-    return Inheritance(tuple(tips), tuple(_record(*key, sums) for key, sums in cells.items()))
+    return Inheritance(tuple(lessons), tuple(_record(*key, sums) for key, sums in cells.items()))
 
 
 def _record(operator: str, model: str | None, scale: int, sums: Sequence[float]) -> ArmRecord:
@@ -76,7 +76,7 @@ class _History:
         self.gains: dict[int, float] = {}
         self.usd: dict[int, float] = defaultdict(float)
         self._ask_of: dict[int, int] = {}
-        self._tips: dict[int, list[tuple[Any, str]]] = {}
+        self._lessons: dict[int, list[tuple[Any, str]]] = {}
 
     def note(self, event: Event) -> None:
         kind = event["event"]
@@ -90,14 +90,14 @@ class _History:
             gain = 1.0 if event["entered_front"] else 0.5 if event["survived"] else 0.0
             self.gains[self._ask_of[event["individual"]]] = gain
 
-    def lessons(self) -> Iterable[Tip]:
-        for ask, tips in self._tips.items():
-            yield from (Tip(kind, text, ask, self.gains.get(ask, 0.0)) for kind, text in tips)
+    def lessons(self) -> Iterable[Lesson]:
+        for ask, lessons in self._lessons.items():
+            yield from (Lesson(kind, text, ask, self.gains.get(ask, 0.0)) for kind, text in lessons)
 
     def _propose(self, event: Event) -> None:
         ask = event["ask"]
         self.gains.setdefault(ask, 0.0)
-        self._tips[ask] = [(kind, text) for kind, text in event.get("tips", ())]
+        self._lessons[ask] = [(kind, text) for kind, text in event.get("lessons", ())]
         if event["outcome"] == "ok":
             self.kinds.add(event["genome"]["kind"])
             self.sizes[event["individual"]] = event["size"]

@@ -3,8 +3,8 @@
 The driver changes its state and appends in one breath, and lets nothing act on the outside world before `durable()`. So
 the order of lines is the order of transitions, and what a crash loses had no effect that anyone could have seen.
 
-Each line ends in a seal: the CRC-32 of all texts up to its own. So a line that was changed, lost, doubled or moved is
-found wherever it is, unless it is the end that is lost. Lines without a seal are of an older version.
+Each line ends in a checksum: the CRC-32 of all texts up to its own. So a line that was changed, lost, doubled or moved is
+found wherever it is, unless it is the end that is lost. Lines without a checksum are of an older version.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ VERSION = 2
 """Of what follows from a seed and a configuration: a run of another one cannot be replayed."""
 GATHER_SECONDS = 0.004
 WATCH_SECONDS = 0.5
-SEAL_BYTES = 22
+CHECKSUM_BYTES = 22
 TAIL_BYTES = 4096
 NO_TAIL = "0-00000000"
-_SEAL = re.compile(rb', "seal": "([0-9a-f]{8})"}\n')
+_CHECKSUM = re.compile(rb', "checksum": "([0-9a-f]{8})"}\n')
 
 Event = dict[str, Any]
 
@@ -55,7 +55,7 @@ class Journal:
         except OSError as error:
             raise JournalError(f"cannot write {path}: {error.strerror}") from error
         self._length = os.fstat(self._file).st_size
-        self._seal = _seal_at(os.pread(self._file, SEAL_BYTES, max(0, self._length - SEAL_BYTES)))
+        self._checksum = _checksum_at(os.pread(self._file, CHECKSUM_BYTES, max(0, self._length - CHECKSUM_BYTES)))
         self._began = time.time() - time.monotonic()
         self._wake = threading.Condition()
         self._lines: list[bytes] = []
@@ -146,14 +146,14 @@ class Journal:
                 loop.call_soon_threadsafe(self._resolve, [future for _, own, future in ready if own is loop])
 
     def _write(self, lines: list[bytes]) -> None:
-        self._refuse_another_writer()
+        self._check_another_writer()
         if lines:
             self._append_block(lines)
         # Last: what was paid for is of use in a file that was moved, and harms none that took its place.
-        self._refuse_if_taken_away()
+        self._check_if_taken_away()
 
     def _append_block(self, lines: list[bytes]) -> None:
-        block, seal = _sealed(lines, self._seal)
+        block, checksum = _with_checksums(lines, self._checksum)
         try:
             rest = memoryview(block)
             while rest:
@@ -165,9 +165,9 @@ class Journal:
                 os.ftruncate(self._file, self._length)
             raise
         self._length += len(block)
-        self._seal = seal
+        self._checksum = checksum
 
-    def _refuse_another_writer(self) -> None:
+    def _check_another_writer(self) -> None:
         length = os.fstat(self._file).st_size
         if length != self._length:
             raise JournalError(
@@ -175,7 +175,7 @@ class Journal:
                 f"stopped; `evo doctor {self.path.parent}` says what it holds"
             )
 
-    def _refuse_if_taken_away(self) -> None:
+    def _check_if_taken_away(self) -> None:
         with suppress(FileNotFoundError, NotADirectoryError):
             if os.path.samestat(os.fstat(self._file), os.stat(self.path)):
                 return
@@ -204,14 +204,14 @@ def read_events(path: Path, start: int = 0) -> Iterator[tuple[int, Event]]:
     except OSError as error:
         raise JournalError(f"cannot read {path}: {error.strerror}") from error
     with file:
-        file.seek(max(0, start - SEAL_BYTES))
-        seal = _seal_at(file.read(min(start, SEAL_BYTES)))
+        file.seek(max(0, start - CHECKSUM_BYTES))
+        checksum = _checksum_at(file.read(min(start, CHECKSUM_BYTES)))
         offset = start
         for line in file:
             if not line.endswith(b"\n"):
                 return
             event = _parse(line, path, offset)
-            seal = _checked(line, seal, path, offset)
+            checksum = _checked(line, checksum, path, offset)
             offset += len(line)
             yield offset, event
 
@@ -267,13 +267,13 @@ def _strictly(fields: Event) -> bytes:
 def _parse(line: bytes, path: Path, offset: int) -> Event:
     try:
         if line.endswith(b"\r\n"):
-            raise ValueError(r"its lines end in CR LF, as another program left them; `sed -i 's/\r$//'` mends that")
+            raise ValueError(r"its lines end in CR LF, as another program left them; `sed -i 's/\r$//'` repairs that")
         event = _read(line)
         if not isinstance(event, dict) or "event" not in event:
             raise ValueError("no event")
     except (ValueError, RecursionError) as error:
         raise _corrupt(path, offset, str(error)) from error
-    event.pop("seal", None)
+    event.pop("checksum", None)
     return event
 
 
@@ -293,27 +293,27 @@ def _corrupt(path: Path, offset: int, why: str) -> JournalError:
     )
 
 
-def _sealed(lines: Sequence[bytes], seal: int) -> tuple[bytes, int]:
+def _with_checksums(lines: Sequence[bytes], checksum: int) -> tuple[bytes, int]:
     """The lines with their seals, and the last of these."""
-    sealed = []
+    with_checksums = []
     for line in lines:
         body = line[:-2]
-        seal = zlib.crc32(body, seal)
-        sealed.append(b'%b, "seal": "%08x"}\n' % (body, seal))
-    return b"".join(sealed), seal
+        checksum = zlib.crc32(body, checksum)
+        with_checksums.append(b'%b, "checksum": "%08x"}\n' % (body, checksum))
+    return b"".join(with_checksums), checksum
 
 
-def _seal_at(end: bytes) -> int:
-    """The seal in the last bytes of a line; 0 where it has none."""
-    found = _SEAL.fullmatch(end)
+def _checksum_at(end: bytes) -> int:
+    """The checksum in the last bytes of a line; 0 where it has none."""
+    found = _CHECKSUM.fullmatch(end)
     return int(found[1], 16) if found else 0
 
 
 def _checked(line: bytes, before: int, path: Path, offset: int) -> int:
-    """The seal of a line, which has to follow from the one before."""
-    if not line.startswith(b', "seal": "', max(0, len(line) - SEAL_BYTES)):
+    """The checksum of a line, which has to follow from the one before."""
+    if not line.startswith(b', "checksum": "', max(0, len(line) - CHECKSUM_BYTES)):
         return 0
-    seal = zlib.crc32(memoryview(line)[:-SEAL_BYTES], before)
-    if b'%08x"}\n' % seal != line[-11:]:
+    checksum = zlib.crc32(memoryview(line)[:-CHECKSUM_BYTES], before)
+    if b'%08x"}\n' % checksum != line[-11:]:
         raise _corrupt(path, offset, "it is not what was written there, or lines before it are missing")
-    return seal
+    return checksum

@@ -13,11 +13,11 @@ from evo.journal.log import VERSION, Event, Journal
 from evo.ledger import Charge
 from evo.models import Completion, Price, Request
 from evo.policies.base import Verdict
-from evo.protocols import Incident, Problem
+from evo.protocols import ClusterEvent, Problem
 from evo.search.islands import Move
 from evo.search.niches import Niches
-from evo.search.search import Remeasured, Search, Told
-from evo.values import Ask, Candidate, Evaluation, Individual, Parent, Part, Proposal, Tip
+from evo.search.search import ReevaluationResult, Search, TellResult
+from evo.values import Ask, Candidate, Evaluation, Individual, Lesson, Parent, Part, Proposal
 
 Stage = Literal["proposal", "evaluation", "final"]
 
@@ -47,7 +47,7 @@ class Recorder:
         )
 
     def resumed(self, config: Mapping[str, Any], search: Search) -> None:
-        self._reference_told = search.told > 0 and search.indicators.reference is not None
+        self._reference_told = search.count_told > 0 and search.indicators.reference is not None
         self._leaders = _leaders(search)
         self.journal.append("resume", config=config, **_process())
 
@@ -97,7 +97,7 @@ class Recorder:
             completion=completion.to_json(),
         )
 
-    def admitted(self, candidate: Candidate, tips: Sequence[Tip] = ()) -> None:
+    def admitted(self, candidate: Candidate, lessons: Sequence[Lesson] = ()) -> None:
         self.journal.append(
             "proposal",
             ask=candidate.ask.id,
@@ -107,7 +107,7 @@ class Recorder:
             digest=candidate.genome.digest,
             size=candidate.genome.size,
             thought=candidate.thought,
-            **_learnt(tips),
+            **_learnt(lessons),
             **({"vector": candidate.vector} if candidate.vector else {}),
         )
 
@@ -119,7 +119,7 @@ class Recorder:
         """
         outcome = "duplicate" if twin else proposal.outcome
         thought = f"{twin}; its idea: {proposal.thought}" if twin else proposal.thought
-        self.journal.append("proposal", ask=ask.id, outcome=outcome, thought=thought, **_learnt(proposal.tips))
+        self.journal.append("proposal", ask=ask.id, outcome=outcome, thought=thought, **_learnt(proposal.lessons))
 
     def raced(self, brood: Sequence[Candidate], verdicts: Sequence[Verdict]) -> None:
         """What was decided of candidates that were scored together; their tells follow."""
@@ -129,13 +129,13 @@ class Recorder:
         ]
         self.journal.append("race", verdicts=decided)
 
-    def told(self, told: Told, search: Search) -> None:
+    def result(self, told: TellResult, search: Search) -> None:
         self.journal.append(
             "tell",
             individual=told.individual.id,
             tell=told.individual.tell,
             evaluation=told.individual.evaluation.to_json(),
-            depth=told.individual.depth,
+            generation=told.individual.generation,
             survived=told.survived,
             removed=told.removed,
             **_moved(told.moves),
@@ -147,10 +147,10 @@ class Recorder:
             **self._new_leaders(search),
         )
 
-    def remeasured(self, ask: Ask, told: Remeasured, search: Search) -> None:
+    def reevaluated(self, ask: Ask, told: ReevaluationResult, search: Search) -> None:
         one = told.individual
         self.journal.append(
-            "remeasured",
+            "reevaluated",
             ask=ask.id,
             individual=one.id,
             tell=told.tell,
@@ -183,8 +183,8 @@ class Recorder:
     def held_out(self, individual: int, part: Part, evaluation: Evaluation) -> None:
         self.journal.append("holdout", individual=individual, part=part, evaluation=evaluation.to_json())
 
-    def befell(self, incident: Incident) -> None:
-        self.journal.append(incident.kind, **incident.detail)
+    def cluster_event(self, event: ClusterEvent) -> None:
+        self.journal.append(event.kind, **event.detail)
 
     def stopped(self, reason: str) -> None:
         self.journal.append("stop", reason=reason)
@@ -207,14 +207,14 @@ def verdicts_from(event: Event) -> dict[int, Verdict]:
     return {one: Verdict(Evaluation.from_json(seen), goes_on) for one, goes_on, seen in event["verdicts"]}
 
 
-def tips_from(event: Event) -> tuple[Tip, ...]:
+def lessons_from(event: Event) -> tuple[Lesson, ...]:
     """The lessons that came with a proposal."""
-    return tuple(Tip(kind, text) for kind, text in event.get("tips", ()))
+    return tuple(Lesson(kind, text) for kind, text in event.get("lessons", ()))
 
 
 def _standing(search: Search, island: int) -> dict[str, Any]:
     """How far the search is, and the niches of the island that was told."""
-    living = search.population.islands[island].living
+    living = search.population.islands[island].population
     niches = {"niches": [living.coverage, living.qd_score]} if isinstance(living, Niches) else {}
     first, reading = search.objectives[0].name, search.indicators.reading
     best = search.best[first].evaluation.objectives[first] if first in search.best else None
@@ -230,7 +230,7 @@ def _standing(search: Search, island: int) -> dict[str, Any]:
 
 def _leaders(search: Search) -> Mapping[str, list[Any]]:
     """The best by each objective: id, measurements, mean and the value compared; {} where nothing is measured again."""
-    if not search.settings.noise.measures_again:
+    if not search.settings.noise.reevaluates:
         return {}
     return {
         name: [one.id, one.measurements, one.evaluation.objectives[name], one.compared[name]]
@@ -250,8 +250,8 @@ def _move(move: Move) -> list[Any]:
     return [move.individual, move.source, move.target, move.reason, move.removed]
 
 
-def _learnt(tips: Sequence[Tip]) -> dict[str, Any]:
-    return {"tips": [[one.kind, one.text] for one in tips]} if tips else {}
+def _learnt(lessons: Sequence[Lesson]) -> dict[str, Any]:
+    return {"lessons": [[one.kind, one.text] for one in lessons]} if lessons else {}
 
 
 def _process() -> dict[str, Any]:

@@ -12,12 +12,12 @@ from evo.errors import JournalError
 from evo.genomes import genome_from_json
 from evo.journal.completions import ANSWERED, Recorded, answer_key
 from evo.journal.log import VERSION, Event, latest_event, read_events
-from evo.journal.recorder import Stage, ask_from, candidate_from, tips_from, verdicts_from
+from evo.journal.recorder import Stage, ask_from, candidate_from, lessons_from, verdicts_from
 from evo.ledger import Charge, charge_of
 from evo.models import Completion
 from evo.policies.base import Verdict
-from evo.search.search import Briefing, Search
-from evo.values import AGAIN_OPERATOR, Ask, Candidate, Evaluation, Part, Proposal
+from evo.search.search import AskSnapshot, Search
+from evo.values import REEVALUATE_OPERATOR, Ask, Candidate, Evaluation, Part, Proposal
 
 Sent = tuple[int, str, Stage]
 
@@ -51,7 +51,7 @@ class Replayed:
     stopped: str | None = None
 
 
-Compare = Callable[[Ask, Briefing, Recorded, Proposal], None]
+Compare = Callable[[Ask, AskSnapshot, Recorded, Proposal], None]
 
 
 def replay(path: Path, search: Search, compare: Compare | None = None) -> Replayed:
@@ -68,11 +68,11 @@ def replay(path: Path, search: Search, compare: Compare | None = None) -> Replay
     search.settings = replace(search.settings, evaluations=1 << 62)
     replayed = Replayed()
     for event in _timed(read_events(path), replayed):
-        _refuse_another_version(event, path)
+        _check_another_version(event, path)
         try:
             if compare and event["event"] == "proposal":
                 ask = replayed.asks[event["ask"]]
-                compare(ask, search.briefing(ask), replayed.completions, _recorded_proposal(event))
+                compare(ask, search.ask_snapshot(ask), replayed.completions, _recorded_proposal(event))
             _apply(event, search, replayed)
         except (KeyError, ValueError, TypeError) as error:
             raise JournalError(
@@ -101,7 +101,7 @@ def latest_config(journal: Path) -> Config:
     return config_from_json(event["config"])
 
 
-def _refuse_another_version(event: Event, path: Path) -> None:
+def _check_another_version(event: Event, path: Path) -> None:
     if event["event"] == "run" and event["version"] != VERSION:
         raise JournalError(
             f"{path.parent} was begun by another version of evo, whose seeds drew other numbers; it can be read, but "
@@ -138,8 +138,8 @@ def _apply(event: Event, search: Search, replayed: Replayed) -> None:
     elif kind == "tell":
         replayed.verdicts.pop(event["individual"], None)
         search.tell(replayed.candidates.pop(event["individual"]), Evaluation.from_json(event["evaluation"]))
-    elif kind == "remeasured":
-        _apply_remeasured(event, search, replayed)
+    elif kind == "reevaluated":
+        _apply_reevaluation(event, search, replayed)
     elif kind == "holdout":
         replayed.held_out[event["individual"], event["part"]] = Evaluation.from_json(event["evaluation"])
     replayed.stopped = event["reason"] if kind == "stop" else None
@@ -156,7 +156,7 @@ def _apply_completion(event: Event, search: Search, replayed: Replayed) -> None:
         replayed.completions.add(event["ask"], event["digest"], completion)
     elif completion.outcome in ANSWERED:
         ask = search.under_way.get(event["ask"])
-        own = ask is not None and ask.operator == AGAIN_OPERATOR
+        own = ask is not None and ask.operator == REEVALUATE_OPERATOR
         replayed.answers[answer_key(event["digest"], event["ask"], own=own)] = completion
     if event["stage"] != "final" and event["ask"] in search.under_way:
         search.spend(event["ask"], completion.cost_usd)
@@ -169,22 +169,22 @@ def _apply_ask(recorded: Ask, search: Search, replayed: Replayed) -> None:
     replayed.asks[ask.id] = ask
 
 
-def _apply_remeasured(event: Event, search: Search, replayed: Replayed) -> None:
-    told = search.remeasured(replayed.asks.pop(event["ask"]), Evaluation.from_json(event["evaluation"]))
+def _apply_reevaluation(event: Event, search: Search, replayed: Replayed) -> None:
+    told = search.reevaluated(replayed.asks.pop(event["ask"]), Evaluation.from_json(event["evaluation"]))
     if told.individual.id != event["individual"]:
         raise ValueError(f"this version measures {told.individual.id} again, the journal has {event['individual']}")
 
 
 def _recorded_proposal(event: Event) -> Proposal:
     genome = genome_from_json(event["genome"]) if event["outcome"] == "ok" else None
-    return Proposal(event["outcome"], genome, event["thought"], tips_from(event))
+    return Proposal(event["outcome"], genome, event["thought"], lessons_from(event))
 
 
 def _apply_proposal(event: Event, search: Search, replayed: Replayed) -> None:
     ask = replayed.asks.pop(event["ask"])
     replayed.completions.forget(ask.id)
     if event["outcome"] != "ok":
-        search.drop(ask, tips_from(event))
+        search.drop(ask, lessons_from(event))
         return
     recorded = candidate_from(event, ask)
     candidate = search.admit(ask, _recorded_proposal(event), recorded.vector)

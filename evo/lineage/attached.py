@@ -34,7 +34,7 @@ class Attached:
         self._readers = 0
 
     @contextmanager
-    def reading(self, patience_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
+    def reading(self, timeout_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection that finds the file's tables by their names; until it is left no other process can write.
 
         Raises:
@@ -42,7 +42,7 @@ class Attached:
         """
         with self._lock:
             if not self._readers:
-                attach(self._instance, self._path, "READ_ONLY", patience_seconds)
+                attach(self._instance, self._path, "READ_ONLY", timeout_seconds)
             self._readers += 1
         try:
             with self._instance.cursor() as connection:
@@ -70,11 +70,11 @@ def shared(path: Path, settings: Settings) -> Attached:
         return known
 
 
-def attach(connection: duckdb.DuckDBPyConnection, path: Path, options: str, patience_seconds: float) -> None:
+def attach(connection: duckdb.DuckDBPyConnection, path: Path, options: str, timeout_seconds: float) -> None:
     """Attach a file under the name "lineage".
 
     Raises:
         LineageError: held by another process for too long, or it cannot be opened.
     """
     place = str(path).replace("'", "''")
-    patiently(lambda: connection.execute(f"ATTACH '{place}' AS {NAME} ({options})"), path, patience_seconds)
+    patiently(lambda: connection.execute(f"ATTACH '{place}' AS {NAME} ({options})"), path, timeout_seconds)

@@ -22,9 +22,9 @@ from typing import Any
 import duckdb
 
 from evo.errors import LineageError
-from evo.lineage.opening import failure_of, patiently, refuse_missing
+from evo.lineage.opening import check_missing, failure_of, patiently
 from evo.lineage.queries import quoted
-from evo.lineage.reading import Table, refuse_another_version
+from evo.lineage.reading import Table, check_another_version
 
 # Statements that ask; whatever else there is writes, attaches, loads or sets.
 ASKING = ("SELECT", "EXPLAIN")
@@ -67,14 +67,14 @@ class Reply:
     seconds: float
 
 
-def ask(path: Path, query: str, limits: Limits = Limits(), *, patience_seconds: float = 2.0) -> Reply:
+def ask(path: Path, query: str, limits: Limits = Limits(), *, timeout_seconds: float = 2.0) -> Reply:
     """Put one query to a run's database.
 
     Raises:
         LineageError: it cannot be opened, refuses the query, or the query took more than it may.
     """
-    refuse_missing(path)
-    question = {"path": str(path), "query": query, "patience_seconds": patience_seconds, **asdict(limits)}
+    check_missing(path)
+    question = {"path": str(path), "query": query, "timeout_seconds": timeout_seconds, **asdict(limits)}
     began = time.monotonic()
     try:
         done = subprocess.run(
@@ -82,7 +82,7 @@ def ask(path: Path, query: str, limits: Limits = Limits(), *, patience_seconds: 
             input=json.dumps(question).encode(),
             capture_output=True,
             env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
-            timeout=limits.seconds + patience_seconds + GRACE_SECONDS,
+            timeout=limits.seconds + timeout_seconds + GRACE_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
@@ -126,7 +126,7 @@ def main() -> None:
     limits = Limits(question["seconds"], question["rows"], question["cell"], question["memory_bytes"])
     _bound(limits)
     try:
-        answer = _answer(path, query, limits, question["patience_seconds"])
+        answer = _answer(path, query, limits, question["timeout_seconds"])
     except LineageError as error:
         answer = {"refused": str(error)}
     except MemoryError:
@@ -144,13 +144,13 @@ def _bound(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
 
 
-def _answer(path: Path, query: str, limits: Limits, patience_seconds: float) -> dict[str, Any]:
+def _answer(path: Path, query: str, limits: Limits, timeout_seconds: float) -> dict[str, Any]:
     config: dict[str, str | bool | int | float | list[str]]
     config = {"memory_limit": f"{limits.memory_bytes >> 20}MiB", "threads": 2, "temp_directory": ""}
     with duckdb.connect(":memory:", config=config) as connection:
         attach = f"ATTACH {quoted(str(path))} AS run (READ_ONLY)"
-        patiently(lambda: connection.execute(attach), path, patience_seconds)
-        refuse_another_version(connection, path, "run.main")
+        patiently(lambda: connection.execute(attach), path, timeout_seconds)
+        check_another_version(connection, path, "run.main")
         connection.execute("USE run")
         _lock(connection)
         return _asked(connection, _asking(connection, query), limits, path)

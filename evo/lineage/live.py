@@ -7,13 +7,13 @@ import threading
 import time
 from pathlib import Path
 
-from evo.errors import LineageError, LineageHeldError
+from evo.errors import LineageError, LineageLockedError
 from evo.lineage.projection import Projection
 
 PERIOD_SECONDS = 1.0
 LEAST_PAUSE_SECONDS = 0.25
 RETRY_SECONDS = 0.1
-PATIENCE_SECONDS = 10.0
+TIMEOUT_SECONDS = 10.0
 
 
 class LiveLineage:
@@ -30,13 +30,13 @@ class LiveLineage:
         self._thread = threading.Thread(target=self._keep_up, name="lineage", daemon=True)
         self._thread.start()
 
-    def close(self, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def close(self, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         """Catch up a last time; say so where that cannot be done, as the journal has everything."""
         self._closing.set()
         self._thread.join()
-        deadline = time.monotonic() + patience_seconds
+        deadline = time.monotonic() + timeout_seconds
         while (failure := self._catch_up()) is not None:
-            if time.monotonic() > deadline or not isinstance(failure, LineageHeldError):
+            if time.monotonic() > deadline or not isinstance(failure, LineageLockedError):
                 self._complain(f"{failure}; nothing is lost: `evo index {self._projection.folder}` catches up later")
                 return
             time.sleep(0.05)
@@ -46,7 +46,7 @@ class LiveLineage:
         while not self._closing.wait(pause_seconds):
             began = time.monotonic()
             failure = self._catch_up()
-            held = isinstance(failure, LineageHeldError)
+            held = isinstance(failure, LineageLockedError)
             rest_seconds = began + PERIOD_SECONDS - time.monotonic()
             pause_seconds = RETRY_SECONDS if held else max(LEAST_PAUSE_SECONDS, rest_seconds)
             if failure and not held and str(failure) != self._complained:

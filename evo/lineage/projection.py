@@ -22,7 +22,7 @@ from evo.lineage.rows import Row, RowMaker, Rows
 BESIDE_NAME = "lineage.new.duckdb"
 BATCH_EVENTS = 5000
 # Readers come and go; to begin again with a batch costs more than to wait for one.
-PATIENCE_SECONDS = 1.0
+TIMEOUT_SECONDS = 1.0
 # What is appended to a group that is not full is written anew with all of the group, and now and then DuckDB packs
 # neighbours together, which for groups of its usual 122,880 rows takes gigabytes; smaller ones than these pack worse.
 ROW_GROUP = 10_240
@@ -68,13 +68,13 @@ class Projection:
         """Find out where the database stands, and read again what its untold candidates need."""
         if not self._may_begin:
             _remove(self.folder / BESIDE_NAME)  # by one who was killed
-        standing = self._standing_of_this_journal()
-        if standing is None:
+        status = self._status_of_this_journal()
+        if status is None:
             rebuild(self.folder)
-            standing = self._standing_of_this_journal()
-        if standing is None:
+            status = self._status_of_this_journal()
+        if status is None:
             raise LineageError(f"{self.path} was replaced by one of another version meanwhile; close the other evo")
-        self._offset, pending = standing
+        self._offset, pending = status
         maker, offset = RowMaker(), pending
         for after, event in read_events(self.journal, pending):
             if offset >= self._offset:
@@ -83,21 +83,21 @@ class Projection:
             offset = after
         self._maker = maker
 
-    def _standing_of_this_journal(self) -> tuple[int, int] | None:
+    def _status_of_this_journal(self) -> tuple[int, int] | None:
         """The two offsets; None where the database has to be built anew, which is told unless it is only old."""
         if not self._may_begin and not self.path.exists():
             return None
         try:
-            standing = _standing(self._own_instance(), self.path)
+            status = _status(self._own_instance(), self.path)
         except BaseException as error:
             self._forget_instance()
             if self._may_begin or not isinstance(error, LineageDamagedError):
                 raise
             self._told(f"{error}: done now")
             return None
-        if standing is None:
+        if status is None:
             return None
-        offset, pending, read = standing
+        offset, pending, read = status
         if tail(self.journal, offset) != read:
             self._told(f"{self.path} has read another journal, or more than is left of it: it is built anew")
             return None
@@ -157,7 +157,7 @@ class Projection:
             self._instance = None
 
 
-def _standing(instance: duckdb.DuckDBPyConnection, path: Path) -> tuple[int, int, str] | None:
+def _status(instance: duckdb.DuckDBPyConnection, path: Path) -> tuple[int, int, str] | None:
     """Offsets and tail, after a new file got the schema; None where the schema is of another version."""
     with _writing(instance, path) as connection:
         tables = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
@@ -225,7 +225,7 @@ def _writing(
     try:
         for table, lines in (rows or {}).items():
             _take_in(instance, table, lines)
-        attach(instance, path, f"ROW_GROUP_SIZE {ROW_GROUP}", PATIENCE_SECONDS)
+        attach(instance, path, f"ROW_GROUP_SIZE {ROW_GROUP}", TIMEOUT_SECONDS)
         instance.execute(f"USE {NAME}")
         yield instance
         instance.execute("USE memory")

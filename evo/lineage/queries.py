@@ -46,10 +46,10 @@ def ancestors(reader: LineageReader, individual: int) -> Table:
     """
     table = reader.sql(
         f"""
-        SELECT a.id, a.depth, {_columns(_named(reader))}, any_value(i.operator) AS operator,
+        SELECT a.id, a.generation, {_columns(_named(reader))}, any_value(i.operator) AS operator,
             any_value(i.model) AS model, any_value(i.tell) AS tell, any_value(i.thought) AS thought
         FROM ancestors(?) a JOIN individuals i ON i.id = a.id LEFT JOIN scores o ON o.individual = a.id
-        GROUP BY a.id, a.depth ORDER BY max(i.tell) DESC
+        GROUP BY a.id, a.generation ORDER BY max(i.tell) DESC
         """,
         [individual],
     )

@@ -15,7 +15,7 @@ import numpy as np
 
 from evo.errors import LineageError
 from evo.lineage.attached import Settings, shared
-from evo.lineage.opening import DAMAGE_SIGNS, FULL_SIGNS, PATIENCE_SECONDS, failure_of, patiently, refuse_missing
+from evo.lineage.opening import DAMAGE_MESSAGES, FULL_MESSAGES, TIMEOUT_SECONDS, check_missing, failure_of, patiently
 
 FILE_NAME = "lineage.duckdb"
 SCHEMA_VERSION = 6
@@ -90,7 +90,7 @@ class LineageReader:
     """Queries one run's database by short opens, so that its writer is never held up for long.
 
     Args:
-        patience_seconds: how long to retry while a writer holds the file.
+        timeout_seconds: how long to retry while a writer holds the file.
         settings: of DuckDB, as in {"memory_limit": "512MB", "threads": 1}; of the readers of a file that there are in a
             process at one time, those of the first are everybody's.
         often: whether to keep what DuckDB makes for each open but the file itself: for who asks once a second, at a
@@ -100,13 +100,13 @@ class LineageReader:
     def __init__(
         self,
         path: Path,
-        patience_seconds: float = PATIENCE_SECONDS,
+        timeout_seconds: float = TIMEOUT_SECONDS,
         settings: Settings | None = None,
         *,
         often: bool = False,
     ) -> None:
         self.path = path
-        self._patience_seconds = patience_seconds
+        self._timeout_seconds = timeout_seconds
         self._settings = dict(settings or {})
         self._attached = shared(path.resolve(), self._settings) if often else None
 
@@ -150,17 +150,17 @@ class LineageReader:
 
     @contextmanager
     def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        refuse_missing(self.path)
+        check_missing(self.path)
         opening = self._attached.reading if self._attached else self._opened
-        with opening(self._patience_seconds) as connection:
-            refuse_another_version(connection, self.path)
+        with opening(self._timeout_seconds) as connection:
+            check_another_version(connection, self.path)
             yield connection
 
     @contextmanager
-    def _opened(self, patience_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _opened(self, timeout_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
         place = str(self.path)
         connection = patiently(
-            lambda: duckdb.connect(place, read_only=True, config=self._settings), self.path, patience_seconds
+            lambda: duckdb.connect(place, read_only=True, config=self._settings), self.path, timeout_seconds
         )
         try:
             yield connection
@@ -195,14 +195,14 @@ def answered(connection: duckdb.DuckDBPyConnection, query: str, parameters: list
         return Table(columns, tuple(answer.fetchall()), types)
     except duckdb.Error as error:
         said = str(error).partition("LINE 1:")[0].strip()
-        if full := [sign for sign in FULL_SIGNS if sign in said]:
+        if full := [sign for sign in FULL_MESSAGES if sign in said]:
             said = f"{full[0]}; make room, or have it written elsewhere"
-        elif any(sign in said for sign in DAMAGE_SIGNS):
+        elif any(sign in said for sign in DAMAGE_MESSAGES):
             said += "; the lineage is damaged, and `evo index RUN` builds it anew"
         raise LineageError(f"the query failed: {said}") from error
 
 
-def refuse_another_version(connection: duckdb.DuckDBPyConnection, path: Path, catalog: str = "main") -> None:
+def check_another_version(connection: duckdb.DuckDBPyConnection, path: Path, catalog: str = "main") -> None:
     """Queries are written for one schema.
 
     Args:

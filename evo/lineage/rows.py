@@ -24,7 +24,7 @@ class RowMaker:
             "run": self._run,
             "proposal": self._proposal,
             "tell": self._tell,
-            "remeasured": self._remeasured,
+            "reevaluated": self._reevaluated,
             "completion": self._completion,
             "holdout": self._holdout,
             "race": self._race,
@@ -47,7 +47,7 @@ class RowMaker:
         elif event["event"] == "tell":
             _, proposal = self._proposals.pop(event["individual"], (0, {}))
             self._asks.pop(proposal.get("ask", -1), None)
-        elif event["event"] == "remeasured":
+        elif event["event"] == "reevaluated":
             self._asks.pop(event["ask"], None)
 
     def add(self, offset: int, event: Event, rows: Rows) -> None:
@@ -84,8 +84,8 @@ class RowMaker:
                 *(event["outcome"], text(event["thought"]), moment(event["at"])),
             )
         )
-        rows["tips"].extend(
-            (event["ask"], event.get("individual"), kind, text(tip)) for kind, tip in event.get("tips", ())
+        rows["lessons"].extend(
+            (event["ask"], event.get("individual"), kind, text(lesson)) for kind, lesson in event.get("lessons", ())
         )
 
     def _completion(self, event: Event, rows: Rows) -> None:
@@ -110,7 +110,7 @@ class RowMaker:
         if event["survived"]:
             rows["arrivals"].append((tell, event["individual"], island, None, "born"))
         rows["removals"].extend((tell, one, island) for one in event["removed"])
-        self._standing(event, [event["individual"]] if event["entered_front"] else [], rows)
+        self._status(event, [event["individual"]] if event["entered_front"] else [], rows)
         if "compared" in event:
             self._measurements(event, event["evaluation"]["objectives"], 1, rows)
         rows["reference_points"].extend((tell, name, value) for name, value in event.get("reference", {}).items())
@@ -118,14 +118,14 @@ class RowMaker:
         for table in ("cases", "descriptors"):
             rows[table].extend((event["individual"], name, value) for name, value in evaluation.get(table, {}).items())
 
-    def _remeasured(self, event: Event, rows: Rows) -> None:
+    def _reevaluated(self, event: Event, rows: Rows) -> None:
         """Another measurement: its evaluation, what all of them come to, and what that changed."""
         ok, number = event["evaluation"]["outcome"] == "ok", event["measurements"]
         self._evaluation(event, "train", rows, attempt=number - 1 if ok else number)
         if ok:
             self._measurements(event, event["mean"], number, rows)
         rows["removals"].extend((event["tell"], event["individual"], island) for island in event["gone"])
-        self._standing(event, event["entered_front"], rows)
+        self._status(event, event["entered_front"], rows)
 
     @staticmethod
     def _measurements(event: Event, mean: Mapping[str, float], number: int, rows: Rows) -> None:
@@ -136,7 +136,7 @@ class RowMaker:
         )
 
     @staticmethod
-    def _standing(event: Event, entered: Sequence[int], rows: Rows) -> None:
+    def _status(event: Event, entered: Sequence[int], rows: Rows) -> None:
         """Who moved where, who entered and left the front, how far the search is, and who leads it."""
         tell = event["tell"]
         for individual, source, target, reason, removed in event.get("moves", ()):
@@ -205,5 +205,5 @@ def _individual(tell: Event, proposal: Event, ask: Event) -> Row:
     return (
         *(tell["individual"], tell["tell"], ask["island"], kind, genome, digest, size),
         *(ask["operator"], ask["model"], tell["survived"], text(proposal["thought"])),
-        *(tell["evaluation"]["outcome"], moment(tell["at"]), tell.get("depth")),
+        *(tell["evaluation"]["outcome"], moment(tell["at"]), tell.get("generation")),
     )

@@ -9,7 +9,7 @@ from evo.errors import LineageError
 from evo.genomes import Genome, genome_from_json
 from evo.lineage import queries
 from evo.lineage.attached import Settings
-from evo.lineage.opening import PATIENCE_SECONDS, refuse_missing
+from evo.lineage.opening import TIMEOUT_SECONDS, check_missing
 from evo.lineage.queries import Portrait
 from evo.lineage.reading import FILE_NAME, LineageReader, Table
 from evo.lineage.snapshot import snapshot
@@ -66,8 +66,8 @@ class Run(LineageReader):
         Raises:
             LineageError: besides, the target exists or cannot be written.
         """
-        copy = snapshot(self.path, Path(target), force=force, patience_seconds=self._patience_seconds)
-        return Run(copy, self._patience_seconds)
+        copy = snapshot(self.path, Path(target), force=force, timeout_seconds=self._timeout_seconds)
+        return Run(copy, self._timeout_seconds)
 
     def _genome(self, individual: int) -> Genome:
         genome = queries.genome_json(self, individual)
@@ -78,7 +78,7 @@ class Run(LineageReader):
 
 def open_run(
     folder: str | Path,
-    patience_seconds: float = PATIENCE_SECONDS,
+    timeout_seconds: float = TIMEOUT_SECONDS,
     settings: Settings | None = None,
     *,
     often: bool = False,
@@ -90,5 +90,5 @@ def open_run(
     """
     path = Path(folder)
     path = path if path.suffix == ".duckdb" and not path.is_dir() else path / FILE_NAME
-    refuse_missing(path)
-    return Run(path, patience_seconds, settings, often=often)
+    check_missing(path)
+    return Run(path, timeout_seconds, settings, often=often)

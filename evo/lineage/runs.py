@@ -14,9 +14,9 @@ import duckdb
 
 from evo.errors import LineageError
 from evo.journal.folder import JOURNAL
-from evo.lineage.opening import PATIENCE_SECONDS, patiently, refuse_missing
+from evo.lineage.opening import TIMEOUT_SECONDS, check_missing, patiently
 from evo.lineage.queries import quoted
-from evo.lineage.reading import FILE_NAME, Table, answered, refuse_another_version
+from evo.lineage.reading import FILE_NAME, Table, answered, check_another_version
 from evo.lineage.run import Run, open_run
 
 
@@ -25,12 +25,12 @@ class Runs(Mapping[str, Run]):
 
     Args:
         folders: name to run folder.
-        patience_seconds: how long to retry while a writer holds a run's file.
+        timeout_seconds: how long to retry while a writer holds a run's file.
     """
 
-    def __init__(self, folders: Mapping[str, Path], patience_seconds: float = PATIENCE_SECONDS) -> None:
-        self._runs = {name: open_run(folder, patience_seconds) for name, folder in folders.items()}
-        self._patience_seconds = patience_seconds
+    def __init__(self, folders: Mapping[str, Path], timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self._runs = {name: open_run(folder, timeout_seconds) for name, folder in folders.items()}
+        self._timeout_seconds = timeout_seconds
 
     def __getitem__(self, name: str) -> Run:
         return self._runs[name]
@@ -72,10 +72,10 @@ class Runs(Mapping[str, Run]):
             connection.close()
 
     def _attach(self, connection: duckdb.DuckDBPyConnection, catalog: str, path: Path) -> None:
-        refuse_missing(path)
+        check_missing(path)
         attach = f"ATTACH {quoted(str(path))} AS {catalog} (READ_ONLY)"
-        patiently(lambda: connection.execute(attach), path, self._patience_seconds)
-        refuse_another_version(connection, path, f"{catalog}.main")
+        patiently(lambda: connection.execute(attach), path, self._timeout_seconds)
+        check_another_version(connection, path, f"{catalog}.main")
 
 
 def _unions(connection: duckdb.DuckDBPyConnection, catalogs: Mapping[str, str], query: str) -> Iterator[str]:
@@ -142,7 +142,7 @@ def _narrowed(definition: str, views: Collection[str]) -> tuple[str, str]:
     return definition, ", ".join(expressions)
 
 
-def open_runs(runs: str | Path | Iterable[str | Path], patience_seconds: float = PATIENCE_SECONDS) -> Runs:
+def open_runs(runs: str | Path | Iterable[str | Path], timeout_seconds: float = TIMEOUT_SECONDS) -> Runs:
     """Several runs as one, each by the name of its folder, or by its path where two have the same.
 
     Args:
@@ -157,4 +157,4 @@ def open_runs(runs: str | Path | Iterable[str | Path], patience_seconds: float =
     if not folders:
         raise LineageError(f"no run at {', '.join(map(str, patterns))}; expected folders such as runs/bin_packing-1")
     alike = Counter(one.name for one in folders)
-    return Runs({one.name if alike[one.name] == 1 else str(one): one for one in folders}, patience_seconds)
+    return Runs({one.name if alike[one.name] == 1 else str(one): one for one in folders}, timeout_seconds)

@@ -27,7 +27,7 @@ COMMENT ON COLUMN proposals.outcome IS 'ok, unparsable, truncated, refused, dupl
 CREATE TABLE individuals (
     id BIGINT, tell BIGINT, island INTEGER, kind VARCHAR, genome VARCHAR USING COMPRESSION zstd, digest VARCHAR, size BIGINT,
     operator VARCHAR, model VARCHAR, survived BOOLEAN, thought VARCHAR, outcome VARCHAR,
-    told TIMESTAMP, depth INTEGER
+    told_at TIMESTAMP, generation INTEGER
 );
 COMMENT ON TABLE individuals IS 'Every evaluated genome';
 
@@ -75,8 +75,8 @@ COMMENT ON TABLE finals IS 'The same objectives on parts that no candidate was c
 CREATE VIEW holdout AS SELECT individual, name, value FROM finals WHERE part = 'holdout';
 COMMENT ON VIEW holdout IS 'Objectives on the hold-out part';
 
-CREATE TABLE tips (ask BIGINT, individual BIGINT, kind VARCHAR, tip VARCHAR);
-COMMENT ON TABLE tips IS 'Lessons that a model drew from the search; kind is short or long';
+CREATE TABLE lessons (ask BIGINT, individual BIGINT, kind VARCHAR, lesson VARCHAR);
+COMMENT ON TABLE lessons IS 'Lessons that a model drew from the search; kind is short or long';
 
 CREATE TABLE completions (
     ask BIGINT, stage VARCHAR, purpose VARCHAR, model VARCHAR, endpoint VARCHAR, outcome VARCHAR, input_tokens BIGINT, cached_tokens BIGINT,
@@ -192,7 +192,7 @@ CREATE MACRO ancestors(of) AS TABLE
         UNION
         SELECT p.parent FROM line l JOIN parents p ON p.child = l.id
     )
-    SELECT i.id, i.depth FROM line l JOIN individuals i ON i.id = l.id ORDER BY i.tell DESC;
+    SELECT i.id, i.generation FROM line l JOIN individuals i ON i.id = l.id ORDER BY i.tell DESC;
 COMMENT ON MACRO TABLE ancestors IS 'An individual and all that it came from, the latest first';
 
 CREATE MACRO cost_of(of) AS TABLE

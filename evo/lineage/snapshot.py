@@ -11,12 +11,12 @@ from pathlib import Path
 
 from evo.errors import LineageError
 from evo.journal.folder import JOURNAL
-from evo.lineage.opening import PATIENCE_SECONDS
+from evo.lineage.opening import TIMEOUT_SECONDS
 from evo.lineage.projection import Projection
 from evo.lineage.reading import LineageReader
 
 
-def snapshot(path: Path, target: Path, *, force: bool = False, patience_seconds: float = PATIENCE_SECONDS) -> Path:
+def snapshot(path: Path, target: Path, *, force: bool = False, timeout_seconds: float = TIMEOUT_SECONDS) -> Path:
     """Copy a database as it stands at one moment, and take up what the journal beside it has beyond that.
 
     The writer waits while the file is copied (1.5 s for a gigabyte) and not for the rest, which happens to the copy.
@@ -36,7 +36,7 @@ def snapshot(path: Path, target: Path, *, force: bool = False, patience_seconds:
     _refuse(path, target, force=force)
     with workshop(target) as folder:
         copy = folder / "lineage.duckdb"
-        _copy(path, copy, patience_seconds)
+        _copy(path, copy, timeout_seconds)
         if (path.parent / JOURNAL).exists():
             Projection(path.parent.resolve(), str(copy)).catch_up()
         _log_of(target).unlink(missing_ok=True)  # of what is written over: it would be taken for the copy's
@@ -66,13 +66,13 @@ def workshop(target: Path) -> Iterator[Path]:
         raise LineageError(f"cannot write {target}: {error.strerror}; choose another target") from error
 
 
-def _copy(path: Path, copy: Path, patience_seconds: float) -> None:
+def _copy(path: Path, copy: Path, timeout_seconds: float) -> None:
     """Copy the file, and the log that a killed writer left, while no writer can have it.
 
     By another process: closing any descriptor of a file gives up all of a process's POSIX locks on it, and with them
     whatever keeps writers out in this one.
     """
-    with LineageReader(path, patience_seconds).at_once():
+    with LineageReader(path, timeout_seconds).at_once():
         for one, other in ((path, copy), (_log_of(path), _log_of(copy))):
             if one.exists():
                 done = subprocess.run(["cp", "--", one, other], capture_output=True, text=True, check=False)

@@ -14,7 +14,7 @@ from evo.journal.folder import JOURNAL
 from evo.journal.log import Event, read_events
 from evo.lineage import LineageReader, open_run
 
-PATIENCE_SECONDS = 2.0
+TIMEOUT_SECONDS = 2.0
 RATE_OVER = 200
 FAR = """
     SELECT p.next_offset, p.pending_offset, r.problem, r.config,
@@ -26,11 +26,11 @@ FAR = """
 """
 BEST = "SELECT name, best FROM indicators WHERE best IS NOT NULL AND tell < ? ORDER BY tell DESC LIMIT 1"
 BEST_ID = "SELECT min(id) FROM individuals WHERE tell = (SELECT min(tell) FROM indicators WHERE best = ?)"
-LATEST = f"SELECT tell, epoch(told) FROM individuals WHERE tell < ? ORDER BY tell DESC LIMIT {RATE_OVER}"
+LATEST = f"SELECT tell, epoch(told_at) FROM individuals WHERE tell < ? ORDER BY tell DESC LIMIT {RATE_OVER}"
 
 
 @dataclass(slots=True)
-class Standing:
+class RunStatus:
     """How far a run is.
 
     Attributes:
@@ -44,7 +44,7 @@ class Standing:
 
     problem: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
-    told: int = 0
+    count_told: int = 0
     failed: int = 0
     usd: float = 0.0
     calls: int = 0
@@ -63,16 +63,16 @@ class Standing:
         return (last - first) / max(1e-9, ended - began)
 
 
-def stand(folder: Path, journal: Path) -> Standing:
+def run_status(folder: Path, journal: Path) -> RunStatus:
     """How far a run is by its lineage, where there is one, and by what its journal has beyond that."""
     try:
-        known = _projected(open_run(folder, PATIENCE_SECONDS))
+        known = _projected(open_run(folder, TIMEOUT_SECONDS))
     except LineageError:
-        known = Standing(), 0, 0
+        known = RunStatus(), 0, 0
     return _brought_up(journal, *known)
 
 
-def stand_by(reader: LineageReader) -> Standing:
+def projected_status(reader: LineageReader) -> RunStatus:
     """The same for who would rather know nothing than read a journal from its beginning.
 
     Raises:
@@ -83,60 +83,60 @@ def stand_by(reader: LineageReader) -> Standing:
     return _brought_up(journal, *known) if known[1] and journal.exists() else known[0]
 
 
-def _brought_up(journal: Path, standing: Standing, projected: int, pending: int) -> Standing:
+def _brought_up(journal: Path, status: RunStatus, projected: int, pending: int) -> RunStatus:
     start = pending
     for after, event in read_events(journal, pending):
-        _take_up(event, standing)
+        _take_up(event, status)
         if start >= projected:
-            _add(event, standing)
+            _add(event, status)
         start = after
-    return standing
+    return status
 
 
-def _projected(reader: LineageReader) -> tuple[Standing, int, int]:
+def _projected(reader: LineageReader) -> tuple[RunStatus, int, int]:
     """What the lineage knows, with the bytes of the journal where it ends and where what is pending on it begins."""
     found = reader.sql(FAR).rows
     if not found:
-        return Standing(), 0, 0
+        return RunStatus(), 0, 0
     projected, pending, problem, config, told, failed, usd, calls, resumed, last = found[0]
-    standing = Standing(problem, json.loads(config), told, failed, usd, int(calls))
+    status = RunStatus(problem, json.loads(config), told, failed, usd, int(calls))
     if resumed:
-        standing.config = json.loads(resumed)["config"]
+        status.config = json.loads(resumed)["config"]
     if last and last[0] == "stop":
-        standing.stopped = json.loads(last[1])["reason"]
+        status.stopped = json.loads(last[1])["reason"]
     # The writer may have been there since: no later tell than those counted.
     for name, value in reader.sql(BEST, [told]).rows:
-        standing.best = name, value, reader.sql(BEST_ID, [value]).scalar()
-    standing.latest.extend(reversed(reader.sql(LATEST, [told]).rows))
-    return standing, projected, pending
+        status.best = name, value, reader.sql(BEST_ID, [value]).scalar()
+    status.latest.extend(reversed(reader.sql(LATEST, [told]).rows))
+    return status, projected, pending
 
 
-def _take_up(event: Event, standing: Standing) -> None:
+def _take_up(event: Event, status: RunStatus) -> None:
     """What is under way after an event."""
     kind = event["event"]
     if kind == "ask":
-        standing.asks[event["ask"]] = event["operator"]
-    elif kind in ("proposal", "remeasured"):
-        standing.asks.pop(event["ask"], None)
+        status.asks[event["ask"]] = event["operator"]
+    elif kind in ("proposal", "reevaluated"):
+        status.asks.pop(event["ask"], None)
         if event.get("outcome") == "ok":
-            standing.candidates.add(event["individual"])
+            status.candidates.add(event["individual"])
     elif kind == "tell":
-        standing.candidates.discard(event["individual"])
+        status.candidates.discard(event["individual"])
 
 
-def _add(event: Event, standing: Standing) -> None:
+def _add(event: Event, status: RunStatus) -> None:
     """What an event adds that the lineage does not have yet."""
     kind = event["event"]
-    standing.stopped = event["reason"] if kind == "stop" else None
+    status.stopped = event["reason"] if kind == "stop" else None
     if kind in ("run", "resume"):
-        standing.config, standing.problem = event["config"], event.get("problem", standing.problem)
+        status.config, status.problem = event["config"], event.get("problem", status.problem)
     elif kind == "completion":
-        standing.usd += event["completion"]["cost_usd"]
-        standing.calls += event["completion"]["requests"]
-    elif kind in ("tell", "remeasured"):
-        standing.told += 1
-        standing.failed += kind == "tell" and event["evaluation"]["outcome"] not in ("ok", "stopped")
-        standing.latest.append((event["tell"], event["at"]))
+        status.usd += event["completion"]["cost_usd"]
+        status.calls += event["completion"]["requests"]
+    elif kind in ("tell", "reevaluated"):
+        status.count_told += 1
+        status.failed += kind == "tell" and event["evaluation"]["outcome"] not in ("ok", "stopped")
+        status.latest.append((event["tell"], event["at"]))
         name, value = event["best"]
-        if value is not None and (standing.best is None or standing.best[1] != value):
-            standing.best = name, value, event["individual"]
+        if value is not None and (status.best is None or status.best[1] != value):
+            status.best = name, value, event["individual"]

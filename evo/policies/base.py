@@ -80,7 +80,7 @@ class Policy(Protocol):
         """Up to `count` pulls to make now, none of them twice; fewer, or none, while scores have to be waited for."""
         ...
 
-    def told(self, pull: Pull, score: float) -> None:
+    def observe(self, pull: Pull, score: float) -> None:
         """Take in the score of a pull that `next` named.
 
         Raises:
@@ -128,7 +128,7 @@ class Rounds:
         self._under_way.update(pulls)
         return pulls
 
-    def told(self, pull: Pull, score: float) -> None:
+    def observe(self, pull: Pull, score: float) -> None:
         if pull not in self._under_way:
             raise ValueError(f"{pull} is not under way: tell the score of each pull that `next` named exactly once")
         if not math.isfinite(score):

@@ -84,9 +84,9 @@ class Race(Rounds):
         belief = self._believed()
         return bounded(belief.mean, belief.variance)
 
-    def told(self, pull: Pull, score: float) -> None:
+    def observe(self, pull: Pull, score: float) -> None:
         self._belief = None
-        super().told(pull, score)
+        super().observe(pull, score)
 
     @abstractmethod
     def _fit(self) -> Belief:

@@ -17,7 +17,7 @@ REMEMBERED = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Alike:
+class DuplicateFilter:
     """Limits above which a newcomer counts as a near duplicate of a living individual; None never does.
 
     Attributes:
@@ -33,7 +33,7 @@ class Alike:
         """Whether any two genomes could be too alike."""
         return self.text is not None or self.vectors is not None
 
-    def twin(self, genome: Genome, vector: tuple[float, ...], living: Iterable[Individual]) -> str:
+    def duplicate(self, genome: Genome, vector: tuple[float, ...], living: Iterable[Individual]) -> str:
         """What says that a living individual is a near duplicate; empty where none is."""
         if not self.compares:
             return ""

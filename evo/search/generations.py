@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from operator import attrgetter
 
-from evo.search.population import Population
+from evo.search.population import RankedPopulation
 from evo.values import SEED_OPERATOR, Individual
 
 
@@ -25,7 +25,7 @@ class Generations:
         size: of a generation, at least 1; with 1 every newcomer renews it.
     """
 
-    def __init__(self, population: Population, size: int) -> None:
+    def __init__(self, population: RankedPopulation, size: int) -> None:
         self._population = population
         self._size = size
         self._waiting: list[Individual] = []
@@ -37,7 +37,7 @@ class Generations:
         return iter(sorted([*self._population, *self._waiting], key=attrgetter("id")))
 
     @property
-    def adults(self) -> Population:
+    def mating_pool(self) -> RankedPopulation:
         """Those that have been ranked."""
         return self._population
 
@@ -49,7 +49,7 @@ class Generations:
         return self._renew() if len(self._waiting) >= self._size else []
 
     def revise(self, known: Mapping[int, Individual]) -> None:
-        """Take members as they are known by now, by their ids, and rank the adults anew; nobody comes or goes."""
+        """Take members as they are known by now, by their ids, and rank the mating_pool anew; nobody comes or goes."""
         self._population.revise(known)
         self._waiting = [known.get(one.id, one) for one in self._waiting]
 

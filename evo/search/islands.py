@@ -9,11 +9,11 @@ from typing import Literal
 
 import numpy as np
 
-from evo.protocols import Arm, Choice, Memory
+from evo.protocols import Arm, Memory, OperatorSelector
 from evo.randomness import generator
 from evo.search.parents import Choosable
 from evo.search.population import cost_of
-from evo.survival.protocols import Residents
+from evo.survival.protocols import Population
 from evo.values import SEED_OPERATOR, Individual, Objective, Topology
 
 FAILURES_KEPT = 16
@@ -74,18 +74,18 @@ class Island:
 
     Attributes:
         best: violation and first objective, to be minimised, of the best that was ever here.
-        told: results of offspring that were asked for here.
+        count_told: results of offspring that were asked for here.
         stale: how many of them since the best became better, or since help was sent.
         failed: of which each may be mended once, the latest last.
         memories: of operators that learn, by name.
     """
 
-    living: Residents
-    choice: Choice
+    population: Population
+    selector: OperatorSelector
     arms: tuple[Arm, ...]
     parents: ChooseParents
     best: Merit = WORST
-    told: int = 0
+    count_told: int = 0
     stale: int = 0
     failed: deque[Individual] = field(default_factory=lambda: deque(maxlen=FAILURES_KEPT))
     memories: Mapping[str, Memory] = field(default_factory=dict)
@@ -94,7 +94,7 @@ class Island:
         """Tell what came of an ask to those who learn from it; of a seed to all."""
         for name, memory in self.memories.items():
             if individual.ask.operator in (name, SEED_OPERATOR):
-                memory.told(individual)
+                memory.observe(individual)
 
 
 class Archipelago:
@@ -117,37 +117,37 @@ class Archipelago:
 
     def __len__(self) -> int:
         """How many individuals live, each counted once."""
-        return len(self.islands[0].living) if len(self.islands) == 1 else len({one.id for one in self})
+        return len(self.islands[0].population) if len(self.islands) == 1 else len({one.id for one in self})
 
     def __iter__(self) -> Iterator[Individual]:
         """All who live; one that migrated comes more than once."""
         for island in self.islands:
-            yield from island.living
+            yield from island.population
 
     def turn(self, ask: int) -> int | None:
         """The island whose turn it is; None while all are empty."""
-        settled = [number for number, island in enumerate(self.islands) if len(island.living)]
+        settled = [number for number, island in enumerate(self.islands) if len(island.population)]
         return settled[ask % len(settled)] if settled else None
 
     def add(self, newcomer: Individual, number: int) -> list[int]:
         """Let an individual live on an island; the ids that left it."""
         self._note(newcomer, number)
-        return self.islands[number].living.add(newcomer)
+        return self.islands[number].population.add(newcomer)
 
     def revise(self, known: Mapping[int, Individual]) -> None:
         """Take individuals as they are known by now, by their ids; what is the best so far is what lives as such."""
         for island in self.islands:
-            island.living.revise(known)
-            island.best = min((self._merit(one) for one in island.living), default=WORST)
+            island.population.revise(known)
+            island.best = min((self._merit(one) for one in island.population), default=WORST)
         self._best = min(island.best for island in self.islands)
 
     def remove(self, identity: int) -> list[int]:
         """Let an individual go wherever it lives, unless nobody else does; the islands that it left."""
         if not any(one.id != identity for one in self):
             return []
-        homes = [number for number, one in enumerate(self.islands) if any(it.id == identity for it in one.living)]
+        homes = [number for number, one in enumerate(self.islands) if any(it.id == identity for it in one.population)]
         for number in homes:
-            self.islands[number].living.remove(identity)
+            self.islands[number].population.remove(identity)
         return homes
 
     def after(self, tell: int, number: int, *, seeds_left: int) -> list[Move]:
@@ -157,7 +157,7 @@ class Archipelago:
             tell: how many results there are by now.
             seeds_left: how many of the problem's own genomes are still to be told.
         """
-        self.islands[number].told += 1
+        self.islands[number].count_told += 1
         self.islands[number].stale += 1
         self._stale += 1
         if len(self.islands) == 1 and self._settings.birth_after is None:
@@ -177,23 +177,23 @@ class Archipelago:
         return individual.evaluation.violation, cost_of(individual, self._objectives[0])
 
     def _elite(self, number: int, count: int) -> list[Individual]:
-        return sorted(self.islands[number].living, key=lambda one: (self._merit(one), one.id))[:count]
+        return sorted(self.islands[number].population, key=lambda one: (self._merit(one), one.id))[:count]
 
     def _settled(self, but: int | None = None) -> list[int]:
-        return [number for number, one in enumerate(self.islands) if len(one.living) and number != but]
+        return [number for number, one in enumerate(self.islands) if len(one.population) and number != but]
 
     def _found(self, rng: np.random.Generator) -> list[Move]:
         """Give each empty island a founder: the best of another."""
         return [
             self._send(self._elite(source, 1)[0], source, target, "founded")
             for target, island in enumerate(self.islands)
-            if not len(island.living) and (source := self._any(self._settled(), rng)) is not None
+            if not len(island.population) and (source := self._any(self._settled(), rng)) is not None
         ]
 
     def _migrations(self, number: int, rng: np.random.Generator) -> list[Move]:
         settings, island = self._settings, self.islands[number]
         moves: list[Move] = []
-        if settings.every and island.told % settings.every == 0:
+        if settings.every and island.count_told % settings.every == 0:
             moves += self._migrate(number, self._neighbours(number, rng))
         if settings.stagnation and island.stale >= settings.stagnation:
             island.stale = 0
@@ -217,7 +217,7 @@ class Archipelago:
             self._send(one, source, target, "migrated")
             for target in targets
             for one in elite
-            if all(one.id != other.id for other in self.islands[target].living)
+            if all(one.id != other.id for other in self.islands[target].population)
         ]
 
     def _reset(self, tell: int, rng: np.random.Generator) -> list[Move]:
@@ -230,9 +230,9 @@ class Archipelago:
 
     def _refound(self, target: int, source: int) -> Move:
         """An island that is emptied, and a founder for it; what it learnt of its arms stays."""
-        gone, old = tuple(one.id for one in self.islands[target].living), self.islands[target]
+        gone, old = tuple(one.id for one in self.islands[target].population), self.islands[target]
         fresh = self._make(target)
-        self.islands[target] = Island(fresh.living, old.choice, old.arms, old.parents, told=old.told)
+        self.islands[target] = Island(fresh.population, old.selector, old.arms, old.parents, count_told=old.count_told)
         move = self._send(self._elite(source, 1)[0], source, target, "reset")
         return Move(move.individual, source, target, "reset", gone)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from evo.values import Tip
+from evo.values import Lesson
 
 SHORT_LIMIT = 24
 LONG_LIMIT = 3
 
 
-class Tips:
+class LessonMemory:
     """Lessons as later operators see them: the latest distilled ones, then short ones by gain, then by recency.
 
     Attributes:
@@ -16,17 +16,17 @@ class Tips:
     """
 
     def __init__(self) -> None:
-        self.best: tuple[Tip, ...] = ()
+        self.best: tuple[Lesson, ...] = ()
 
-    def add(self, tips: tuple[Tip, ...]) -> None:
+    def add(self, lessons: tuple[Lesson, ...]) -> None:
         """Take lessons in; the least useful ones are forgotten, and of equal texts all but the best."""
-        if not tips:
+        if not lessons:
             return
-        best = {one.text: one for one in sorted((*self.best, *tips), key=_rank)}.values()
+        best = {one.text: one for one in sorted((*self.best, *lessons), key=_rank)}.values()
         long = sorted((one for one in best if one.kind == "long"), key=lambda one: one.ask, reverse=True)
         short = sorted((one for one in best if one.kind == "short"), key=_rank, reverse=True)
         self.best = (*long[:LONG_LIMIT], *short[:SHORT_LIMIT])
 
 
-def _rank(tip: Tip) -> tuple[float, int]:
-    return tip.gain, tip.ask
+def _rank(lesson: Lesson) -> tuple[float, int]:
+    return lesson.gain, lesson.ask

@@ -18,7 +18,7 @@ import numpy as np
 from evo.errors import ConfigError
 from evo.protocols import FloatArray
 from evo.search.descriptors import Subject, descriptor
-from evo.search.population import Population
+from evo.search.population import RankedPopulation
 from evo.survival.protocols import Survival
 from evo.values import Individual, Objective
 
@@ -55,25 +55,25 @@ class NicheSettings:
             dimensions there are.
         cells: of a "cvt".
         seed: of the cells of a "cvt"; apart from the run's, so that runs with other seeds have the same cells.
-        depth: how many individuals a cell holds.
-        floor: value of the first objective that is worth nothing in the QD score; None for no QD score.
+        elites_per_cell: how many individuals a cell holds.
+        qd_score_offset: value of the first objective that is worth nothing in the QD score; None for no QD score.
     """
 
     dimensions: tuple[Dimension, ...]
     kind: Literal["grid", "cvt"] = "grid"
     cells: int = 1000
     seed: int = 0
-    depth: int = 1
-    floor: float | None = None
+    elites_per_cell: int = 1
+    qd_score_offset: float | None = None
 
 
-class Atlas:
+class Archive:
     """Says in which cell an individual belongs; one serves any number of `Niches`.
 
     Attributes:
         count: how many cells there are.
-        depth: how many individuals one holds.
-        floor: of the QD score; see `NicheSettings`.
+        elites_per_cell: how many individuals one holds.
+        qd_score_offset: of the QD score; see `NicheSettings`.
     """
 
     def __init__(self, settings: NicheSettings, subject: Subject | None = None) -> None:
@@ -88,8 +88,8 @@ class Atlas:
         self._high = np.array([one.high for one in settings.dimensions])
         self._archive = _archive(settings)
         self.count = int(self._archive.cells)
-        self.depth = settings.depth
-        self.floor = settings.floor
+        self.elites_per_cell = settings.elites_per_cell
+        self.qd_score_offset = settings.qd_score_offset
 
     def cell_of(self, individual: Individual) -> int | None:
         """The cell, from 0; None where a descriptor is missing. What lies out of bounds counts as at the border."""
@@ -111,18 +111,18 @@ class Niches:
     MAP-Elites; by `evo.survival.RankAndCrowding` it keeps a small front.
 
     Attributes:
-        unplaced: how many came that have no cell, for want of a descriptor; they leave at once.
+        rejected: how many came that have no cell, for want of a descriptor; they leave at once.
     """
 
-    def __init__(self, atlas: Atlas, objectives: Sequence[Objective], survival: Survival) -> None:
-        self.unplaced = 0
-        self._atlas = atlas
+    def __init__(self, archive: Archive, objectives: Sequence[Objective], survival: Survival) -> None:
+        self.rejected = 0
+        self._archive = archive
         self._objectives = tuple(objectives)
         self._survival = survival
         self._ids: list[int] = []
         self._members: list[Individual] = []
         self._cell_of: dict[int, int] = {}
-        self._cells: dict[int, Population] = {}
+        self._cells: dict[int, RankedPopulation] = {}
         self._worth: dict[int, float] = {}
 
     def __len__(self) -> int:
@@ -136,12 +136,12 @@ class Niches:
 
     def add(self, newcomer: Individual) -> list[int]:
         """Let a newcomer in; the ids that had to go, its own where its cell is full of better ones or it has none."""
-        cell = self._atlas.cell_of(newcomer)
+        cell = self._archive.cell_of(newcomer)
         if cell is None:
-            self.unplaced += 1
+            self.rejected += 1
             return [newcomer.id]
         if cell not in self._cells:
-            self._cells[cell] = Population(self._atlas.depth, self._objectives, self._survival)
+            self._cells[cell] = RankedPopulation(self._archive.elites_per_cell, self._objectives, self._survival)
         gone = self._cells[cell].add(newcomer)
         self._enter(newcomer, cell)
         for identity in gone:
@@ -163,7 +163,7 @@ class Niches:
         return one if self._cells[cell].better(here, there) == here else other
 
     @property
-    def adults(self) -> Niches:
+    def mating_pool(self) -> Niches:
         """All of them."""
         return self
 
@@ -188,15 +188,15 @@ class Niches:
     @property
     def coverage(self) -> float:
         """Share of the cells that hold a feasible individual, 0 to 1."""
-        return len(self._worth) / self._atlas.count
+        return len(self._worth) / self._archive.count
 
     @property
     def qd_score(self) -> float | None:
-        """By how much the best feasible of each cell passes the floor in the first objective, added up; else None.
+        """By how much the best feasible of each cell passes the qd_score_offset in the first objective, added up; else None.
 
-        Those below the floor count as nothing, so a cell that fills never lowers it.
+        Those below the qd_score_offset count as nothing, so a cell that fills never lowers it.
         """
-        return None if self._atlas.floor is None else math.fsum(self._worth.values())
+        return None if self._archive.qd_score_offset is None else math.fsum(self._worth.values())
 
     def _enter(self, newcomer: Individual, cell: int) -> None:
         place = bisect.bisect(self._ids, newcomer.id)
@@ -209,11 +209,11 @@ class Niches:
         del self._ids[place], self._members[place], self._cell_of[identity]
 
     def _appraise(self, cell: int) -> None:
-        first, floor = self._objectives[0], self._atlas.floor
+        first, qd_score_offset = self._objectives[0], self._archive.qd_score_offset
         feasible = [one.compared for one in self._cells[cell] if one.evaluation.violation <= 0]
         if feasible:
             cost = min(first.sign * values[first.name] for values in feasible)
-            self._worth[cell] = 0.0 if floor is None else max(0.0, first.sign * floor - cost)
+            self._worth[cell] = 0.0 if qd_score_offset is None else max(0.0, first.sign * qd_score_offset - cost)
         else:
             self._worth.pop(cell, None)
 
@@ -258,8 +258,10 @@ def _check(settings: NicheSettings) -> None:
         _check_dimension(one)
     if settings.kind not in ("grid", "cvt"):
         raise ConfigError(f"unknown kind of niches {settings.kind!r}; known: grid, cvt")
-    if settings.depth < 1:
-        raise ConfigError(f"the depth of niches is {settings.depth}; expected at least 1 individual a cell")
+    if settings.elites_per_cell < 1:
+        raise ConfigError(
+            f"the elites_per_cell of niches is {settings.elites_per_cell}; expected at least 1 individual a cell"
+        )
     _check_count(settings)
 
 

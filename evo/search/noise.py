@@ -27,20 +27,20 @@ class NoiseSettings:
 
     Attributes:
         repeats: how often each who lives is measured at least, before anything else is asked for on its island.
-        remeasure: share of the asks after the seeds that measure a living individual again, where one is in doubt.
+        reevaluation_rate: share of the asks after the seeds that measure a living individual again, where one is in doubt.
         confidence: of the bound.
         compare: by a bound of the mean on its bad side, or by the mean alone.
     """
 
-    remeasure: float = 0.0
+    reevaluation_rate: float = 0.0
     confidence: float = 0.95
     compare: Literal["bound", "mean"] = "bound"
     repeats: int = 1
 
     @property
-    def measures_again(self) -> bool:
+    def reevaluates(self) -> bool:
         """Whether anybody is ever measured more than once."""
-        return self.remeasure > 0 or self.repeats > 1
+        return self.reevaluation_rate > 0 or self.repeats > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +78,13 @@ class Noise:
         values = {one.name: self._value(one, repeats_of(individual, one)) for one in self.objectives}
         return individual if values == individual.appraised else replace(individual, appraised=values)
 
-    def too_rarely_measured(self, living: Iterable[Individual], busy: Collection[int]) -> Individual | None:
+    def too_few_evaluations(self, living: Iterable[Individual], busy: Collection[int]) -> Individual | None:
         """Of those that were measured less often than each has to be, the first; busy ones are on their way there."""
         if self.settings.repeats == 1:
             return None
         return next((one for one in living if one.measurements < self.settings.repeats and one.id not in busy), None)
 
-    def in_doubt(self, living: Iterable[Individual], busy: Collection[int]) -> Individual | None:
+    def most_uncertain(self, living: Iterable[Individual], busy: Collection[int]) -> Individual | None:
         """Whom to measure again: a leader, or who may dominate it after all, whichever is known less well.
 
         Leaders are the feasible that no other dominates by its means; the one known least comes first. While nothing
@@ -141,7 +141,9 @@ def repeats_of(individual: Individual, objective: Objective) -> Repeats:
     return Repeats(1, _bounded(individual.evaluation.objectives[objective.name]))
 
 
-def measured_again(individual: Individual, evaluation: Evaluation, objectives: Sequence[Objective]) -> Individual:
+def reevaluated_individual(
+    individual: Individual, evaluation: Evaluation, objectives: Sequence[Objective]
+) -> Individual:
     """An individual with one measurement more, its evaluation the means over all.
 
     Args:

@@ -22,11 +22,11 @@ from scipy.spatial import KDTree
 from evo.errors import ConfigError
 from evo.protocols import FloatArray, IntArray
 from evo.search.indicators import in_unit_box
-from evo.search.population import Population
-from evo.survival.protocols import Living
+from evo.search.population import RankedPopulation
+from evo.survival.protocols import MatingPool
 from evo.values import Individual
 
-ParentChoice: TypeAlias = str
+ParentsName: TypeAlias = str
 _Choose = Callable[[IntArray], int]
 
 
@@ -39,7 +39,7 @@ class Choosable:
         seeds: what the search began with, the failed ones left out; dead ones stay.
     """
 
-    population: Living
+    population: MatingPool
     seeds: Sequence[Individual]
 
 
@@ -164,7 +164,7 @@ class CaseScores:
         self._columns: dict[str, int] = {}
         self._rows: dict[int, tuple[Individual, FloatArray]] = {}
 
-    def of(self, living: Living) -> FloatArray:
+    def of(self, living: MatingPool) -> FloatArray:
         """Shape (n, cases); -inf where there is no score. Cases by name; those that nobody has a score on left out."""
         members = list(living)
         try:
@@ -285,7 +285,7 @@ def _drawn(pool: Sequence[Individual], count: int, rng: np.random.Generator) -> 
     return [pool[int(place)] for place in places]
 
 
-def _one_by_one(living: Living, count: int, choose: _Choose) -> list[Individual]:
+def _one_by_one(living: MatingPool, count: int, choose: _Choose) -> list[Individual]:
     """Each chosen among the positions of those not chosen yet; among all again when none is left."""
     chosen: list[Individual] = []
     rest = np.arange(len(living))
@@ -302,9 +302,9 @@ def _weighted(places: IntArray, weights: FloatArray, rng: np.random.Generator) -
     return int(places[np.searchsorted(heights, rng.random() * heights[-1], side="right")])
 
 
-def _best_first(living: Living, named: IntArray) -> IntArray:
+def _best_first(living: MatingPool, named: IntArray) -> IntArray:
     """All positions, the best first, equals in the order in which they are named."""
-    if isinstance(living, Population):
+    if isinstance(living, RankedPopulation):
         crowding = np.array(list(map(living.ranking.crowding, named.tolist())))
         return named[np.lexsort((-crowding, living.ranking.rank[named]))]
 
@@ -367,7 +367,7 @@ def _median(values: FloatArray, count: IntArray) -> FloatArray:
     return np.asarray(ordered[(count - 1) // 2, columns] / 2 + ordered[count // 2, columns] / 2)
 
 
-def _behaviour(living: Living) -> FloatArray:
+def _behaviour(living: MatingPool) -> FloatArray:
     """Where each of the living stands, in a unit box, shape (n, d)."""
     told = [one.evaluation.descriptors for one in living]
     names = sorted(set(told[0]).intersection(*told))

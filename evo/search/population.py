@@ -24,7 +24,7 @@ def cost_of(individual: Individual, objective: Objective) -> float:
     return min(max(objective.cost(individual), -LARGEST), LARGEST)
 
 
-class Population:
+class RankedPopulation:
     """At most `capacity` individuals with objectives.
 
     The pool is kept in the order of ids, so that ties fall the same way however results arrive.
@@ -51,7 +51,7 @@ class Population:
         return self._members[position]
 
     @property
-    def adults(self) -> Population:
+    def mating_pool(self) -> RankedPopulation:
         """All of them."""
         return self
 
@@ -63,7 +63,7 @@ class Population:
     def add(self, newcomer: Individual) -> list[int]:
         """Let a newcomer in; the ids that had to go for it, its own perhaps among them."""
         costs, violation = costs_of(newcomer, self._objectives), newcomer.evaluation.violation
-        if len(self._members) == self._capacity and self._ranking.turns_away(costs, violation):
+        if len(self._members) == self._capacity and self._ranking.rejects(costs, violation):
             return [newcomer.id]  # as most are, and nothing has to be ranked
         place = bisect.bisect(self._ids, newcomer.id)
         self._ids.insert(place, newcomer.id)

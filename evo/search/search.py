@@ -1,6 +1,6 @@
 """The search as a pure state machine: no clock, no file, no network, no randomness but what derives from its seed.
 
-Five transitions change it: `ask`, `admit`, `drop`, `tell`, `remeasured`. The same transitions in the same order give
+Five transitions change it: `ask`, `admit`, `drop`, `tell`, `reevaluated`. The same transitions in the same order give
 the same state, so a journal of them is a checkpoint.
 """
 
@@ -8,34 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import numpy as np
 
 from evo.protocols import Arm, ArmRecord
 from evo.randomness import generator
-from evo.search.duplicates import Alike, Seen
+from evo.search.duplicates import DuplicateFilter, Seen
 from evo.search.front import Front, front_of
 from evo.search.indicators import Indicators
 from evo.search.islands import Archipelago, Island, IslandSettings, Move
-from evo.search.lessons import Tips
-from evo.search.noise import Noise, NoiseSettings, measured_again
+from evo.search.lessons import LessonMemory
+from evo.search.noise import Noise, NoiseSettings, reevaluated_individual
 from evo.search.parents import Choosable
 from evo.search.population import costs_of
-from evo.survival.protocols import Living
+from evo.survival.protocols import MatingPool
 from evo.values import (
-    AGAIN_OPERATOR,
     PAST_LIMIT,
+    REEVALUATE_OPERATOR,
     SEED_OPERATOR,
     Ask,
     Candidate,
     Evaluation,
     Individual,
+    Lesson,
     Objective,
     Parent,
     Proposal,
     Role,
-    Tip,
 )
 
 
@@ -47,30 +46,29 @@ class SearchSettings:
         seed: of all its randomness.
         evaluations: how many genomes may be evaluated in all.
         seeds: how many genomes the problem gave to start from.
-        order: "ask" tells results in the order of asking, so that a run does not depend on timing; "arrival" as they
-            come.
-        lag: with order "ask", how many offspring are under way at once, whatever the number of workers.
+        deterministic: tell results in the order of asking, so that a run does not depend on timing.
+        max_in_flight: of a deterministic search, how many offspring are in flight at once, whatever the number of workers.
         islands: how many there are, and what passes between them.
-        alike: when a proposal counts as a near duplicate.
+        duplicate_filter: when a proposal counts as a near duplicate.
         reference: of the hypervolume, by objective; None fixes it by the first feasible individuals.
-        fruitless: after how many proposals in a row that gave nothing new the search ends.
+        max_stale_proposals: after how many proposals in a row that gave nothing new the search ends.
         noise: what is done where the same genome is not always evaluated to the same.
     """
 
     seed: int
     evaluations: int
     seeds: int = 1
-    order: Literal["arrival", "ask"] = "arrival"
-    lag: int = 16
+    deterministic: bool = False
+    max_in_flight: int = 16
     islands: IslandSettings = field(default_factory=IslandSettings)
-    alike: Alike = field(default_factory=Alike)
+    duplicate_filter: DuplicateFilter = field(default_factory=DuplicateFilter)
     reference: Mapping[str, float] | None = None
-    fruitless: int = 2000
+    max_stale_proposals: int = 2000
     noise: NoiseSettings = field(default_factory=NoiseSettings)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TellResult:
     """What a tell changed.
 
     Attributes:
@@ -95,7 +93,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Remeasured:
+class ReevaluationResult:
     """What another measurement of an individual changed.
 
     Attributes:
@@ -118,11 +116,11 @@ class Remeasured:
 
 
 @dataclass(frozen=True, slots=True)
-class Briefing:
+class AskSnapshot:
     """What was known when an ask was made, which is all that its operator may see, however late it runs."""
 
     parents: tuple[Individual, ...] = ()
-    tips: tuple[Tip, ...] = ()
+    lessons: tuple[Lesson, ...] = ()
     record: tuple[ArmRecord, ...] = ()
     memory: object = None
 
@@ -130,11 +128,11 @@ class Briefing:
 @dataclass(slots=True)
 class _UnderWay:
     ask: Ask
-    briefing: Briefing
+    ask_snapshot: AskSnapshot
     arm: int | None
     living: tuple[Individual, ...] | None = None
     usd: float = 0.0
-    tips: tuple[Tip, ...] = ()
+    lessons: tuple[Lesson, ...] = ()
 
 
 class Search:
@@ -160,12 +158,12 @@ class Search:
         self.under_way: dict[int, Ask] = {}
         self.best: dict[str, Individual] = {}
         self.first_failure: Evaluation | None = None
-        self.told = 0
+        self.count_told = 0
         self.admitted = 0
         self.noise = Noise(settings.noise, self.objectives)
-        self.tips = Tips()
+        self.lessons = LessonMemory()
         self._asked = 0
-        self._fruitless = 0
+        self._stale_proposals = 0
         self._seen = Seen()
         self._seeds: list[Individual] = []
         self._seeds_left = settings.seeds
@@ -174,23 +172,23 @@ class Search:
     @property
     def exhausted(self) -> bool:
         """Whether so many proposals in a row gave nothing new that more of them would be a waste."""
-        return self._fruitless >= self.settings.fruitless
+        return self._stale_proposals >= self.settings.max_stale_proposals
 
     def ask(self) -> Ask | None:
         """The next offspring to make; None while there is none to ask for (wait for a tell, or the search is over)."""
-        if self.told + len(self.under_way) >= self.settings.evaluations or self.exhausted:
+        if self.count_told + len(self.under_way) >= self.settings.evaluations or self.exhausted:
             return None
-        if self.settings.order == "ask" and len(self.under_way) >= self.settings.lag:
+        if self.settings.deterministic and len(self.under_way) >= self.settings.max_in_flight:
             return None
         if self._asked < self.settings.seeds:
             number = self._asked % len(self.population.islands)
-            opened = _UnderWay(Ask(self._asked, SEED_OPERATOR, island=number), Briefing(), None)
+            opened = _UnderWay(Ask(self._asked, SEED_OPERATOR, island=number), AskSnapshot(), None)
         elif (turn := self.population.turn(self._asked)) is not None:
             opened = self._again(turn) or self._offspring(turn)
         else:
             return None
         self._asked += 1
-        if self.settings.alike.compares and self.settings.order == "ask":
+        if self.settings.duplicate_filter.compares and self.settings.deterministic:
             # Who is told before it is admitted depends on timing, and so would who is refused for being alike.
             opened.living = tuple(self.population)
         self.under_way[opened.ask.id] = opened.ask
@@ -223,92 +221,96 @@ class Search:
         if genome.digest in self._seen:
             return "it was proposed before"
         then = self._open[ask.id].living if living is None else living
-        if reason := self.settings.alike.twin(genome, vector, self.population if then is None else then):
+        if reason := self.settings.duplicate_filter.duplicate(
+            genome, vector, self.population if then is None else then
+        ):
             return reason
         self._seen.add(genome.digest)
-        self._open[ask.id].tips = proposal.tips
+        self._open[ask.id].lessons = proposal.lessons
         self.admitted += 1
         return Candidate(self.admitted - 1, ask, genome, proposal.thought, vector)
 
-    def drop(self, ask: Ask, tips: tuple[Tip, ...] = ()) -> None:
+    def drop(self, ask: Ask, lessons: tuple[Lesson, ...] = ()) -> None:
         """End an ask that gave nothing to evaluate; its lessons count all the same."""
-        self._open[ask.id].tips = tips
+        self._open[ask.id].lessons = lessons
         self._end(ask, 0.0)
-        self._fruitless += 1
+        self._stale_proposals += 1
         self._seeds_left -= ask.operator == SEED_OPERATOR
 
-    def tell(self, candidate: Candidate, evaluation: Evaluation) -> Told:
+    def tell(self, candidate: Candidate, evaluation: Evaluation) -> TellResult:
         """Take in a result. A failed evaluation is counted, and never enters the population."""
         individual = self._individual(candidate, evaluation)
         told = self._place(individual)
         self.population.islands[candidate.ask.island].learn(individual)
         self._end(candidate.ask, told.gain)
-        self.told += 1
-        self._fruitless = 0
+        self.count_told += 1
+        self._stale_proposals = 0
         self._seeds_left -= candidate.ask.operator == SEED_OPERATOR
-        moves = self.population.after(self.told, candidate.ask.island, seeds_left=self._seeds_left)
+        moves = self.population.after(self.count_told, candidate.ask.island, seeds_left=self._seeds_left)
         return replace(told, moves=tuple(moves)) if moves else told
 
-    def remeasured(self, ask: Ask, evaluation: Evaluation) -> Remeasured:
+    def reevaluated(self, ask: Ask, evaluation: Evaluation) -> ReevaluationResult:
         """Take in another measurement of the individual that an ask was for.
 
         A lost one says nothing. One that failed otherwise ends the individual: who fails now and then is no elite.
         Whoever has left the population and the front stays out, whatever it is measured to.
         """
-        one = self.briefing(ask).parents[0]
+        one = self.ask_snapshot(ask).parents[0]
         self._end(ask, 0.0)
-        self.told += 1
-        told = Remeasured(one, self.told - 1, evaluation)
+        self.count_told += 1
+        told = ReevaluationResult(one, self.count_told - 1, evaluation)
         if evaluation.outcome == "ok":
-            told = self._reconsidered(replace(told, individual=measured_again(one, evaluation, self.objectives)))
+            told = self._reconsidered(
+                replace(told, individual=reevaluated_individual(one, evaluation, self.objectives))
+            )
         elif evaluation.outcome != "lost":
             told = self._reconsidered(replace(told, gone=tuple(self.population.remove(one.id))))
-        moves = self.population.after(self.told, ask.island, seeds_left=self._seeds_left)
+        moves = self.population.after(self.count_told, ask.island, seeds_left=self._seeds_left)
         return replace(told, moves=tuple(moves))
 
-    def briefing(self, ask: Ask) -> Briefing:
+    def ask_snapshot(self, ask: Ask) -> AskSnapshot:
         """What the operator of an ask that is under way may see."""
-        return self._open[ask.id].briefing
+        return self._open[ask.id].ask_snapshot
 
-    def inherit(self, tips: Sequence[Tip]) -> None:
+    def inherit(self, lessons: Sequence[Lesson]) -> None:
         """Begin with lessons of earlier runs."""
-        self.tips.add(tuple(replace(one, ask=-1) for one in tips))
+        self.lessons.add(tuple(replace(one, ask=-1) for one in lessons))
 
     def _individual(self, candidate: Candidate, evaluation: Evaluation) -> Individual:
-        parents = self.briefing(candidate.ask).parents
+        parents = self.ask_snapshot(candidate.ask).parents
         individual = Individual(
-            *(candidate.id, self.told, candidate.ask, candidate.genome, evaluation),
+            *(candidate.id, self.count_told, candidate.ask, candidate.genome, evaluation),
             thought=candidate.thought,
             past=(*parents[0].past, parents[0].step)[-PAST_LIMIT:] if parents else (),
             vector=candidate.vector,
-            depth=1 + max((one.depth for one in parents), default=-1),
+            generation=1 + max((one.generation for one in parents), default=-1),
         )
         return self.noise.appraised(individual) if individual.ok else individual
 
     def _again(self, number: int) -> _UnderWay | None:
         """An ask to measure somebody again, where each has to be, or it is time for that and somebody is in doubt."""
-        if not self.settings.noise.measures_again:
+        if not self.settings.noise.reevaluates:
             return None
-        busy = {ask.parents[0].id for ask in self.under_way.values() if ask.operator == AGAIN_OPERATOR}
-        living = self.population.islands[number].living
-        one = self.noise.too_rarely_measured(living, busy) or self._doubtful(living.adults, busy)
+        busy = {ask.parents[0].id for ask in self.under_way.values() if ask.operator == REEVALUATE_OPERATOR}
+        living = self.population.islands[number].population
+        one = self.noise.too_few_evaluations(living, busy) or self._doubtful(living.mating_pool, busy)
         if one is None:
             return None
-        ask = Ask(self._asked, AGAIN_OPERATOR, (Parent(one.id, "base"),), number)
-        return _UnderWay(ask, Briefing((one,)), None)
+        ask = Ask(self._asked, REEVALUATE_OPERATOR, (Parent(one.id, "base"),), number)
+        return _UnderWay(ask, AskSnapshot((one,)), None)
 
-    def _doubtful(self, here: Living, busy: Collection[int]) -> Individual | None:
+    def _doubtful(self, here: MatingPool, busy: Collection[int]) -> Individual | None:
         """One of an island's living, or one that was lucky, entered the front and left; whichever was measured less."""
         rng = generator(self.settings.seed, self._asked, "again")
-        if rng.random() >= self.settings.noise.remeasure:
+        if rng.random() >= self.settings.noise.reevaluation_rate:
             return None
         living = {one.id for one in self.population}
         absent = [one for one in self.front if one.id not in living]
-        found = [self.noise.in_doubt([*here, *absent], busy)] if absent else []
-        doubtful = [one for one in (*found, self.noise.in_doubt(here, busy)) if one is not None]
+        found = [self.noise.most_uncertain([*here, *absent], busy)] if absent else []
+        doubtful = [one for one in (*found, self.noise.most_uncertain(here, busy)) if one is not None]
         return min(doubtful, key=lambda member: member.measurements, default=None)
 
-    def _reconsidered(self, told: Remeasured) -> Remeasured:
+    def _reconsidered(self, told: ReevaluationResult) -> ReevaluationResult:
         """Who is how good, and who is in the front, now that more is known; of those that live or were in the front."""
         one, before = told.individual, {member.id for member in self.front}
         living = {member.id: member for member in self.population}
@@ -334,27 +336,27 @@ class Search:
         costs = [costs_of(one, self.objectives) for one in self.front]
         self.indicators.retell(np.array(costs).reshape(-1, len(self.objectives)))
 
-    def _place(self, individual: Individual) -> Told:
+    def _place(self, individual: Individual) -> TellResult:
         if individual.evaluation.outcome == "stopped":
-            return Told(individual, False, (), False, ())
+            return TellResult(individual, False, (), False, ())
         if not individual.ok:
             self.first_failure = self.first_failure or individual.evaluation
             self.population.islands[individual.ask.island].failed.append(individual)
-            return Told(individual, False, (), False, ())
+            return TellResult(individual, False, (), False, ())
         if individual.ask.operator == SEED_OPERATOR:
             self._seeds.append(individual)
         removed = self.population.add(individual, individual.ask.island)
         entered, left = self._note_feasible(individual)
         survived = individual.id not in removed
-        return Told(individual, survived, tuple(sorted(set(removed) - {individual.id})), entered, tuple(left))
+        return TellResult(individual, survived, tuple(sorted(set(removed) - {individual.id})), entered, tuple(left))
 
     def _end(self, ask: Ask, gain: float) -> None:
         ended = self._open.pop(ask.id)
         del self.under_way[ask.id]
-        self.tips.add(tuple(replace(one, ask=ask.id, gain=gain) for one in ended.tips))
+        self.lessons.add(tuple(replace(one, ask=ask.id, gain=gain) for one in ended.lessons))
         if ended.arm is not None:
-            self.population.islands[ask.island].choice.ended(
-                ended.arm, ended.briefing.parents[0], gain=gain, usd=ended.usd
+            self.population.islands[ask.island].selector.ended(
+                ended.arm, ended.ask_snapshot.parents[0], gain=gain, usd=ended.usd
             )
 
     def _note_feasible(self, individual: Individual) -> tuple[bool, list[int]]:
@@ -371,21 +373,21 @@ class Search:
 
     def _offspring(self, number: int) -> _UnderWay:
         rng, island = generator(self.settings.seed, self._asked, "parents"), self.population.islands[number]
-        arm = island.choice.choose(rng)
+        arm = island.selector.choose(rng)
         chosen = self._chosen(island, island.arms[arm], rng)
-        arm = island.choice.routed(arm, chosen[0], rng)
-        island.choice.asked(arm)
+        arm = island.selector.routed(arm, chosen[0], rng)
+        island.selector.asked(arm)
         taken = island.arms[arm]
         mates: list[Role] = ["mate"] * (taken.arity - 1)
         roles: list[Role] = ["base", *mates]
         parents = tuple(Parent(one.id, role) for one, role in zip(chosen, roles, strict=True))
         ask = Ask(self._asked, taken.operator, parents, number, taken.model)
         # Counting up what each arm came to is of use to a model alone.
-        record = island.choice.record() if ask.model else ()
+        record = island.selector.record() if ask.model else ()
         memory = island.memories[taken.operator].view() if taken.operator in island.memories else None
-        return _UnderWay(ask, Briefing(tuple(chosen), self.tips.best, record, memory), arm)
+        return _UnderWay(ask, AskSnapshot(tuple(chosen), self.lessons.best, record, memory), arm)
 
     def _chosen(self, island: Island, arm: Arm, rng: np.random.Generator) -> list[Individual]:
         """Parents, base first; of those that failed each is mended once, the latest first."""
-        chosen = island.parents(Choosable(island.living.adults, self._seeds), arm.arity, rng)
-        return [island.failed.pop(), *chosen[1:]] if arm.mends and island.failed else chosen
+        chosen = island.parents(Choosable(island.population.mating_pool, self._seeds), arm.arity, rng)
+        return [island.failed.pop(), *chosen[1:]] if arm.repairs and island.failed else chosen

@@ -44,7 +44,7 @@ class Weights:
 
     def __init__(self, arms: Sequence[Arm], inherited: Sequence[ArmRecord] = ()) -> None:
         self.arms = tuple(arms)
-        self.told = [Tally() for _ in arms]
+        self.tallies = [Tally() for _ in arms]
         weights = np.array([arm.weight for arm in arms], dtype=float)
         self.shares = weights / weights.sum()
         ends = self.shares.cumsum()
@@ -61,14 +61,14 @@ class Weights:
         return arm
 
     def asked(self, arm: int) -> None:
-        self.told[arm].pending += 1
+        self.tallies[arm].pending += 1
 
     def ended(self, arm: int, base: Individual, *, gain: float, usd: float) -> None:
-        self.told[arm].pending -= 1
-        self.told[arm].end(gain, usd)
+        self.tallies[arm].pending -= 1
+        self.tallies[arm].end(gain, usd)
 
     def record(self) -> tuple[ArmRecord, ...]:
-        pairs = zip(self.arms, self.told, strict=True)
+        pairs = zip(self.arms, self.tallies, strict=True)
         return tuple(ArmRecord(arm.operator, arm.model, one.pulls, one.gain, one.usd) for arm, one in pairs)
 
 

@@ -31,5 +31,5 @@ class Crowding:
 
     guides_parents = True
 
-    def loneliness(self, objectives: FloatArray, rank: IntArray) -> FloatArray:
+    def crowding_distance(self, objectives: FloatArray, rank: IntArray) -> FloatArray:
         return crowding_distances(objectives[rank == rank.max()])

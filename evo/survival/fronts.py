@@ -36,14 +36,14 @@ class Fronts:
     @classmethod
     def of(cls, objectives: FloatArray, violation: FloatArray, grid: Grid) -> Fronts:
         """A pool sorted from scratch."""
-        eased = grid.eased(violation)
+        with_tolerance = grid.with_tolerance(violation)
         front, layer = np.zeros(len(objectives), np.intp), np.zeros(len(objectives), np.intp)
-        feasible = np.flatnonzero(eased <= 0)
+        feasible = np.flatnonzero(with_tolerance <= 0)
         if len(feasible):
             points = objectives[feasible]
             _, front[feasible] = NonDominatedSorting().do(grid.boxes(points), return_rank=True)
             layer[feasible] = _layers(points, grid)
-        return cls(objectives, eased, front, layer, grid)
+        return cls(objectives, with_tolerance, front, layer, grid)
 
     def rank(self) -> IntArray:
         """All of it in one number, 0 the best, shape (n,)."""
@@ -60,15 +60,15 @@ class Fronts:
         Source: Li, Deb, Zhang, Suganthan and Chen, "Efficient nondomination level update method for steady-state
         evolutionary multiobjective optimization", 2017.
         """
-        eased = self.grid.eased(np.array([violation]))
+        with_tolerance = self.grid.with_tolerance(np.array([violation]))
         grown = Fronts(
             np.concatenate((self.objectives[:place], objectives[np.newaxis], self.objectives[place:])),
-            np.concatenate((self.violation[:place], eased, self.violation[place:])),
+            np.concatenate((self.violation[:place], with_tolerance, self.violation[place:])),
             np.concatenate((self.front[:place], [0], self.front[place:])),
             np.concatenate((self.layer[:place], [0], self.layer[place:])),
             self.grid,
         )
-        return grown._sorted_in(place) if eased[0] <= 0 else grown
+        return grown._sorted_in(place) if with_tolerance[0] <= 0 else grown
 
     def last(self) -> FloatArray | None:
         """The boxes of the last front, shape (k, m); None where twins or infeasible ones rank behind it."""

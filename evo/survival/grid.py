@@ -77,7 +77,7 @@ class Grid:
         with np.errstate(over="ignore"):
             return np.nan_to_num(objectives / widths)
 
-    def eased(self, violation: FloatArray) -> FloatArray:
+    def with_tolerance(self, violation: FloatArray) -> FloatArray:
         """Violations with the tolerable ones as 0, shape (n,)."""
         return np.where(violation <= self.tolerance, 0.0, violation)
 

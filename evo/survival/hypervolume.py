@@ -41,7 +41,7 @@ class Contributions:
 
     guides_parents = False
 
-    def loneliness(self, objectives: FloatArray, rank: IntArray) -> FloatArray:
+    def crowding_distance(self, objectives: FloatArray, rank: IntArray) -> FloatArray:
         front = objectives[rank == rank.max()]
         points = (front - front.min(axis=0)) / spans(front)
         contributions = exclusive_hypervolumes(points, 2.0)

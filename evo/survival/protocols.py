@@ -9,7 +9,7 @@ from evo.protocols import FloatArray, IntArray
 from evo.values import Individual, Objective
 
 
-class Living(Protocol):
+class MatingPool(Protocol):
     """A bounded set of individuals in the order of their ids, from which parents are chosen."""
 
     def __len__(self) -> int: ...
@@ -27,7 +27,7 @@ class Living(Protocol):
         ...
 
 
-class Residents(Protocol):
+class Population(Protocol):
     """Who lives on an island, in the order of their ids."""
 
     def __len__(self) -> int: ...
@@ -35,7 +35,7 @@ class Residents(Protocol):
     def __iter__(self) -> Iterator[Individual]: ...
 
     @property
-    def adults(self) -> Living:
+    def mating_pool(self) -> MatingPool:
         """Those of them that may be parents; at least one where anybody lives."""
         ...
 
@@ -77,7 +77,7 @@ class Ranking(Protocol):
         """
         ...
 
-    def turns_away(self, objectives: FloatArray, violation: float) -> bool:
+    def rejects(self, objectives: FloatArray, violation: float) -> bool:
         """Whether a newcomer is seen at a glance to come last of all, so that it would leave first.
 
         Args:

@@ -27,7 +27,7 @@ class Spread(Protocol):
 
     guides_parents: bool
 
-    def loneliness(self, objectives: FloatArray, rank: IntArray) -> FloatArray:
+    def crowding_distance(self, objectives: FloatArray, rank: IntArray) -> FloatArray:
         """How lonely each member of the last front is, in the order of the pool; the one with the least leaves first.
 
         Args:
@@ -38,7 +38,7 @@ class Spread(Protocol):
 
 
 class FrontRanking:
-    """Ranks of a pool, with loneliness worked out a front at a time, when first asked for."""
+    """Ranks of a pool, with crowding_distance worked out a front at a time, when first asked for."""
 
     def __init__(self, fronts: Fronts, spread: Spread) -> None:
         self.rank = fronts.rank()
@@ -58,7 +58,7 @@ class FrontRanking:
     def with_newcomer(self, place: int, objectives: FloatArray, violation: float) -> FrontRanking:
         return FrontRanking(self._fronts.with_newcomer(place, objectives, violation), self._spread)
 
-    def turns_away(self, objectives: FloatArray, violation: float) -> bool:
+    def rejects(self, objectives: FloatArray, violation: float) -> bool:
         # Who is dominated by one of the last front dominates nobody, and has no twin, as those would be behind it too.
         last, grid = self._last, self._fronts.grid
         if last is None or violation > grid.tolerance:
@@ -87,15 +87,15 @@ class FrontRanking:
         """Members of a front, and how lonely each is."""
         if rank not in self._lonely:
             members = np.flatnonzero(self.rank == rank)
-            self._lonely[rank] = members, self._loneliness(rank, members)
+            self._lonely[rank] = members, self._crowding_distance(rank, members)
         return self._lonely[rank]
 
-    def _loneliness(self, rank: int, members: IntArray) -> FloatArray:
+    def _crowding_distance(self, rank: int, members: IntArray) -> FloatArray:
         objectives = self._fronts.objectives
         if self._fronts.violation[members[0]] > 0:  # equally infeasible, and not sorted by dominance
             return crowding_distances(objectives[members])
         pool = np.flatnonzero(self.rank <= rank)
-        return self._spread.loneliness(objectives[pool], self.rank[pool])
+        return self._spread.crowding_distance(objectives[pool], self.rank[pool])
 
 
 class FrontSurvival(Survival):

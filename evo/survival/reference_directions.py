@@ -90,7 +90,7 @@ class Niches:
         self._directions = directions / np.linalg.norm(directions, axis=1, keepdims=True)
         self._tree = KDTree(self._directions)
 
-    def loneliness(self, objectives: FloatArray, rank: IntArray) -> FloatArray:
+    def crowding_distance(self, objectives: FloatArray, rank: IntArray) -> FloatArray:
         front = np.flatnonzero(rank == 0)
         points, extremes = normalised(objectives, front)
         niche, distance = self.associated(points)

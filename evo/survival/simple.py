@@ -65,7 +65,7 @@ class OrderRanking:
         best_first = np.concatenate((others[:position], [place], others[position:]))
         return OrderRanking(self._keys, values, best_first)
 
-    def turns_away(self, objectives: FloatArray, violation: float) -> bool:
+    def rejects(self, objectives: FloatArray, violation: float) -> bool:
         column = self._keys(objectives[np.newaxis], np.array([violation]))
         return tuple(column[:, 0].tolist()) > tuple(self._values[:, self._best_first[-1]].tolist())
 
@@ -102,7 +102,7 @@ class Lexicographic(Survival):
 
     def _keys(self, objectives: FloatArray, violation: FloatArray) -> FloatArray:
         boxes, excess = self._grid.boxes(objectives).T, self._grid.excess(objectives)
-        return np.vstack((self._grid.eased(violation), boxes, excess, objectives.T))
+        return np.vstack((self._grid.with_tolerance(violation), boxes, excess, objectives.T))
 
 
 class WeightedSum(Survival):
@@ -135,7 +135,7 @@ class WeightedSum(Survival):
         if self._weights is None:
             raise ValueError("weighted_sum must be fitted to objectives before it ranks a pool")
         total = (objectives * self._weights).sum(axis=1)
-        return np.vstack((self._grid.eased(violation), total, objectives.T))
+        return np.vstack((self._grid.with_tolerance(violation), total, objectives.T))
 
 
 class AgeRanking:
@@ -153,7 +153,7 @@ class AgeRanking:
     def with_newcomer(self, place: int, objectives: FloatArray, violation: float) -> AgeRanking:
         return AgeRanking(len(self.rank) + 1)
 
-    def turns_away(self, objectives: FloatArray, violation: float) -> bool:
+    def rejects(self, objectives: FloatArray, violation: float) -> bool:
         return False
 
     def without(self, dropped: list[int]) -> AgeRanking:

@@ -9,7 +9,7 @@ from functools import partial
 
 from evo.genomes import Genome
 from evo.models import Completion, Model, Request
-from evo.protocols import Job, Notice, unnoticed
+from evo.protocols import Job, OnEvent, ignore_event
 from evo.registry import make_problem
 from evo.resources import Resources
 from evo.scoring import scored
@@ -32,7 +32,7 @@ class InProcessExecutor:
         # Of its own: those of the loop are what clients of models need while evaluations wait for them.
         self._threads = ThreadPoolExecutor(THREADS)
         self.capacity = job.workers or 1
-        self.notice: Notice = unnoticed
+        self.on_event: OnEvent = ignore_event
 
     async def evaluate(
         self,

@@ -24,15 +24,15 @@ import numpy as np
 from evo.config.loading import load_config
 from evo.engine import session
 from evo.engine.collection import rarely_collected
-from evo.engine.driver import Driver, Workshop
-from evo.engine.metering import Till
+from evo.engine.driver import Components, Driver
+from evo.engine.metering import ModelClient
 from evo.genomes import Genome, Vector
 from evo.journal.log import Journal
 from evo.journal.recorder import Recorder
 from evo.ledger import Charge, Ledger, charge_of
 from evo.lineage.live import LiveLineage
 from evo.models import Caps, Completion, Health, Message, Model, Price, Request
-from evo.protocols import Context, Notice, unnoticed
+from evo.protocols import Context, OnEvent, ignore_event
 from evo.resources import Resources
 from evo.values import Evaluation, Individual, Outcome, Part, Proposal
 
@@ -109,14 +109,14 @@ async def _simulate(fleet: Fleet, prepared: session.Prepared, recorder: Recorder
         simulated.seconds.append(loop.time())
         simulated.busy_seconds.append(workers.busy_seconds)
 
-    till = Till(SimulatedModels(fleet, simulated.ledger), "simulated", recorder)
+    client = ModelClient(SimulatedModels(fleet, simulated.ledger), "simulated", recorder)
     context = Context(np.random.default_rng(0), prepared.problem.space, prepared.problem.objectives)
     operators = {name: SimulatedOperator() for name in prepared.operators}
-    workshop = Workshop(
-        *(operators, prepared.problem, workers, prepared.plan, prepared.seeds, context, till), model_calls=fleet.calls
+    components = Components(
+        *(operators, prepared.problem, workers, prepared.plan, prepared.seeds, context, client), model_calls=fleet.calls
     )
     with rarely_collected():
-        await Driver(prepared.search, workshop, recorder, watch=watch).run()
+        await Driver(prepared.search, components, recorder, watch=watch).run()
 
 
 class SkippingLoop(asyncio.SelectorEventLoop):
@@ -162,7 +162,7 @@ class SimulatedWorkers:
 
     def __init__(self, fleet: Fleet, spared: int) -> None:
         self.capacity = fleet.workers
-        self.notice: Notice = unnoticed
+        self.on_event: OnEvent = ignore_event
         self.busy_seconds = 0.0
         self._fleet = fleet
         self._spared = spared

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from operators.gateway.patience import Patience
+from operators.gateway.retry_policy import RetryPolicy
 
 
 class Breaker:
@@ -19,8 +19,8 @@ class Breaker:
         failures: completions that failed since the last one that did not.
     """
 
-    def __init__(self, patience: Patience, clock: Callable[[], float] = time.monotonic) -> None:
-        self._patience = patience
+    def __init__(self, retry_policy: RetryPolicy, clock: Callable[[], float] = time.monotonic) -> None:
+        self._retry_policy = retry_policy
         self._clock = clock
         self._pauses = 0
         self._opens_at = 0.0
@@ -53,14 +53,14 @@ class Breaker:
             self._close()
         elif failed:
             self.failures += 1
-            if probe or (not self.paused and self.failures >= self._patience.failures):
+            if probe or (not self.paused and self.failures >= self._retry_policy.failures):
                 self._open()
         if probe:
             self._probing = False
         self._wake()
 
     def _open(self) -> None:
-        self._opens_at = self._clock() + self._patience.pause_seconds(self._pauses)
+        self._opens_at = self._clock() + self._retry_policy.pause_seconds(self._pauses)
         self._pauses += 1
 
     def _close(self) -> None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from evo.ledger import Charge, Reservation
 from evo.models import BudgetSpentError, Completion, Price, Request
-from operators.gateway.line import Line
+from operators.gateway.budget_queue import BudgetQueue
+from operators.gateway.endpoint_client import EndpointClient
 from operators.gateway.prices import cost, estimated_tokens, prompt_bound, reply_bound, worst_case
 from operators.gateway.replies import Reply, read_answer
-from operators.gateway.till import Till
 
 CANCELLED = Reply("cancelled", error="cancelled by its caller", billing="free")
 
@@ -50,14 +50,16 @@ class Call:
         opened: something was reserved, so there is a completion to tell of, whatever becomes of it.
     """
 
-    def __init__(self, request: Request, *, model: str, price: Price, line: Line, till: Till) -> None:
+    def __init__(
+        self, request: Request, *, model: str, price: Price, client: EndpointClient, queue: BudgetQueue
+    ) -> None:
         self._request = request
         self._model = model
         self._price = price
-        self._line = line
-        self._till = till
-        self._dialect = line.dialect(request, model)
-        self._worst = worst_case(request, price, api=line.endpoint.api)
+        self._client = client
+        self._queue = queue
+        self._compatibility = client.compatibility(request, model)
+        self._worst = worst_case(request, price, api=client.endpoint.api)
         self._reservation: Reservation | None = None
         self._used = Used()
         self._requests = 0
@@ -72,7 +74,7 @@ class Call:
         Raises:
             BudgetSpentError: a cap would be passed; nothing was sent.
         """
-        self._reservation = await self._till.reserve(self._worst)
+        self._reservation = await self._queue.reserve(self._worst)
         self.opened = True
         try:
             return await self._answered()
@@ -83,12 +85,12 @@ class Call:
 
     def completion(self, reply: Reply) -> Completion:
         """The reply as others see it; its tokens and dollars are those of all the requests that were charged."""
-        transport, used = self._line.transport, self._used
+        transport, used = self._client.transport, self._used
         return Completion(
             outcome=reply.outcome,
             text=transport.hide_in_reply(reply.text),
             model=self._model,
-            endpoint=self._line.endpoint.name,
+            endpoint=self._client.endpoint.name,
             input_tokens=used.input_tokens,
             cached_tokens=used.cached_tokens,
             output_tokens=used.output_tokens,
@@ -103,10 +105,10 @@ class Call:
         while True:
             reply, retry_after, learnt = await self._send()
             if not learnt:
-                if self.last_try or not reply.retry or retries == self._line.endpoint.retries:
+                if self.last_try or not reply.retry or retries == self._client.endpoint.retries:
                     return reply
                 jitter = _JITTER.random()
-                await asyncio.sleep(self._line.patience.wait_seconds(retries, retry_after, jitter))
+                await asyncio.sleep(self._client.retry_policy.wait_seconds(retries, retry_after, jitter))
                 retries += 1
             if not await self._reserved_again():
                 return reply
@@ -114,27 +116,27 @@ class Call:
     async def _send(self) -> tuple[Reply, float | None, bool]:
         """One HTTP request, paid for; the wait that the endpoint asks for; whether the next will differ from it."""
         prompt_tokens = sum(estimated_tokens(one.text) for one in self._request.messages)
-        await self._line.requests.wait(1)
-        await self._line.tokens.wait(prompt_tokens)
-        fields = self._dialect.fields(self._request, self._model)
+        await self._client.requests.wait(1)
+        await self._client.tokens.wait(prompt_tokens)
+        fields = self._compatibility.fields(self._request, self._model)
         self._started = self._started or time.monotonic()
         self.on_the_wire = True
         self._requests += 1
-        answer = await self._line.transport.send(self._dialect.form.path, fields)
+        answer = await self._client.transport.send(self._compatibility.form.path, fields)
         self.on_the_wire = False
         self._requests -= not answer.sent
-        reply = read_answer(answer, self._dialect.form.read)
+        reply = read_answer(answer, self._compatibility.form.read)
         used = self._charged(reply)
-        self._line.tokens.take(used.input_tokens + used.output_tokens - prompt_tokens)
+        self._client.tokens.take(used.input_tokens + used.output_tokens - prompt_tokens)
         if reply.billing != "free":
             self._pay(used)
-        return reply, answer.retry_after, self._dialect.learn(answer, fields)
+        return reply, answer.retry_after, self._compatibility.learn(answer, fields)
 
     async def _reserved_again(self) -> bool:
         """Whether there is a reservation for another request; the caps may not allow it."""
         if self._reservation is None:
             try:
-                self._reservation = await self._till.reserve(Charge(self._worst.nanodollars, self._worst.tokens))
+                self._reservation = await self._queue.reserve(Charge(self._worst.nanodollars, self._worst.tokens))
             except BudgetSpentError:
                 return False
         return True
@@ -152,7 +154,7 @@ class Call:
         return Used(given, cached, output, charge.nanodollars)
 
     def _most(self) -> Used:
-        reply = reply_bound(self._request, self._line.endpoint.api)
+        reply = reply_bound(self._request, self._client.endpoint.api)
         return Used(prompt_bound(self._request), 0, reply, self._worst.nanodollars)
 
     def _pay(self, used: Used) -> None:
@@ -160,6 +162,6 @@ class Call:
         if self._reservation is None:
             return
         calls = self._reservation.worst.calls
-        self._till.settle(self._reservation, Charge(used.nanodollars, used.input_tokens + used.output_tokens, calls))
+        self._queue.settle(self._reservation, Charge(used.nanodollars, used.input_tokens + used.output_tokens, calls))
         self._reservation = None
         self._used += used

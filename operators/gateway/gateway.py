@@ -11,12 +11,12 @@ from typing import Any
 from evo.errors import ConfigError
 from evo.ledger import Charge, Ledger
 from evo.models import Completion, Endpoint, Health, ModelAccessError, Price, Request
+from operators.gateway.budget_queue import BudgetQueue
 from operators.gateway.call import CANCELLED, Call
-from operators.gateway.line import Line
-from operators.gateway.patience import Patience
+from operators.gateway.endpoint_client import EndpointClient
 from operators.gateway.prices import Output, worst_case
 from operators.gateway.replies import Access
-from operators.gateway.till import Till
+from operators.gateway.retry_policy import RetryPolicy
 
 Record = Callable[[Request, Completion], None]
 
@@ -29,7 +29,7 @@ class Gateway:
 
     For one completion an endpoint is sent at most 1 + retries HTTP requests, and one more for each parameter that the
     model answers 400 about (once a run and model). Each takes at most the endpoint's timeout_seconds, and each wait
-    between two of them at most `patience.longest_wait_seconds`; waits for a free place, for the rates and for a paused
+    between two of them at most `retry_policy.longest_wait_seconds`; waits for a free place, for the rates and for a paused
     endpoint come on top. Lives in one event loop.
     """
 
@@ -42,7 +42,7 @@ class Gateway:
         environment: Mapping[str, str],
         asked: Mapping[str, Output] | None = None,
         record: Record | None = None,
-        patience: Patience | None = None,
+        retry_policy: RetryPolicy | None = None,
     ) -> None:
         """Check keys, addresses and prices; nothing is sent.
 
@@ -59,8 +59,8 @@ class Gateway:
         """
         _check_names(endpoints)
         self._default_model = default_model
-        self._lines = [Line(one, environment, patience or Patience()) for one in endpoints]
-        self._till = Till(ledger)
+        self._clients = [EndpointClient(one, environment, retry_policy or RetryPolicy()) for one in endpoints]
+        self._queue = BudgetQueue(ledger)
         self._record = record
         self._under_way: dict[asyncio.Task[Any], Call] = {}
         self._released = False
@@ -69,16 +69,16 @@ class Gateway:
     @property
     def ledger(self) -> Ledger:
         """What was spent and is reserved; to be read."""
-        return self._till.ledger
+        return self._queue.ledger
 
     @property
     def prices(self) -> Mapping[str, Price]:
         """Of every model that was configured or asked for, for the journal."""
-        return {model: price for line in reversed(self._lines) for model, price in line.prices.items()}
+        return {model: price for client in reversed(self._clients) for model, price in client.prices.items()}
 
     def health(self) -> Mapping[str, Health]:
         """Endpoint name to how it does."""
-        return {line.endpoint.name: line.health for line in self._lines}
+        return {client.endpoint.name: client.health for client in self._clients}
 
     async def complete(self, request: Request) -> Completion:
         """The completion, recorded and paid for; a failure of the endpoint is an outcome.
@@ -94,10 +94,10 @@ class Gateway:
         """
         _check_vector(request)
         model = request.model or self._default_model
-        line = self._line_of(model)
-        call = Call(request, model=model, price=line.price(model, request.output), line=line, till=self._till)
-        with self._known(call, line):
-            async with line.place() as visit:
+        client = self._line_of(model)
+        call = Call(request, model=model, price=client.price(model, request.output), client=client, queue=self._queue)
+        with self._known(call, client):
+            async with client.place() as visit:
                 try:
                     reply = await call.run()
                 except asyncio.CancelledError:
@@ -107,7 +107,7 @@ class Gateway:
                     raise asyncio.CancelledError(visit.completion) from None
                 visit.completion = self._recorded(request, call.completion(reply))
         if reply.access:
-            raise ModelAccessError(_sentence(reply.access, request, line, visit.completion))
+            raise ModelAccessError(_sentence(reply.access, request, client, visit.completion))
         return visit.completion
 
     def worst(self, request: Request) -> Charge:
@@ -129,14 +129,14 @@ class Gateway:
 
     async def close(self) -> None:
         """Close all connections."""
-        for line in self._lines:
-            await line.transport.close()
+        for client in self._clients:
+            await client.transport.close()
 
     @contextmanager
-    def _known(self, call: Call, line: Line) -> Iterator[None]:
+    def _known(self, call: Call, client: EndpointClient) -> Iterator[None]:
         """The call is among those under way, for `release` to find."""
         task = asyncio.current_task()
-        if task is None or (self._released and line.health.paused):
+        if task is None or (self._released and client.health.paused):
             raise asyncio.CancelledError
         call.last_try = self._released
         self._under_way[task] = call
@@ -150,19 +150,19 @@ class Gateway:
             self._record(request, completion)
         return completion
 
-    def _line_of(self, model: str) -> Line:
+    def _line_of(self, model: str) -> EndpointClient:
         if not model:
             raise ModelAccessError("the request names no model and the run has no default; name one with --model")
-        takers = [line for line in self._lines if model in line.endpoint.models]
-        takers += [line for line in self._lines if not line.endpoint.models]
+        takers = [client for client in self._clients if model in client.endpoint.models]
+        takers += [client for client in self._clients if not client.endpoint.models]
         if not takers:
-            known = ", ".join(sorted({name for line in self._lines for name in line.endpoint.models}))
+            known = ", ".join(sorted({name for client in self._clients for name in client.endpoint.models}))
             raise ModelAccessError(f"no endpoint has a model {model!r}; known: {known}")
         return takers[0]
 
     def _price_all(self, asked: Mapping[str, Output]) -> None:
         """Now, so that an unknown price ends the run before it begins; models that are only named may give vectors."""
-        named: dict[str, Output] = {name: "vector" for line in self._lines for name in line.endpoint.models}
+        named: dict[str, Output] = {name: "vector" for client in self._clients for name in client.endpoint.models}
         default: dict[str, Output] = {self._default_model: "text"} if self._default_model else {}
         for model, output in sorted({**named, **default, **asked}.items()):
             self._line_of(model).price(model, output)
@@ -181,11 +181,11 @@ def _check_names(endpoints: Sequence[Endpoint]) -> None:
             raise ConfigError(f"{count} endpoints are named {name!r}; each needs a name of its own")
 
 
-def _sentence(access: Access, request: Request, line: Line, completion: Completion) -> str:
-    endpoint, model = line.endpoint, completion.model
+def _sentence(access: Access, request: Request, client: EndpointClient, completion: Completion) -> str:
+    endpoint, model = client.endpoint, completion.model
     reasons = {
         "key": f"refuses the key in {endpoint.key_variable or 'no variable'} for model {model!r}",
-        "model": f"has no model {model!r}, or no {line.dialect(request, model).form.name} at this address",
+        "model": f"has no model {model!r}, or no {client.compatibility(request, model).form.name} at this address",
         "credit": f"says that the account behind {endpoint.key_variable} has no credit left",
     }
     return f"endpoint {endpoint.name!r} {reasons[access]} ({completion.error})"

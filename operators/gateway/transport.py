@@ -17,8 +17,8 @@ from openai import APIConnectionError, APIStatusError, AsyncOpenAI, RequestOptio
 from evo.errors import ConfigError
 from evo.models import Endpoint, ModelAccessError
 from operators.gateway.connections import Connections, Reach, ReplyTooLongError
-from operators.gateway.patience import Patience
 from operators.gateway.prices import OPENAI_URL, is_loopback
+from operators.gateway.retry_policy import RetryPolicy
 
 NO_KEY = "none"
 # What kind of machine asks is nobody's business, and every header takes its time.
@@ -56,7 +56,7 @@ class Answer:
 class Transport:
     """Sends requests to one endpoint; the only object that knows its key."""
 
-    def __init__(self, endpoint: Endpoint, environment: Mapping[str, str], patience: Patience) -> None:
+    def __init__(self, endpoint: Endpoint, environment: Mapping[str, str], retry_policy: RetryPolicy) -> None:
         url = _url(endpoint, environment)
         self._key = _key(endpoint, url, environment)
         self._timeout_seconds = endpoint.timeout_seconds
@@ -67,7 +67,7 @@ class Transport:
             max_retries=0,
             # Compression would let a small reply unpack into a huge one.
             default_headers={"Accept-Encoding": "identity"},
-            http_client=_connections(endpoint, url, patience),
+            http_client=_connections(endpoint, url, retry_policy),
         )
 
     async def send(self, path: str, fields: Mapping[str, Any]) -> Answer:
@@ -97,9 +97,9 @@ class Transport:
         await self._client.close()
 
 
-def _connections(endpoint: Endpoint, url: str, patience: Patience) -> Connections:
-    connect_seconds = min(patience.connect_seconds, endpoint.timeout_seconds)
-    limits = Reach(patience.reply_bytes, connect_seconds)
+def _connections(endpoint: Endpoint, url: str, retry_policy: RetryPolicy) -> Connections:
+    connect_seconds = min(retry_policy.connect_seconds, endpoint.timeout_seconds)
+    limits = Reach(retry_policy.reply_bytes, connect_seconds)
     return Connections(url, limits, trust_env=not is_loopback(url))
 
 

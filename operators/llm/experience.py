@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from evo.protocols import ArmRecord, Context
-from evo.values import Evaluation, Individual, Objective, Tip
+from evo.values import Evaluation, Individual, Lesson, Objective
 from operators.llm.budget import Cut
 from operators.llm.views import WORDS, measured, plain
 
@@ -35,10 +35,10 @@ class StepView:
     change: str
 
 
-def lesson_lines(tips: Sequence[Tip], cut: Cut) -> list[str]:
+def lesson_lines(lessons: Sequence[Lesson], cut: Cut) -> list[str]:
     """The lessons, long ones first, each once and quoted."""
-    long_first = sorted(tips, key=lambda tip: tip.kind != "long")
-    texts = dict.fromkeys(_line(tip.text, LESSON_CHARACTERS) for tip in long_first)
+    long_first = sorted(lessons, key=lambda lesson: lesson.kind != "long")
+    texts = dict.fromkeys(_line(lesson.text, LESSON_CHARACTERS) for lesson in long_first)
     return [quoted(cut(text, WORDS)) for text in texts if text]
 
 

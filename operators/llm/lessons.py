@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from evo.protocols import Context
-from evo.values import Individual, Proposal, Tip, TipKind
+from evo.values import Individual, Lesson, LessonKind, Proposal
 from operators.llm.experience import quoted
 from operators.llm.model_operator import ModelOperator, refused
 from operators.llm.replies import refuses, text_of, thought_of, without_code
@@ -22,12 +22,12 @@ class Reflective(ModelOperator):
 
     Attributes:
         calls: purposes of the two requests; their templates are named alike, with an underscore for the colon.
-        tip: kind of the lesson.
+        lesson: kind of the lesson.
         most_words: of the lesson; what is longer is cut.
     """
 
     calls: ClassVar[tuple[str, str]]
-    tip: ClassVar[TipKind]
+    lesson: ClassVar[LessonKind]
     most_words: ClassVar[int]
 
     @classmethod
@@ -43,7 +43,7 @@ class Reflective(ModelOperator):
             return refused(refusal)
         told = {"lesson": quoted(lesson)}
         informed = self.ask(self.calls[1], shown, context, template=self.template_names()[1], more=told)
-        return replace(await self.concluded(informed, shown, context), tips=(Tip(self.tip, lesson),))
+        return replace(await self.concluded(informed, shown, context), lessons=(Lesson(self.lesson, lesson),))
 
     async def _lesson(self, parents: Sequence[Individual], context: Context) -> str:
         # Neither earlier lessons nor the record may colour what is to be learnt.

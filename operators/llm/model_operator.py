@@ -44,7 +44,7 @@ class ModelOperator(ABC):
         templates: str | None = None,
         prompt_tokens: int = 6000,
         reply_tokens: int = 4096,
-        show_tips: int = 5,
+        show_lessons: int = 5,
         show_record: bool = False,
     ) -> None:
         """Options.
@@ -55,7 +55,7 @@ class ModelOperator(ABC):
             templates: folder of Jinja2 templates that go before the package's own of the same name.
             prompt_tokens: of a whole prompt, at 4 characters each; what is longer is cut.
             reply_tokens: of a reply, at most.
-            show_tips: how many lessons of the search so far a prompt holds, the most useful ones.
+            show_lessons: how many lessons of the search so far a prompt holds, the most useful ones.
             show_record: whether a prompt says how each operator and model has done so far.
 
         Raises:
@@ -64,15 +64,15 @@ class ModelOperator(ABC):
         if prompt_tokens < LEAST_PROMPT_TOKENS or reply_tokens < 1:
             reason = f"prompt_tokens must be at least {LEAST_PROMPT_TOKENS} and reply_tokens at least 1"
             raise ConfigError(f"{reason}, got {prompt_tokens} and {reply_tokens}")
-        if show_tips < 0:
-            raise ConfigError(f"show_tips must be 0 or more, got {show_tips}")
+        if show_lessons < 0:
+            raise ConfigError(f"show_lessons must be 0 or more, got {show_lessons}")
         check_templates(templates, (self.system, *self.template_names()))
         self._model = model
         self._temperature = temperature
         self._templates = templates
         self._prompt_characters = prompt_tokens * CHARACTERS_PER_TOKEN
         self._reply_tokens = reply_tokens
-        self._show_tips = show_tips
+        self._show_lessons = show_lessons
         self._show_record = show_record
 
     @classmethod
@@ -139,7 +139,7 @@ class ModelOperator(ABC):
         return {
             "description": cut(plain(context.description).strip(), WORDS),
             "objectives": context.objectives,
-            "lessons": lesson_lines(context.tips[: self._show_tips], cut),
+            "lessons": lesson_lines(context.lessons[: self._show_lessons], cut),
             "record": record_lines(context.record) if self._show_record else [],
         }
 

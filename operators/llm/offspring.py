@@ -26,21 +26,21 @@ def offspring_of(text: str, programs: Sequence[Program], form: Form) -> Program:
     """
     base = programs[0]
     child = edited(text, base) if form == "diff" or holds_edits(text) else rewritten(text, base)
-    _refuse_twins(child, programs)
+    _check_twins(child, programs)
     for name, source in child.files.items():
         if name.endswith(".py") and source != base.files[name]:
-            _refuse_broken(name, source)
+            _check_broken(name, source)
     return child
 
 
-def _refuse_twins(child: Program, programs: Sequence[Program]) -> None:
+def _check_twins(child: Program, programs: Sequence[Program]) -> None:
     if child.files == programs[0].files:
         raise RefusalError("duplicate", "the reply changes nothing")
     if any(child.canonical == one.canonical for one in programs):
         raise RefusalError("duplicate", "the reply means the same as a parent")
 
 
-def _refuse_broken(name: str, source: str) -> None:
+def _check_broken(name: str, source: str) -> None:
     try:
         ast.parse(source)
     except SyntaxError as error:

@@ -118,7 +118,7 @@ class Repair(ProgramOperator):
     """Mends what the evaluation complained about."""
 
     purpose: ClassVar[str] = "repair"
-    mends: ClassVar[bool] = True
+    repairs: ClassVar[bool] = True
     form: ClassVar[Form] = "diff"
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from evo.genomes import Prompt
 from evo.protocols import Context
-from evo.values import Individual, Proposal, TipKind
+from evo.values import Individual, LessonKind, Proposal
 from operators.llm.budget import Cut
 from operators.llm.experience import lesson_lines, trajectory
 from operators.llm.lessons import Reflective
@@ -18,7 +18,7 @@ from operators.llm.views import worst_first
 from operators.parents import genomes_of
 from operators.refusal import RefusalError
 
-TIPS_TO_DISTIL = 10
+LESSONS_TO_DISTIL = 10
 
 
 class PromptOperator(ModelOperator):
@@ -81,7 +81,7 @@ class Reflect(ReflectivePromptOperator):
     weight: ClassVar[float] = 2.0
     purpose: ClassVar[str] = "prompt_reflect"
     calls: ClassVar[tuple[str, str]] = ("prompt_reflect:short", "prompt_reflect")
-    tip: ClassVar[TipKind] = "short"
+    lesson: ClassVar[LessonKind] = "short"
     most_words: ClassVar[int] = 60
 
 
@@ -94,12 +94,12 @@ class Distil(ReflectivePromptOperator):
     weight: ClassVar[float] = 0.5
     purpose: ClassVar[str] = "prompt_distil"
     calls: ClassVar[tuple[str, str]] = ("prompt_reflect:long", "prompt_distil")
-    tip: ClassVar[TipKind] = "long"
+    lesson: ClassVar[LessonKind] = "long"
     most_words: ClassVar[int] = 100
 
     def variables(self, parents: Sequence[Individual], context: Context, cut: Cut) -> dict[str, Any]:
         # What the lessons come to is the one that is drawn.
         return super().variables(parents, context, cut) | {
-            "tips": lesson_lines(context.tips[:TIPS_TO_DISTIL], cut),
+            "earlier_lessons": lesson_lines(context.lessons[:LESSONS_TO_DISTIL], cut),
             "lessons": [],
         }

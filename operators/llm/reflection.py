@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from evo.genomes import Program
 from evo.protocols import Context
-from evo.values import Individual, Tip, TipKind
+from evo.values import Individual, Lesson, LessonKind
 from operators.llm.budget import Cut
 from operators.llm.experience import change, lesson_lines, trajectory
 from operators.llm.lessons import Reflective
@@ -16,7 +16,7 @@ from operators.llm.views import worst_first
 from operators.parents import genomes_of
 from operators.refusal import RefusalError
 
-LONG_TIPS, SHORT_TIPS = 2, 12
+LONG_LESSONS, SHORT_LESSONS = 2, 12
 
 
 class ReflectiveOperator(Reflective, ProgramOperator):
@@ -33,7 +33,7 @@ class Reflect(ReflectiveOperator):
     weight: ClassVar[float] = 0.5
     purpose: ClassVar[str] = "reflect"
     calls: ClassVar[tuple[str, str]] = ("reflect:short", "reflect:rewrite")
-    tip: ClassVar[TipKind] = "short"
+    lesson: ClassVar[LessonKind] = "short"
     most_words: ClassVar[int] = 60
 
     def check(self, parents: Sequence[Individual]) -> None:
@@ -59,18 +59,18 @@ class Distil(ReflectiveOperator):
     weight: ClassVar[float] = 0.3
     purpose: ClassVar[str] = "distil"
     calls: ClassVar[tuple[str, str]] = ("reflect:long", "reflect:mutate")
-    tip: ClassVar[TipKind] = "long"
+    lesson: ClassVar[LessonKind] = "long"
     most_words: ClassVar[int] = 100
 
     def variables(self, parents: Sequence[Individual], context: Context, cut: Cut) -> dict[str, Any]:
         return super().variables(parents, context, cut) | {
             "trajectory": trajectory(parents[0], context, cut),
-            "tips": lesson_lines(_to_distil(context.tips), cut),
+            "earlier_lessons": lesson_lines(_to_distil(context.lessons), cut),
             "lessons": [],  # what they come to is the lesson that is drawn
         }
 
 
-def _to_distil(tips: Sequence[Tip]) -> list[Tip]:
+def _to_distil(lessons: Sequence[Lesson]) -> list[Lesson]:
     """The last long lessons, and the most useful short ones."""
-    long = sorted((tip for tip in tips if tip.kind == "long"), key=lambda tip: -tip.ask)
-    return [*long[:LONG_TIPS], *[tip for tip in tips if tip.kind == "short"][:SHORT_TIPS]]
+    long = sorted((lesson for lesson in lessons if lesson.kind == "long"), key=lambda lesson: -lesson.ask)
+    return [*long[:LONG_LESSONS], *[lesson for lesson in lessons if lesson.kind == "short"][:SHORT_LESSONS]]

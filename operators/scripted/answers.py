@@ -12,7 +12,7 @@ import numpy as np
 
 from evo.errors import ConfigError
 from evo.models import Message
-from operators.draws import pick
+from operators.sampling import pick
 
 Number = int | float
 FORMULA = re.compile(r"[-+*/().\d \t]{3,}")

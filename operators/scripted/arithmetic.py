@@ -10,7 +10,7 @@ import numpy as np
 
 from evo.errors import ConfigError
 from evo.models import Message
-from operators.draws import pick
+from operators.sampling import pick
 from operators.scripted.answers import value_of
 from operators.scripted.prompt_code import Code, fenced
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from evo.models import Message
-from operators.draws import pick
+from operators.sampling import pick
 
 NO_SCHEMA = "I find no JSON schema here."
 SCHEMA_HEADING = "Reply with one JSON value that fits this schema:\n"

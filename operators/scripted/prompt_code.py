@@ -13,7 +13,7 @@ import numpy as np
 
 from evo.errors import GenomeError
 from evo.regions import END, START, find_regions
-from operators.draws import pick
+from operators.sampling import pick
 
 FENCE = re.compile(r"^(`{3,})([\w+#.-]*)[^\n`]*\n(.*?)^\1`*[ \t]*$", re.MULTILINE | re.DOTALL)
 # A marker alone on its line, in a comment: prose that speaks of the markers is no program.

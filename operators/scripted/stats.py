@@ -22,7 +22,7 @@ class Exchange:
     Attributes:
         number: 0, 1, 2, ... in the order of arrival.
         status: HTTP status; "reset" where the connection was cut, "abandoned" where the client left or we closed.
-        fault: what befell it on purpose, empty for nothing.
+        fault: what cluster_event it on purpose, empty for nothing.
         digest: of the request (`evo.models.Request.digest`); empty where none could be read.
         reply: text that the rule gave, as far as it was sent; empty for vectors.
         input_tokens: charged; 0 unless the status is 200.
@@ -47,7 +47,7 @@ class Stats:
     Attributes:
         requests: HTTP requests for them that arrived, those in flight included.
         statuses: status to the count of requests that ended with it.
-        faults: fault to the count of requests that it befell.
+        faults: fault to the count of requests that it cluster_event.
         peak: most requests in flight at once.
         input_tokens: charged, of all replies with status 200.
         output_tokens: charged, of all replies with status 200.

@@ -16,7 +16,7 @@ from evo.models import Completion, Message, Request
 from evo.protocols import Arm, Problem
 from evo.search.islands import Island
 from evo.search.parents import PARENT_CHOICES
-from evo.search.population import Population
+from evo.search.population import RankedPopulation
 from evo.search.search import Search, SearchSettings
 from evo.search.selectors import Weights
 from evo.survival import RankAndCrowding
@@ -59,12 +59,12 @@ class History:
         ask = self.search.ask()
         assert ask is not None
         self._recorder.asked(ask)
-        parents = self.search.briefing(ask).parents
+        parents = self.search.ask_snapshot(ask).parents
         self._complete(ask)
         candidate = self.search.admit(ask, Proposal("ok", self._varied(parents)))
         assert isinstance(candidate, Candidate)
         self._recorder.admitted(candidate)
-        self._recorder.told(self.search.tell(candidate, self._evaluated(parents)), self.search)
+        self._recorder.result(self.search.tell(candidate, self._evaluated(parents)), self.search)
 
     def _complete(self, ask: Ask) -> None:
         request = Request(
@@ -102,5 +102,5 @@ def _program(lines: list[str]) -> Program:
 
 
 def _island(population: int) -> Island:
-    living = Population(population, OBJECTIVES, RankAndCrowding())
+    living = RankedPopulation(population, OBJECTIVES, RankAndCrowding())
     return Island(living, Weights(ARMS), ARMS, PARENT_CHOICES["uniform"])

@@ -13,7 +13,7 @@ from evo.genomes import Vector
 from evo.search.front import Front
 from evo.search.indicators import Indicators
 from evo.search.parents import PARENT_CHOICES, Choosable
-from evo.search.population import Population, costs_of
+from evo.search.population import RankedPopulation, costs_of
 from evo.survival import RankAndCrowding
 from evo.values import Ask, Evaluation, Individual, Objective
 from tests.benchmarks.rows import Row
@@ -75,7 +75,7 @@ def of_telling(size: int) -> Iterator[Row]:
 def of_choosing(size: int) -> Iterator[Row]:
     rng = np.random.default_rng(0)
     newcomers = nondominated(rng)
-    living = Population(size, OBJECTIVES, RankAndCrowding())
+    living = RankedPopulation(size, OBJECTIVES, RankAndCrowding())
     for _ in range(size):
         living.add(next(newcomers))
     choosable = Choosable(living, list(living)[:1])

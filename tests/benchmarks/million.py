@@ -18,7 +18,7 @@ COUNT = 1_000_000
 DEPTH = 1000
 PARTS = 4
 VIEWS = ("best_so_far", "operator_yield", "cost_per_improvement", "spending", "best", "front")
-DEEPEST = "SELECT id FROM individuals WHERE depth = ? ORDER BY tell DESC LIMIT 1"
+DEEPEST = "SELECT id FROM individuals WHERE generation = ? ORDER BY tell DESC LIMIT 1"
 
 
 def measure(count: int = COUNT) -> list[Row]:
@@ -65,13 +65,13 @@ def _building(folder: Path, count: int) -> list[Row]:
 
 def _asking(run: Run) -> list[Row]:
     best = run.best().rows[0][1]
-    depth = run.sql("SELECT depth FROM individuals WHERE id = ?", [best]).scalar()
-    deep = run.sql(DEEPEST, [min(DEPTH, depth)]).scalar()
-    ancestors = "SELECT count(*), min(depth) FROM ancestors(?)"
+    generation = run.sql("SELECT generation FROM individuals WHERE id = ?", [best]).scalar()
+    deep = run.sql(DEEPEST, [min(DEPTH, generation)]).scalar()
+    ancestors = "SELECT count(*), min(generation) FROM ancestors(?)"
     return [
         *(Row(f"FROM {view}", _seconds(run, f"FROM {view}"), "s", 1.0, at_most=True) for view in VIEWS),
-        Row(f"ancestors of one at depth {min(DEPTH, depth)}", _seconds(run, ancestors, deep), "s", 0.2, at_most=True),
-        Row(f"ancestors of the best, at depth {depth}", _seconds(run, ancestors, best), "s"),
+        Row(f"ancestors of one at generation {min(DEPTH, generation)}", _seconds(run, ancestors, deep), "s", 0.2, at_most=True),
+        Row(f"ancestors of the best, at generation {generation}", _seconds(run, ancestors, best), "s"),
         Row("  of how many it came", run.sql(ancestors, [best]).scalar() - 1),
         Row("dollars of the best and its ancestors", _seconds(run, "FROM cost_of(?)", best), "s"),
     ]

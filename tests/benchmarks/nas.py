@@ -27,7 +27,7 @@ from evo.genomes import Architecture
 from evo.protocols import Arm, Context, FloatArray, Operator, Problem
 from evo.search.islands import ChooseParents, Island
 from evo.search.parents import PARENT_CHOICES, Choosable
-from evo.search.population import Population
+from evo.search.population import RankedPopulation
 from evo.search.search import Search, SearchSettings
 from evo.search.selectors import Weights
 from evo.survival import Newest, RankAndCrowding
@@ -58,7 +58,7 @@ class Method:
         arms = tuple(Arm(str(number), None, one.arity, one.weight or 1.0) for number, one in enumerate(self.operators))
 
         def empty(number: int) -> Island:
-            living = Population(self.population, problem.objectives, self.survival())
+            living = RankedPopulation(self.population, problem.objectives, self.survival())
             return Island(living, Weights(arms), arms, self.parents)
 
         return empty
@@ -84,7 +84,7 @@ class Method:
 
     def _offspring(self, search: Search, ask: Ask, problem: Problem) -> Proposal:
         context = Context(np.random.default_rng((search.settings.seed, ask.id, 1)), problem.space, problem.objectives)
-        return asyncio.run(self.operators[int(ask.operator)].propose(search.briefing(ask).parents, context))
+        return asyncio.run(self.operators[int(ask.operator)].propose(search.ask_snapshot(ask).parents, context))
 
 
 def by_random_weights(size: int, low: FloatArray, width: FloatArray) -> ChooseParents:

@@ -13,7 +13,7 @@ from ribs.schedulers import Scheduler
 from evo.genomes import Vector
 from evo.protocols import FloatArray, Operator
 from evo.search.descriptors import Subject
-from evo.search.niches import Atlas, Dimension, Niches, NicheSettings
+from evo.search.niches import Archive, Dimension, Niches, NicheSettings
 from evo.survival import Lexicographic
 from evo.values import Ask, Box, Evaluation, Individual, Objective
 from operators.vectors import Gaussian, IsoLine
@@ -50,16 +50,16 @@ def evaluated(point: FloatArray) -> Evaluation:
 def by_search(operator: Operator, seed: int) -> tuple[float, float]:
     """QD score, as a share of the most there could be, and coverage."""
     sides = tuple(Dimension(f"evaluation:{name}", -BOUND, BOUND, SIDE) for name in ("left", "right"))
-    atlas = Atlas(NicheSettings(sides, floor=0.0), Subject((HEIGHT,)))
+    archive = Archive(NicheSettings(sides, qd_score_offset=0.0), Subject((HEIGHT,)))
     made: list[Niches] = []
 
     def living() -> Niches:
-        made.append(Niches(atlas, (HEIGHT,), Lexicographic()))
+        made.append(Niches(archive, (HEIGHT,), Lexicographic()))
         return made[-1]
 
     engine = Engine(operator, living, BATCH, parents="uniform")
     searched(Landscape("projection", evaluated, BOX, (HEIGHT,)), engine, evaluations=EVALUATIONS, seed=seed)
-    return (made[0].qd_score or 0.0) / (100 * atlas.count), made[0].coverage
+    return (made[0].qd_score or 0.0) / (100 * archive.count), made[0].coverage
 
 
 def by_ribs(kind: str, seed: int) -> tuple[float, float]:
@@ -95,8 +95,8 @@ def seconds_per_add(kind: str, cells: int) -> float:
     """Of a newcomer to a map that is nearly full, by two descriptors."""
     rng, side = np.random.default_rng(0), round(cells**0.5)
     sides = tuple(Dimension(f"x:{place}", 0.0, 1.0, side) for place in range(2))
-    settings = NicheSettings(sides, kind, cells=side * side, floor=0.0)  # type: ignore[arg-type]
-    niches = Niches(Atlas(settings), (HEIGHT,), Lexicographic())
+    settings = NicheSettings(sides, kind, cells=side * side, qd_score_offset=0.0)  # type: ignore[arg-type]
+    niches = Niches(Archive(settings), (HEIGHT,), Lexicographic())
     individuals = [
         Individual(number, number, Ask(number, "seed"), Vector(tuple(point)), Evaluation("ok", {"height": height}))
         for number, (height, *point) in enumerate(rng.random((3 * cells + ADDS, 3)).tolist())

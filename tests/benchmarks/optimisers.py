@@ -14,12 +14,12 @@ import numpy as np
 from evo.genomes import Genome, Vector
 from evo.protocols import Arm, Context, FloatArray, Operator
 from evo.search.islands import Island
-from evo.search.parents import PARENT_CHOICES, ParentChoice
-from evo.search.population import Population
+from evo.search.parents import PARENT_CHOICES, ParentsName
+from evo.search.population import RankedPopulation
 from evo.search.search import Search, SearchSettings
 from evo.search.selectors import Weights
 from evo.survival import Lexicographic
-from evo.survival.protocols import Living
+from evo.survival.protocols import MatingPool
 from evo.values import SEED_OPERATOR, Ask, Box, Evaluation, Objective, Proposal
 from operators.cma_es import CmaEs
 from operators.vectors import DifferentialEvolution, Gaussian, GaussianModel
@@ -62,9 +62,9 @@ class Engine:
     """
 
     operator: Operator
-    living: Callable[[], Living]
+    living: Callable[[], MatingPool]
     seeds: int
-    parents: ParentChoice = "tournament"
+    parents: ParentsName = "tournament"
 
 
 def searched(landscape: Landscape, engine: Engine, *, evaluations: int, seed: int) -> Search:
@@ -74,7 +74,7 @@ def searched(landscape: Landscape, engine: Engine, *, evaluations: int, seed: in
 
     def island(number: int) -> Island:
         memories = {"varied": begin(landscape.box, landscape.objectives)} if begin else {}
-        return Island(engine.living(), Weights(arms), arms, PARENT_CHOICES[engine.parents], memories=memories)
+        return Island(engine.population(), Weights(arms), arms, PARENT_CHOICES[engine.parents], memories=memories)
 
     search = Search(SearchSettings(seed, evaluations, seeds=engine.seeds), landscape.objectives, island=island)
     asyncio.run(_advance(search, landscape, engine.operator))
@@ -95,9 +95,9 @@ async def _proposed(search: Search, ask: Ask, landscape: Landscape, operator: Op
     rng = np.random.default_rng((search.settings.seed, ask.id, 1))
     if ask.operator == SEED_OPERATOR:
         return Proposal("ok", Vector(tuple(rng.uniform(landscape.box.lower, landscape.box.upper))))
-    briefing = search.briefing(ask)
-    context = Context(rng, space=landscape.box, objectives=landscape.objectives, memory=briefing.memory)
-    return await operator.propose(briefing.parents, context)
+    ask_snapshot = search.ask_snapshot(ask)
+    context = Context(rng, space=landscape.box, objectives=landscape.objectives, memory=ask_snapshot.memory)
+    return await operator.propose(ask_snapshot.parents, context)
 
 
 def values_of(genome: Genome) -> FloatArray:
@@ -151,7 +151,7 @@ def _evaluation(height: Callable[[FloatArray], float]) -> Callable[[FloatArray],
 
 
 def best_height(landscape: Landscape, operator: Operator, seed: int) -> float:
-    engine = Engine(operator, lambda: Population(POPULATION, landscape.objectives, Lexicographic()), POPULATION)
+    engine = Engine(operator, lambda: RankedPopulation(POPULATION, landscape.objectives, Lexicographic()), POPULATION)
     search = searched(landscape, engine, evaluations=EVALUATIONS, seed=seed)
     return search.best["height"].evaluation.objectives["height"]
 

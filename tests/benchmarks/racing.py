@@ -83,7 +83,7 @@ def played(policy: Policy, scores: FloatArray) -> int:
     pulls = 0
     while not policy.done:
         for pull in policy.next(WIDTH):
-            policy.told(pull, float(scores[pull.candidate, pull.case]))
+            policy.observe(pull, float(scores[pull.candidate, pull.case]))
             pulls += 1
     return pulls
 
@@ -137,10 +137,10 @@ def lucky_living(seed: int) -> tuple[FloatArray, list[Repeats], np.random.Genera
     return truth, living, rng
 
 
-def best_wins(seed: int, *, remeasured: int) -> bool:
+def best_wins(seed: int, *, reevaluated: int) -> bool:
     """Whether the truly best is on top after the rule had so many candidates measured again."""
     truth, living, rng = lucky_living(seed)
-    for _ in range(remeasured):
+    for _ in range(reevaluated):
         again = measure_next(living)
         if again is None:
             break
@@ -227,8 +227,8 @@ def _engine_rows() -> list[Row]:
 
 
 def _noise_rows() -> list[Row]:
-    alone = sum(best_wins(seed, remeasured=0) for seed in range(SEEDS))
-    ruled = sum(best_wins(seed, remeasured=200) for seed in range(SEEDS))
+    alone = sum(best_wins(seed, reevaluated=0) for seed in range(SEEDS))
+    ruled = sum(best_wins(seed, reevaluated=200) for seed in range(SEEDS))
     evenly = sum(best_wins_evenly(seed, times=4) for seed in range(SEEDS))
     return [
         Row(f"one lucky of 50: the best wins after 200 measurements more, seeds of {SEEDS}", ruled, "", 95),

@@ -49,7 +49,7 @@ def _write(folder: Path, told: Synchronized[int], stopping: multiprocessing.sync
     history, lineage = History(folder), LiveLineage(folder)
     while not stopping.is_set():
         history.grow(GROUP)
-        told.value = history.search.told
+        told.value = history.search.count_told
     history.journal.close()
     lineage.close()
 

@@ -14,7 +14,7 @@ from pymoo.operators.survival.rank_and_crowding import RankAndCrowding as PymooR
 
 from evo.genomes import Vector
 from evo.protocols import FloatArray
-from evo.search.population import Population
+from evo.search.population import RankedPopulation
 from evo.survival import HypervolumeContribution, Lexicographic, RankAndCrowding, ReferenceDirections
 from evo.survival.protocols import Survival
 from evo.values import Ask, Evaluation, Individual, Objective
@@ -74,7 +74,7 @@ def _points(shape: Callable[[FloatArray], FloatArray], count: int, objectives: i
 def _tell_milliseconds(survival: Survival, points: FloatArray, size: int) -> float:
     """The median over TELLS tells of a population that is full."""
     everyone = [_individual(number, point) for number, point in enumerate(points)]
-    population = Population(size, [Objective(f"f{number}", "min") for number in range(points.shape[1])], survival)
+    population = RankedPopulation(size, [Objective(f"f{number}", "min") for number in range(points.shape[1])], survival)
     for one in everyone[:size]:
         population.add(one)
     rng, taken = np.random.default_rng(0), []

@@ -8,7 +8,7 @@ from evo.ledger import Charge, Ledger, Reservation
 from evo.models import BudgetSpentError
 
 
-class Till:
+class BudgetQueue:
     """Lets a call wait where only others' reservations stand in its way, so that a budget is used to its end."""
 
     def __init__(self, ledger: Ledger) -> None:

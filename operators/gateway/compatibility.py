@@ -13,7 +13,7 @@ from operators.gateway.transport import Answer
 NO_SUCH = ("unsupported", "not support", "unknown", "unrecognized", "not permitted", "not allowed", "instead")
 
 
-class Dialect:
+class ParameterCompatibility:
     """Which optional parameters a model takes: all of them, until it answers 400 about one.
 
     Servers differ: llama.cpp and Ollama know `max_tokens`, OpenAI's reasoning models only `max_completion_tokens` and

@@ -10,7 +10,7 @@ import ray
 from ray.experimental import internal_kv
 
 from cluster.capacity import Node, fair_shares
-from evo.protocols import Incident
+from evo.protocols import ClusterEvent
 
 NAMESPACE = b"evo"
 """Of the head's key-value store: what each search on the cluster wants, by the id of its driver."""
@@ -32,7 +32,7 @@ class View:
     searches: int = 1
 
 
-class Lookout:
+class ClusterMonitor:
     """Looks, and tells other searches how much of the cluster this one wants."""
 
     def __init__(self) -> None:
@@ -72,11 +72,11 @@ class Lookout:
         return wants
 
 
-def changes(before: Sequence[Node], after: Sequence[Node]) -> list[Incident]:
+def changes(before: Sequence[Node], after: Sequence[Node]) -> list[ClusterEvent]:
     """Who left and who joined between two looks."""
     then, now = {one.id: one for one in before}, {one.id: one for one in after}
-    left = [Incident("node_left", _told(then[one], len(now))) for one in then if one not in now]
-    return left + [Incident("node_joined", _told(now[one], len(now))) for one in now if one not in then]
+    left = [ClusterEvent("node_left", _told(then[one], len(now))) for one in then if one not in now]
+    return left + [ClusterEvent("node_joined", _told(now[one], len(now))) for one in now if one not in then]
 
 
 def _told(node: Node, count: int) -> dict[str, object]:

@@ -22,7 +22,7 @@ from evo.journal.folder import JOURNAL
 
 PROJECT = "evo-platform"
 MOST_BYTES = 90 << 20
-"""Of one parcel, packed; a head takes no request of more than 100 MiB."""
+"""Of one package, packed; a head takes no request of more than 100 MiB."""
 
 
 # Beside all that begins with a dot, such as .git, .venv and .env.
@@ -31,12 +31,12 @@ NAMES_PATHS = ("problem", "search", "evaluation")
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class Package:
     """Files on their way.
 
     Attributes:
-        files: name within the parcel to the file here.
-        texts: name within the parcel to its content.
+        files: name within the package to the file here.
+        texts: name within the package to its content.
     """
 
     what: str
@@ -44,12 +44,12 @@ class Parcel:
     texts: Mapping[str, str] = field(default_factory=dict)
 
     def packed(self, folder: Path) -> Path:
-        """The parcel as a zip, whose name follows from its content.
+        """The package as a zip, whose name follows from its content.
 
         Raises:
             UserError: too large, or a file cannot be read.
         """
-        path = folder / "parcel.zip"
+        path = folder / "package.zip"
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
             for name, text in sorted(self.texts.items()):
                 packed.writestr(_entry(name, 0o644), text)
@@ -82,7 +82,7 @@ class Parcel:
         )
 
 
-def our_parcel() -> Parcel:
+def our_package() -> Package:
     """The project's packages, and what tells Python under which names they register their parts."""
     files: dict[str, Path] = {}
     for package in OUR_PACKAGES:
@@ -92,10 +92,10 @@ def our_parcel() -> Parcel:
     project = metadata.distribution(PROJECT)
     about = f"evo_platform-{project.version}.dist-info"
     texts = {f"{about}/{name}": project.read_text(name) or "" for name in ("METADATA", "entry_points.txt")}
-    return Parcel("evo itself", files, texts)
+    return Package("evo itself", files, texts)
 
 
-def their_parcel(config: Config, order: Mapping[str, Any]) -> Parcel:
+def user_package(config: Config, order: Mapping[str, Any]) -> Package:
     """What the configuration names of this folder, with what lies beside it, under the paths that it has here.
 
     Raises:
@@ -108,7 +108,7 @@ def their_parcel(config: Config, order: Mapping[str, Any]) -> Parcel:
         files |= {str((beside / name).relative_to(here)): file for name, file in _below(beside)}
         if path.is_file():
             files[str(path.relative_to(here))] = path
-    return Parcel(f"what lies in {here} beside the files that are named", files, {ORDER: json.dumps(order)})
+    return Package(f"what lies in {here} beside the files that are named", files, {ORDER: json.dumps(order)})
 
 
 def named_paths(config: Config) -> list[Path]:

@@ -11,20 +11,24 @@ from hypothesis import strategies as st
 
 from evo.genomes import Program, Vector
 from evo.protocols import Arm
-from evo.search.duplicates import Alike, vector_of
-from evo.search.lessons import LONG_LIMIT, SHORT_LIMIT, Tips
+from evo.search.duplicates import DuplicateFilter, vector_of
+from evo.search.lessons import LONG_LIMIT, SHORT_LIMIT, LessonMemory
 from evo.search.search import SearchSettings
-from evo.values import PAST_LIMIT, Ask, Candidate, Evaluation, Individual, Proposal, Tip
+from evo.values import PAST_LIMIT, Ask, Candidate, Evaluation, Individual, Lesson, Proposal
 from tests.made import advance, evaluation, search, searching
 
-tips = st.builds(
-    Tip, st.sampled_from(["short", "long"]), st.text(max_size=3), st.integers(-1, 99), st.sampled_from([0.0, 0.5, 1.0])
+lessons = st.builds(
+    Lesson,
+    st.sampled_from(["short", "long"]),
+    st.text(max_size=3),
+    st.integers(-1, 99),
+    st.sampled_from([0.0, 0.5, 1.0]),
 )
 
 
-@given(st.lists(st.lists(tips, max_size=8).map(tuple), max_size=20))
-def test_the_best_lessons_are_kept_long_ones_first_and_none_twice(given_tips: list[tuple[Tip, ...]]) -> None:
-    memory = Tips()
+@given(st.lists(st.lists(lessons, max_size=8).map(tuple), max_size=20))
+def test_the_best_lessons_are_kept_long_ones_first_and_none_twice(given_tips: list[tuple[Lesson, ...]]) -> None:
+    memory = LessonMemory()
     for some in given_tips:
         memory.add(some)
     kinds = [one.kind for one in memory.best]
@@ -45,13 +49,13 @@ def test_a_lesson_is_seen_by_asks_made_after_its_offspring_was_told_and_has_its_
     first, second = one.ask(), one.ask()
     assert first is not None
     assert second is not None
-    candidate = one.admit(first, Proposal("ok", Vector((1.0,)), tips=(Tip("short", "smaller is better"),)))
+    candidate = one.admit(first, Proposal("ok", Vector((1.0,)), lessons=(Lesson("short", "smaller is better"),)))
     assert isinstance(candidate, Candidate)
     one.tell(candidate, evaluation(0, 2))
     third = one.ask()
     assert third is not None
-    assert one.briefing(second).tips == ()
-    assert one.briefing(third).tips == (Tip("short", "smaller is better", first.id, 1.0),)
+    assert one.ask_snapshot(second).lessons == ()
+    assert one.ask_snapshot(third).lessons == (Lesson("short", "smaller is better", first.id, 1.0),)
 
 
 def test_a_lesson_outlives_a_proposal_that_came_to_nothing() -> None:
@@ -59,8 +63,8 @@ def test_a_lesson_outlives_a_proposal_that_came_to_nothing() -> None:
     advance(one, Vector((0.0,)), evaluation(1, 1))
     ask = one.ask()
     assert ask is not None
-    one.drop(ask, (Tip("long", "less is more"),))
-    assert one.tips.best == (Tip("long", "less is more", ask.id, 0.0),)
+    one.drop(ask, (Lesson("long", "less is more"),))
+    assert one.lessons.best == (Lesson("long", "less is more", ask.id, 0.0),)
 
 
 def test_an_individual_remembers_its_nearest_ancestors_the_oldest_first() -> None:
@@ -82,22 +86,22 @@ def test_a_text_that_is_nearly_a_living_one_is_a_twin_and_another_is_not() -> No
     others = [living(3, "def f(x):\n    return x + 1\n"), living(7, "def g(items):\n    return sorted(items)[0]\n")]
     near = Program.single("def g(items):\n    return sorted(items)[1]\n")
     far = Program.single("class Tree:\n    pass\n")
-    assert Alike(text=0.95).twin(near, (), others) == "its text is 0.980 alike that of 7"
-    assert Alike(text=0.95).twin(far, (), others) == ""
-    assert Alike().twin(others[0].genome, (), others) == ""
+    assert DuplicateFilter(text=0.95).twin(near, (), others) == "its text is 0.980 alike that of 7"
+    assert DuplicateFilter(text=0.95).twin(far, (), others) == ""
+    assert DuplicateFilter().twin(others[0].genome, (), others) == ""
 
 
 def test_vectors_of_almost_the_same_direction_are_twins() -> None:
     others = [living(3, "a = 1\n", (1.0, 0.0)), living(4, "b = 1\n"), living(5, "c = 1\n", (0.0, 2.0))]
     genome = Program.single("d = 1\n")
-    assert Alike(vectors=0.99).twin(genome, (0.01, 5.0), others) == "its embedding is 1.000 alike that of 5"
-    assert Alike(vectors=0.99).twin(genome, (1.0, 1.0), others) == ""
-    assert Alike(vectors=0.99).twin(genome, (), others) == ""
-    assert Alike(vectors=0.99).twin(genome, (1.0, 0.0, 0.0), others) == ""
+    assert DuplicateFilter(vectors=0.99).twin(genome, (0.01, 5.0), others) == "its embedding is 1.000 alike that of 5"
+    assert DuplicateFilter(vectors=0.99).twin(genome, (1.0, 1.0), others) == ""
+    assert DuplicateFilter(vectors=0.99).twin(genome, (), others) == ""
+    assert DuplicateFilter(vectors=0.99).twin(genome, (1.0, 0.0, 0.0), others) == ""
 
 
 def test_a_near_duplicate_is_turned_away_before_it_is_evaluated_and_says_of_whom() -> None:
-    one = search(seeds=1, alike=Alike(text=0.9))
+    one = search(seeds=1, alike=DuplicateFilter(text=0.9))
     advance(one, Program.single("value = 1234567890\n"), evaluation(1, 1))
     ask = one.ask()
     assert ask is not None
@@ -118,12 +122,12 @@ def test_what_is_no_vector_is_none(text: str) -> None:
 
 
 def test_an_operator_that_mends_gets_each_failure_once_and_then_what_the_others_get() -> None:
-    one = searching((Arm("repair", "model", 1, 1.0, mends=True),), SearchSettings(0, 100))
+    one = searching((Arm("repair", "model", 1, 1.0, repairs=True),), SearchSettings(0, 100))
     advance(one, Vector((0.0,)), evaluation(1, 1))
     advance(one, Vector((1.0,)), evaluation(0, 0, outcome="crash"))
     ask, following = one.ask(), one.ask()
     assert ask is not None
     assert following is not None
     assert [parent.id for parent in ask.parents] == [1]
-    assert one.briefing(ask).parents[0].evaluation.outcome == "crash"
+    assert one.ask_snapshot(ask).parents[0].evaluation.outcome == "crash"
     assert [parent.id for parent in following.parents] == [0]

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 from evo.models import Completion, Endpoint, Health, Price, Request
 from operators.gateway.breaker import Breaker
-from operators.gateway.dialect import Dialect
+from operators.gateway.compatibility import ParameterCompatibility
 from operators.gateway.forms import form_of
 from operators.gateway.limits import Bucket
-from operators.gateway.patience import Patience
 from operators.gateway.prices import OPENAI_URL, Output, price_of
+from operators.gateway.retry_policy import RetryPolicy
 from operators.gateway.transport import Transport
 
 FAILURES = frozenset({"failed", "timeout", "unreachable"})
@@ -33,20 +33,20 @@ class Visit:
         return self.completion.outcome in FAILURES
 
 
-class Line:
+class EndpointClient:
     """The state that all calls to one endpoint share."""
 
-    def __init__(self, endpoint: Endpoint, environment: Mapping[str, str], patience: Patience) -> None:
-        self.transport = Transport(endpoint, environment, patience)
+    def __init__(self, endpoint: Endpoint, environment: Mapping[str, str], retry_policy: RetryPolicy) -> None:
+        self.transport = Transport(endpoint, environment, retry_policy)
         # With OPENAI_BASE_URL filled in, so that prices see the true address.
         self.endpoint = replace(endpoint, base_url=self.transport.url)
-        self.patience = patience
+        self.retry_policy = retry_policy
         self.requests = Bucket(endpoint.requests_per_minute)
         self.tokens = Bucket(endpoint.tokens_per_minute)
         self._places = asyncio.Semaphore(endpoint.concurrency)
-        self._breaker = Breaker(patience)
+        self._breaker = Breaker(retry_policy)
         self._at_openai = urlsplit(self.transport.url).hostname == urlsplit(OPENAI_URL).hostname
-        self._dialects: dict[tuple[str, Output], Dialect] = {}
+        self._compatibilities: dict[tuple[str, Output], ParameterCompatibility] = {}
         self._prices: dict[tuple[str, Output], Price] = {}
         self._in_flight = 0
         self._calls = 0
@@ -65,12 +65,14 @@ class Line:
                 self._calls += visit.completion is not None
                 self._breaker.leave(probe, visit.failed)
 
-    def dialect(self, request: Request, model: str) -> Dialect:
+    def compatibility(self, request: Request, model: str) -> ParameterCompatibility:
         """How a request of its kind is put to the model."""
         key = model, request.output
-        if key not in self._dialects:
-            self._dialects[key] = Dialect(form_of(request, self.endpoint), at_openai=self._at_openai)
-        return self._dialects[key]
+        if key not in self._compatibilities:
+            self._compatibilities[key] = ParameterCompatibility(
+                form_of(request, self.endpoint), at_openai=self._at_openai
+            )
+        return self._compatibilities[key]
 
     def price(self, model: str, output: Output) -> Price:
         """Looked up once, so that it stays the same for the whole run."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 
-def lanes(hangs_on: Mapping[int, int | None], straight: Sequence[int] = ()) -> dict[int, float]:
-    """The lane of each node, so that no two branches cross: a whole number for each leaf, and nodes in their line's.
+def tracks(hangs_on: Mapping[int, int | None], straight: Sequence[int] = ()) -> dict[int, float]:
+    """The track of each node, so that no two branches cross: a whole number for each leaf, and nodes in their line's.
 
     In one pass each way, and without recursion: a line may be thousands long.
 
     Args:
         hangs_on: node to the one that it hangs on, None for a root; whoever is hung on comes before who hangs on it.
-        straight: nodes that keep the lane of whom they hang on; elsewhere the one with most leaves does.
+        straight: nodes that keep the track of whom they hang on; elsewhere the one with most leaves does.
     """
     hanging: dict[int, list[int]] = {one: [] for one in hangs_on}
     roots: list[int] = []
@@ -22,21 +22,21 @@ def lanes(hangs_on: Mapping[int, int | None], straight: Sequence[int] = ()) -> d
     for one in reversed(list(hangs_on)):
         leaves[one] = max(1, sum(leaves[child] for child in hanging[one]))
     heir = _heirs(hanging, leaves, frozenset(straight))
-    lane: dict[int, float] = {}
+    track: dict[int, float] = {}
     waiting = list(reversed(roots))
     while waiting:
         one = waiting.pop()
         if not hanging[one]:
-            lane[one] = float(len(lane))
+            track[one] = float(len(track))
         waiting.extend(reversed(_around(heir.get(one), hanging[one])))
     for one in reversed(list(hangs_on)):
         if one in heir:
-            lane[one] = lane[heir[one]]
-    return lane
+            track[one] = track[heir[one]]
+    return track
 
 
 def _heirs(hanging: Mapping[int, Sequence[int]], leaves: Mapping[int, int], straight: frozenset[int]) -> dict[int, int]:
-    """Who goes on in the same lane."""
+    """Who goes on in the same track."""
     return {
         one: max(children, key=lambda child: (child in straight, leaves[child]))
         for one, children in hanging.items()

@@ -1,6 +1,6 @@
 """Where a program may be changed: its expressions with the names in scope there, and its statements.
 
-The survey is light on types. It knows which expressions are numbers (or arrays of them), conditions, integers
+The scan is light on types. It knows which expressions are numbers (or arrays of them), conditions, integers
 (indices, counts) or constant exponents, and skips what is none of these: functions called and their keywords, targets,
 signatures, decorators, docstrings, the conditions of while loops, lambdas and comprehensions.
 """
@@ -39,7 +39,7 @@ class Scope(NamedTuple):
         return self._replace(names=self.names + fresh) if fresh else self
 
 
-class Site(NamedTuple):
+class MutationPoint(NamedTuple):
     """A place that holds an expression: `field` of `holder`, at `position` where that field is a list (else -1)."""
 
     holder: ast.AST
@@ -62,7 +62,7 @@ class Site(NamedTuple):
             getattr(self.holder, self.field)[self.position] = node
 
 
-class Spot(NamedTuple):
+class InsertionPoint(NamedTuple):
     """A statement of the region, `body[position]`, and what is in scope just before it."""
 
     body: list[ast.stmt]
@@ -79,18 +79,18 @@ class Spot(NamedTuple):
         return self.body[self.position + 1 :]
 
 
-class Survey(NamedTuple):
+class Scan(NamedTuple):
     """The expressions and the statements of a region, in the order of the text."""
 
-    sites: list[Site]
-    spots: list[Spot]
+    points: list[MutationPoint]
+    insertions: list[InsertionPoint]
 
 
-def survey(source: Source) -> Survey:
+def scan(source: Source) -> Scan:
     """Every place of the region that may be changed."""
     walk = _Walk(source)
     walk.enter(source.tree.body, Scope(), inside=False)
-    return Survey(walk.sites, walk.spots)
+    return Scan(walk.points, walk.insertions)
 
 
 def bound_names(statement: ast.stmt) -> list[str]:
@@ -158,8 +158,8 @@ class _Walk:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.sites: list[Site] = []
-        self.spots: list[Spot] = []
+        self.points: list[MutationPoint] = []
+        self.insertions: list[InsertionPoint] = []
 
     def enter(self, body: list[ast.stmt], scope: Scope, *, inside: bool, binds: bool = True) -> None:
         block = self.source.block
@@ -168,17 +168,17 @@ class _Walk:
             chosen = range(block.start, len(body) - block.after)
         for index, statement in enumerate(body):
             if index in chosen:
-                self.note(Spot(body, index, scope))
+                self.note(InsertionPoint(body, index, scope))
             elif self.source.encloses(statement):
                 self.descend(statement, scope, inside=False)
             scope = _scope_after(statement, scope) if binds else scope
 
-    def note(self, spot: Spot) -> None:
-        statement = spot.statement
+    def note(self, insertion: InsertionPoint) -> None:
+        statement = insertion.statement
         if not _is_docstring(statement):
-            self.spots.append(spot)
-        self.follow(statement, spot.scope, integer=False)
-        self.descend(statement, spot.scope, inside=True)
+            self.insertions.append(insertion)
+        self.follow(statement, insertion.scope, integer=False)
+        self.descend(statement, insertion.scope, inside=True)
 
     def descend(self, statement: ast.stmt, scope: Scope, *, inside: bool) -> None:
         # What a class body binds, its methods do not see by bare name.
@@ -193,56 +193,56 @@ class _Walk:
             role = "integer" if integer and role == "number" else role
             if isinstance(held, list):
                 for position, one in enumerate(held):
-                    self.look(one, Site(node, field, position, role, scope))
+                    self.look(one, MutationPoint(node, field, position, role, scope))
             elif held is not None:
-                self.look(held, Site(node, field, -1, role, scope))
+                self.look(held, MutationPoint(node, field, -1, role, scope))
 
-    def look(self, node: ast.expr, site: Site) -> None:
-        role = _role(node, site)
+    def look(self, node: ast.expr, point: MutationPoint) -> None:
+        role = _role(node, point)
         constant = isinstance(node, _CONSTANT) and number_of(node) is not None
         if role != "fixed" and (constant or isinstance(node, _VARIABLE)):
-            self.sites.append(site if role == site.role else site._replace(role=role))
+            self.points.append(point if role == point.role else point._replace(role=role))
         if not constant and type(node) in _EDGES:
-            self.follow(node, site.scope, integer=role == "integer")
+            self.follow(node, point.scope, integer=role == "integer")
 
 
-def _role(node: ast.expr, site: Site) -> Role:
+def _role(node: ast.expr, point: MutationPoint) -> Role:
     if isinstance(node, _CONDITION) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)):
-        return "fixed" if site.role == "fixed" else "condition"
-    judge = _JUDGES.get(type(site.holder))
-    return judge(node, site) if judge else site.role
+        return "fixed" if point.role == "fixed" else "condition"
+    judge = _JUDGES.get(type(point.holder))
+    return judge(node, point) if judge else point.role
 
 
-def _argument_role(node: ast.expr, site: Site) -> Role:
-    match site.holder:
-        case ast.Call(func=ast.Attribute(attr=function) | ast.Name(id=function)) if site.field == "args":
+def _argument_role(node: ast.expr, point: MutationPoint) -> Role:
+    match point.holder:
+        case ast.Call(func=ast.Attribute(attr=function) | ast.Name(id=function)) if point.field == "args":
             if function in _COUNTING:
                 return "integer"
-            return "condition" if function == "where" and site.position == 0 else site.role
-    return site.role
+            return "condition" if function == "where" and point.position == 0 else point.role
+    return point.role
 
 
-def _operand_role(node: ast.expr, site: Site) -> Role:
-    return "condition" if isinstance(site.holder, ast.UnaryOp) and isinstance(site.holder.op, ast.Not) else site.role
+def _operand_role(node: ast.expr, point: MutationPoint) -> Role:
+    return "condition" if isinstance(point.holder, ast.UnaryOp) and isinstance(point.holder.op, ast.Not) else point.role
 
 
-def _compared_role(node: ast.expr, site: Site) -> Role:
-    holder = site.holder
+def _compared_role(node: ast.expr, point: MutationPoint) -> Role:
+    holder = point.holder
     ordered = isinstance(holder, ast.Compare) and not any(isinstance(op, _UNORDERED) for op in holder.ops)
-    return site.role if ordered else "fixed"
+    return point.role if ordered else "fixed"
 
 
-def _exponent_role(node: ast.expr, site: Site) -> Role:
+def _exponent_role(node: ast.expr, point: MutationPoint) -> Role:
     """Exponents and shifts stay small constants: a large one makes whole numbers beyond all bounds."""
-    match site.holder:
-        case ast.BinOp(op=ast.Pow()) if site.field == "right":
+    match point.holder:
+        case ast.BinOp(op=ast.Pow()) if point.field == "right":
             return "exponent" if number_of(node) is not None else "fixed"
-        case ast.BinOp(op=ast.LShift()) if site.field == "right":
+        case ast.BinOp(op=ast.LShift()) if point.field == "right":
             return "fixed"
-    return site.role
+    return point.role
 
 
-_JUDGES: Mapping[type[ast.AST], Callable[[ast.expr, Site], Role]] = {
+_JUDGES: Mapping[type[ast.AST], Callable[[ast.expr, MutationPoint], Role]] = {
     ast.Call: _argument_role,
     ast.UnaryOp: _operand_role,
     ast.Compare: _compared_role,

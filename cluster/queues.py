@@ -1,4 +1,4 @@
-"""Evaluations that take the same resources go down one lane: those that wait, and the tasks that hold the others."""
+"""Evaluations that take the same resources go down one queue: those that wait, and the tasks that hold the others."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Waiting:
 
     @property
     def kind(self) -> Kind:
-        """Who its peers are, within its lane."""
+        """Who its peers are, within its queue."""
         cases = self.sent[1]
         return self.part, None if cases is None else len(cases)
 
@@ -74,7 +74,7 @@ class Batch:
         return time.monotonic() - self.sent_at
 
 
-class Lane:
+class ResourceQueue:
     """The queue of one kind of need, and how much of it may be in Ray's hands.
 
     Attributes:
@@ -132,10 +132,10 @@ class Lane:
         """How many evaluations make a task long enough to be worth its trip."""
         return min(LARGEST_BATCH, max(1, round(TASK_SECONDS / self.seconds))) if self.together else 1
 
-    def told(self, kind: Kind, evaluations: list[Evaluation]) -> None:
+    def observe(self, kind: Kind, evaluations: list[Evaluation]) -> None:
         """Evaluations of one task have ended."""
         for one in evaluations:
-            self.stragglers.told(kind, one.seconds)
+            self.stragglers.observe(kind, one.seconds)
         mean = sum(one.seconds for one in evaluations) / len(evaluations)
         self.seconds += 0.2 * (max(mean, 1e-4) - self.seconds)
 

@@ -9,43 +9,43 @@ import numpy as np
 
 from evo.genomes import Program
 from evo.regions import Region
+from operators.points import InsertionPoint, MutationPoint, scan
 from operators.refusal import RefusalError
-from operators.sites import Site, Spot, survey
 from operators.source import Source, parse_source, regions_of
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class EditableRegion:
     """A region of one parent, to be changed in place.
 
     Attributes:
         file: the file that holds the region.
-        sites: the expressions that may be changed, in the order of the text.
-        spots: the statements that may be changed, in the order of the text.
-        mates: drafts of the other parents.
+        points: the expressions that may be changed, in the order of the text.
+        insertions: the statements that may be changed, in the order of the text.
+        mates: regions of the other parents.
     """
 
     program: Program
     file: str
     source: Source
-    sites: list[Site]
-    spots: list[Spot]
-    mates: tuple[Draft, ...] = ()
+    points: list[MutationPoint]
+    insertions: list[InsertionPoint]
+    mates: tuple[EditableRegion, ...] = ()
 
     @property
     def statements(self) -> ast.Module:
         """The region's statements as they are now."""
         return ast.Module(self.source.block.statements, [])
 
-    def within(self, node: ast.AST) -> list[Site]:
-        """The sites whose expressions are parts of `node`, not `node` itself."""
+    def within(self, node: ast.AST) -> list[MutationPoint]:
+        """The points whose expressions are parts of `node`, not `node` itself."""
         parts = {id(one) for one in ast.walk(node)} - {id(node)}
-        return [site for site in self.sites if id(site.node) in parts]
+        return [point for point in self.points if id(point.node) in parts]
 
-    def surveyed(self) -> Draft:
-        """The draft with its places looked up again, after a change."""
-        sites, spots = survey(self.source)
-        return replace(self, sites=sites, spots=spots)
+    def scanned(self) -> EditableRegion:
+        """The editable with its places looked up again, after a change."""
+        points, insertions = scan(self.source)
+        return replace(self, points=points, insertions=insertions)
 
     def render(self) -> Program:
         """The program as it is now.
@@ -56,7 +56,7 @@ class Draft:
         return Program({**self.program.files, self.file: self.source.render()})
 
 
-def read_draft(program: Program, rng: np.random.Generator, mates: tuple[Draft, ...] = ()) -> Draft:
+def read_editable(program: Program, rng: np.random.Generator, mates: tuple[EditableRegion, ...] = ()) -> EditableRegion:
     """Parse a region of a program: any of those that can be varied.
 
     Raises:
@@ -69,7 +69,7 @@ def read_draft(program: Program, rng: np.random.Generator, mates: tuple[Draft, .
         except RefusalError as reason:
             refusal = reason
         else:
-            return Draft(program, file, source, *survey(source), mates)
+            return EditableRegion(program, file, source, *scan(source), mates)
     raise refusal
 
 

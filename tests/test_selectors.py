@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from evo.errors import ConfigError
 from evo.genomes import Program
-from evo.protocols import Arm, ArmRecord, Choice
+from evo.protocols import Arm, ArmRecord, OperatorSelector
 from evo.search.selectors import Bandit, Router, Thompson, Ucb1, Weights, scale_of
 from evo.values import Ask, Evaluation, Individual
 
@@ -32,7 +32,7 @@ def arms(count: int) -> list[Arm]:
 
 
 def played(
-    choice: Choice, chances: Sequence[float], pulls: int, *, usd: Sequence[float] | None = None, late: int = 0
+    choice: OperatorSelector, chances: Sequence[float], pulls: int, *, usd: Sequence[float] | None = None, late: int = 0
 ) -> tuple[list[int], float]:
     """The arms that were chosen, and the dollars spent; results come `late` asks after their ask."""
     rng, world, parent = np.random.default_rng(1), np.random.default_rng(2), base()
@@ -111,7 +111,7 @@ def test_weights_keep_their_shares_whatever_comes_of_them() -> None:
 POOL = [Arm("diff", "small", 1, 0.5), Arm("diff", "large", 1, 0.5)]
 
 
-def routed(choice: Choice, asks: int = 1200) -> tuple[float, float]:
+def routed(choice: OperatorSelector, asks: int = 1200) -> tuple[float, float]:
     """Gain and dollars over bases of two sizes: the cheap model is as good on small ones, and useless on large ones."""
     rng, world = np.random.default_rng(1), np.random.default_rng(2)
     gain = spent = 0.0
@@ -147,7 +147,7 @@ def experience() -> list[ArmRecord]:
     ]
 
 
-def worth(choice: Choice, evaluation_usd: float) -> float:
+def worth(choice: OperatorSelector, evaluation_usd: float) -> float:
     gain, spent = routed(choice)
     return gain / (spent + 1200 * evaluation_usd)
 
@@ -160,7 +160,7 @@ def test_a_router_gives_more_for_the_dollar_than_either_model_alone() -> None:
 
 
 def test_a_router_that_learnt_from_earlier_runs_starts_better_than_one_that_did_not() -> None:
-    def early(choice: Choice) -> float:
+    def early(choice: OperatorSelector) -> float:
         gain, spent = routed(choice, 60)
         return gain / (spent + 60 * 0.004)
 
