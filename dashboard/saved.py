@@ -22,7 +22,7 @@ EXAMPLES: Mapping[str, str] = {
     "The latest failures": (
         "SELECT i.id, i.operator, i.model, e.outcome, e.feedback\n"
         "FROM individuals i JOIN evaluations e ON e.individual = i.id\n"
-        "WHERE e.outcome NOT IN ('ok', 'stopped') ORDER BY i.tell DESC LIMIT 50"
+        "WHERE e.outcome NOT IN ('ok', 'pruned') ORDER BY i.tell DESC LIMIT 50"
     ),
     "Parents of most children": (
         "SELECT parent, count(*) AS children FROM parents GROUP BY parent ORDER BY children DESC LIMIT 50"

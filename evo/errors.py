@@ -20,7 +20,7 @@ from __future__ import annotations
 import errno
 from typing import Literal
 
-Outcome = Literal["ok", "invalid", "timeout", "oom", "crash", "lost", "stopped"]
+Outcome = Literal["ok", "invalid", "timeout", "oom", "crash", "lost", "pruned"]
 """How the evaluation of a candidate ended."""
 
 # The system's ways to say that no more can be written.

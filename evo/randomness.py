@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.random.bit_generator import ISpawnableSeedSequence
 
-Use = Literal["parents", "proposal", "islands", "again", "contest", "batch"]
+Use = Literal["parents", "proposal", "islands", "reevaluate", "policy", "batch"]
 
 
 def generator(seed: int, number: int, use: Use) -> np.random.Generator:

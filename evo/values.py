@@ -22,7 +22,7 @@ Topology = Literal["ring", "star", "random"]
 FEEDBACK_LIMIT_BYTES = 8192
 PAST_LIMIT = 8
 SEED_OPERATOR = "seed"
-REEVALUATE_OPERATOR = "again"
+REEVALUATE_OPERATOR = "reevaluate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Ask:
 
     Attributes:
         id: 0, 1, 2, ... in the order of asking.
-        operator: name of the operator that shall propose; "seed" takes the problem's own first genomes, "again"
+        operator: name of the operator that shall propose; "seed" takes the problem's own first genomes, "reevaluate"
             measures its only parent once more.
         parents: individuals to vary, base first.
         model: name of the language model, None for model-free operators.
@@ -190,7 +190,7 @@ class Evaluation:
     """What evaluating one genome gave.
 
     Attributes:
-        outcome: ok, or why there is no result (invalid, timeout, oom, crash, lost), or "stopped": nothing went wrong,
+        outcome: ok, or why there is no result (invalid, timeout, oom, crash, lost), or "pruned": nothing went wrong,
             but after some of the cases others were more promising.
         objectives: name to value, in the problem's own direction; finite, and empty unless outcome is ok.
         violations: name to amount by which a constraint is broken; feasible means all are <= 0.

@@ -172,7 +172,7 @@ PLACES: Mapping[str, Trap] = {
     "evaluating": before(Measuring, "_tried"),
     "half_evaluated": during(Measuring, "_tried"),
     "evaluated": after(Measuring, "_tried"),
-    "told": after(Recorder, "told"),
+    "told": after(Recorder, "result"),
     "committing": before(Journal, "_write"),
     "half_committed": half_written,
     "unsynced": unsynced,

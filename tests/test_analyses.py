@@ -125,7 +125,7 @@ def test_improvements_add_up_to_what_the_run_had_spent(toy_run: Path) -> None:
     assert steps[-1]["individual"] == run.best().rows[0][1]
     assert sum(one["evaluations"] for one in steps) == steps[-1]["tell"] + 1
     assert math.isclose(sum(one["gain"] or 0 for one in steps), steps[0]["best"] - steps[-1]["best"])
-    whole = run.sql("SELECT epoch(max(told) - (SELECT started FROM runs)) FROM individuals").scalar()
+    whole = run.sql("SELECT epoch(max(told_at) - (SELECT started FROM runs)) FROM individuals").scalar()
     assert 0 < sum(one["seconds"] for one in steps) <= whole
 
 

@@ -192,7 +192,7 @@ def test_best_of_n_of_operators_that_all_need_mates_is_refused() -> None:
 def test_model_free_drops_all_that_asks_a_model() -> None:
     search = {
         "operators": {"model_rewrite": 1.0},
-        "alike": {"text": 0.9, "vectors": 0.9, "model": "some"},
+        "duplicate_filter": {"text": 0.9, "vectors": 0.9, "model": "some"},
     }
     config = configured("bin_packing", model={"name": "some", "pool": {"some": 1, "other": 2}}, search=search)
     free = prepare(with_baseline(config, "model_free"))

@@ -20,7 +20,7 @@ from evo.genomes import Program
 from evo.journal.folder import held, holder
 from evo.journal.log import VERSION
 from evo.lineage import open_run, rebuild
-from evo.lineage.status import stand
+from evo.lineage.status import run_status
 from tests.conftest import Evo
 from tests.made import unsealed
 
@@ -293,9 +293,9 @@ def test_a_run_stands_the_same_wherever_its_lineage_has_got_to(toy_run: Path, li
     else:
         (toy_run / "lineage.duckdb").unlink()
     journal.write_bytes(b"".join(whole[:lines]))
-    partly = stand(toy_run, journal)
+    partly = run_status(toy_run, journal)
     (toy_run / "lineage.duckdb").unlink(missing_ok=True)
-    without = stand(toy_run, journal)
+    without = run_status(toy_run, journal)
     # The lineage keeps microseconds.
     assert list(partly.latest) == [(tell, pytest.approx(at, abs=1e-3)) for tell, at in without.latest]
     partly.latest = without.latest
@@ -313,7 +313,7 @@ def test_what_is_under_way_is_what_the_journal_has_no_end_of(toy_run: Path) -> N
     proposed = {one["ask"] for one in events if one["event"] == "proposal"}
     admitted = {one["individual"] for one in events if one["event"] == "proposal" and one["outcome"] == "ok"}
     told = {one["individual"] for one in events if one["event"] == "tell"}
-    standing = stand(toy_run, journal)
+    standing = run_status(toy_run, journal)
     assert set(standing.asks) == {one["ask"] for one in events if one["event"] == "ask"} - proposed
     assert standing.asks
     assert standing.candidates == admitted - told

@@ -25,7 +25,7 @@ def test_each_layer_goes_over_the_one_before(tmp_path: Path) -> None:
     assert sources["budget.evaluations"] == (9, "--set")
     assert sources["seed"] == (4, file)
     assert sources["search.population"] == (10, f"problem {TOY}")
-    assert sources["search.order"] == ("arrival", "default")
+    assert sources["search.deterministic"] == (False, "default")
 
 
 def test_options_reach_the_problem(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_stated_mixture_of_operators_takes_the_place_of_the_problems_own() -> 
         (["budget.evaluations=0"], "budget.evaluations = 0: input should be greater than or equal to 1"),
         (["budget=5"], r"\[budget\] must be a section"),
         (["budget"], "expected KEY=VALUE"),
-        (["search.order=sideways"], "search.order = 'sideways'"),
+        (["search.deterministic=sideways"], "search.deterministic = 'sideways'"),
         (["problem.options.dimension=3"], "unknown option of problem .* 'dimension'; did you mean 'dimensions'"),
         (["problem=bin_pakcing"], "unknown problem 'bin_pakcing'; did you mean 'bin_packing'"),
         (["seed=[1"], "the value is no YAML"),

@@ -21,7 +21,9 @@ def database(first_toy_run: Path) -> Path:
 
 
 def test_a_query_is_answered_with_its_types(database: Path) -> None:
-    query = "SELECT id, near.value, told, 1.5::DECIMAL(4, 2) AS d, sum(id) OVER () AS s, 'NaN'::DOUBLE AS n, [1, NULL] "
+    query = (
+        "SELECT id, near.value, told_at, 1.5::DECIMAL(4, 2) AS d, sum(id) OVER () AS s, 'NaN'::DOUBLE AS n, [1, NULL] "
+    )
     query += (
         "FROM individuals JOIN objectives near ON near.individual = id AND near.name = 'near' ORDER BY id DESC -- end"
     )

@@ -97,7 +97,7 @@ def test_pauses_are_no_time(tmp_path: Path) -> None:
     folder = worked(tmp_path / "run")
     before = {row[0]: row[1] for row in compare.curve(open_run(folder), 100).rows}
     with duckdb.connect(str(folder / "lineage.duckdb")) as client:
-        for table, column in (("individuals", "told"), ("completions", "completed")):
+        for table, column in (("individuals", "told_at"), ("completions", "completed")):
             client.execute(
                 f"UPDATE {table} SET {column} = {column} + INTERVAL 1 DAY WHERE {column} > '2026-05-01 12:00:40'"
             )

@@ -73,7 +73,7 @@ def test_the_cells_are_those_of_the_search_itself(mapped: Run) -> None:
         looked += 1
         assert of.feasible / of.cells == pytest.approx(last[0])
         assert math.fsum(max(0.0, 3 - one.value) for one in of.elites if one.feasible) == pytest.approx(last[1])
-        assert len({one.cell for one in of.elites}) == len(of.elites) == of.population
+        assert len({one.cell for one in of.elites}) == len(of.elites) == of.living
     assert looked
 
 
@@ -101,12 +101,12 @@ def test_a_map_of_before_is_what_it_was_then_and_nobody_is_measured_twice(
 def test_what_does_not_fit_is_counted(monkeypatch: pytest.MonkeyPatch, mapped: Run) -> None:
     monkeypatch.setattr(niches, "MOST_ELITES", 5)
     of = niches.archive(mapped, None, WHOLE)
-    assert of.left_out == of.population - 5
+    assert of.left_out == of.living - 5
     assert len(of.elites) <= 5
 
 
 def test_a_run_without_niches_has_no_map(plain: Run) -> None:
-    assert niches.archive(plain, None, WHOLE) == niches.Archive()
+    assert niches.archive(plain, None, WHOLE) == niches.NicheMap()
     assert niches.over_time(plain, WHOLE).rows == ()
 
 
@@ -130,9 +130,9 @@ def test_coverage_over_time_ends_with_the_last_of_each_island(mapped: Run) -> No
 
 def test_islands_are_counted_as_the_lineage_has_them(plain: Run) -> None:
     found = rows(islands.islands(plain, WHOLE))
-    living = dict(plain.sql("SELECT island, count(*) FROM residents GROUP BY island").rows)
+    living = dict(plain.sql("SELECT island, count(*) FROM island_members GROUP BY island").rows)
     assert {one["island"]: one["living"] for one in found} == living
-    assert sum(int(str(one["told"])) for one in found) == 200
+    assert sum(int(str(one["count_told"])) for one in found) == 200
     (best,) = plain.sql("SELECT id, value FROM best WHERE name = 'near'").rows
     assert min(float(str(one["best"])) for one in found) == best[1]
     assert best[0] in {one["individual"] for one in found}
@@ -187,7 +187,7 @@ def test_a_large_grid_is_drawn_in_squares_that_show_their_best(mapped: Run) -> N
         niches.Elite(number, cell, (0.0, 0.0), value, True, "made", 0)
         for number, (cell, value) in enumerate(((0, 2.0), (1, 1.0), (101, 3.0), (19_999, 4.0)))
     )
-    of = niches.Archive(how, (), elites, 4)
+    of = niches.NicheMap(how, (), elites, 4)
     assert map_charts.merged(of, (0, 1)) == 2
     (trace,) = map_charts.archive(of, (0, 1), GOAL, revision="r").data
     assert (len(trace.z), len(trace.z[0])) == (50, 100)

@@ -150,7 +150,7 @@ def test_totals_are_those_of_the_command_line(made: Run, toy_run: Path) -> None:
 
 
 def test_time_left_and_forecast_keep_to_the_nearest_budget(made: Run) -> None:
-    totals = replace(overview.totals(made), per_second=2.0, told=100, usd=1.0, running_seconds=50.0)
+    totals = replace(overview.totals(made), per_second=2.0, count_told=100, usd=1.0, running_seconds=50.0)
     assert replace(totals, budget={"evaluations": 300}).left_seconds == 100
     assert replace(totals, budget={"evaluations": 300, "usd": 1.5}).left_seconds == pytest.approx(25)
     assert replace(totals, budget={"evaluations": 300, "wall_seconds": 60}).left_seconds == 10

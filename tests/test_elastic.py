@@ -314,7 +314,7 @@ def test_what_befalls_the_workers_stands_in_the_lineage_between_the_tells(evo: E
         "SELECT kind, detail->>'node', happened FROM events WHERE kind LIKE 'node%'"
     ).rows
     assert (kind, detail) == ("node_left", "host/a")
-    before = lineage.sql("SELECT count(*) FROM individuals WHERE told < ?", [happened]).scalar()
+    before = lineage.sql("SELECT count(*) FROM individuals WHERE told_at < ?", [happened]).scalar()
     assert 15 <= int(str(before)) <= 20
     assert lineage.sql("SELECT count(*) FROM individuals").scalar() == 60
     assert evo("resume", "runs/grown", "--set", "budget.evaluations=80").code == 0
@@ -374,7 +374,7 @@ def test_capacity_follows_the_nodes_and_all_of_it_is_told() -> None:
 
 def test_where_nothing_fits_it_is_said_once_waited_for_and_given_up() -> None:
     sky, told = Sky(node("a", CPU=4.0)), list[ClusterEvent]()
-    elastic = Elastic(Job("p", {}, timeout_seconds=60.0), sky, fixed=False, busy=True)
+    elastic = Elastic(Job("p", {}, placement_timeout_seconds=60.0), sky, fixed=False, busy=True)
     elastic.on_event = lambda event: told.append(event) if event.kind else None
     queue = elastic.queue(Resources(cpus=2, gpus=1))
 

@@ -99,7 +99,7 @@ class TestRay(ExecutorContract):
     def test_short_evaluations_travel_together(self, make: MakeExecutor) -> None:
         executor = RayExecutor(Job("evo.testing.toys:Nothing", {}, workers=2))
         alone = executor.capacity
-        [lane] = executor._elastic.lanes.values()
+        [lane] = executor._elastic.queues.values()
         lane.seconds = 0.001
         assert executor.capacity > 4 * alone
         lane.seconds = 2.0
@@ -107,7 +107,7 @@ class TestRay(ExecutorContract):
 
     def test_those_that_ask_travel_alone_and_more_go_side_by_side_than_there_are_cores(self) -> None:
         executor = RayExecutor(Job(ECHO, {}))
-        [lane] = executor._elastic.lanes.values()
+        [lane] = executor._elastic.queues.values()
         lane.seconds = 0.001
         assert (lane.places, lane.batch) == (20, 1)
         assert 20 <= executor.capacity <= 23  # a few more, for an autoscaler to see
@@ -159,7 +159,7 @@ class TestRay(ExecutorContract):
     @pytest.mark.slow
     def test_who_kills_its_worker_is_lost_after_all_tries_and_takes_nobody_along(self, tmp_path: Path) -> None:
         executor = RayExecutor(Job("tests.elastic_problems:Deadly", {"folder": str(tmp_path)}, workers=1))
-        [lane] = executor._elastic.lanes.values()
+        [lane] = executor._elastic.queues.values()
         lane.seconds = 0.001
 
         async def work(_: Executor) -> list[str]:

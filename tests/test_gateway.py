@@ -142,7 +142,7 @@ def test_the_key_never_leaves_but_in_the_header(script: str, caplog: pytest.LogC
             seen.append(repr(await test.ask()))
         except ModelAccessError as error:
             seen.extend(["".join(traceback.format_exception(error)), repr(error), repr(error.__context__)])
-        line = test.gateway._lines[0]
+        line = test.gateway._clients[0]
         seen.extend(repr(one) for one in (test.gateway, line, line.transport, line.transport._client, test.recorded))
         assert set(test.fake.keys) == {f"Bearer {KEY}"}
 

@@ -198,7 +198,7 @@ def test_the_lineage_of_a_run_by_generations_says_who_lives(evo: Evo, tmp_path: 
         (("search.islands={count: 2, own: [{}, {survival: newest}]}",), "and newest ranks nobody"),
         (
             ("search.niches={dimensions: {'x:0': {low: 0, high: 1}}}",),
-            "generation and niches exclude each other",
+            "generation_size and niches exclude each other",
         ),
         (("search.generation_size=-1",), "search.generation_size = -1: input should be greater than or equal to 0"),
     ],

@@ -152,13 +152,13 @@ def island_run(evo: Evo, tmp_path: Path) -> Path:
 
 def test_the_lineage_knows_who_lives_on_which_island(island_run: Path, evo: Evo) -> None:
     reader = open_run(island_run)
-    assert reader.sql("SELECT count(DISTINCT island) FROM residents").scalar() == 3
-    assert reader.sql("SELECT max(c) FROM (SELECT count(*) AS c FROM residents GROUP BY island)").scalar() <= 10
+    assert reader.sql("SELECT count(DISTINCT island) FROM island_members").scalar() == 3
+    assert reader.sql("SELECT max(c) FROM (SELECT count(*) AS c FROM island_members GROUP BY island)").scalar() <= 10
     reasons = {row[0] for row in reader.sql("SELECT DISTINCT reason FROM arrivals").rows}
     assert {"born", "migrated", "reset"} <= reasons
     # On the second island the newest live, whatever they are worth.
     newest = reader.sql("SELECT individual FROM arrivals WHERE island = 1 ORDER BY tell DESC LIMIT 1").scalar()
-    assert newest in {row[0] for row in reader.sql("SELECT individual FROM residents WHERE island = 1").rows}
+    assert newest in {row[0] for row in reader.sql("SELECT individual FROM island_members WHERE island = 1").rows}
     assert evo("replay", island_run).code == 0
     assert evo("index", island_run).code == 0
-    assert open_run(island_run).sql("SELECT count(DISTINCT island) FROM residents").scalar() == 3
+    assert open_run(island_run).sql("SELECT count(DISTINCT island) FROM island_members").scalar() == 3

@@ -249,7 +249,7 @@ KINDS = [
     of_kind("cma_es", VALLEY, operators=LEARNT),
     of_kind("generations", VALLEY, generation_size=7),
     of_kind("noise", VALLEY, noise={"reevaluation_rate": 0.3, "repeats": 2}),
-    of_kind("alike", VALLEY, alike={"text": 0.7}),
+    of_kind("near duplicates", VALLEY, duplicate_filter={"text": 0.7}),
     of_kind("races", "evo.testing.exam:Exam"),
     of_kind("all_at_once", VALLEY, islands=ISLANDS, choice=BANDIT, operators=LEARNT | NUDGED, noise={"repeats": 2}),
 ]
@@ -257,12 +257,12 @@ HEIRS = (VALLEY, *IN_PROCESS, "--set", "search.deterministic=true", "--set", "bu
 FREE_PLACES = ("proposed", "admitted", "half_evaluated", "told", "half_committed", "unsynced", "half_projected")
 
 
-@pytest.mark.parametrize("order", ["ask", pytest.param("arrival", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("deterministic", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_search_of_any_kind_is_rebuilt_from_its_journal_alone(
-    evo: Evo, tmp_path: Path, kind: Sequence[str], order: str
+    evo: Evo, tmp_path: Path, kind: Sequence[str], deterministic: bool
 ) -> None:
-    raced = ("--set", "evaluation={policy: racing, options: {brood: 8}}") if kind[0].endswith("Exam") else ()
+    raced = ("--set", "evaluation={policy: racing, options: {batch_size: 8}}") if kind[0].endswith("Exam") else ()
     sizes = (
         "--set",
         f"budget.evaluations={FREE_EVALUATIONS}",
@@ -271,15 +271,15 @@ def test_a_search_of_any_kind_is_rebuilt_from_its_journal_alone(
         "--set",
         "executor.workers=4",
     )
-    options = (*kind, *IN_PROCESS, *raced, *sizes, "--set", f"search.order={order}")
-    chance = random.Random(f"{kind}{order}")
+    options = (*kind, *IN_PROCESS, *raced, *sizes, "--set", f"search.deterministic={deterministic}")
+    chance = random.Random(f"{kind}{deterministic}")
     place = chance.choice(FREE_PLACES)
     run = tmp_path / "runs" / "killed"
     killed([f"{place}:{chance.randint(1, min(PLACES[place], 6))}"], run, *options)
     gone_on(evo, run)
     assert_consistent(evo, run)
     assert len(events(run, "tell", "reevaluated")) == FREE_EVALUATIONS
-    if order == "ask":
+    if deterministic:
         assert evo("run", *options, "--name", "whole").code == 0
         assert timeless(run) == timeless(tmp_path / "runs" / "whole")
 

@@ -214,19 +214,19 @@ def _parent(
 
 @each_operator
 @settings(max_examples=20)
-@given(parents=PARENTS, past=STEPS, teaching=TEACHING, tokens=st.integers(1000, 6000), lessons=st.integers(0, 30))
+@given(parents=PARENTS, past=STEPS, teaching=TEACHING, tokens=st.integers(1000, 6000), shown=st.integers(0, 30))
 def test_no_prompt_passes_its_budget_whatever_there_is_to_show(
     operator: type[ProgramOperator],
     parents: list[tuple[str, int, Evaluation, str]],
     past: tuple[Step, ...],
     teaching: tuple[str, tuple[Lesson, ...], list[ArmRecord]],
     tokens: int,
-    lessons: int,
+    shown: int,
 ) -> None:
     description, lessons, record = teaching
     context = replace(CONTEXT, description=description, lessons=lessons, record=tuple(record))
     model = ScriptedModel(always("A word of advice."))
-    made = operator(prompt_tokens=tokens, show_lessons=lessons, show_record=True)
+    made = operator(prompt_tokens=tokens, show_lessons=shown, show_record=True)
     proposed(made, [_parent(number, *one, past) for number, one in enumerate(parents)], model, context)
     assert model.requests
     for request in model.requests:

@@ -105,7 +105,7 @@ def test_every_registered_plan_says_of_each_whether_it_goes_on_and_scores_no_cas
 
     async def go() -> list[tuple[str, int]]:
         told = []
-        if plan.brood == 1:
+        if plan.batch_size == 1:
             found = [await one.alone(entry) for entry in entries(count)]
         else:
             some = entries(count)
@@ -119,7 +119,7 @@ def test_every_registered_plan_says_of_each_whether_it_goes_on_and_scores_no_cas
     found = asyncio.run(go())
     whole = 40 if plan.whole else 32
     assert all(seen == whole if outcome == "ok" else 0 < seen < whole for outcome, seen in found)
-    assert {outcome for outcome, _ in found} <= {"ok", "stopped"}
+    assert {outcome for outcome, _ in found} <= {"ok", "pruned"}
     if plan.needs_cases and executor.seen:
         assert len(executor.seen) == sum(seen for _, seen in found)
 
@@ -135,27 +135,27 @@ def test_what_a_model_left_open_is_asked_again_as_long_as_the_run_goes_on(model:
 
 
 def test_what_is_lost_for_good_is_lost_and_the_others_race_on() -> None:
-    one = measuring(Forgetful(1), Races(brood=4, share=0.5))
+    one = measuring(Forgetful(1), Races(batch_size=4, share=0.5))
     verdicts = asyncio.run(one.race(entries(4)))
     assert [verdict.evaluation.outcome for verdict in verdicts].count("lost") == 1
-    assert sum(verdict.goes_on for verdict in verdicts) == 1
+    assert sum(verdict.promoted for verdict in verdicts) == 1
 
 
 def test_money_that_runs_out_comes_through_as_it_is() -> None:
     with pytest.raises(BudgetSpentError, match="not a cent is left"):
-        asyncio.run(measuring(Penniless(0), Races(brood=4)).race(entries(4)))
+        asyncio.run(measuring(Penniless(0), Races(batch_size=4)).race(entries(4)))
 
 
 def test_a_policy_that_wants_nothing_and_is_not_done_is_told_of() -> None:
     with pytest.raises(UserError, match="the policy Racing wants no case scored, and is not done"):
-        asyncio.run(measuring(Forgetful(0), Idle(brood=4)).race(entries(4)))
+        asyncio.run(measuring(Forgetful(0), Idle(batch_size=4)).race(entries(4)))
 
 
 def test_the_same_candidates_race_the_same_whatever_the_order_of_their_scores() -> None:
     found = []
     for workers in (1, 9):
         executor = InProcessExecutor(Job(EXAM, {"questions": 40}, workers=workers))
-        found.append(asyncio.run(measuring(executor, Races(brood=8, share=0.4)).race(entries(8))))
+        found.append(asyncio.run(measuring(executor, Races(batch_size=8, share=0.4)).race(entries(8))))
     assert found[0] == found[1]
 
 
@@ -202,10 +202,13 @@ def test_scores_without_cases_cannot_be_pooled() -> None:
     ("options", "message"),
     [
         ("policy: racin", "unknown policy 'racin'; did you mean 'racing'"),
-        ("policy: racing, options: {broods: 8}", "unknown option of policy racing 'broods'; did you mean 'brood'"),
-        ("policy: racing, options: {brood: 1}", "brood must be a whole number from 2 up, got 1"),
-        ("policy: racing, options: {brood: '9'}", "brood must be a whole number from 2 up, got '9'"),
-        ("policy: racing, options: {finalists: 16}", "finalists must be from 1 to below the brood of 16, got 16"),
+        (
+            "policy: racing, options: {batch_sizes: 8}",
+            "unknown option of policy racing 'batch_sizes'; did you mean 'batch_size'",
+        ),
+        ("policy: racing, options: {batch_size: 1}", "batch_size must be a whole number from 2 up, got 1"),
+        ("policy: racing, options: {batch_size: '9'}", "batch_size must be a whole number from 2 up, got '9'"),
+        ("policy: racing, options: {finalists: 16}", "finalists must be from 1 to below the batch of 16, got 16"),
         ("policy: racing, options: {share: 0.01}", "needs a share in .* that gives each at least one pull"),
         ("policy: racing, options: {share: much}", "do not suit policy racing: .*"),
         ("policy: low_rank, options: {rank: 1.5}", "do not suit policy low_rank: .*"),
@@ -239,15 +242,15 @@ def test_a_policy_of_ones_own_goes_through_the_same_door(evo: Evo, tmp_path: Pat
         "from evo.policies.plans import Plan\n\n\n"
         "@dataclass(frozen=True)\n"
         "class Half(Plan):\n"
-        "    brood: int = 4\n\n"
+        "    batch_size: int = 4\n\n"
         "    def policy(self, contest):\n"
         "        shape = contest.candidates, len(contest.cases)\n"
         "        return Cascade(*shape, stages=[Stage(0.2, keep=0.5)], rng=contest.rng)\n\n"
-        "    def goes_on(self, policy, eligible):\n"
+        "    def promoted(self, policy, eligible):\n"
         "        return [one for one in eligible if one in policy.live]\n"
     )
     here = ("--set", "executor=evo.testing.executor:InProcessExecutor", "--set", "budget.evaluations=33")
-    answer = evo("run", EXAM, *here, "--set", "evaluation={policy: 'mine.py:Half', options: {brood: 8}}")
+    answer = evo("run", EXAM, *here, "--set", "evaluation={policy: 'mine.py:Half', options: {batch_size: 8}}")
     assert answer.code == 0, answer.err
     assert "15 were stopped early" in answer.out
 

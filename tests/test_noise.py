@@ -170,7 +170,9 @@ def test_revised_or_left_by_one_a_population_is_as_if_it_had_always_been_so(surv
 
 
 def test_a_niche_knows_what_its_elite_is_worth_by_now_and_that_it_left() -> None:
-    niches = Niches(Archive(NicheSettings((Dimension("x:0", 0.0, 2.0, 2),), floor=10.0)), TWO, Lexicographic())
+    niches = Niches(
+        Archive(NicheSettings((Dimension("x:0", 0.0, 2.0, 2),), qd_score_offset=10.0)), TWO, Lexicographic()
+    )
     for number in (0, 1):
         niches.add(individual(number, 4.0 + number, 0.0))
     assert niches.qd_score == 11.0
@@ -182,7 +184,7 @@ def test_a_niche_knows_what_its_elite_is_worth_by_now_and_that_it_left() -> None
 
 def test_the_journal_of_a_run_that_measures_once_says_nothing_of_noise(toy_run: Path) -> None:
     assert not [
-        event for event in events(toy_run) if event["event"] == "reevaluated" or {"compared", "leaders"} & {*event}
+        event for event in events(toy_run) if event["event"] == "reevaluation" or {"compared", "leaders"} & {*event}
     ]
 
 

@@ -39,7 +39,7 @@ def test_a_measurement_again_has_answers_of_its_own_and_each_is_paid_for_once(
 ) -> None:
     assert evo("run", *ECHO, *priced(server), "--name", "echo").code == 0
     run = tmp_path / "runs/echo"
-    again = {event["ask"] for event in events(run, "reevaluated")}
+    again = {event["ask"] for event in events(run, "reevaluation")}
     assert len(again) > 5
     pairs = asked(run)
     assert len(pairs) == len(set(pairs)) == 5 * 40
@@ -48,28 +48,35 @@ def test_a_measurement_again_has_answers_of_its_own_and_each_is_paid_for_once(
     assert len([pair for pair in pairs if pair[0] not in again]) == len(first)
 
 
-@pytest.mark.parametrize("order", ["arrival", "ask"])
+@pytest.mark.parametrize("deterministic", [False, True])
 def test_a_run_that_is_killed_while_somebody_is_measured_again_pays_for_no_answer_twice(
-    tmp_path: Path, evo: Evo, server: ScriptedServer, order: str
+    tmp_path: Path, evo: Evo, server: ScriptedServer, deterministic: bool
 ) -> None:
     run = tmp_path / "runs/killed"
-    order_of = ("--set", f"search.order={order}", "--set", "search.max_in_flight=4")
+    order_of = ("--set", f"search.deterministic={deterministic}", "--set", "search.max_in_flight=4")
     with spawn("run", *ECHO, *priced(server), *order_of, "--name", "killed", "--run-dir", tmp_path / "runs") as process:
         wait_for_tells(run, 12)
         process.send_signal(signal.SIGKILL)
     assert evo("resume", run).code == 0
-    told = sorted(event["tell"] for kind in ("tell", "reevaluated") for event in events(run, kind))
+    told = sorted(event["tell"] for kind in ("tell", "reevaluation") for event in events(run, kind))
     assert told == list(range(40))
     pairs = asked(run)
     assert len(pairs) == len(set(pairs)) == 5 * 40
     assert evo("replay", run).code == 0
 
 
-@pytest.mark.parametrize("order", ["arrival", "ask"])
+@pytest.mark.parametrize("deterministic", [False, True])
 def test_money_that_runs_out_while_somebody_is_measured_again_loses_nothing(
-    evo: Evo, tmp_path: Path, server: ScriptedServer, order: str
+    evo: Evo, tmp_path: Path, server: ScriptedServer, deterministic: bool
 ) -> None:
-    caps = ("--set", "budget.calls=93", "--set", f"search.order={order}", "--set", "search.max_in_flight=4")
+    caps = (
+        "--set",
+        "budget.calls=93",
+        "--set",
+        f"search.deterministic={deterministic}",
+        "--set",
+        "search.max_in_flight=4",
+    )
     assert evo("run", *ECHO, *priced(server), *caps, "--name", "short").code == 0
     run = tmp_path / "runs/short"
     assert len(asked(run)) <= 93

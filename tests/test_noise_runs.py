@@ -30,12 +30,12 @@ def test_told_in_the_order_of_asking_a_noisy_run_is_the_same_at_any_width(evo: E
         answer = evo("run", *ordered, "--set", f"executor.workers={width}", "--name", name)
         assert answer.code == 0, answer.err
     assert told_history(tmp_path / "runs/wide") == told_history(tmp_path / "runs/narrow")
-    assert any('"reevaluated"' in line for line in told_history(tmp_path / "runs/wide"))
+    assert any('"reevaluation"' in line for line in told_history(tmp_path / "runs/wide"))
 
 
 def told_history(folder: Path) -> list[str]:
     """All that was searched, measurements included, without times and places; in any order of admissions."""
-    kept = [event for event in events(folder) if event["event"] in ("ask", "proposal", "tell", "reevaluated")]
+    kept = [event for event in events(folder) if event["event"] in ("ask", "proposal", "tell", "reevaluation")]
     for event in kept:
         del event["at"]
         for name in ("seconds", "started", "worker", "node", "cpu_seconds", "memory_bytes"):
@@ -55,9 +55,9 @@ def test_a_noisy_run_that_was_killed_goes_on_and_is_rebuilt_from_its_journal(evo
         command = ("resume", run)
     answer = evo("resume", run)
     assert answer.code in (0, 2), answer.err
-    told = [event for event in events(run) if event["event"] in ("tell", "reevaluated")]
+    told = [event for event in events(run) if event["event"] in ("tell", "reevaluation")]
     assert [event["tell"] for event in told] == list(range(150))
-    assert sum(event["event"] == "reevaluated" for event in told) > 10
+    assert sum(event["event"] == "reevaluation" for event in told) > 10
     assert evo("replay", run).code == 0
 
 
@@ -73,7 +73,7 @@ def fog_run(evo: Evo, tmp_path: Path) -> Path:
 
 def test_the_lineage_knows_every_measurement_and_what_they_come_to(fog_run: Path, evo: Evo) -> None:
     reader = open_run(fog_run)
-    again = [event for event in events(fog_run) if event["event"] == "reevaluated"]
+    again = [event for event in events(fog_run) if event["event"] == "reevaluation"]
     ok = [event for event in again if event["evaluation"]["outcome"] == "ok"]
     assert reader.sql("SELECT count(*) FROM measurements WHERE number > 1").scalar() == len(ok)
     assert reader.sql("SELECT count(*) FROM evaluations WHERE attempt > 0").scalar() == len(again)

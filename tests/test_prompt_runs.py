@@ -59,11 +59,18 @@ def test_a_prompt_problem_without_a_model_is_refused_in_one_sentence(evo: Evo) -
     assert "this problem's evaluations ask a language model, and the run has none" in answer.err
 
 
-@pytest.mark.parametrize("order", ["arrival", "ask"])
+@pytest.mark.parametrize("deterministic", [False, True])
 def test_money_that_runs_out_within_an_evaluation_loses_nothing(
-    evo: Evo, tmp_path: Path, server: ScriptedServer, order: str
+    evo: Evo, tmp_path: Path, server: ScriptedServer, deterministic: bool
 ) -> None:
-    caps = ("--set", "budget.calls=100", "--set", "budget.evaluations=25", "--set", f"search.order={order}")
+    caps = (
+        "--set",
+        "budget.calls=100",
+        "--set",
+        "budget.evaluations=25",
+        "--set",
+        f"search.deterministic={deterministic}",
+    )
     answer = evo("run", *TASK, *priced(server), *caps, "--name", "short")
     assert answer.code == 0, answer.err
     assert "might have passed its budget" in answer.out
@@ -79,11 +86,16 @@ def test_money_that_runs_out_within_an_evaluation_loses_nothing(
         assert len(pairs) == len(set(pairs))
 
 
-@pytest.mark.parametrize("order", ["arrival", "ask"])
+@pytest.mark.parametrize("deterministic", [False, True])
 def test_money_that_runs_out_within_a_race_loses_nothing(
-    evo: Evo, tmp_path: Path, server: ScriptedServer, order: str
+    evo: Evo, tmp_path: Path, server: ScriptedServer, deterministic: bool
 ) -> None:
-    race = ("--set", "evaluation={policy: racing, options: {brood: 4, share: 0.3}}", "--set", f"search.order={order}")
+    race = (
+        "--set",
+        "evaluation={policy: racing, options: {batch_size: 4, share: 0.3}}",
+        "--set",
+        f"search.deterministic={deterministic}",
+    )
     caps = ("--set", "budget.calls=90", "--set", "budget.evaluations=25")
     answer = evo("run", *TASK, *priced(server), *race, *caps, "--name", "raced")
     assert answer.code == 0, answer.err
@@ -98,7 +110,7 @@ def test_money_that_runs_out_within_a_race_loses_nothing(
     assert len(digests) == len(set(digests))
     seen, saved, stopped = (
         open_run(run)
-        .sql("SELECT sum(seen), sum(saved), sum(individuals) FILTER (outcome = 'stopped') FROM pulls")
+        .sql("SELECT sum(seen), sum(saved), sum(individuals) FILTER (outcome = 'pruned') FROM pulls")
         .rows[0]
     )
     assert stopped >= 12

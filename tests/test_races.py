@@ -66,7 +66,7 @@ def in_memory(prepared: Prepared, journal: Path, *, stop_after: int | None = Non
             if stop_after is not None and search.count_told - first >= stop_after:
                 driver.stop()
 
-        workshop = session._workshop(prepared, executor, None, None)
+        workshop = session._components(prepared, executor, None, None)
         driver = Driver(search, workshop, Recorder(writing), left=prepared.left, watch=watch)
         await asyncio.wait_for(driver.run(), 30.0)
 
@@ -112,13 +112,13 @@ def test_a_race_finds_the_best_of_its_brood_with_fewer_pulls(evo: Evo, policy: s
         )
         for event in events(run):
             if event["event"] == "race":
-                going_on = {one for one, goes_on, _ in event["verdicts"] if goes_on}
+                promoted = {one for one, promoted, _ in event["verdicts"] if promoted}
                 truth = {one: marks(exam, run, one) for one, _, _ in event["verdicts"]}
-                assert len(going_on) == 1
-                won += truth[going_on.pop()] >= max(truth.values()) - 0.02
+                assert len(promoted) == 1
+                won += truth[promoted.pop()] >= max(truth.values()) - 0.02
         seen, saved = open_run(run).sql("SELECT sum(seen), sum(saved) FROM pulls").rows[0]
         shares.append(seen / (seen + saved))
-    assert won >= 11, "of 12 broods"
+    assert won >= 11, "of 12 batches"
     assert max(shares) < 0.35
 
 
@@ -136,39 +136,39 @@ def test_who_is_stopped_never_lives_is_no_parent_and_has_no_objectives(evo: Evo,
     options = ("--set", f"evaluation={{policy: {policy}}}", "--set", "budget.evaluations=120", "--set", nudge)
     run = run_of(evo, "raced", *options, "--set", "executor.workers=4")
     reader = open_run(run)
-    assert reader.sql("SELECT count(*) FROM individuals WHERE outcome = 'stopped'").scalar() > 10
-    stopped = "(SELECT id FROM individuals WHERE outcome = 'stopped')"
+    assert reader.sql("SELECT count(*) FROM individuals WHERE outcome = 'pruned'").scalar() > 10
+    stopped = "(SELECT id FROM individuals WHERE outcome = 'pruned')"
     for table, column in (
-        ("residents", "individual"),
+        ("island_members", "individual"),
         ("arrivals", "individual"),
         ("front_moves", "individual"),
         ("objectives", "individual"),
         ("parents", "parent"),
     ):
         assert reader.sql(f"SELECT count(*) FROM {table} WHERE {column} IN {stopped}").scalar() == 0, table
-    some = "SELECT individual, cases FROM evaluations WHERE outcome = 'stopped' AND cases NOT BETWEEN 1 AND 59"
+    some = "SELECT individual, cases FROM evaluations WHERE outcome = 'pruned' AND cases NOT BETWEEN 1 AND 59"
     assert reader.sql(some).rows == ()
     assert reader.sql("SELECT count(DISTINCT cases) FROM evaluations WHERE outcome = 'ok'").scalar() == 1
-    told = reader.sql("SELECT feedback FROM evaluations WHERE outcome = 'stopped'").rows
+    told = reader.sql("SELECT feedback FROM evaluations WHERE outcome = 'pruned'").rows
     assert all(text.startswith("stopped after ") and " of 60 cases, mean score " in text for (text,) in told)
 
 
 def test_stopped_ones_are_counted_apart_from_failures(evo: Evo) -> None:
     answer = evo("run", *EXAM, *RACING, "--set", "budget.evaluations=64", "--name", "raced")
     stopped = sum(
-        one["event"] == "tell" and one["evaluation"]["outcome"] == "stopped" for one in events(Path("runs/raced"))
+        one["event"] == "tell" and one["evaluation"]["outcome"] == "pruned" for one in events(Path("runs/raced"))
     )
     assert f"{stopped} were stopped early; " in answer.out
     assert stopped > 50
     rows = open_run(Path("runs/raced")).sql("SELECT outcome, individuals, seen + saved FROM pulls").rows
-    assert rows == (("ok", 64 - stopped, 60 * (64 - stopped)), ("stopped", stopped, 60 * stopped))
+    assert rows == (("ok", 64 - stopped, 60 * (64 - stopped)), ("pruned", stopped, 60 * stopped))
 
 
 def test_while_it_runs_it_says_how_many_were_stopped() -> None:
     prepared = prepared_for()
-    individual = Individual(0, 0, Ask(0, "guess"), Vector((0.5,)), Evaluation("stopped"))
+    individual = Individual(0, 0, Ask(0, "guess"), Vector((0.5,)), Evaluation("pruned"))
     progress = Progress(prepared, Path("runs/raced"))
-    for evaluation in (Evaluation("stopped"), Evaluation("stopped"), Evaluation("crash")):
+    for evaluation in (Evaluation("pruned"), Evaluation("pruned"), Evaluation("crash")):
         progress.on_tell(TellResult(replace(individual, evaluation=evaluation), False, (), False, ()))
     assert progress._state().endswith("  1 failed  2 stopped")
 
@@ -209,7 +209,7 @@ def test_a_challenger_is_measured_against_its_own_parent_and_stopped_when_hopele
     ).rows
     lived = [skill - parent for outcome, skill, parent in pairs if outcome == "ok"]
     assert min(lived) > -0.25
-    assert sum(outcome == "stopped" for outcome, _, _ in pairs) > 30
+    assert sum(outcome == "pruned" for outcome, _, _ in pairs) > 30
 
 
 def test_a_failure_in_one_case_is_the_outcome_of_the_candidate_and_the_race_goes_on(evo: Evo) -> None:
@@ -223,26 +223,26 @@ def test_a_failure_in_one_case_is_the_outcome_of_the_candidate_and_the_race_goes
     assert all(one["objectives"] == {} and "too clever for case q5" in one["feedback"] for one in crashed)
     for event in events(run):
         if event["event"] == "race":
-            going_on = [one for one, goes_on, _ in event["verdicts"] if goes_on]
+            promoted = [one for one, promoted, _ in event["verdicts"] if promoted]
             failed = [one for one, _, seen in event["verdicts"] if seen["outcome"] == "crash"]
-            assert len(going_on) == 1
-            assert not set(going_on) & set(failed)
+            assert len(promoted) == 1
+            assert not set(promoted) & set(failed)
     assert open_run(run).sql("SELECT max(value) FROM objectives WHERE name = 'skill'").scalar() <= 0.7
 
 
 @pytest.mark.parametrize("workers", [3, 40])
 def test_told_in_the_order_of_asking_races_are_the_same_at_any_width(evo: Evo, workers: int) -> None:
-    sizes = (*RACING, *ORDERED, "--set", "evaluation.options.brood=8", "--set", "budget.evaluations=90")
+    sizes = (*RACING, *ORDERED, "--set", "evaluation.options.batch_size=8", "--set", "budget.evaluations=90")
     stammer = ("--set", "search.operators={evo.testing.exam:Stammer: 1}")
     narrow, wide = (
         run_of(evo, f"width-{width}", *sizes, *stammer, "--set", f"executor.workers={width}") for width in (1, workers)
     )
     assert sorted_history(narrow) == sorted_history(wide)
-    assert any('"outcome": "stopped"' in line for line in history(wide))
+    assert any('"outcome": "pruned"' in line for line in history(wide))
 
 
 def test_killed_at_any_moment_and_resumed_races_end_as_if_they_had_not_been(evo: Evo, tmp_path: Path) -> None:
-    sizes = ("--set", "budget.evaluations=120", "--set", "evaluation.options={brood: 8, finalists: 2, share: 0.3}")
+    sizes = ("--set", "budget.evaluations=120", "--set", "evaluation.options={batch_size: 8, finalists: 2, share: 0.3}")
     slow = ("--set", "problem.options.pause_seconds=0.0005", "--set", "executor.workers=3")
     options = (*RACING, *ORDERED, *sizes, *slow)
     whole = run_of(evo, "whole", *options)
@@ -263,12 +263,12 @@ def test_killed_at_any_moment_and_resumed_races_end_as_if_they_had_not_been(evo:
     assert evo("replay", killed).code == 0
 
 
-broods = st.fixed_dictionaries(
+batches = st.fixed_dictionaries(
     {
-        "evaluation.options.brood": st.integers(2, 9),
+        "evaluation.options.batch_size": st.integers(2, 9),
         "executor.workers": st.integers(1, 12),
         "budget.evaluations": st.integers(1, 40),
-        "search.order": st.sampled_from(["ask", "arrival"]),
+        "search.deterministic": st.booleans(),
         "search.max_in_flight": st.integers(1, 12),
         "search.max_stale_proposals": st.sampled_from([3, 50]),
         "problem.options.fatal": st.sampled_from(["null", "q1"]),
@@ -279,7 +279,7 @@ broods = st.fixed_dictionaries(
 
 
 @settings(max_examples=60)
-@given(chosen=broods, stops=st.lists(st.integers(1, 20), max_size=3))
+@given(chosen=batches, stops=st.lists(st.integers(1, 20), max_size=3))
 def test_nobody_waits_for_ever_and_a_stopped_run_goes_on(chosen: dict[str, object], stops: list[int]) -> None:
     overrides = ["evaluation.policy=racing", *(f"{key}={value}" for key, value in chosen.items())]
     with tempfile.TemporaryDirectory() as folder:
@@ -292,13 +292,13 @@ def test_nobody_waits_for_ever_and_a_stopped_run_goes_on(chosen: dict[str, objec
         assert search.exhausted or search.count_told == chosen["budget.evaluations"]
         assert not search.under_way
         assert search.count_told == search.admitted
-        if chosen["search.order"] == "ask":
+        if chosen["search.deterministic"]:
             in_memory(prepared_for(*overrides), whole)
             assert told_in(journal) == told_in(whole)
 
 
 def test_cut_off_after_any_event_a_run_with_races_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
-    sizes = ["evaluation={policy: racing, options: {brood: 6, finalists: 2, share: 0.3}}", "budget.evaluations=40"]
+    sizes = ["evaluation={policy: racing, options: {batch_size: 6, finalists: 2, share: 0.3}}", "budget.evaluations=40"]
     order = ["search.deterministic=true", "search.max_in_flight=9", "executor.workers=4"]
     options = [*sizes, *order, "search.operators={evo.testing.exam:Stammer: 1}"]
     whole = tmp_path / "whole.jsonl"
@@ -313,9 +313,15 @@ def test_cut_off_after_any_event_a_run_with_races_ends_as_if_it_had_not_been(tmp
         assert told_in(cut) == told_in(whole), f"cut after {count} events"
 
 
-@pytest.mark.parametrize("order", ["ask", "arrival"])
-def test_a_race_whose_calls_are_given_up_by_a_stop_is_left_to_the_next_session(tmp_path: Path, order: str) -> None:
-    options = ["evaluation={policy: racing, options: {brood: 5}}", f"search.order={order}", "budget.evaluations=20"]
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_race_whose_calls_are_given_up_by_a_stop_is_left_to_the_next_session(
+    tmp_path: Path, deterministic: bool
+) -> None:
+    options = [
+        "evaluation={policy: racing, options: {batch_size: 5}}",
+        f"search.deterministic={deterministic}",
+        "budget.evaluations=20",
+    ]
     journal = tmp_path / "journal.jsonl"
     journal.touch()
     given_up = "executor=tests.test_races:GivingUp"
@@ -345,7 +351,7 @@ def test_stopped_cleanly_in_the_order_of_asking_no_brood_races_without_those_tha
     tmp_path: Path, stop_after: int
 ) -> None:
     order = ["search.deterministic=true", "search.max_in_flight=12", "executor.workers=4", "budget.evaluations=40"]
-    options = ["evaluation={policy: racing, options: {brood: 5}}", *order]
+    options = ["evaluation={policy: racing, options: {batch_size: 5}}", *order]
     whole, stopped = tmp_path / "whole.jsonl", tmp_path / "stopped.jsonl"
     for journal in (whole, stopped):
         journal.touch()

@@ -47,7 +47,7 @@ def by_gateway(request: Request, faults: Faults, *, api: Any = "chat", retries: 
             endpoint = Endpoint(
                 "scripted", server.base_url, timeout_seconds=patience_for(faults), retries=retries, api=api
             )
-            gateway = Gateway([endpoint], "m", Ledger(Caps()), environment={}, patience=QUICK)
+            gateway = Gateway([endpoint], "m", Ledger(Caps()), environment={}, retry_policy=QUICK)
             completion = await gateway.complete(request)
             await gateway.close()
             return completion

@@ -197,8 +197,8 @@ def test_better_ranked_individuals_are_parents_more_often() -> None:
 def test_in_the_order_of_asking_who_is_too_alike_does_not_depend_on_who_is_told_meanwhile(
     told_meanwhile: bool,
 ) -> None:
-    one = filled(8, order="ask", lag=4)
-    one.settings = replace(one.settings, alike=DuplicateFilter(text=0.9))
+    one = filled(8, deterministic=True, max_in_flight=4)
+    one.settings = replace(one.settings, duplicate_filter=DuplicateFilter(text=0.9))
     first, second = one.ask(), one.ask()
     assert first is not None
     assert second is not None
@@ -208,6 +208,6 @@ def test_in_the_order_of_asking_who_is_too_alike_does_not_depend_on_who_is_told_
         one.tell(candidate, evaluation(-9, 9))
     twin = Proposal("ok", Vector((0.123456789013,)))
     # As versions compared that did not keep who lived when it was asked for.
-    refusal = one.settings.alike.twin(twin.genome, (), one.population) if twin.genome else ""
+    refusal = one.settings.duplicate_filter.duplicate(twin.genome, (), one.population) if twin.genome else ""
     assert bool(refusal) == told_meanwhile
     assert isinstance(one.admit(second, twin), Candidate)

@@ -354,10 +354,10 @@ VALUES = {"LAB_KEY": "sk-very-secret", "OTHER": "ü"}
 
 
 def test_an_envelope_opens_for_its_driver_and_its_job_alone() -> None:
-    envelope = LAPTOP.checksum(VALUES, DRIVER.public_key, JOB)
+    envelope = LAPTOP.seal(VALUES, DRIVER.public_key, JOB)
     assert DRIVER.opened(envelope, LAPTOP.public_key, JOB) == VALUES
-    by_another = Party().checksum(VALUES, DRIVER.public_key, JOB)
-    for reader, with_checksums, sender, job in (
+    by_another = Party().seal(VALUES, DRIVER.public_key, JOB)
+    for reader, sealed, sender, job in (
         (DRIVER, envelope, LAPTOP.public_key, "packing.2"),  # replayed to the next driver of the run
         (Party(), envelope, LAPTOP.public_key, JOB),  # to another driver
         (DRIVER, by_another, LAPTOP.public_key, JOB),  # by somebody who read both public keys
@@ -365,19 +365,19 @@ def test_an_envelope_opens_for_its_driver_and_its_job_alone() -> None:
         (DRIVER, b"", LAPTOP.public_key, JOB),
         (LAPTOP, envelope, DRIVER.public_key, JOB),  # sent back
     ):
-        with pytest.raises(UserError, match="not with_checksums for this job by who submitted it"):
-            reader.opened(with_checksums, sender, job)
+        with pytest.raises(UserError, match="not sealed for this job by who submitted it"):
+            reader.opened(sealed, sender, job)
 
 
 def test_an_envelope_tells_nothing_of_how_long_the_values_are() -> None:
-    sizes = {len(LAPTOP.checksum({"LAB_KEY": "x" * length}, DRIVER.public_key, JOB)) for length in (1, 50, 164, 2000)}
+    sizes = {len(LAPTOP.seal({"LAB_KEY": "x" * length}, DRIVER.public_key, JOB)) for length in (1, 50, 164, 2000)}
     assert len(sizes) == 1
 
 
 @pytest.mark.parametrize("key", ["", "AAAA", "no base64!", "A" * 44])
 def test_what_is_no_public_key_is_one_sentence(key: str) -> None:
     with pytest.raises(UserError, match="expected a public key of 32 bytes"):
-        LAPTOP.checksum(VALUES, key, JOB)
+        LAPTOP.seal(VALUES, key, JOB)
 
 
 def test_a_driver_whose_variables_do_not_come_says_so(capsys: pytest.CaptureFixture[str]) -> None:
@@ -388,7 +388,7 @@ def test_a_driver_whose_variables_do_not_come_says_so(capsys: pytest.CaptureFixt
 
 def test_each_start_of_a_driver_has_another_key(capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(2):
-        with pytest.raises(UserError, match="not with_checksums"):
+        with pytest.raises(UserError, match="not sealed"):
             received(LAPTOP.public_key, JOB, lambda name: b"rubbish")
     first, second = capsys.readouterr().out.splitlines()
     assert first != second

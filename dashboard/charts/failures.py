@@ -41,7 +41,7 @@ PROPOSALS: Mapping[str, str] = {
     "error": "#b3364a",
     "cancelled": GREY,
 }
-FINE = ("ok", "stopped")
+FINE = ("ok", "pruned")
 ARM = 42
 
 

@@ -12,7 +12,7 @@ CYAN, GOLD, BROWN, PINK, GREY = "#2aa5b8", "#c29a1f", "#9a6b4f", "#d66ba0", "#8b
 PALETTE = (BLUE, ORANGE, GREEN, PURPLE, CYAN, GOLD, PINK, BROWN, RED)
 OUTCOMES: Mapping[str, str] = {
     "ok": GREEN,
-    "stopped": CYAN,
+    "pruned": CYAN,
     "invalid": GOLD,
     "timeout": ORANGE,
     "oom": PURPLE,

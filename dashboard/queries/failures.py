@@ -98,7 +98,7 @@ def by_arm(reader: LineageReader, stretch: Stretch) -> Table:
             WHERE (p.outcome <> 'ok' OR i.outcome IS NOT NULL) AND {_proposals(stretch)} GROUP BY ALL
         ), worst AS (
             SELECT operator, model FROM ends GROUP BY ALL
-            ORDER BY sum(asks) FILTER (outcome NOT IN ('ok', 'stopped')) DESC NULLS LAST, sum(asks) DESC, operator,
+            ORDER BY sum(asks) FILTER (outcome NOT IN ('ok', 'pruned')) DESC NULLS LAST, sum(asks) DESC, operator,
                 model LIMIT {ARMS}
         )
         SELECT e.* FROM ends e JOIN worst w USING (operator, model) ORDER BY operator, model, source, asks DESC
@@ -210,7 +210,7 @@ def _failures(stretch: Stretch) -> str:
 
 def _failed(source: str, table: str) -> str:
     """The condition that something failed, in SQL. What a policy stopped did not; nor did a reply that is bad."""
-    fine = {"evaluation": "'ok', 'stopped'", "proposal": "'ok'", "completion": "'ok', 'truncated', 'empty'"}
+    fine = {"evaluation": "'ok', 'pruned'", "proposal": "'ok'", "completion": "'ok', 'truncated', 'empty'"}
     return f"{table}.outcome NOT IN ({fine[source]})"
 
 

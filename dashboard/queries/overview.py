@@ -155,7 +155,7 @@ def workers(reader: LineageReader) -> Table:
             SELECT *, max(ended) OVER () AS now FROM recent
             QUALIFY ended > max(ended) OVER () - to_seconds({RECENT_SECONDS})
         )
-        SELECT worker, node, count(*) AS evaluations, count(*) FILTER (outcome NOT IN ('ok', 'stopped')) AS failed,
+        SELECT worker, node, count(*) AS evaluations, count(*) FILTER (outcome NOT IN ('ok', 'pruned')) AS failed,
             least(1.0, sum(seconds) / greatest(1e-3, epoch(any_value(now) - min(started)))) AS busy,
             median(seconds) AS seconds, max(ended) AS last, mode(isolation) AS isolation
         FROM bounded GROUP BY worker, node ORDER BY busy DESC, worker LIMIT 200

@@ -91,7 +91,9 @@ def _figures(filters: Filters, of: Likeness, values: Table) -> list[tuple[str, s
             )
         )
     own, usd, completions = shell.source().ask(filters.run, individual.cost, of.portrait.fields["id"])
-    figures.append(("genome size", number(of.portrait.fields["size"]), f"generation {number(of.portrait.fields['generation'])}"))
+    figures.append(
+        ("genome size", number(of.portrait.fields["size"]), f"generation {number(of.portrait.fields['generation'])}")
+    )
     if completions:
         figures.append(("cost", dollars(own), f"{dollars(usd)} with ancestors"))
     return figures

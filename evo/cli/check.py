@@ -42,8 +42,8 @@ def _contests(prepared: Prepared) -> list[str]:
         return []
     how = prepared.config.search
     # In the order of asking no more than its lag are ever under way.
-    brood = min(plan.brood, how.max_in_flight) if how.deterministic else plan.brood
-    together = f"{brood} together" if brood > 1 else "each by itself"
+    batch_size = min(plan.batch_size, how.max_in_flight) if how.deterministic else plan.batch_size
+    together = f"{batch_size} together" if batch_size > 1 else "each by itself"
     rest = "those that go on are scored on all" if plan.whole else "what they are scored on counts"
     count = len(prepared.problem.case_names("train"))
     return [f"evaluation: policy {name} over {count} cases, candidates {together}; {rest}\n"]

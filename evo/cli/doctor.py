@@ -126,7 +126,7 @@ def _count_rows(maker: RowMaker, event: Event, reading: Reading) -> None:
 
 def _note(event: Event, reading: Reading) -> None:
     kind = event["event"]
-    reading.count_told += kind in ("tell", "reevaluated")
+    reading.count_told += kind in ("tell", "reevaluation")
     reading.stopped = event.get("reason") if kind == "stop" else None
     if kind in ("run", "resume"):
         try:

@@ -49,7 +49,7 @@ class Progress:
 
     def on_tell(self, told: TellResult | ReevaluationResult) -> None:
         """Take note of a result."""
-        stopped = told.individual.evaluation.outcome == "stopped"
+        stopped = told.individual.evaluation.outcome == "pruned"
         self._stopped += stopped
         self._failed += isinstance(told, TellResult) and not told.individual.ok and not stopped
 

@@ -98,7 +98,7 @@ def _spent(reader: LineageReader) -> list[str]:
 def _saved(reader: LineageReader) -> list[str]:
     """What the evaluation policy spared."""
     stopped, seen, saved = reader.sql(
-        "SELECT sum(individuals) FILTER (outcome = 'stopped'), sum(seen), sum(saved) FROM pulls"
+        "SELECT sum(individuals) FILTER (outcome = 'pruned'), sum(seen), sum(saved) FROM pulls"
     ).rows[0]
     if not saved:
         return []

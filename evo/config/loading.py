@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from evo.config.old_keys import renamed
 from evo.config.schema import Config, ProblemConfig
 from evo.errors import ConfigError
 from evo.registry import make_problem, unknown
@@ -40,7 +41,7 @@ def load_config(target: str, overrides: Sequence[str] = ()) -> Loaded:
         ConfigError: unreadable, an unknown key, or a value that does not fit.
         UnknownNameError: no such problem.
     """
-    layers = [_target_layer(target), ("--set", _parse_overrides(overrides))]
+    layers = [_target_layer(target), ("--set", renamed(_parse_overrides(overrides)))]
     stated = _merge(layers)
     _check_keys(stated, Config)
     problem = _problem_section(stated.get("problem"))
@@ -64,20 +65,20 @@ def overridden(config: Config, overrides: Sequence[str]) -> Config:
     Raises:
         ConfigError: an unknown key, or a value that does not fit.
     """
-    changes = _parse_overrides(overrides)
+    changes = renamed(_parse_overrides(overrides))
     _check_keys(changes, Config)
     return _validated(_merge([("before", config.model_dump()), ("--set", changes)]))
 
 
 def config_from_json(values: Mapping[str, Any]) -> Config:
     """The configuration that a journal recorded."""
-    return _validated(dict(values))
+    return _validated(renamed(values, say=lambda sentence: None))
 
 
 def _target_layer(target: str) -> tuple[str, dict[str, Any]]:
     path = Path(target)
     if path.suffix in (".yaml", ".yml"):
-        return target, _normalised(_read_yaml(path))
+        return target, _normalised(renamed(_read_yaml(path)))
     return "command line", {"problem": {"name": target}}
 
 

@@ -286,7 +286,7 @@ class EvaluationConfig(Section):
     Attributes:
         policy: "full" (as a whole), "minibatch", "cascade", "challenge", "racing", "low_rank", or another registered
             one.
-        options: its own, such as brood and finalists of racing.
+        options: its own, such as batch and finalists of racing.
     """
 
     policy: str = "full"

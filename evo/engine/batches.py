@@ -16,7 +16,7 @@ class Batches:
         gathering: who waits for others to come, by ask.
 
     Args:
-        size: of a brood; where it is 1, nobody gathers.
+        size: of a batch; where it is 1, nobody gathers.
     """
 
     def __init__(self, size: int) -> None:
@@ -27,11 +27,11 @@ class Batches:
 
     @property
     def room(self) -> int:
-        """How many more offspring have to be under way, so that a brood can gather while another is scored."""
+        """How many more offspring have to be under way, so that a batch can gather while another is scored."""
         return self.size if self.size > 1 else 0
 
     def join(self, candidate: Candidate) -> list[list[Candidate]]:
-        """Let one in, in the order of their ids; the broods to which nobody else will come."""
+        """Let one in, in the order of their ids; the batches to which nobody else will come."""
         self._verdicts[candidate.id] = asyncio.get_running_loop().create_future()
         if self._closed:
             self._verdicts[candidate.id].cancel()
@@ -43,8 +43,8 @@ class Batches:
 
     def take(self) -> list[Candidate]:
         """All who are gathering, in the order of their ids; they gather no more."""
-        brood, self.gathering = sorted(self.gathering.values(), key=lambda one: one.id), {}
-        return brood
+        batch, self.gathering = sorted(self.gathering.values(), key=lambda one: one.id), {}
+        return batch
 
     async def verdict(self, candidate: Candidate) -> Verdict:
         """What is decided of one who has joined.
@@ -54,15 +54,15 @@ class Batches:
         """
         return await self._verdicts[candidate.id]
 
-    def decide(self, brood: Sequence[Candidate], verdicts: Sequence[Verdict]) -> None:
-        """Tell a brood what came of it."""
-        for one, verdict in zip(brood, verdicts, strict=True):
+    def decide(self, batch: Sequence[Candidate], verdicts: Sequence[Verdict]) -> None:
+        """Tell a batch what came of it."""
+        for one, verdict in zip(batch, verdicts, strict=True):
             if not self._verdicts[one.id].done():
                 self._verdicts[one.id].set_result(verdict)
 
-    def leave(self, brood: Sequence[Candidate]) -> None:
+    def leave(self, batch: Sequence[Candidate]) -> None:
         """Nothing will be decided of these."""
-        for one in brood:
+        for one in batch:
             self._verdicts[one.id].cancel()
 
     def close(self) -> None:

@@ -82,7 +82,7 @@ class Driver:
         self._measuring = Measuring(
             components.executor, components.problem, components.plan, seed=seed, resources=components.resources
         )
-        self._batches = Batches(self._measuring.brood)
+        self._batches = Batches(self._measuring.batch_size)
         self._proposing: set[int] = set()
         self._left_unfollowed = False
         in_order = search.settings.deterministic
@@ -228,8 +228,8 @@ class Driver:
 
     def _gather(self, candidate: Candidate) -> None:
         if self._gathers(candidate):
-            for brood in self._batches.join(candidate):
-                self._group.create_task(self._race(brood))
+            for batch in self._batches.join(candidate):
+                self._group.create_task(self._race(batch))
 
     def _race_where_nobody_else_can_come(self) -> None:
         gathering, under_way = self._batches.gathering, self.search.under_way
@@ -241,24 +241,24 @@ class Driver:
             # All that is behind the first of these in the order of asking waits for it.
             alone = next(iter(under_way)) in gathering and not self._proposing
         if alone and self._left_unfollowed:
-            self._leave_for_the_next_session()  # in which those that were not followed are of this brood
+            self._leave_for_the_next_session()  # in which those that were not followed are of this batch
         elif alone:
             self._group.create_task(self._race(self._batches.take()))
 
-    async def _race(self, brood: Sequence[Candidate]) -> None:
+    async def _race(self, batch: Sequence[Candidate]) -> None:
         await self._recorder.journal.durable()
         try:
-            verdicts = await self._measuring.race([self._entry(one) for one in brood])
+            verdicts = await self._measuring.race([self._entry(one) for one in batch])
         except BudgetSpentError:
             self._out_of_money()
-            self._batches.leave(brood)
+            self._batches.leave(batch)
             return
         except asyncio.CancelledError:  # by a stop that gave up calls which were not sent
-            self._batches.leave(brood)
+            self._batches.leave(batch)
             raise
-        self._recorder.raced(brood, verdicts)
+        self._recorder.raced(batch, verdicts)
         await self._recorder.journal.durable()
-        self._batches.decide(brood, verdicts)
+        self._batches.decide(batch, verdicts)
 
     @staticmethod
     def _check_lost_seed(candidate: Candidate, evaluation: Evaluation) -> None:

@@ -84,9 +84,9 @@ class Measuring:
         self.stopping = False
 
     @property
-    def brood(self) -> int:
+    def batch_size(self) -> int:
         """How many candidates are scored together."""
-        return self._plan.brood
+        return self._plan.batch_size
 
     async def alone(self, entry: Entry, *, founds: bool = False) -> Evaluation:
         """Score one by itself.
@@ -129,7 +129,7 @@ class Measuring:
         before = verdict.evaluation
         seen = _Seen(entry, [before] if before.cases else [], dict(before.cases))
         rest = [name for name in self._cases if name not in seen.scores]
-        if not verdict.goes_on or not rest:
+        if not verdict.promoted or not rest:
             return before
         seen.add(await self._on(entry, rest))
         return self._together(seen)
@@ -146,14 +146,14 @@ class Measuring:
             lowest = min((score for one in seen for score in one.scores.values()), default=0.0)
             for pull in pulls:
                 policy.observe(pull, seen[pull.candidate].scores.get(self._cases[pull.case], lowest))
-        going_on = set(self._plan.goes_on(policy, [place for place, one in enumerate(seen) if not one.failed]))
-        return [self._verdict(one, goes_on=place in going_on) for place, one in enumerate(seen)]
+        promoted = set(self._plan.promoted(policy, [place for place, one in enumerate(seen) if not one.failed]))
+        return [self._verdict(one, promoted=place in promoted) for place, one in enumerate(seen)]
 
-    def _verdict(self, seen: _Seen, *, goes_on: bool) -> Verdict:
-        if not goes_on and not seen.failed:
+    def _verdict(self, seen: _Seen, *, promoted: bool) -> Verdict:
+        if not promoted and not seen.failed:
             return Verdict(self._stopped(seen))
         evaluation = self._together(seen)
-        return Verdict(evaluation, goes_on and self._plan.whole and evaluation.outcome == "ok")
+        return Verdict(evaluation, promoted and self._plan.whole and evaluation.outcome == "ok")
 
     async def _pull(self, pulls: Sequence[Pull], seen: Sequence[_Seen], resources: Resources | None) -> None:
         wanted: dict[int, list[str]] = {}
@@ -194,7 +194,7 @@ class Measuring:
         said = f"stopped after {count} of {total} cases{mean}: {self._plan.reason}"
         feedback = combined(self._problem, seen.parts).feedback if count else ""
         told = clip_text(f"{said}\n\n{feedback}".rstrip())
-        return _used(Evaluation("stopped", feedback=told, cases=seen.scores), seen.parts)
+        return _used(Evaluation("pruned", feedback=told, cases=seen.scores), seen.parts)
 
 
 def make_plan(config: Config, problem: Problem) -> Plan:
@@ -211,7 +211,7 @@ def make_plan(config: Config, problem: Problem) -> Plan:
             f"evaluation.policy {name} scores cases one at a time, and {config.problem.name} has none that can be;"
             " leave it at full"
         )
-    for count in sorted({1, plan.brood}) if plan.needs_cases else ():
+    for count in sorted({1, plan.batch_size}) if plan.needs_cases else ():
         try:
             plan.policy(Contest(count, cases, incumbent=dict.fromkeys(cases, 0.0)))
         except (TypeError, ValueError) as error:

@@ -27,11 +27,11 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from evo.errors import FULL, JournalError
 
-VERSION = 2
+VERSION = 3
 """Of what follows from a seed and a configuration: a run of another one cannot be replayed."""
 GATHER_SECONDS = 0.004
 WATCH_SECONDS = 0.5
-CHECKSUM_BYTES = 22
+CHECKSUM_BYTES = 26
 TAIL_BYTES = 4096
 NO_TAIL = "0-00000000"
 _CHECKSUM = re.compile(rb', "checksum": "([0-9a-f]{8})"}\n')
@@ -294,7 +294,7 @@ def _corrupt(path: Path, offset: int, why: str) -> JournalError:
 
 
 def _with_checksums(lines: Sequence[bytes], checksum: int) -> tuple[bytes, int]:
-    """The lines with their seals, and the last of these."""
+    """The lines with their checksums, and the last of these."""
     with_checksums = []
     for line in lines:
         body = line[:-2]

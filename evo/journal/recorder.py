@@ -121,11 +121,11 @@ class Recorder:
         thought = f"{twin}; its idea: {proposal.thought}" if twin else proposal.thought
         self.journal.append("proposal", ask=ask.id, outcome=outcome, thought=thought, **_learnt(proposal.lessons))
 
-    def raced(self, brood: Sequence[Candidate], verdicts: Sequence[Verdict]) -> None:
+    def raced(self, batch: Sequence[Candidate], verdicts: Sequence[Verdict]) -> None:
         """What was decided of candidates that were scored together; their tells follow."""
         decided = [
-            [one.id, verdict.goes_on, verdict.evaluation.to_json()]
-            for one, verdict in zip(brood, verdicts, strict=True)
+            [one.id, verdict.promoted, verdict.evaluation.to_json()]
+            for one, verdict in zip(batch, verdicts, strict=True)
         ]
         self.journal.append("race", verdicts=decided)
 
@@ -150,7 +150,7 @@ class Recorder:
     def reevaluated(self, ask: Ask, told: ReevaluationResult, search: Search) -> None:
         one = told.individual
         self.journal.append(
-            "reevaluated",
+            "reevaluation",
             ask=ask.id,
             individual=one.id,
             tell=told.tell,
@@ -204,7 +204,7 @@ def candidate_from(event: Event, ask: Ask) -> Candidate:
 
 def verdicts_from(event: Event) -> dict[int, Verdict]:
     """By individual, what `raced` wrote."""
-    return {one: Verdict(Evaluation.from_json(seen), goes_on) for one, goes_on, seen in event["verdicts"]}
+    return {one: Verdict(Evaluation.from_json(seen), promoted) for one, promoted, seen in event["verdicts"]}
 
 
 def lessons_from(event: Event) -> tuple[Lesson, ...]:

@@ -138,7 +138,7 @@ def _apply(event: Event, search: Search, replayed: Replayed) -> None:
     elif kind == "tell":
         replayed.verdicts.pop(event["individual"], None)
         search.tell(replayed.candidates.pop(event["individual"]), Evaluation.from_json(event["evaluation"]))
-    elif kind == "reevaluated":
+    elif kind == "reevaluation":
         _apply_reevaluation(event, search, replayed)
     elif kind == "holdout":
         replayed.held_out[event["individual"], event["part"]] = Evaluation.from_json(event["evaluation"])

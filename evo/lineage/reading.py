@@ -18,7 +18,7 @@ from evo.lineage.attached import Settings, shared
 from evo.lineage.opening import DAMAGE_MESSAGES, FULL_MESSAGES, TIMEOUT_SECONDS, check_missing, failure_of, patiently
 
 FILE_NAME = "lineage.duckdb"
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ class RowMaker:
             "run": self._run,
             "proposal": self._proposal,
             "tell": self._tell,
-            "reevaluated": self._reevaluated,
+            "reevaluation": self._reevaluated,
             "completion": self._completion,
             "holdout": self._holdout,
             "race": self._race,
@@ -47,7 +47,7 @@ class RowMaker:
         elif event["event"] == "tell":
             _, proposal = self._proposals.pop(event["individual"], (0, {}))
             self._asks.pop(proposal.get("ask", -1), None)
-        elif event["event"] == "reevaluated":
+        elif event["event"] == "reevaluation":
             self._asks.pop(event["ask"], None)
 
     def add(self, offset: int, event: Event, rows: Rows) -> None:
@@ -153,7 +153,7 @@ class RowMaker:
 
     def _race(self, event: Event, rows: Rows) -> None:
         raced, finalists = (
-            [one for one, goes_on, _ in event["verdicts"] if goes_on or not only] for only in (False, True)
+            [one for one, promoted, _ in event["verdicts"] if promoted or not only] for only in (False, True)
         )
         detail = json.dumps({"individuals": raced, "finalists": finalists})
         rows["events"].append((moment(event["at"]), "race", detail))

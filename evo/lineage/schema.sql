@@ -41,7 +41,7 @@ CREATE TABLE evaluations (
 );
 COMMENT ON TABLE evaluations IS 'Every evaluation; stage is train, or the final part that was measured at the end';
 COMMENT ON COLUMN evaluations.attempt IS '0 for the first; further measurements of the same individual follow';
-COMMENT ON COLUMN evaluations.outcome IS 'ok, invalid, timeout, oom, crash, lost; stopped where others were more promising after some cases';
+COMMENT ON COLUMN evaluations.outcome IS 'ok, invalid, timeout, oom, crash, lost; pruned where others were more promising after some cases';
 COMMENT ON COLUMN evaluations.cases IS 'How many cases it was scored on, of problems that tell them';
 COMMENT ON COLUMN evaluations.isolation IS 'How the candidate was held: bubblewrap, process, or none where nothing of it ran';
 
@@ -119,13 +119,13 @@ COMMENT ON TABLE descriptors IS 'What evaluations say of an individual, beside i
 CREATE TABLE events (happened TIMESTAMP, kind VARCHAR, detail JSON);
 COMMENT ON TABLE events IS 'Start, resumption, stop and the like';
 
-CREATE VIEW residents AS
+CREATE VIEW island_members AS
     SELECT individual, island FROM (
         SELECT individual, island, 1 AS came FROM arrivals UNION ALL SELECT individual, island, -1 FROM removals
     ) GROUP BY individual, island HAVING sum(came) > 0 ORDER BY island, individual;
-COMMENT ON VIEW residents IS 'Who lives on which island';
+COMMENT ON VIEW island_members IS 'Who lives on which island';
 
-CREATE VIEW population AS SELECT i.* FROM individuals i WHERE i.id IN (SELECT individual FROM residents);
+CREATE VIEW population AS SELECT i.* FROM individuals i WHERE i.id IN (SELECT individual FROM island_members);
 COMMENT ON VIEW population IS 'The living';
 
 CREATE VIEW front AS
@@ -176,7 +176,7 @@ COMMENT ON VIEW spending IS 'What models were asked for, and what it cost';
 CREATE VIEW pulls AS
     SELECT e.outcome, count(*) AS individuals, sum(e.cases) AS seen, sum(r.cases - e.cases) AS saved
     FROM evaluations e CROSS JOIN runs r
-    WHERE e.stage = 'train' AND e.outcome IN ('ok', 'stopped') AND r.cases IS NOT NULL
+    WHERE e.stage = 'train' AND e.outcome IN ('ok', 'pruned') AND r.cases IS NOT NULL
     GROUP BY e.outcome ORDER BY e.outcome;
 COMMENT ON VIEW pulls IS 'How many (individual, case) pairs were scored, and how many the evaluation policy saved';
 

@@ -18,7 +18,7 @@ TIMEOUT_SECONDS = 2.0
 RATE_OVER = 200
 FAR = """
     SELECT p.next_offset, p.pending_offset, r.problem, r.config,
-        (SELECT count(*) FROM indicators), (SELECT count(*) FROM individuals WHERE outcome NOT IN ('ok', 'stopped')),
+        (SELECT count(*) FROM indicators), (SELECT count(*) FROM individuals WHERE outcome NOT IN ('ok', 'pruned')),
         (SELECT coalesce(sum(cost_usd), 0) FROM completions), (SELECT coalesce(sum(requests), 0) FROM completions),
         (SELECT detail FROM events WHERE kind = 'resume' ORDER BY rowid DESC LIMIT 1),
         (SELECT [kind, detail::VARCHAR] FROM events WHERE kind IN ('resume', 'stop') ORDER BY rowid DESC LIMIT 1)
@@ -116,7 +116,7 @@ def _take_up(event: Event, status: RunStatus) -> None:
     kind = event["event"]
     if kind == "ask":
         status.asks[event["ask"]] = event["operator"]
-    elif kind in ("proposal", "reevaluated"):
+    elif kind in ("proposal", "reevaluation"):
         status.asks.pop(event["ask"], None)
         if event.get("outcome") == "ok":
             status.candidates.add(event["individual"])
@@ -133,9 +133,9 @@ def _add(event: Event, status: RunStatus) -> None:
     elif kind == "completion":
         status.usd += event["completion"]["cost_usd"]
         status.calls += event["completion"]["requests"]
-    elif kind in ("tell", "reevaluated"):
+    elif kind in ("tell", "reevaluation"):
         status.count_told += 1
-        status.failed += kind == "tell" and event["evaluation"]["outcome"] not in ("ok", "stopped")
+        status.failed += kind == "tell" and event["evaluation"]["outcome"] not in ("ok", "pruned")
         status.latest.append((event["tell"], event["at"]))
         name, value = event["best"]
         if value is not None and (status.best is None or status.best[1] != value):

@@ -56,11 +56,11 @@ class Verdict:
 
     Attributes:
         evaluation: what it is told as, or what was seen so far of one that goes on.
-        goes_on: whether it is to be scored on the rest of the cases.
+        promoted: whether it is to be scored on the rest of the cases.
     """
 
     evaluation: Evaluation
-    goes_on: bool = False
+    promoted: bool = False
 
 
 class Policy(Protocol):

@@ -1,4 +1,4 @@
-"""Evaluation policies as a run has them: which policy scores a brood of candidates, and who of it goes on."""
+"""Evaluation policies as a run has them: which policy scores a batch of candidates, and who of it goes on."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Contest:
     @property
     def rng(self) -> np.random.Generator:
         """Another one for each contest."""
-        return generator(self.seed, self.number, "contest")
+        return generator(self.seed, self.number, "policy")
 
     @property
     def shared_rng(self) -> np.random.Generator:
@@ -52,13 +52,13 @@ class Plan(Protocol):
     Subclass it to have the defaults. Seeds are in no contest of a plan that is `whole`: they are scored on all cases.
 
     Attributes:
-        brood: how many candidates are in a contest together; 1 for each by itself.
+        batch_size: how many candidates are in a contest together; 1 for each by itself.
         needs_cases: whether the problem must have cases that can be scored one at a time.
         whole: whether who goes on is scored on the cases that it has not seen yet; otherwise what it has seen counts.
         reason: why those are stopped that do not go on, for their feedback.
     """
 
-    brood: int = 1
+    batch_size: int = 1
     needs_cases: bool = True
     whole: bool = True
     reason: str = "others were more promising"
@@ -71,7 +71,7 @@ class Plan(Protocol):
         """
         ...
 
-    def goes_on(self, policy: Policy, eligible: Sequence[int]) -> Sequence[int]:
+    def promoted(self, policy: Policy, eligible: Sequence[int]) -> Sequence[int]:
         """Which of these candidates go on, now that the policy is done; those that failed are not among them."""
         ...
 
@@ -89,7 +89,7 @@ class Everything(Plan):
     def policy(self, contest: Contest) -> Policy | None:
         return None
 
-    def goes_on(self, policy: Policy, eligible: Sequence[int]) -> Sequence[int]:
+    def promoted(self, policy: Policy, eligible: Sequence[int]) -> Sequence[int]:
         return eligible
 
 
@@ -108,7 +108,7 @@ class OneBatch(Plan):
     def policy(self, contest: Contest) -> Policy | None:
         return Minibatch(contest.candidates, len(contest.cases), rng=contest.shared_rng, size=self.size)
 
-    def goes_on(self, policy: Policy, eligible: Sequence[int]) -> Sequence[int]:
+    def promoted(self, policy: Policy, eligible: Sequence[int]) -> Sequence[int]:
         return eligible
 
 
@@ -118,7 +118,7 @@ class Stages(Plan):
 
     Attributes:
         stages: share, threshold, keep and resources of each, see `Stage`.
-        brood: where stages keep a fraction; 1 where thresholds alone decide.
+        batch_size: where stages keep a fraction; 1 where thresholds alone decide.
         in_order: whether the cases come in the problem's order, the cheap ones first, instead of one drawn for the run.
 
     Raises:
@@ -126,25 +126,25 @@ class Stages(Plan):
     """
 
     stages: Sequence[Mapping[str, Any]] = ()
-    brood: int = 1
+    batch_size: int = 1
     in_order: bool = False
 
     reason = "it fell short of a stage"
 
     def __post_init__(self) -> None:
-        _check_brood(self.brood, 1)
+        _check_batch_size(self.batch_size, 1)
         stages = self._made()
-        if not any(one.threshold is not None or (one.keep < 1 and self.brood > 1) for one in stages):
+        if not any(one.threshold is not None or (one.keep < 1 and self.batch_size > 1) for one in stages):
             raise ConfigError(
                 "policy cascade stops nobody: give a stage a threshold, as in stages: [{share: 0.1, threshold: 0.3}],"
-                " or a fraction to keep and a brood above 1"
+                " or a fraction to keep and a batch above 1"
             )
 
     def policy(self, contest: Contest) -> Policy | None:
         count, order = len(contest.cases), range(len(contest.cases)) if self.in_order else None
         return Cascade(contest.candidates, count, stages=self._made(), rng=contest.shared_rng, order=order)
 
-    def goes_on(self, policy: Policy, eligible: Sequence[int]) -> Sequence[int]:
+    def promoted(self, policy: Policy, eligible: Sequence[int]) -> Sequence[int]:
         assert isinstance(policy, Cascade)
         live = set(policy.live.tolist())
         return [one for one in eligible if one in live]
@@ -179,39 +179,41 @@ class Duel(Plan):
         known = [contest.incumbent[name] for name in contest.cases]
         return Challenge(known, rng=contest.rng, limit=self.limit, step=self.step)
 
-    def goes_on(self, policy: Policy, eligible: Sequence[int]) -> Sequence[int]:
+    def promoted(self, policy: Policy, eligible: Sequence[int]) -> Sequence[int]:
         assert isinstance(policy, Challenge)
         return eligible if policy.seen.all() else []
 
 
 @dataclass(frozen=True, slots=True)
 class Races(Plan):
-    """The candidates of a brood race, and the best go on.
+    """The candidates of a batch race, and the best go on.
 
     Attributes:
-        brood: how many race.
+        batch_size: how many race.
         finalists: how many go on.
-        share: of all (candidate, case) pairs of a brood, those that the race may see.
+        share: of all (candidate, case) pairs of a batch, those that the race may see.
         error: see `Race`.
     """
 
-    brood: int = 16
+    batch_size: int = 16
     finalists: int = 1
     share: float = 0.15
     error: float = 0.01
 
-    reason = "others of its brood did better"
+    reason = "others of its batch did better"
 
     def __post_init__(self) -> None:
-        _check_brood(self.brood, 2)
-        if type(self.finalists) is not int or not 1 <= self.finalists < self.brood:
-            raise ConfigError(f"finalists must be from 1 to below the brood of {self.brood}, got {self.finalists!r}")
+        _check_batch_size(self.batch_size, 2)
+        if type(self.finalists) is not int or not 1 <= self.finalists < self.batch_size:
+            raise ConfigError(
+                f"finalists must be from 1 to below the batch of {self.batch_size}, got {self.finalists!r}"
+            )
 
     def policy(self, contest: Contest) -> Policy | None:
         shape = contest.candidates, len(contest.cases)
         return Racing(*shape, rng=contest.rng, share=self.share, error=self.error)
 
-    def goes_on(self, policy: Policy, eligible: Sequence[int]) -> Sequence[int]:
+    def promoted(self, policy: Policy, eligible: Sequence[int]) -> Sequence[int]:
         means = [one.mean for one in policy.estimates()]
         return sorted(eligible, key=lambda one: (-means[one], one))[: self.finalists]
 
@@ -234,6 +236,6 @@ class LowRankRaces(Races):
         return LowRank(*shape, rng=contest.rng, share=self.share, error=self.error, **fitted)
 
 
-def _check_brood(brood: int, low: int) -> None:
-    if type(brood) is not int or brood < low:
-        raise ConfigError(f"brood must be a whole number from {low} up, got {brood!r}")
+def _check_batch_size(batch_size: int, low: int) -> None:
+    if type(batch_size) is not int or batch_size < low:
+        raise ConfigError(f"batch_size must be a whole number from {low} up, got {batch_size!r}")

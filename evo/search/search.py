@@ -301,7 +301,7 @@ class Search:
 
     def _doubtful(self, here: MatingPool, busy: Collection[int]) -> Individual | None:
         """One of an island's living, or one that was lucky, entered the front and left; whichever was measured less."""
-        rng = generator(self.settings.seed, self._asked, "again")
+        rng = generator(self.settings.seed, self._asked, "reevaluate")
         if rng.random() >= self.settings.noise.reevaluation_rate:
             return None
         living = {one.id for one in self.population}
@@ -337,7 +337,7 @@ class Search:
         self.indicators.retell(np.array(costs).reshape(-1, len(self.objectives)))
 
     def _place(self, individual: Individual) -> TellResult:
-        if individual.evaluation.outcome == "stopped":
+        if individual.evaluation.outcome == "pruned":
             return TellResult(individual, False, (), False, ())
         if not individual.ok:
             self.first_failure = self.first_failure or individual.evaluation

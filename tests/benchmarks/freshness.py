@@ -14,7 +14,7 @@ from evo.lineage import open_run
 from tests.benchmarks.rows import Row
 
 POLLS = 20
-NEWEST = "SELECT max(told), count(*) FROM individuals"
+NEWEST = "SELECT max(told_at), count(*) FROM individuals"
 
 
 def measure() -> list[Row]:

@@ -70,7 +70,13 @@ def _asking(run: Run) -> list[Row]:
     ancestors = "SELECT count(*), min(generation) FROM ancestors(?)"
     return [
         *(Row(f"FROM {view}", _seconds(run, f"FROM {view}"), "s", 1.0, at_most=True) for view in VIEWS),
-        Row(f"ancestors of one at generation {min(DEPTH, generation)}", _seconds(run, ancestors, deep), "s", 0.2, at_most=True),
+        Row(
+            f"ancestors of one at generation {min(DEPTH, generation)}",
+            _seconds(run, ancestors, deep),
+            "s",
+            0.2,
+            at_most=True,
+        ),
         Row(f"ancestors of the best, at generation {generation}", _seconds(run, ancestors, best), "s"),
         Row("  of how many it came", run.sql(ancestors, [best]).scalar() - 1),
         Row("dollars of the best and its ancestors", _seconds(run, "FROM cost_of(?)", best), "s"),

@@ -74,7 +74,7 @@ def searched(landscape: Landscape, engine: Engine, *, evaluations: int, seed: in
 
     def island(number: int) -> Island:
         memories = {"varied": begin(landscape.box, landscape.objectives)} if begin else {}
-        return Island(engine.population(), Weights(arms), arms, PARENT_CHOICES[engine.parents], memories=memories)
+        return Island(engine.living(), Weights(arms), arms, PARENT_CHOICES[engine.parents], memories=memories)
 
     search = Search(SearchSettings(seed, evaluations, seeds=engine.seeds), landscape.objectives, island=island)
     asyncio.run(_advance(search, landscape, engine.operator))

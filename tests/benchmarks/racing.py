@@ -219,7 +219,7 @@ def _engine_rows() -> list[Row]:
     for name in ("racing", "low_rank"):
         raced = searched(f"{{policy: {name}}}", 240)
         rows += [
-            Row(f"  of 240 by {name}, broods of 16", 100 * raced.best, "%", 100 * full.best - 1),
+            Row(f"  of 240 by {name}, batches of 16", 100 * raced.best, "%", 100 * full.best - 1),
             Row("    share of the pulls", 100 * raced.pulls / full.pulls, "%", 25, at_most=True),
             Row("    seconds a search", raced.seconds / ENGINE_SEEDS, "s"),
         ]

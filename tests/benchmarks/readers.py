@@ -21,7 +21,7 @@ READERS = 4
 SECONDS = 60.0
 WARM_SECONDS = 1.0
 SPAWN = multiprocessing.get_context("spawn")
-NEWEST = "SELECT max(told) FROM individuals"
+NEWEST = "SELECT max(told_at) FROM individuals"
 POLLED = ("FROM operator_yield", "FROM cost_per_improvement", "SELECT * FROM best_so_far ORDER BY tell DESC LIMIT 100")
 Polls = tuple[float, float, int]
 
