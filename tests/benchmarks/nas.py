@@ -38,7 +38,7 @@ from operators.architectures import MixSlots, ResampleSlot, UniformSlots
 from problems.k_module import KModule
 from problems.nas_bench_macro import NasBenchMacro, all_keys, key_of
 from tests.benchmarks.rows import Row
-from tests.shared_data import shared_data
+from tests.support.shared_data import shared_data
 
 SEEDS = 10
 EVALUATIONS = (200, 500)

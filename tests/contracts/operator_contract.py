@@ -16,7 +16,7 @@ from evo.genomes import Architecture, Genome, Program, Prompt, Vector
 from evo.protocols import Context, Operator
 from evo.regions import find_regions
 from evo.values import Ask, Box, Evaluation, Individual, Objective, Proposal, ProposalOutcome, Slots, Space
-from tests.prompt_cases import odd_prompts, ordinary_prompts
+from tests.support.prompt_cases import odd_prompts, ordinary_prompts
 
 SEEDS = range(24)
 FAILURES = set(get_args(ProposalOutcome)) - {"ok"}

@@ -1,0 +1,345 @@
+"""A run that is killed at any moment goes on as if it had not been: nothing is lost, and nothing is there twice."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evo.journal.log import Event, read_events
+from evo.lineage import open_run, rebuild
+from operators.scripted import Faults, ScriptedServer, find_rule
+from tests.conftest import Evo
+from tests.e2e.test_model_runs import KEY, priced
+from tests.evo.lineage.test_lineage import TABLES, contents
+from tests.support.paths import ROOT
+
+SEED = 5
+EVALUATIONS, CONCURRENCY, LAG = 40, 4, 6
+SIZES = (
+    "--set",
+    f"budget.evaluations={EVALUATIONS}",
+    "--set",
+    "search.deterministic=true",
+    "--set",
+    f"search.max_in_flight={LAG}",
+)
+MIXED = ("--set", "search.operators={model_rewrite: 2, evo.testing.toys:Count: 1}")
+PAID = ("evo.testing.toys:Nothing", "--model", "scripted", *MIXED, *SIZES)
+VALLEY, FREE_EVALUATIONS = "evo.testing.toys:Valley", 80
+LOCAL = ("--set", "executor.name=local", "--set", "executor.workers=2")
+IN_PROCESS = ("--set", "executor=evo.testing.executor:InProcessExecutor")
+CLOCKS = {
+    "started",
+    "proposed",
+    "told",
+    "completed",
+    "seconds",
+    "cpu_seconds",
+    "memory_bytes",
+    "worker",
+    "node",
+    "isolation",
+}
+OF_SESSIONS = {"projection", "runs", "events"}
+
+# The place, and how often a run surely comes there.
+PLACES = {
+    "proposing": 40,
+    "announced": 15,
+    "asking": 15,
+    "replied": 15,
+    "noted": 15,
+    "paid": 15,
+    "proposed": 40,
+    "admitted": 40,
+    "evaluating": 40,
+    "half_evaluated": 40,
+    "evaluated": 40,
+    "told": 40,
+    "committing": 12,
+    "half_committed": 12,
+    "unsynced": 12,
+    "committed": 12,
+    "opening_database": 6,
+    "projecting": 30,
+    "half_projected": 30,
+    "closing_database": 6,
+    "writing_database": 6,
+    "projected": 6,
+    "renaming": 1,
+    "renamed": 1,
+    "finale": 1,
+    "stopping": 1,
+    "closing_journal": 1,
+    "closed_journal": 1,
+    "closing_lineage": 1,
+    "closed_lineage": 1,
+}
+QUICK = ("opening_database:1", "replied:3", "half_committed:3", "closed_journal:1")
+
+
+def moments(seed: int) -> list[Any]:
+    """Every place, at a random time of coming there; and for some, where the session that goes on is killed as well.
+
+    The quick one is a run that is killed at one place after the other.
+    """
+    chance = random.Random(seed)
+    found = [pytest.param(QUICK, IN_PROCESS, id="quick")]
+    for number, (place, most) in enumerate(PLACES.items()):
+        again = chance.choice(["proposing", "replied", "told", "half_committed", "half_projected"])
+        kills = (f"{place}:{chance.randint(1, most)}", *((f"{again}:1",) if number % 3 == 1 and most > 1 else ()))
+        executor = LOCAL if number % 4 == 2 else IN_PROCESS
+        name = "-then-".join((*kills, "local")[: len(kills) + (executor is LOCAL)])
+        found.append(pytest.param(kills, executor, id=name, marks=pytest.mark.slow))
+    return found
+
+
+@contextmanager
+def scripted_server() -> Iterator[ScriptedServer]:
+    server = ScriptedServer(find_rule("constant_jitter"), Faults(latency_seconds=0.005), require_key=KEY)
+    with server.in_thread():
+        yield server
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with scripted_server() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same search by a model, never killed."""
+    folder = tmp_path_factory.mktemp("whole")
+    with scripted_server() as one, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OPENAI_API_KEY", KEY)
+        done = started("never:1", "run", *PAID, *IN_PROCESS, *endpoint(one), "--run-dir", folder, "--name", "run")
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+def endpoint(server: ScriptedServer) -> tuple[str, str]:
+    return priced(server, concurrency=CONCURRENCY, timeout_seconds=30.0)
+
+
+def started(kill: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a command that dies at a place."""
+    command = [sys.executable, "-m", "tests.support.killed", *kill.split(":"), *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+
+
+def killed(kills: Sequence[str], folder: Path, *options: object) -> None:
+    """Begin a run, which is killed, and go on with it until all kills are done."""
+    arguments: tuple[object, ...] = ("run", *options, "--run-dir", folder.parent, "--name", folder.name)
+    for kill in kills:
+        done = started(kill, *arguments)
+        # Where the first kill came late, as the lineage was last written, there may be too little left for a second.
+        over = arguments[0] == "resume" and (done.returncode == 0 or "is finished" in done.stderr)
+        assert over or done.returncode == -signal.SIGKILL, f"{kill} was never reached: {done.stdout}{done.stderr}"
+        if (folder / "lineage.duckdb").exists():  # then it is whole
+            assert open_run(folder).sql("SELECT count(*) FROM projection").scalar() == 1
+        arguments = ("resume", folder)
+
+
+def gone_on(evo: Evo, folder: Path) -> None:
+    """Finish the run; one whose search was over is told so."""
+    over = any(event["event"] == "stop" for event in events(folder))
+    answer = evo("resume", folder)
+    assert answer.code == (2 if over else 0), answer.err
+    assert over == ("is finished" in answer.err)
+
+
+def events(folder: Path, *kinds: str) -> list[Event]:
+    found = [event for _, event in read_events(folder / "journal.jsonl")]
+    return [event for event in found if event["event"] in kinds] if kinds else found
+
+
+def timeless(folder: Path) -> dict[str, list[Any]]:
+    """All rows but for clocks, places and sessions, and for calls that were lost with their process."""
+    reader, found = open_run(folder), {}
+    for (table,) in reader.sql(TABLES).rows:
+        answer = reader.sql(f"FROM {table}")
+        kept = [place for place, name in enumerate(answer.columns) if name not in CLOCKS]
+        rows = [row for row in answer.rows if not (table == "completions" and "cancelled" in row)]
+        if table not in OF_SESSIONS:
+            found[table] = sorted(([row[place] for place in kept] for row in rows), key=str)
+    return found
+
+
+def assert_consistent(evo: Evo, folder: Path) -> None:
+    """Each tell is there once, and the database and a repetition say what the journal says."""
+    tells = [event["tell"] for event in events(folder, "tell", "reevaluated")]
+    assert tells == list(range(len(tells)))
+    told = [event["individual"] for event in events(folder, "tell")]
+    assert len(told) == len(set(told))
+    live, there = contents(folder), {path.name for path in folder.iterdir()}
+    assert there == {"journal.jsonl", "lineage.duckdb", "lock"}
+    rebuild(folder)
+    assert contents(folder) == live
+    assert evo("doctor", folder).code == 0
+    assert evo("replay", folder).code == 0
+
+
+@pytest.mark.parametrize(("kills", "executor"), moments(seed=SEED))
+def test_killed_anywhere_and_resumed_a_paid_run_ends_as_if_it_had_not_been(
+    evo: Evo, tmp_path: Path, server: ScriptedServer, whole: Path, kills: Sequence[str], executor: Sequence[str]
+) -> None:
+    run = tmp_path / "runs" / "run"
+    killed(kills, run, *PAID, *executor, *endpoint(server))
+    gone_on(evo, run)
+    assert_consistent(evo, run)
+    assert timeless(run) == timeless(whole)
+    assert_paid_once(run, whole, server, kills=len(kills))
+
+
+def assert_paid_once(run: Path, whole: Path, server: ScriptedServer, *, kills: int) -> None:
+    """Nobody was asked again for what was recorded; what was under way at a kill is accounted for."""
+    recorded, lost = paid(run)
+    assert recorded == paid(whole)[0]
+    assert set(recorded.values()) == {1}
+    assert lost.total() <= kills * LAG
+    exchanges = server.stats()
+    assert exchanges.requests == len(exchanges.last), "more than the server remembers"
+    answered = Counter(one.digest for one in exchanges.last if one.status == "200")
+    by_digest = Counter(digest for _, digest in (recorded + lost).elements())
+    assert answered <= by_digest
+
+
+def paid(folder: Path) -> tuple[Counter[tuple[int, str]], Counter[tuple[int, str]]]:
+    """By ask and digest, how many completions are known, and how many were lost."""
+    known: Counter[tuple[int, str]] = Counter()
+    lost: Counter[tuple[int, str]] = Counter()
+    for event in events(folder, "completion"):
+        found = lost if event["completion"]["outcome"] == "cancelled" else known
+        found[event["ask"], event["digest"]] += 1
+    return known, lost
+
+
+def of_kind(name: str, problem: str, **sections: object) -> Any:
+    """A kind of search by its configuration; all but the last of them take their time."""
+    options = [text for key, value in sections.items() for text in ("--set", f"search.{key}={json.dumps(value)}")]
+    return pytest.param((problem, *options), id=name, marks=() if name == "all_at_once" else pytest.mark.slow)
+
+
+NUDGED = {"evo.testing.toys:Nudge": 1, "gaussian": 1}
+LEARNT = {"cma_es": 1, "gaussian": 1}
+ISLANDS = {"count": 3, "every": 10, "reset_every": 40, "own": [{}, {"survival": "newest"}]}
+BANDIT = {"name": "thompson", "options": {"half_life": 20}}
+SIDES = {"objective:near": {"low": 0, "high": 9, "cells": 5}, "x:0": {"low": -2, "high": 2, "cells": 4}}
+KINDS = [
+    of_kind("islands", VALLEY, islands=ISLANDS),
+    of_kind("born_islands", VALLEY, islands={"birth_after": 10, "most": 3}),
+    of_kind("niches", VALLEY, niches={"dimensions": SIDES}, parents="uniform", survival="lexicographic"),
+    of_kind("ucb1", VALLEY, choice="ucb1", operators=NUDGED),
+    of_kind("thompson", VALLEY, choice=BANDIT, operators=NUDGED),
+    of_kind("cma_es", VALLEY, operators=LEARNT),
+    of_kind("generations", VALLEY, generation_size=7),
+    of_kind("noise", VALLEY, noise={"reevaluation_rate": 0.3, "repeats": 2}),
+    of_kind("near duplicates", VALLEY, duplicate_filter={"text": 0.7}),
+    of_kind("races", "evo.testing.exam:Exam"),
+    of_kind("all_at_once", VALLEY, islands=ISLANDS, choice=BANDIT, operators=LEARNT | NUDGED, noise={"repeats": 2}),
+]
+HEIRS = (VALLEY, *IN_PROCESS, "--set", "search.deterministic=true", "--set", "budget.evaluations=40")
+FREE_PLACES = ("proposed", "admitted", "half_evaluated", "told", "half_committed", "unsynced", "half_projected")
+
+
+@pytest.mark.parametrize("deterministic", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_search_of_any_kind_is_rebuilt_from_its_journal_alone(
+    evo: Evo, tmp_path: Path, kind: Sequence[str], deterministic: bool
+) -> None:
+    raced = ("--set", "evaluation={policy: racing, options: {batch_size: 8}}") if kind[0].endswith("Exam") else ()
+    sizes = (
+        "--set",
+        f"budget.evaluations={FREE_EVALUATIONS}",
+        "--set",
+        "search.max_in_flight=8",
+        "--set",
+        "executor.workers=4",
+    )
+    options = (*kind, *IN_PROCESS, *raced, *sizes, "--set", f"search.deterministic={deterministic}")
+    chance = random.Random(f"{kind}{deterministic}")
+    place = chance.choice(FREE_PLACES)
+    run = tmp_path / "runs" / "killed"
+    killed([f"{place}:{chance.randint(1, min(PLACES[place], 6))}"], run, *options)
+    gone_on(evo, run)
+    assert_consistent(evo, run)
+    assert len(events(run, "tell", "reevaluated")) == FREE_EVALUATIONS
+    if deterministic:
+        assert evo("run", *options, "--name", "whole").code == 0
+        assert timeless(run) == timeless(tmp_path / "runs" / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", ["half_projected:5", "closing_database:2", "renaming:1", "renamed:1"])
+def test_a_rebuild_that_is_killed_over_a_database_whose_log_was_not_taken_up_loses_nothing(
+    evo: Evo, tmp_path: Path, kill: str
+) -> None:
+    run = tmp_path / "runs" / "killed"
+    assert evo("run", *HEIRS, "--name", "killed").code == 0
+    further = "--set", "budget.evaluations=80"
+    assert started("closing_database:2", "resume", run, *further).returncode == -signal.SIGKILL
+    assert (run / "lineage.duckdb.wal").exists()
+    assert started(kill, "index", run).returncode == -signal.SIGKILL
+    gone_on(evo, run)
+    assert_consistent(evo, run)
+
+
+UCB1 = ("--set", "search.selector=ucb1", "--set", f"search.operators={json.dumps(NUDGED)}")
+
+
+def test_killed_before_it_said_what_it_takes_over_a_run_takes_it_over_when_it_goes_on(evo: Evo, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    assert evo("run", *HEIRS, *UCB1, "--name", "first").code == 0
+    learning = ("--set", f"search.learn_from={runs / 'first'}")
+    assert evo("run", *HEIRS, *UCB1, *learning, "--name", "whole").code == 0
+    begun, inherited, *_ = (runs / "whole/journal.jsonl").read_bytes().splitlines(keepends=True)
+    assert json.loads(inherited)["records"]
+    (runs / "torn").mkdir()
+    (runs / "torn/journal.jsonl").write_bytes(begun + inherited[:30])
+    gone_on(evo, runs / "torn")
+    assert timeless(runs / "torn") == timeless(runs / "whole")
+    # From here on it needs nobody but its journal.
+    shutil.rmtree(runs / "first")
+    assert_consistent(evo, runs / "torn")
+
+
+def test_a_database_that_is_ahead_of_its_journal_is_built_anew(evo: Evo, tmp_path: Path) -> None:
+    run = tmp_path / "runs/cut"
+    assert evo("run", *HEIRS, "--name", "cut").code == 0
+    before = timeless(run)
+    lines = (run / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (run / "journal.jsonl").write_bytes(b"".join(lines[:60]) + lines[60][:20])
+    gone_on(evo, run)
+    assert_consistent(evo, run)
+    assert timeless(run) == before
+
+
+@pytest.mark.parametrize("written", [pytest.param(None, marks=pytest.mark.slow), b'{"event": "run", "at": 17'])
+def test_a_run_that_was_killed_before_its_first_event_can_be_started_again_under_its_name(
+    evo: Evo, tmp_path: Path, written: bytes | None
+) -> None:
+    run = tmp_path / "runs/born"
+    run.mkdir(parents=True)
+    (run / "lock").touch()
+    if written is not None:
+        (run / "journal.jsonl").write_bytes(written)
+    assert re.search("start the run anew|`evo run PROBLEM` starts one", evo("resume", run).err)
+    answer = evo("run", *HEIRS, "--name", "born")
+    assert answer.code == 0, answer.err
+    assert_consistent(evo, run)
+    assert "exists; `evo resume" in evo("run", *HEIRS, "--name", "born").err

@@ -1,0 +1,314 @@
+"""Searches by a model, end to end: the real client, a real HTTP server over loopback, and a scripted model behind."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evo.journal.log import read_events
+from evo.lineage import open_run
+from operators.scripted import Faults, ScriptedServer, find_rule
+from tests.conftest import Evo
+from tests.evo.engine.test_driver import wait_for_tells
+from tests.support.paths import ROOT
+
+KEY = "sk-a-key-that-nobody-may-see-0123456789"
+TOY = ("evo.testing.toys:Nothing", "--set", "executor=evo.testing.executor:InProcessExecutor", "--model", "scripted")
+REWRITE = ("--set", "search.operators={model_rewrite: 1}")
+MIXED = ("--set", "search.operators={model_rewrite: 3, 'evo.testing.toys:Count': 1}")
+TROUBLES = {"rate_limited": 0.05, "server_error": 0.05, "hang": 0.05, "malformed_json": 0.05, "no_code": 0.05}
+
+
+def priced(server: ScriptedServer, **more: object) -> tuple[str, str]:
+    """An endpoint that costs something, as an override."""
+    endpoint = {"base_url": server.base_url, "price": {"input_usd": 1.0, "output_usd": 4.0}, **more}
+    return "--set", f"model.endpoints.here={json.dumps(endpoint)}"
+
+
+def events(folder: Path, kind: str) -> list[dict[str, Any]]:
+    return [event for _, event in read_events(folder / "journal.jsonl") if event["event"] == kind]
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def spent(folder: Path) -> float:
+    return math.fsum(event["completion"]["cost_usd"] for event in events(folder, "completion"))
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    one = ScriptedServer(find_rule("constant_jitter"), Faults(latency_seconds=0.01), require_key=KEY)
+    with one.in_thread():
+        yield one
+
+
+def test_what_was_paid_made_the_program_and_replays_at_no_cost(
+    evo: Evo, tmp_path: Path, server: ScriptedServer
+) -> None:
+    answer = evo("run", *TOY, *MIXED, *priced(server), "--set", "budget.evaluations=40", "--name", "paid")
+    assert answer.code == 0, answer.err
+    run = tmp_path / "runs/paid"
+    reader = open_run(run)
+    assert reader.sql("SELECT sum(cost_usd) FROM completions").scalar() == pytest.approx(spent(run))
+    assert spent(run) > 0
+    latest = reader.sql("SELECT max(id) FROM individuals WHERE operator = 'model_rewrite'").scalar()
+    made = reader.sql("FROM made_by(?)", [latest]).rows
+    assert len(made) == 1
+    purpose, model, prompt, reply, cost = made[0]
+    assert (purpose, model) == ("rewrite", "scripted")
+    assert "def answer" in prompt
+    assert "def answer" in reply
+    assert cost > 0
+    assert reader.sql("SELECT sum(usd) FROM cost_per_improvement").scalar() == pytest.approx(spent(run))
+    again = evo("replay", run)
+    assert again.code == 0, again.out
+    assert "0 dollars" in again.out
+    assert "otherwise" not in again.out
+
+
+def test_another_run_reuses_recorded_completions(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
+    common = (*TOY, *MIXED, *priced(server), "--set", "budget.evaluations=20", "--set", "search.deterministic=true")
+    evo("run", *common, "--name", "first")
+    before = server.stats().requests
+    answer = evo("run", *common, "--name", "second", "--replay-from", tmp_path / "runs/first")
+    assert answer.code == 0, answer.err
+    assert server.stats().requests == before
+    assert spent(tmp_path / "runs/second") == 0
+
+
+def test_a_cap_in_dollars_is_never_passed(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
+    caps = ("--set", "budget.usd=0.05", "--set", "budget.evaluations=5000")
+    answer = evo("run", *TOY, *MIXED, *priced(server), *caps, "--name", "capped")
+    assert answer.code == 0, answer.err
+    assert "might have passed its budget of dollars" in answer.out
+    assert 0.02 < spent(tmp_path / "runs/capped") <= 0.05
+
+
+def test_a_wrong_key_stops_the_run_at_once_and_appears_nowhere(
+    evo: Evo, tmp_path: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = "sk-a-wrong-key-9876543210"
+    monkeypatch.setenv("OPENAI_API_KEY", wrong)
+    answer = evo("run", *TOY, *MIXED, *priced(server), "--name", "refused")
+    assert answer.code == 2
+    assert len(answer.err.strip().splitlines()) <= 3
+    assert "Traceback" not in answer.err
+    assert wrong not in answer.err + answer.out + (tmp_path / "runs/refused/journal.jsonl").read_text("utf-8")
+
+
+def test_the_key_is_in_no_file_of_a_run(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
+    evo("run", *TOY, *MIXED, *priced(server), "--set", "budget.evaluations=20", "--name", "kept")
+    for path in (tmp_path / "runs/kept").iterdir():
+        assert KEY.encode() not in path.read_bytes(), path
+
+
+def test_without_a_key_and_an_endpoint_a_search_goes_on_without_a_model(
+    evo: Evo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    answer = evo(
+        "run", "symbolic_regression", "--model", "some", "--set", "executor=local", "--set", "budget.evaluations=10"
+    )
+    assert answer.code == 0, answer.err
+    assert "no OPENAI_API_KEY, no OPENAI_BASE_URL and no endpoint: searching without some" in answer.err
+
+
+def test_a_genome_that_no_model_operator_varies_is_told_so(evo: Evo, server: ScriptedServer) -> None:
+    answer = evo("run", "sphere", "--model", "scripted")
+    assert answer.code == 2
+    assert "no registered operator asks a model and varies a vector; leave --model out" in answer.err
+
+
+def test_an_operator_that_needs_a_model_is_refused_without_one(evo: Evo) -> None:
+    answer = evo("run", "bin_packing", *REWRITE)
+    assert answer.code == 2
+    assert "'model_rewrite' needs a language model; name one with --model NAME" in answer.err
+
+
+def test_every_proposal_of_a_troubled_endpoint_is_accounted_for(
+    evo: Evo, tmp_path: Path, server: ScriptedServer
+) -> None:
+    faults = Faults(shares=TROUBLES, latency_seconds=0.01, hang_seconds=30)
+    with ScriptedServer(find_rule("constant_jitter"), faults).in_thread() as troubled:
+        endpoint = priced(troubled, concurrency=64, timeout_seconds=1.0, retries=3)
+        budget = ("--set", "budget.evaluations=1000", "--set", "budget.usd=5")
+        answer = evo("run", *TOY, *MIXED, *endpoint, *budget, "--name", "troubled")
+    assert answer.code == 0, answer.err
+    run = tmp_path / "runs/troubled"
+    asks = {event["ask"] for event in events(run, "ask")}
+    proposals = [event["ask"] for event in events(run, "proposal")]
+    assert len(asks) >= 1000
+    assert sorted(proposals) == sorted(asks)
+    outcomes = {event["outcome"] for event in events(run, "proposal")}
+    assert {"ok", "unparsable"} <= outcomes
+    assert spent(run) <= 5
+    assert open_run(run).sql("SELECT sum(cost_usd) FROM completions").scalar() == pytest.approx(spent(run))
+    again, best = evo("replay", run), open_run(run).sql("SELECT arg_max(individual, value) FROM objectives").scalar()
+    assert again.code == 0, again.out
+    assert f"individual {best}" in again.out
+
+
+def test_killed_and_resumed_no_completion_is_paid_for_twice(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
+    run = tmp_path / "runs/killed"
+    options = (*TOY, *MIXED, *priced(server, concurrency=4), "--set", "budget.evaluations=150")
+    command = [sys.executable, "-m", "evo", "run", *options, "--name", "killed", "--run-dir", str(tmp_path / "runs")]
+    for tells in (10, 40, 80):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            wait_for_tells(run, tells)
+            process.send_signal(signal.SIGKILL)
+        command = [sys.executable, "-m", "evo", "resume", str(run)]
+    answer = evo("resume", run)
+    assert answer.code == 0, answer.err
+    completions = events(run, "completion")
+    known = [(one["ask"], one["digest"]) for one in completions if one["completion"]["outcome"] != "cancelled"]
+    assert len(known) == len(set(known))
+    # What was under way when the process died is sent again, and counted at its worst case: all that was sent counts.
+    assert server.stats().requests <= len(completions)
+    assert open_run(run).sql("SELECT count(*) FROM completions").scalar() == len(completions)
+
+
+def test_an_endpoint_that_is_down_is_paused_and_shown_and_the_run_goes_on_when_it_is_back(
+    evo: Evo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setattr("evo.cli.progress.LINE_EVERY_SECONDS", 0.5)
+    port, over = free_port(), threading.Event()
+
+    def come_back() -> None:
+        time.sleep(2.0)
+        with ScriptedServer(find_rule("constant_jitter")).in_thread(port):
+            over.wait(60)
+
+    thread = threading.Thread(target=come_back)
+    thread.start()
+    endpoint = {"base_url": f"http://127.0.0.1:{port}/v1", "concurrency": 64, "retries": 0}
+    budget = ("--set", "budget.evaluations=30", "--set", f"model.endpoints.here={json.dumps(endpoint)}")
+    answer = evo("run", *TOY, *REWRITE, *budget, "--name", "down")
+    over.set()
+    thread.join()
+    assert answer.code == 0, answer.err
+    assert re.search(r"here paused after \d+ failures, tried again in \d s", answer.err), answer.err
+    assert len(events(tmp_path / "runs/down", "tell")) == 30
+    assert {event["outcome"] for event in events(tmp_path / "runs/down", "proposal")} >= {"ok", "unreachable"}
+
+
+def test_the_questions_about_money_in_the_readme_are_answered(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    evo("run", *TOY, *REWRITE, *priced(server), "--set", "budget.evaluations=20", "--name", "asked")
+    run = tmp_path / "runs/asked"
+    reader = open_run(run)
+    best, name = reader.sql("SELECT id, name FROM best").rows[0]
+    made = reader.sql("SELECT max(id) FROM individuals WHERE model IS NOT NULL").scalar()
+    queries = re.findall(r'evo sql RUN "(.*)"', readme)
+    assert len(queries) == 3
+    each, prompt, cost = (reader.sql(query.replace("42", str(made))) for query in queries)
+    assert {"operator", "model", "usd_each"} <= set(each.columns)
+    assert "def answer" in prompt.rows[0][prompt.columns.index("prompt")]
+    line = [row[0] for row in reader.sql("SELECT id FROM ancestors(?)", [best]).rows]
+    owed = {event["ask"] for event in events(run, "proposal") if event.get("individual") in line}
+    paid = math.fsum(one["completion"]["cost_usd"] for one in events(run, "completion") if one["ask"] in owed)
+    assert cost.rows[0][cost.columns.index("usd")] == pytest.approx(paid)
+    assert paid > 0
+    assert name == "answer"
+
+
+def slow_endpoint(server: ScriptedServer) -> tuple[str, str]:
+    return priced(server, concurrency=4, timeout_seconds=30.0, retries=0)
+
+
+def test_calls_under_way_at_a_kill_count_at_their_worst_case_when_the_run_goes_on(
+    evo: Evo, tmp_path: Path, server: ScriptedServer
+) -> None:
+    with ScriptedServer(find_rule("constant_jitter"), Faults(latency_seconds=3.0)).in_thread() as slow:
+        options = (*TOY, *REWRITE, *slow_endpoint(slow), "--set", "budget.calls=6", "--name", "dead")
+        command = [sys.executable, "-m", "evo", "run", *options, "--run-dir", str(tmp_path / "runs")]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            wait_until(lambda: slow.stats().requests >= 4)
+            process.send_signal(signal.SIGKILL)
+        answer = evo("resume", tmp_path / "runs/dead")
+        assert slow.stats().requests <= 6
+    assert "might have passed its budget" in answer.out
+    completions = [event["completion"] for event in events(tmp_path / "runs/dead", "completion")]
+    lost = [one for one in completions if one["outcome"] == "cancelled"]
+    assert len(completions) == 6
+    assert 4 <= len(lost) <= 5  # the fifth waited for its place, and nobody can tell any more that it did
+    assert all(one["cost_usd"] > 0 and "its process died" in one["error"] for one in lost)
+    reader = open_run(tmp_path / "runs/dead")
+    assert reader.sql("SELECT count(*) FROM completions WHERE outcome = 'cancelled'").scalar() == len(lost)
+    assert evo("replay", tmp_path / "runs/dead").code == 0
+
+
+def test_a_run_that_is_over_waits_for_no_call_that_was_not_sent(
+    evo: Evo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: ScriptedServer
+) -> None:
+    sick = Faults(shares={"rate_limited_retry_after": 1.0}, retry_after_seconds=25)
+    with ScriptedServer(find_rule("constant_jitter"), sick).in_thread() as refusing:
+        began = time.monotonic()
+        wall = ("--set", "budget.wall_seconds=2", "--name", "walled")
+        answer = evo("run", *TOY, *REWRITE, *priced(refusing, concurrency=4, retries=5), *wall)
+    assert answer.code == 0, answer.err
+    assert time.monotonic() - began < 15
+    assert "its time is used up" in answer.out
+    run = tmp_path / "runs/walled"
+    assert spent(run) == 0
+    assert evo("replay", run).code == 0
+
+
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        ('model.endpoints={a: {base_url: "http://u:pw12345678@127.0.0.1:1/v1"}}', "must not hold a user or a password"),
+        ("model.endpoints={a: {key_variable: sk-abcdef123456}}", "must name an environment variable in capitals"),
+        ("model.endpoints={a: {key: sk-abcdef123456}}", "model.endpoints.a.key: extra inputs are not permitted"),
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_refused_and_not_repeated(evo: Evo, override: str, complaint: str) -> None:
+    answer = evo("run", *TOY, "--set", override)
+    assert answer.code == 2
+    assert complaint in answer.err
+    assert "pw12345678" not in answer.err
+    assert "abcdef" not in answer.err
+
+
+def test_a_refused_model_leaves_no_folder(evo: Evo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    answer = evo("run", *TOY, "--set", 'model.endpoints={a: {base_url: "ftp://x/v1"}}')
+    assert answer.code == 2
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_in_which_no_reply_was_of_use_says_why_and_fails(evo: Evo, server: ScriptedServer) -> None:
+    with ScriptedServer(find_rule("constant_jitter"), Faults(shares={"no_code": 1.0})).in_thread() as useless:
+        answer = evo(
+            "run", *TOY, *REWRITE, *priced(useless), "--set", "search.max_stale_proposals=12", "--name", "useless"
+        )
+    assert answer.code == 1
+    assert "the operators find nothing new any more" in answer.out
+    assert "unparsable: the reply holds no fenced block of code" in answer.out
+    assert re.search(r"models: \d+ completions, \d+ tokens, \$0\.", answer.out)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)

@@ -1,0 +1,152 @@
+"""Searches for prompts, end to end: proposals and evaluations ask models through one gateway and one ledger."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from evo.lineage import open_run
+from operators.scripted import Faults, ScriptedServer, find_rule
+from tests.conftest import Evo
+from tests.e2e.test_model_runs import KEY, events, priced, spent
+from tests.evo.engine.test_driver import wait_for_tells
+
+HERE = ("--set", "executor=evo.testing.executor:InProcessExecutor")
+TASK = ("prompt_task", *HERE, "--model", "scripted", "--set", "problem.options.cases_per_evaluation=12")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    one = ScriptedServer(find_rule("prompt_writer_and_arithmetic"), Faults(latency_seconds=0.005), require_key=KEY)
+    with one.in_thread():
+        yield one
+
+
+def paid_for(run: Path, stage: str) -> list[str]:
+    """Digests of the completions of one stage."""
+    answered = (one for one in events(run, "completion") if one["completion"]["outcome"] != "cancelled")
+    return [one["digest"] for one in answered if one["stage"] == stage]
+
+
+def test_a_search_finds_the_words_that_the_task_model_needs(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
+    answer = evo("run", *TASK, *priced(server), "--set", "budget.evaluations=30", "--name", "found")
+    assert answer.code == 0, answer.err
+    run = tmp_path / "runs/found"
+    reader = open_run(run)
+    accuracy = "SELECT max(value) FROM objectives WHERE name = 'accuracy'"
+    assert reader.sql(f"{accuracy} AND individual = 0").scalar() == 0
+    assert reader.sql(accuracy).scalar() > 0.2
+    assert reader.sql("SELECT count(DISTINCT part) FROM finals").scalar() == 2
+    for stage in ("evaluation", "final"):
+        digests = paid_for(run, stage)
+        assert len(digests) == len(set(digests)) > 0
+    assert reader.sql("SELECT sum(usd) FROM spending").scalar() == pytest.approx(spent(run))
+    assert reader.sql("SELECT count(*) FROM lessons").scalar() > 0
+    replayed = evo("replay", run)
+    assert replayed.code == 0, replayed.out
+
+
+def test_a_prompt_problem_without_a_model_is_refused_in_one_sentence(evo: Evo) -> None:
+    answer = evo("run", "prompt_task", *HERE)
+    assert answer.code == 2
+    assert "this problem's evaluations ask a language model, and the run has none" in answer.err
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_money_that_runs_out_within_an_evaluation_loses_nothing(
+    evo: Evo, tmp_path: Path, server: ScriptedServer, deterministic: bool
+) -> None:
+    caps = (
+        "--set",
+        "budget.calls=100",
+        "--set",
+        "budget.evaluations=25",
+        "--set",
+        f"search.deterministic={deterministic}",
+    )
+    answer = evo("run", *TASK, *priced(server), *caps, "--name", "short")
+    assert answer.code == 0, answer.err
+    assert "might have passed its budget" in answer.out
+    run = tmp_path / "runs/short"
+    assert len(events(run, "completion")) <= 100
+    told = len(events(run, "tell"))
+    assert told < 25
+    answer = evo("resume", run, "--set", "budget.calls=100000")
+    assert answer.code == 0, answer.err
+    assert len(events(run, "tell")) == 25
+    for stage in ("proposal", "evaluation"):
+        pairs = [(event["ask"], event["digest"]) for event in events(run, "completion") if event["stage"] == stage]
+        assert len(pairs) == len(set(pairs))
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_money_that_runs_out_within_a_race_loses_nothing(
+    evo: Evo, tmp_path: Path, server: ScriptedServer, deterministic: bool
+) -> None:
+    race = (
+        "--set",
+        "evaluation={policy: racing, options: {batch_size: 4, share: 0.3}}",
+        "--set",
+        f"search.deterministic={deterministic}",
+    )
+    caps = ("--set", "budget.calls=90", "--set", "budget.evaluations=25")
+    answer = evo("run", *TASK, *priced(server), *race, *caps, "--name", "raced")
+    assert answer.code == 0, answer.err
+    assert "might have passed its budget" in answer.out
+    run = tmp_path / "runs/raced"
+    assert len(events(run, "completion")) <= 90
+    assert len(events(run, "tell")) < 25
+    answer = evo("resume", run, "--set", "budget.calls=100000")
+    assert answer.code == 0, answer.err
+    assert len(events(run, "tell")) == 25
+    digests = paid_for(run, "evaluation")
+    assert len(digests) == len(set(digests))
+    seen, saved, stopped = (
+        open_run(run)
+        .sql("SELECT sum(seen), sum(saved), sum(individuals) FILTER (outcome = 'pruned') FROM pulls")
+        .rows[0]
+    )
+    assert stopped >= 12
+    assert len(digests) <= seen < seen + saved == 25 * 12
+    assert evo("replay", run).code == 0
+
+
+def test_killed_and_resumed_no_case_is_paid_for_twice(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
+    run = tmp_path / "runs/killed"
+    options = (*TASK, *priced(server), "--set", "budget.evaluations=40")
+    command = [sys.executable, "-m", "evo", "run", *options, "--name", "killed", "--run-dir", str(tmp_path / "runs")]
+    for tells in (5, 15):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            wait_for_tells(run, tells)
+            process.send_signal(signal.SIGKILL)
+        command = [sys.executable, "-m", "evo", "resume", str(run)]
+    answer = evo("resume", run)
+    assert answer.code == 0, answer.err
+    assert len(events(run, "tell")) == 40
+    digests = paid_for(run, "evaluation")
+    assert len(digests) == len(set(digests))
+    assert server.stats().requests <= len(events(run, "completion"))
+    assert open_run(run).sql("SELECT sum(cost_usd) FROM completions").scalar() == pytest.approx(spent(run))
+
+
+def test_lessons_of_one_run_are_shown_in_the_next(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
+    reflect = ("--set", "search.operators={model_prompt_reflect: 1}", "--set", "budget.evaluations=6")
+    assert evo("run", *TASK, *priced(server), *reflect, "--name", "first").code == 0
+    first = tmp_path / "runs/first"
+    lesson = open_run(first).sql("SELECT lesson FROM lessons ORDER BY ask LIMIT 1").scalar()
+    rewrite = ("--set", "search.operators={model_prompt_rewrite: 1}", "--set", f"search.learn_from=[{first}]")
+    answer = evo("run", *TASK, *priced(server), *rewrite, "--set", "budget.evaluations=4", "--name", "second")
+    assert answer.code == 0, answer.err
+    second = tmp_path / "runs/second"
+    prompts = open_run(second).sql("SELECT prompt FROM completions WHERE stage = 'proposal'").rows
+    assert prompts
+    assert all(lesson in prompt for (prompt,) in prompts)
+    assert events(second, "inherit")[0]["records"]
+    assert evo("replay", second).code == 0
