@@ -5,7 +5,6 @@ It tells `evo submit` by way of its log that it waits for variables, that it has
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shlex
 import signal
@@ -24,11 +23,10 @@ from cluster.jobs.sealing import Party, place_of
 from evo.cli.progress import Progress
 from evo.cli.report import Home, report
 from evo.config.loading import config_from_json
-from evo.engine import session
-from evo.engine.factories import check_without_access, with_access
-from evo.engine.session import Ended
+from evo.engine.run import OnStart, RunResult, resume, run
+from evo.engine.setup import Setup
 from evo.errors import EvoError, RunFolderError, StoppedError, UserError
-from evo.journal.folder import JOURNAL, create_run_folder, held
+from evo.journal.folder import JOURNAL
 from evo.registry import SHIPPED
 
 TIMEOUT_SECONDS, LOOK_SECONDS = 180.0, 0.3
@@ -78,33 +76,35 @@ class Driver:
         if order["sender"]:
             os.environ.update(received(order["sender"], order["job"], _take_from_cluster))
         os.environ[SHIPPED] = "1"
-        ended = self._resume() if order["do"] == "resume" else self._run()
-        report(ended, self.home)
-        if ended.reason == "interrupted":
+        with Progress() as progress:
+            result = self._resume(progress) if order["do"] == "resume" else self._run(progress)
+        report(result, self.home)
+        if result.reason == "interrupted":
             return 130
-        return int(ended.reason == "exhausted" and ended.search.count_told <= ended.search.settings.seeds)
+        return int(result.reason == "exhausted" and result.search.count_told <= result.search.settings.seeds)
 
-    def _run(self) -> Ended:
-        config = with_access(config_from_json(self._order["config"]), os.environ)
-        prepared = session.prepare(config)
-        asyncio.run(check_without_access(config, os.environ))
-        create_run_folder(self.folder.parent, self.folder.name, config.problem.name)
-        with held(self.folder):  # a disk that is full refuses here, while somebody waits to hear it
-            self._begin()
-        with Progress(prepared, self.folder) as progress:
-            return session.start(prepared, self.folder, watch=progress.on_tell)
+    def _run(self, progress: Progress) -> RunResult:
+        return run(
+            config_from_json(self._order["config"]),
+            self.folder,
+            on_start=self._begin(progress),
+            on_tell=progress.on_tell,
+        )
 
-    def _resume(self) -> Ended:
-        with session.reopened(self.folder, self._order["overrides"]) as prepared:
-            asyncio.run(check_without_access(prepared.config, os.environ))
-            self._begin()
-            with Progress(prepared, self.folder) as progress:
-                return session.go_on(prepared, self.folder, watch=progress.on_tell)
+    def _resume(self, progress: Progress) -> RunResult:
+        overrides = self._order["overrides"]
+        return resume(self.folder, overrides, on_start=self._begin(progress), on_tell=progress.on_tell)
 
-    def _begin(self) -> None:
-        _link(self.folder)
-        self.has_begun = True
-        say({"begun": str(self.folder)})
+    def _begin(self, progress: Progress) -> OnStart:
+        """What happens once the folder is held: a disk that is full refuses before, while the submitter waits."""
+
+        def begin(setup: Setup, folder: Path) -> None:
+            _link(folder)
+            self.has_begun = True
+            say({"begun": str(folder)})
+            progress.begin(setup, folder)
+
+        return begin
 
     def _link_alone(self) -> int:
         if not (self.folder / JOURNAL).is_file():

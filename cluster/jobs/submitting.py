@@ -16,7 +16,7 @@ from cluster.jobs.sealing import Party, place_of
 from cluster.jobs.server import JobServer
 from evo.config.loading import load_config
 from evo.config.schema import Config
-from evo.engine import session
+from evo.engine.setup import prepare
 from evo.errors import ConfigError, StoppedError, UserError
 
 ON_THE_CLUSTER = "executor.address=auto"
@@ -71,7 +71,7 @@ def checked(config: Config) -> Config:
     """The same configuration, if a cluster can run it."""
     if config.executor.name == "local":
         raise ConfigError("executor: local would evaluate on the head alone, where the keys are; take it out")
-    session.prepare(config)
+    prepare(config)
     return config
 
 

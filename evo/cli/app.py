@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +16,7 @@ from evo.cli import cluster
 from evo.cli.arguments import ModelName, Overrides, Target
 
 if TYPE_CHECKING:
-    from evo.engine.session import Ended
+    from evo.engine.run import RunResult
 
 app = typer.Typer(
     help="Evolve programs, prompts, architectures and vectors; every ancestor is kept.",
@@ -77,25 +78,25 @@ def run(
     from evo.cli.progress import Progress
     from evo.cli.report import report
     from evo.config.loading import load_config
-    from evo.engine import session
     from evo.engine.baselines import with_baseline
-    from evo.engine.factories import check_without_access, reusable_from, with_access
-    from evo.journal.folder import JOURNAL, create_run_folder, existing_run_folder
+    from evo.engine.factories import reusable_from, with_access
+    from evo.engine.run import run as run_search
+    from evo.journal.folder import JOURNAL, existing_run_folder
 
     named = {"executor.address": address, "model.name": model}
     overrides = [*(overrides or []), *(f"{key}={value}" for key, value in named.items() if value)]
-    config = with_access(load_config(target, overrides).config, os.environ)
-    config = with_baseline(config, baseline) if baseline else config
-    prepared = session.prepare(config)
-    if replay_from:
-        prepared.reusable = reusable_from(existing_run_folder(replay_from) / JOURNAL)
-    asyncio.run(check_without_access(config, os.environ))
-    folder = create_run_folder(run_dir, name, config.problem.name)
-    with Progress(prepared, folder) as progress:
-        ended = session.start(prepared, folder, watch=progress.on_tell)
-    report(ended)
-    _exit_if_nothing_evaluated(ended)
-    _exit_if_interrupted(ended.reason)
+    loaded = with_access(load_config(target, overrides), os.environ)
+    if baseline:
+        loaded = replace(loaded, config=with_baseline(loaded.config, baseline, loaded.problem))
+    reuse = reusable_from(existing_run_folder(replay_from) / JOURNAL) if replay_from else lambda digest: None
+    folder = run_dir / name if name else None
+    with Progress() as progress:
+        result = run_search(
+            loaded, folder, run_dir=run_dir, on_start=progress.begin, on_tell=progress.on_tell, reuse=reuse
+        )
+    report(result)
+    _exit_if_nothing_evaluated(result)
+    _exit_if_interrupted(result.reason)
 
 
 @app.command()
@@ -135,33 +136,33 @@ def resume(
     """Go on with a run that was interrupted, or further with one that is finished; with --address, on a cluster."""
     from evo.cli.progress import Progress
     from evo.cli.report import report
-    from evo.engine import session
+    from evo.engine.run import resume as resume_search
 
     if address:
         cluster.resume(str(run), overrides, address=address, env=env, run_dir=run_dir, wait=wait)
     cluster.check_without_address(env=env, run_dir=run_dir, wait=wait)
-    with session.reopened(run, overrides or []) as prepared, Progress(prepared, run) as progress:
-        ended = session.go_on(prepared, run, watch=progress.on_tell)
-    report(ended)
-    _exit_if_interrupted(ended.reason)
+    with Progress() as progress:
+        result = resume_search(run, overrides or [], on_start=progress.begin, on_tell=progress.on_tell)
+    report(result)
+    _exit_if_interrupted(result.reason)
 
 
 @app.command()
 def replay(run: RunArgument) -> None:
     """Repeat a recorded search from its completions, at no cost, and say whether it comes out the same."""
-    from evo.engine.session import prepare
+    from evo.engine.setup import prepare
     from evo.engine.verify import repeat
     from evo.journal.folder import JOURNAL, existing_run_folder
     from evo.journal.inheritance import inherited_by
     from evo.journal.replay import latest_config
 
     journal = existing_run_folder(run) / JOURNAL
-    prepared = prepare(latest_config(journal), inherited_by(journal))
-    repeated = repeat(journal, prepared)
-    used = repeated.left.used
-    print(f"{run}: {prepared.search.count_told} evaluations told again, {repeated.same} proposals the same, 0 dollars")
+    setup = prepare(latest_config(journal), inheritance=inherited_by(journal))
+    repeated = repeat(journal, setup)
+    used = repeated.replayed.used
+    print(f"{run}: {setup.search.count_told} evaluations replayed, {repeated.same} proposals the same, 0 dollars")
     print(f"the run itself: {used.calls} completions, {used.tokens} tokens, {used.usd:.6g} dollars")
-    for name, best in prepared.search.best.items():
+    for name, best in setup.search.best.items():
         print(f"best {name}: {best.evaluation.objectives[name]:.10g}, individual {best.id}")
     for ask, (recorded, came) in repeated.different.items():
         print(f"ask {ask} came out otherwise: recorded {recorded}, now {came}")
@@ -385,10 +386,10 @@ def _summary(kind: Kind, name: str) -> str:
         return str(error)
 
 
-def _exit_if_nothing_evaluated(ended: Ended) -> None:
-    """Where no proposal at all came to anything, something is wrong that a script should on_event."""
-    search = ended.search
-    if ended.reason == "exhausted" and search.count_told <= search.settings.seeds:
+def _exit_if_nothing_evaluated(result: RunResult) -> None:
+    """Where no proposal at all came to anything, something is wrong that a script should notice."""
+    search = result.search
+    if result.reason == "exhausted" and search.count_told <= search.settings.seeds:
         raise typer.Exit(1)
 
 

@@ -13,7 +13,7 @@ from evo.config.loading import Loaded, load_config
 from evo.config.schema import Config
 from evo.engine.factories import make_executor, make_gateway
 from evo.engine.forecast import expenses, mean_usd
-from evo.engine.session import Prepared, prepare
+from evo.engine.setup import Setup, prepare
 from evo.errors import GenomeError
 from evo.genomes import Genome, Program, genome_from_json
 from evo.ledger import Charge
@@ -27,7 +27,7 @@ from evo.values import Evaluation, Part
 def check(target: str, overrides: list[str]) -> None:
     """Print what a run would do."""
     loaded = load_config(target, overrides)
-    prepared = prepare(loaded.config)
+    prepared = prepare(loaded.config, loaded.problem)
     rows = tuple((key, "" if value is None else str(value), source) for key, value, source in loaded.values())
     print("\n".join(lines(Table(("key", "value", "from"), rows))))
     print(f"\noperators: {', '.join(prepared.operators)}")
@@ -35,7 +35,7 @@ def check(target: str, overrides: list[str]) -> None:
     asyncio.run(_dry_run(prepared))
 
 
-def _contests(prepared: Prepared) -> list[str]:
+def _contests(prepared: Setup) -> list[str]:
     """What the evaluation policy, where there is one, will do."""
     plan, name = prepared.plan, prepared.config.evaluation.policy
     if not plan.needs_cases:
@@ -49,7 +49,7 @@ def _contests(prepared: Prepared) -> list[str]:
     return [f"evaluation: policy {name} over {count} cases, candidates {together}; {rest}\n"]
 
 
-async def _dry_run(prepared: Prepared) -> None:
+async def _dry_run(prepared: Setup) -> None:
     config = prepared.config
     gateway = make_gateway(config, os.environ, Charge())
     try:
@@ -81,7 +81,7 @@ async def _greeting(gateway: Gateway, config: Config) -> str:
     return "\n".join(said)
 
 
-async def _dollars(prepared: Prepared, seed: Evaluation, gateway: Gateway) -> list[str]:
+async def _dollars(prepared: Setup, seed: Evaluation, gateway: Gateway) -> list[str]:
     """What proposals and evaluations will cost."""
     config, arms = prepared.config, prepared.search.population.islands[0].arms
     each = await expenses(prepared, seed, gateway.prices)

@@ -14,13 +14,14 @@ from typing import Literal
 from evo.analysis.comparison import OWN, Comparison, Gain, Result, differing
 from evo.analysis.results import Compared, Measured, comparison_of, existing, goal, measured_run
 from evo.cli.tables import lines
-from evo.config.loading import config_from_json, load_config
+from evo.config.loading import Loaded, config_from_json, load_config
 from evo.config.schema import Config
-from evo.engine import session
 from evo.engine.baselines import BASELINES, with_baseline
 from evo.engine.factories import with_access
+from evo.engine.run import resume, run
+from evo.engine.setup import prepare
 from evo.errors import ConfigError, EvoError, RunFolderError, StoppedError, UnknownNameError
-from evo.journal.folder import JOURNAL, create_run_folder, held
+from evo.journal.folder import JOURNAL, held
 from evo.journal.log import cut_torn_line, read_events
 from evo.journal.replay import latest_config
 from evo.lineage import Table
@@ -80,8 +81,9 @@ def report(compared: Compared, *, as_json: bool) -> None:
 
 
 def _run_all(target: str, wanted: Wanted) -> Compared:
-    config = with_access(load_config(target, wanted.overrides).config, os.environ)
-    configs = {one: session.prepare(_of_method(config, one)).config for one in wanted.methods or DEFAULT_METHODS}
+    loaded = with_access(load_config(target, wanted.overrides), os.environ)
+    config = loaded.config
+    configs = {method: _of_method(loaded, method) for method in wanted.methods or DEFAULT_METHODS}
     place = wanted.run_dir / (wanted.name or f"{config.problem.name.rpartition(':')[2]}-compare")
     # Those without a model come last for each seed: they get as many evaluations as the dollars of the others bought.
     ordered = sorted(configs.items(), key=lambda one: one[1].model.name is None)
@@ -114,11 +116,13 @@ def _outcome(config: Config, method: str, folder: Path) -> tuple[Measured | str,
     return measured_run(method, folder, config.seed), note
 
 
-def _of_method(config: Config, method: str) -> Config:
+def _of_method(loaded: Loaded, method: str) -> Config:
+    """A method's configuration, tried, with its operators stated."""
     known = {OWN: None, **BASELINES}
     if method not in known:
         raise UnknownNameError(unknown("method", method, known))
-    return config if method == OWN else with_baseline(config, method)
+    changed = loaded.config if method == OWN else with_baseline(loaded.config, method, loaded.problem)
+    return prepare(changed, loaded.problem).config
 
 
 def _carried_on(config: Config, folder: Path) -> str:
@@ -130,18 +134,15 @@ def _carried_on(config: Config, folder: Path) -> str:
     """
     status = _status(folder)
     if status == "new":
-        if not folder.exists():
-            create_run_folder(folder.parent, folder.name, config.problem.name)
-        ended = session.start(session.prepare(config), folder, watch=lambda told: None)
+        result = run(config, folder)
     else:
         _check_another(config, folder)
         if status == "finished":
             with held(folder):
                 LiveLineage(folder).close()  # it may have died between the journal's last event and the lineage's
             return ", finished before"
-        with session.reopened(folder, []) as prepared:
-            ended = session.go_on(prepared, folder, watch=lambda told: None)
-    if ended.reason == "interrupted":
+        result = resume(folder)
+    if result.reason == "interrupted":
         raise StoppedError("what was under way is recorded; the same `evo compare` goes on from here")
     return ", resumed" if status == "begun" else ""
 

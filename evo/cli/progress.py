@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from evo.config.schema import BudgetConfig
-from evo.engine.session import Prepared
+from evo.engine.setup import Setup
 from evo.protocols import Gateway
 from evo.search.search import ReevaluationResult, TellResult
 
@@ -22,17 +22,13 @@ BAR_EVERY_SECONDS = 0.25
 
 
 class Progress:
-    """TellResult of each tell, shows best so far, rate, dollars, paused endpoints and time left.
+    """Shows best so far, rate, dollars, paused endpoints and time left.
 
     A thread of its own shows them, so that a run that waits for its endpoint is seen to wait.
     """
 
-    def __init__(self, prepared: Prepared, folder: Path) -> None:
-        self._prepared = prepared
-        self._search = prepared.search
-        self._budget = prepared.config.budget
-        self._failed = self._stopped = 0
-        self._began, self._first = time.monotonic(), prepared.search.count_told
+    def __init__(self) -> None:
+        self._failed = self._pruned = 0
         columns = (
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -41,29 +37,38 @@ class Progress:
             TimeRemainingColumn(),
         )
         self._bar = Bar(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), refresh_per_second=4)
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def begin(self, setup: Setup, folder: Path) -> None:
+        """Show a run from now on."""
+        self._setup = setup
+        self._search = setup.search
+        self._budget = setup.config.budget
+        self._began, self._first = time.monotonic(), setup.search.count_told
         total = self._budget.evaluations
         self._task = self._bar.add_task(folder.name, total=total, completed=self._first, state="starting")
-        self._over = threading.Event()
         self._thread = threading.Thread(target=self._show, name="progress", daemon=True)
-        print(f"{folder}: {_planned(prepared)}", file=sys.stderr)
-
-    def on_tell(self, told: TellResult | ReevaluationResult) -> None:
-        """Take note of a result."""
-        stopped = told.individual.evaluation.outcome == "pruned"
-        self._stopped += stopped
-        self._failed += isinstance(told, TellResult) and not told.individual.ok and not stopped
-
-    def __enter__(self) -> Progress:
+        print(f"{folder}: {_planned(setup)}", file=sys.stderr)
         self._bar.start()
         self._thread.start()
+
+    def on_tell(self, result: TellResult | ReevaluationResult) -> None:
+        """Take note of a result."""
+        pruned = result.individual.evaluation.outcome == "pruned"
+        self._pruned += pruned
+        self._failed += isinstance(result, TellResult) and not result.individual.ok and not pruned
+
+    def __enter__(self) -> Progress:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
-        self._thread.join()
-        self._bar.stop()
+        if self._thread:
+            self._thread.join()
+            self._bar.stop()
 
     def _show(self) -> None:
         every = LINE_EVERY_SECONDS if self._bar.disable else BAR_EVERY_SECONDS
@@ -84,9 +89,9 @@ class Progress:
         seconds = max(1e-9, time.monotonic() - self._began)
         rate = (self._search.count_told - self._first) / seconds
         found = f"best {first.name} {value}  {rate:.1f}/s  {self._failed} failed"
-        found += f"  {self._stopped} stopped" if self._stopped else ""
-        found += f"  WAITING: {self._prepared.trouble}" if self._prepared.trouble else ""
-        gateway = self._prepared.gateway
+        found += f"  {self._pruned} pruned" if self._pruned else ""
+        found += f"  WAITING: {self._setup.trouble}" if self._setup.trouble else ""
+        gateway = self._setup.gateway
         return "  ".join([found, *(spending(gateway, self._budget, seconds) if gateway else [])])
 
 
@@ -107,8 +112,8 @@ def spending(gateway: Gateway, budget: BudgetConfig, seconds: float) -> list[str
     return shown
 
 
-def _planned(prepared: Prepared) -> str:
-    config = prepared.config
+def _planned(setup: Setup) -> str:
+    config = setup.config
     executor, budget = config.executor, config.budget
     where = executor.address or ("Ray on this machine" if executor.name == "ray" else executor.name)
     caps = {"s": budget.wall_seconds, "dollars": budget.usd, "tokens": budget.tokens, "calls": budget.calls}

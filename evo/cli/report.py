@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evo.cli.tables import lines
 from evo.engine.holdout import FRONT_SHOWN, spread
-from evo.engine.session import Ended
+from evo.engine.run import RunResult
 from evo.errors import LineageError, UserError
 from evo.lineage import LineageReader, Table, open_run
 from evo.lineage.wording import written
@@ -39,7 +39,7 @@ class Home:
     resume: str
 
 
-def report(ended: Ended, home: Home | None = None) -> None:
+def report(ended: RunResult, home: Home | None = None) -> None:
     """Print the end of a run.
 
     Args:
@@ -60,7 +60,7 @@ def report(ended: Ended, home: Home | None = None) -> None:
     print(f"\nnext:\n{_next(ended, best, home)}")
 
 
-def _by_the_lineage(ended: Ended) -> list[str]:
+def _by_the_lineage(ended: RunResult) -> list[str]:
     """What the run cost and spared; or, of a run that is complete all the same, why its lineage does not say."""
     try:
         with open_run(ended.folder).at_once() as reader:
@@ -73,7 +73,7 @@ def _by_the_lineage(ended: Ended) -> list[str]:
         return [f"{error}\n"]
 
 
-def _go_on(ended: Ended, resume: str) -> list[tuple[str, str]]:
+def _go_on(ended: RunResult, resume: str) -> list[tuple[str, str]]:
     """The command that goes further, where more of the same would help."""
     more = {
         "budget": f"{resume} --set budget.evaluations={2 * ended.search.settings.evaluations}",
@@ -116,7 +116,7 @@ def _stale_proposals(reader: LineageReader) -> list[str]:
     return [f"of the last 200 proposals: {reasons}\n"]
 
 
-def check_failed_seed(ended: Ended) -> None:
+def check_failed_seed(ended: RunResult) -> None:
     """Complain where there was nothing to start from."""
     failure = ended.search.first_failure
     if failure and not len(ended.search.population):
@@ -126,7 +126,7 @@ def check_failed_seed(ended: Ended) -> None:
         )
 
 
-def _front(ended: Ended) -> Table:
+def _front(ended: RunResult) -> Table:
     """The front and the baselines, train beside the first objective on the final parts."""
     names = [f"{one.name} {one.unit}".strip() for one in ended.problem.objectives]
     parts = [f"{PART_NAMES.get(part, part)} {names[0]}" for part in ended.problem.final_parts]
@@ -134,18 +134,18 @@ def _front(ended: Ended) -> Table:
     return Table(("front", *names, *parts), (*rows, *_baselines(ended.problem)))
 
 
-def _members(ended: Ended) -> Sequence[Individual]:
+def _members(ended: RunResult) -> Sequence[Individual]:
     return spread(ended.search, FRONT_SHOWN)
 
 
-def _row(one: Individual, ended: Ended) -> tuple[object, ...]:
+def _row(one: Individual, ended: RunResult) -> tuple[object, ...]:
     problem = ended.problem
     train = (one.evaluation.objectives[objective.name] for objective in problem.objectives)
     return f"individual {one.id}", *train, *(_final(one, part, ended) for part in problem.final_parts)
 
 
-def _final(one: Individual, part: Part, ended: Ended) -> object:
-    measured = ended.held_out.get((one.id, part))
+def _final(one: Individual, part: Part, ended: RunResult) -> object:
+    measured = ended.holdout.get((one.id, part))
     if measured is None or measured.outcome == "ok":
         return measured and measured.objectives[ended.problem.objectives[0].name]
     return measured.outcome
@@ -160,7 +160,7 @@ def _baselines(problem: Problem) -> list[tuple[object, ...]]:
     ]
 
 
-def _next(ended: Ended, best: Individual, home: Home | None) -> str:
+def _next(ended: RunResult, best: Individual, home: Home | None) -> str:
     folder = home.folder if home else ended.folder
     commands = [
         *([(home.fetch, "bring it home")] if home else []),

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from evo.config.old_keys import renamed
 from evo.config.schema import Config, ProblemConfig
 from evo.errors import ConfigError
+from evo.protocols import Problem
 from evo.registry import make_problem, unknown
 
 NAMED_SECTIONS = ("problem", "executor", "model", "search.selector", "search.survival", "search.parents")
@@ -27,6 +28,7 @@ class Loaded:
 
     config: Config
     sources: Mapping[str, str] = field(default_factory=dict)
+    problem: Problem | None = None
 
     def values(self) -> Iterator[tuple[str, Any, str]]:
         """Dotted key, value and source, in the order of declaration."""
@@ -45,10 +47,11 @@ def load_config(target: str, overrides: Sequence[str] = ()) -> Loaded:
     stated = _merge(layers)
     _check_keys(stated, Config)
     problem = _problem_section(stated.get("problem"))
-    defaults = make_problem(problem.name, problem.options).defaults
+    made = make_problem(problem.name, problem.options)
+    defaults = made.defaults
     layers.insert(0, (f"problem {problem.name}", _suited(_normalised(_nest(defaults)), stated)))
     sources = {key: source for source, values in layers for key, _ in _leaves(values)}
-    return Loaded(_validated(_merge(layers)), sources)
+    return Loaded(_validated(_merge(layers)), sources, made)
 
 
 def _suited(defaults: dict[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:

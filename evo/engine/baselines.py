@@ -76,7 +76,7 @@ BASELINES: Mapping[str, Callable[[Config, Problem], Config]] = {
 }
 
 
-def with_baseline(config: Config, name: str) -> Config:
+def with_baseline(config: Config, name: str, problem: Problem | None = None) -> Config:
     """A user's configuration, changed into a baseline for it; the budget stays.
 
     Raises:
@@ -85,7 +85,7 @@ def with_baseline(config: Config, name: str) -> Config:
     """
     if name not in BASELINES:
         raise UnknownNameError(unknown("baseline", name, BASELINES))
-    return BASELINES[name](config, make_problem(config.problem.name, config.problem.options))
+    return BASELINES[name](config, problem or make_problem(config.problem.name, config.problem.options))
 
 
 def _searching(config: Config, **changes: Any) -> Config:

@@ -1,15 +1,15 @@
-"""The loop: ask, propose, evaluate, tell, record; as many offspring under way at once as the executor can use."""
+"""The loop: ask, propose, admit, evaluate, tell, record; as many offspring in flight as the executor can use."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeAlias
 
-from evo.engine.batches import Batches
-from evo.engine.evaluator import Entry, Measuring
-from evo.engine.metering import AskModel, ModelClient, TaskModels
+from evo.engine.evaluations import Evaluations
+from evo.engine.metering import EvaluationModels, ModelClient, ProposalModel
 from evo.engine.ordering import AsCompleted, DeterministicOrder, Ordering
 from evo.errors import UserError
 from evo.genomes import Genome
@@ -26,7 +26,7 @@ from evo.values import REEVALUATE_OPERATOR, SEED_OPERATOR, Ask, Candidate, Evalu
 
 EMBEDDED_BYTES = 16_000
 
-Watch = Callable[[TellResult | ReevaluationResult], None]
+OnTell: TypeAlias = Callable[[TellResult | ReevaluationResult], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class Components:
         plan: which cases of the problem a candidate is scored on.
         seeds: genomes that the first asks take, in order.
         context: what operators may know; each ask gets it with randomness, a record and a model of its own.
-        client: where models are paid; None in a run without one.
-        model_calls: how many offspring may wait for a model beside those that the executor holds; 0 without a model.
-        task_models: for problems whose evaluations ask a model; None for the others.
+        client: through which operators ask models; None in a run without one.
+        concurrent_calls: how many offspring may wait for a model beside those that the executor holds; 0 without one.
+        evaluation_models: for problems whose evaluations ask a model; None for the others.
         embedding: model whose vectors tell near duplicates; None without.
         resources: of an evaluation; None takes what the problem says.
     """
@@ -51,52 +51,58 @@ class Components:
     seeds: Sequence[Genome]
     context: Context
     client: ModelClient | None = None
-    model_calls: int = 0
-    task_models: TaskModels | None = None
+    concurrent_calls: int = 0
+    evaluation_models: EvaluationModels | None = None
     embedding: str | None = None
     resources: Resources | None = None
 
 
 class Driver:
-    """Drives a search until its budget is used up, or until it is told to stop.
+    """Drives a search until its budget is used up, or until it is stopped.
 
     Attributes:
         spent: whether a call was refused because it might have passed a cap.
 
     Args:
-        left: what an earlier session left to be done.
-        watch: called after each tell that is on the disk.
+        search: brought to where the journal ends.
+        components: of this session.
+        recorder: writes the run's journal.
+        replayed: what an earlier session left to be done.
+        on_tell: called after each tell that is on the disk.
     """
 
     def __init__(
-        self, search: Search, components: Components, recorder: Recorder, *, left: Replayed | None = None, watch: Watch
+        self,
+        search: Search,
+        components: Components,
+        recorder: Recorder,
+        *,
+        replayed: Replayed | None = None,
+        on_tell: OnTell,
     ) -> None:
         self.search = search
+        self.spent = False
         self._components = components
         self._recorder = recorder
-        self._left = left or Replayed()
-        self._watch = watch
+        self._replayed = replayed or Replayed()
+        self._on_tell = on_tell
         self._stopping = False
-        self.spent = False
-        seed = search.settings.seed
-        self._measuring = Measuring(
-            components.executor, components.problem, components.plan, seed=seed, resources=components.resources
-        )
-        self._batches = Batches(self._measuring.batch_size)
+        self._unfollowed = False
         self._proposing: set[int] = set()
-        self._left_unfollowed = False
-        in_order = search.settings.deterministic
-        self._admissions: Ordering = DeterministicOrder() if in_order else AsCompleted()
-        self._tells: Ordering = DeterministicOrder() if in_order else AsCompleted()
+        self._evaluations = Evaluations(search, components, recorder, self._replayed.verdicts)
+        deterministic = search.settings.deterministic
+        self._admissions: Ordering = DeterministicOrder() if deterministic else AsCompleted()
+        self._tells: Ordering = DeterministicOrder() if deterministic else AsCompleted()
 
     def stop(self) -> None:
-        """Follow no further ask; what is under way is finished and recorded, but for calls that wait to be sent."""
-        self._stopping = self._measuring.stopping = True
+        """Follow no further ask; what is in flight is finished and recorded, but for calls that wait to be sent."""
+        self._stopping = True
+        self._evaluations.stop()
         if self._components.client:
             self._components.client.model.release()
 
     async def run(self) -> None:
-        """Until nothing is under way any more.
+        """Until nothing is in flight any more.
 
         Raises:
             SandboxError, JournalError: the machine failed, not a candidate.
@@ -104,173 +110,96 @@ class Driver:
         executor, on_event = self._components.executor, self._components.executor.on_event
         try:
             async with asyncio.TaskGroup() as self._group:
-                executor.on_event = partial(self._noticed, on_event)
-                self._take_up_what_was_left()
+                executor.on_event = partial(self._on_event, on_event)
+                self._evaluations.begin(self._group, self._stop_for_money)
+                self._continue_replayed()
                 self._fill()
         except* Exception as failures:
             raise failures.exceptions[0] from None
         finally:
             executor.on_event = on_event
 
-    def _noticed(self, on_event: OnEvent, event: ClusterEvent) -> None:
-        """It is recorded; then, there may be room for more."""
-        on_event(event)
-        if not self.search.settings.deterministic and self.search.under_way:
+    async def _offspring(self, ask: Ask, candidate: Candidate | None = None) -> None:
+        """One offspring: propose, admit, evaluate, tell, record; from where an earlier session left it."""
+        if candidate is None:
+            proposal = await self._propose(ask)
+            admitted = await self._admit(ask, proposal)
+            if isinstance(admitted, str):
+                await self._drop(ask, proposal, admitted)
+                return
+            candidate = admitted
+        evaluation = await self._evaluations.evaluate(candidate)
+        _check_lost_seed(candidate, evaluation)
+        async with self._tells.turn(ask.id):
+            result = self.search.tell(candidate, evaluation)
+            self._recorder.result(result, self.search)
             self._fill()
+        await self._recorder.journal.durable()
+        self._on_tell(result)
 
-    def _take_up_what_was_left(self) -> None:
-        admitted = {candidate.ask.id: candidate for candidate in self._left.candidates.values()}
-        for number, ask in sorted(self.search.under_way.items()):
-            self._tells.take(number)
-            if number in admitted:
-                self._group.create_task(self._measure(admitted[number]))
-            else:
-                self._start(ask)
-        for _, candidate in sorted(self._left.candidates.items()):
-            self._gather(candidate)
-
-    def _start(self, ask: Ask) -> None:
-        if ask.operator == REEVALUATE_OPERATOR:
-            self._group.create_task(self._measure_again(ask))
-            return
-        self._admissions.take(ask.id)
-        self._proposing.add(ask.id)
-        self._group.create_task(self._follow(ask))
+    async def _reevaluation(self, ask: Ask) -> None:
+        """One more evaluation of an individual: evaluate, tell, record."""
+        evaluation = await self._evaluations.reevaluate(ask)
+        async with self._tells.turn(ask.id):
+            result = self.search.reevaluated(ask, evaluation)
+            self._recorder.reevaluated(ask, result, self.search)
+            self._fill()
+        await self._recorder.journal.durable()
+        self._on_tell(result)
 
     def _fill(self) -> None:
-        """Ask for as many offspring as may be under way."""
-        while self._room() and (ask := self.search.ask()):
+        """Ask for as many offspring as may be in flight."""
+        while self._has_room() and (ask := self.search.ask()):
             self._recorder.asked(ask)
             self._tells.take(ask.id)
             if self._stopping:
-                self._left_unfollowed = True
+                self._unfollowed = True
             else:
                 self._start(ask)
-        self._race_where_nobody_else_can_come()
+        self._complete_batch()
 
-    def _room(self) -> bool:
-        # In the order of asking, a run that is stopping goes on asking without following: the next session follows, and
-        # the search has gone as it would have without the stop.
+    def _has_room(self) -> bool:
+        # A deterministic run that is stopping goes on asking without following: the next session follows, and the
+        # search has gone as it would have without the stop.
         if self.search.settings.deterministic:
             return True
-        most = self._components.executor.capacity + self._components.model_calls + self._batches.room
+        executor, calls = self._components.executor, self._components.concurrent_calls
+        most = executor.capacity + calls + self._evaluations.room
         return not self._stopping and len(self.search.under_way) < most
 
-    async def _follow(self, ask: Ask) -> None:
-        """One offspring, from ask to record."""
-        try:
-            proposal = await self._propose(ask)
-            candidate = await self._admit(ask, proposal)
-        except asyncio.CancelledError:
-            self._leave_for_the_next_session()
-            raise
-        if isinstance(candidate, str):
-            await self._drop(ask, proposal, candidate)
-        else:
-            await self._measure(candidate)
-
-    async def _measure(self, candidate: Candidate) -> None:
-        evaluation = await self._while_there_is_money(self._evaluated(candidate))
-        if evaluation is None:
+    def _start(self, ask: Ask) -> None:
+        if ask.operator == REEVALUATE_OPERATOR:
+            self._spawn(self._reevaluation(ask))
             return
-        self._check_lost_seed(candidate, evaluation)
-        told = await self._tell(candidate, evaluation)
-        await self._recorder.journal.durable()
-        self._watch(told)
+        self._admissions.take(ask.id)
+        self._proposing.add(ask.id)
+        self._spawn(self._offspring(ask))
 
-    async def _measure_again(self, ask: Ask) -> None:
-        evaluation = await self._while_there_is_money(self._evaluated_again(ask))
-        if evaluation is None:
-            return
-        async with self._tells.turn(ask.id):
-            told = self.search.reevaluated(ask, evaluation)
-            self._recorder.reevaluated(ask, told, self.search)
-            self._fill()
-        await self._recorder.journal.durable()
-        self._watch(told)
+    def _continue_replayed(self) -> None:
+        """Take up what an earlier session left in flight."""
+        admitted = {candidate.ask.id: candidate for candidate in self._replayed.candidates.values()}
+        for number, ask in sorted(self.search.under_way.items()):
+            self._tells.take(number)
+            if number in admitted:
+                self._spawn(self._offspring(ask, admitted[number]))
+            else:
+                self._start(ask)
+        for _, candidate in sorted(self._replayed.candidates.items()):
+            self._evaluations.gather(candidate)
 
-    async def _while_there_is_money(self, evaluated: Awaitable[Evaluation]) -> Evaluation | None:
-        """An evaluation; None where the money for it ran out."""
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        self._group.create_task(self._guarded(work))
+
+    async def _guarded(self, work: Coroutine[None, None, None]) -> None:
+        """Where the money ends, or the work is given up, the next session goes on with it."""
         try:
-            return await evaluated
+            await work
         except BudgetSpentError:
-            self._out_of_money()
-            self._leave_for_the_next_session()
-            return None
+            self._stop_for_money()
+            self._leave_to_next_session()
         except asyncio.CancelledError:
-            self._leave_for_the_next_session()
+            self._leave_to_next_session()
             raise
-
-    async def _evaluated(self, candidate: Candidate) -> Evaluation:
-        await self._recorder.journal.durable()
-        entry = self._entry(candidate)
-        if (verdict := self._left.verdicts.get(candidate.id)) is not None:
-            return await self._measuring.finished(entry, verdict)
-        if self._gathers(candidate):
-            return await self._measuring.finished(entry, await self._batches.verdict(candidate))
-        return await self._measuring.alone(entry, founds=candidate.ask.operator == SEED_OPERATOR)
-
-    async def _evaluated_again(self, ask: Ask) -> Evaluation:
-        await self._recorder.journal.durable()
-        [one] = self.search.ask_snapshot(ask).parents
-        return await self._measuring.alone(self._entry(Candidate(one.id, ask, one.genome)), founds=True)
-
-    def _entry(self, candidate: Candidate) -> Entry:
-        ask, models = candidate.ask, self._components.task_models
-        parents = self.search.ask_snapshot(ask).parents
-        model = models.of(ask.id, self.search.spend, own=ask.operator == REEVALUATE_OPERATOR) if models else None
-        return Entry(candidate, model, parents[0].evaluation.cases if parents else {})
-
-    def _gathers(self, candidate: Candidate) -> bool:
-        """Whether it is to be scored together with others; seeds are not, since there has to be something to vary."""
-        decided = candidate.id in self._left.verdicts
-        return self._batches.size > 1 and candidate.ask.operator != SEED_OPERATOR and not decided
-
-    def _gather(self, candidate: Candidate) -> None:
-        if self._gathers(candidate):
-            for batch in self._batches.join(candidate):
-                self._group.create_task(self._race(batch))
-
-    def _race_where_nobody_else_can_come(self) -> None:
-        gathering, under_way = self._batches.gathering, self.search.under_way
-        if not gathering:
-            return
-        if not self.search.settings.deterministic:
-            alone = len(gathering) == len(under_way)
-        else:
-            # All that is behind the first of these in the order of asking waits for it.
-            alone = next(iter(under_way)) in gathering and not self._proposing
-        if alone and self._left_unfollowed:
-            self._leave_for_the_next_session()  # in which those that were not followed are of this batch
-        elif alone:
-            self._group.create_task(self._race(self._batches.take()))
-
-    async def _race(self, batch: Sequence[Candidate]) -> None:
-        await self._recorder.journal.durable()
-        try:
-            verdicts = await self._measuring.race([self._entry(one) for one in batch])
-        except BudgetSpentError:
-            self._out_of_money()
-            self._batches.leave(batch)
-            return
-        except asyncio.CancelledError:  # by a stop that gave up calls which were not sent
-            self._batches.leave(batch)
-            raise
-        self._recorder.raced(batch, verdicts)
-        await self._recorder.journal.durable()
-        self._batches.decide(batch, verdicts)
-
-    @staticmethod
-    def _check_lost_seed(candidate: Candidate, evaluation: Evaluation) -> None:
-        """Nothing can be evolved from it, and that is no verdict: it is not told, so that resuming tries again."""
-        if candidate.ask.operator == SEED_OPERATOR and evaluation.outcome == "lost":
-            raise UserError(f"the seed could not be evaluated: {evaluation.feedback}; `evo resume` tries again")
-
-    def _leave_for_the_next_session(self) -> None:
-        # In the order of asking nothing behind this one can be told before it; and who gathers would wait for it.
-        self._batches.close()
-        self._admissions.close()
-        self._tells.close()
 
     async def _propose(self, ask: Ask) -> Proposal:
         if ask.operator == SEED_OPERATOR:
@@ -279,32 +208,12 @@ class Driver:
             parents = self.search.ask_snapshot(ask).parents
             return await self._components.operators[ask.operator].propose(parents, self._context(ask))
         except BudgetSpentError as error:
-            self._out_of_money()
+            self._stop_for_money()
             return Proposal("error", thought=str(error))
         except ModelAccessError:
             raise
         except Exception as error:  # an operator may be anyone's code; its failure is recorded as a proposal's
             return Proposal("error", thought=f"{type(error).__name__}: {error}")
-
-    def _context(self, ask: Ask) -> Context:
-        ask_snapshot = self.search.ask_snapshot(ask)
-        rng = generator(self.search.settings.seed, ask.id, "proposal")
-        model = self._model(ask)
-        return replace(
-            self._components.context,
-            rng=rng,
-            model=model,
-            lessons=ask_snapshot.lessons,
-            record=ask_snapshot.record,
-            memory=ask_snapshot.memory,
-        )
-
-    def _model(self, ask: Ask) -> AskModel | None:
-        return AskModel(ask, self._components.client, self.search.spend) if self._components.client else None
-
-    def _out_of_money(self) -> None:
-        self.spent = True
-        self.stop()
 
     async def _admit(self, ask: Ask, proposal: Proposal) -> Candidate | str:
         """The candidate, or why there is none; no reason where the proposal has one of its own."""
@@ -314,33 +223,78 @@ class Driver:
             self._proposing.discard(ask.id)
             if isinstance(candidate, Candidate):
                 self._recorder.admitted(candidate, proposal.lessons)
-                self._gather(candidate)
-            self._race_where_nobody_else_can_come()
+                self._evaluations.gather(candidate)
+            self._complete_batch()
             return candidate
+
+    async def _drop(self, ask: Ask, proposal: Proposal, duplicate: str) -> None:
+        async with self._tells.turn(ask.id):
+            self.search.drop(ask, proposal.lessons)
+            self._recorder.dropped(ask, proposal, duplicate)
+            self._fill()
+        await asyncio.sleep(0)
+
+    def _context(self, ask: Ask) -> Context:
+        snapshot = self.search.ask_snapshot(ask)
+        return replace(
+            self._components.context,
+            rng=generator(self.search.settings.seed, ask.id, "proposal"),
+            model=self._model(ask),
+            lessons=snapshot.lessons,
+            record=snapshot.record,
+            memory=snapshot.memory,
+        )
+
+    def _model(self, ask: Ask) -> ProposalModel | None:
+        client = self._components.client
+        return ProposalModel(ask, client, self.search.spend) if client else None
 
     async def _vector(self, ask: Ask, proposal: Proposal) -> tuple[float, ...]:
         """The embedding of a proposed genome; () where none is asked for, can be had, or can be paid for."""
-        model, name = self._model(ask), self._components.embedding
-        if model is None or name is None or proposal.genome is None:
+        name = self._components.embedding
+        if name is None or proposal.genome is None or (model := self._model(ask)) is None:
             return ()
         text = clip_text(proposal.genome.canonical, EMBEDDED_BYTES)
         try:
             completion = await model.complete(Request("embed", (Message("user", text),), name, output="vector"))
         except BudgetSpentError:
-            self._out_of_money()
+            self._stop_for_money()
             return ()
         return vector_of(completion.text) if completion.outcome == "ok" else ()
 
-    async def _drop(self, ask: Ask, proposal: Proposal, twin: str) -> None:
-        async with self._tells.turn(ask.id):
-            self.search.drop(ask, proposal.lessons)
-            self._recorder.dropped(ask, proposal, twin)
-            self._fill()
-        await asyncio.sleep(0)
+    def _complete_batch(self) -> None:
+        """Score a batch that is not full where no further candidate can join it."""
+        under_way, gathering = self.search.under_way, self._evaluations.gathering
+        if not gathering:
+            return
+        if self.search.settings.deterministic:
+            # All that is behind the first of these in the order of asking waits for it.
+            last = next(iter(under_way)) in gathering and not self._proposing
+        else:
+            last = len(gathering) == len(under_way)
+        if last and self._unfollowed:
+            self._leave_to_next_session()  # in which those that were not followed join this batch
+        elif last:
+            self._evaluations.complete_batch()
 
-    async def _tell(self, candidate: Candidate, evaluation: Evaluation) -> TellResult:
-        async with self._tells.turn(candidate.ask.id):
-            told = self.search.tell(candidate, evaluation)
-            self._recorder.result(told, self.search)
+    def _leave_to_next_session(self) -> None:
+        # In a deterministic search nothing behind this one can be told before it; and its batch would wait for it.
+        self._evaluations.close()
+        self._admissions.close()
+        self._tells.close()
+
+    def _stop_for_money(self) -> None:
+        self.spent = True
+        self.stop()
+
+    def _on_event(self, on_event: OnEvent, event: ClusterEvent) -> None:
+        """Pass a cluster event on; after it there may be room for more."""
+        on_event(event)
+        if not self.search.settings.deterministic and self.search.under_way:
             self._fill()
-        return told
+
+
+def _check_lost_seed(candidate: Candidate, evaluation: Evaluation) -> None:
+    """Nothing can be evolved from it, and that is no verdict: it is not told, so that resuming tries again."""
+    if candidate.ask.operator == SEED_OPERATOR and evaluation.outcome == "lost":
+        raise UserError(f"the seed could not be evaluated: {evaluation.feedback}; `evo resume` tries again")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from evo.config.loading import Loaded
 from evo.config.schema import Config, EndpointConfig, PriceConfig
 from evo.errors import ConfigError
 from evo.journal.log import read_events
@@ -17,23 +18,29 @@ from evo.registry import make_problem, portable, resolve
 from evo.resources import Resources
 from evo.values import Limits
 
+LOG = logging.getLogger(__name__)
+
 KEY_VARIABLE = "OPENAI_API_KEY"
 URL_VARIABLE = "OPENAI_BASE_URL"
 
 
-def with_access(config: Config, environment: Mapping[str, str]) -> Config:
-    """The configuration, without its model where there is neither an endpoint nor a key; that is said on stderr."""
+def with_access(loaded: Loaded, environment: Mapping[str, str]) -> Loaded:
+    """The configuration, without its model where there is neither an endpoint nor a key; that is logged."""
+    config = loaded.config
     reachable = config.model.endpoints or environment.get(KEY_VARIABLE) or environment.get(URL_VARIABLE)
     if reachable or config.model.name is None:
-        return config
-    if make_problem(config.problem.name, config.problem.options).needs_model:
+        return loaded
+    problem = loaded.problem or make_problem(config.problem.name, config.problem.options)
+    if problem.needs_model:
         raise ConfigError(f"this problem's evaluations ask a model, and there is no {KEY_VARIABLE} and no endpoint")
-    print(
-        f"no {KEY_VARIABLE}, no {URL_VARIABLE} and no endpoint: searching without {config.model.name}, "
-        "by model-free operators",
-        file=sys.stderr,
+    LOG.warning(
+        "no %s, no %s and no endpoint: searching without %s, by model-free operators",
+        KEY_VARIABLE,
+        URL_VARIABLE,
+        config.model.name,
     )
-    return config.model_copy(update={"model": config.model.model_copy(update={"name": None, "pool": {}})})
+    without = config.model.model_copy(update={"name": None, "pool": {}})
+    return replace(loaded, config=config.model_copy(update={"model": without}), problem=problem)
 
 
 def make_gateway(config: Config, environment: Mapping[str, str], spent: Charge) -> Gateway | None:
@@ -60,19 +67,19 @@ def make_gateway(config: Config, environment: Mapping[str, str], spent: Charge) 
 def endpoints_of(config: Config) -> list[Endpoint]:
     """The endpoints of a configuration; without any, the one that the environment describes."""
     described = config.model.endpoints or {"openai": EndpointConfig()}
-    return [_endpoint(name, one) for name, one in described.items()]
+    return [_endpoint(name, stated) for name, stated in described.items()]
 
 
-async def check_without_access(config: Config, environment: Mapping[str, str]) -> None:
+async def check_access(config: Config, environment: Mapping[str, str]) -> None:
     """Find out before a run begins what `make_gateway` would refuse."""
     gateway = make_gateway(config, environment, Charge())
     if gateway:
         await gateway.close()
 
 
-def model_calls(config: Config) -> int:
+def concurrent_calls(config: Config) -> int:
     """How many offspring may wait for a model at once; 0 without one."""
-    return sum(one.concurrency for one in endpoints_of(config)) if config.model.name else 0
+    return sum(endpoint.concurrency for endpoint in endpoints_of(config)) if config.model.name else 0
 
 
 def reusable_from(journal: Path) -> Callable[[str], Completion | None]:
@@ -82,9 +89,9 @@ def reusable_from(journal: Path) -> Callable[[str], Completion | None]:
     return known.get
 
 
-def _endpoint(name: str, one: EndpointConfig) -> Endpoint:
-    fields = one.model_dump(exclude={"price"})
-    return Endpoint(name=name, **fields, price=_price(one.price))
+def _endpoint(name: str, stated: EndpointConfig) -> Endpoint:
+    fields = stated.model_dump(exclude={"price"})
+    return Endpoint(name=name, **fields, price=_price(stated.price))
 
 
 def _price(price: str | PriceConfig | None) -> Price | None:
@@ -102,7 +109,7 @@ def make_executor(config: Config, problem: Problem, run: str = "") -> Executor:
     limits = limits_of(config, problem)
     namespace = config.sandbox.require_isolation == "namespace"
     where = config.executor
-    keys = tuple(one.key_variable for one in endpoints_of(config))
+    keys = tuple(endpoint.key_variable for endpoint in endpoints_of(config))
     job = Job(
         *(portable(config.problem.name), config.problem.options, where.workers, where.address, limits, namespace),
         key_variables=keys,

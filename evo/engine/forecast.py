@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from evo.engine.session import Prepared
+from evo.engine.setup import Setup
 from evo.models import Completion, Price, Request
 from evo.protocols import Arm, Context
 from evo.values import Ask, Evaluation, Individual
@@ -45,11 +45,11 @@ class Expense:
     most_usd: float
 
 
-async def expenses(prepared: Prepared, seed: Evaluation, prices: Mapping[str, Price]) -> list[Expense]:
+async def expenses(setup: Setup, seed: Evaluation, prices: Mapping[str, Price]) -> list[Expense]:
     """What a proposal costs by each arm that asks a model, for the seed as the only parent; nothing is sent."""
     return [
-        _expense(arm, await _asked(prepared, arm, seed), prices[arm.model])
-        for arm in prepared.search.population.islands[0].arms
+        _expense(arm, await _asked(setup, arm, seed), prices[arm.model])
+        for arm in setup.search.population.islands[0].arms
         if arm.model is not None and arm.model in prices
     ]
 
@@ -61,12 +61,12 @@ def mean_usd(each: Sequence[Expense], arms: Sequence[Arm]) -> tuple[float, float
     return likely, sum(one.arm.weight * one.most_usd for one in each) / weights
 
 
-async def _asked(prepared: Prepared, arm: Arm, seed: Evaluation) -> list[Request]:
-    problem, listener = prepared.problem, Listener()
-    parent = Individual(0, 0, Ask(0, "seed"), prepared.seeds[0], seed)
-    rng = np.random.default_rng(prepared.config.seed)
+async def _asked(setup: Setup, arm: Arm, seed: Evaluation) -> list[Request]:
+    problem, listener = setup.problem, Listener()
+    parent = Individual(0, 0, Ask(0, "seed"), setup.seeds[0], seed)
+    rng = np.random.default_rng(setup.config.seed)
     context = Context(rng, problem.space, problem.objectives, problem.description, listener)
-    await prepared.operators[arm.operator].propose([parent] * arm.arity, context)
+    await setup.operators[arm.operator].propose([parent] * arm.arity, context)
     return listener.requests
 
 

@@ -1,53 +1,50 @@
-"""The end of a search: the best are measured on parts of the problem that no candidate was chosen by."""
+"""Holdout evaluation: the best are evaluated on parts of the problem that no candidate was chosen by."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeAlias
 
-from evo.engine.metering import TaskModels
+from evo.engine.metering import EvaluationModels
+from evo.engine.setup import Setup
 from evo.journal.recorder import Recorder
-from evo.journal.replay import Replayed
 from evo.models import BudgetSpentError
-from evo.protocols import Executor, Problem
+from evo.protocols import Executor
 from evo.search.search import Search
 from evo.values import Evaluation, Individual, Part
 
 FRONT_SHOWN = 10
 
-Found = dict[tuple[int, Part], Evaluation]
-
-
-class Searched(Protocol):
-    """A search that is over, its problem, and what was measured."""
-
-    problem: Problem
-    search: Search
-    left: Replayed
+Evaluated: TypeAlias = dict[tuple[int, Part], Evaluation]
 
 
 @dataclass(frozen=True, slots=True)
 class HoldoutEvaluation:
-    """Measures the best of a search, and records it."""
+    """Evaluates the best of a search on the problem's final parts, and records it."""
 
     executor: Executor
     recorder: Recorder
-    models: TaskModels | None
+    models: EvaluationModels | None
 
-    async def measure(self, searched: Searched) -> None:
-        """Measure whom earlier sessions did not; of those that can be paid for, and whose model answers."""
-        found = searched.left.held_out
-        wanted = [(one, part) for part in searched.problem.final_parts for one in spread(searched.search, FRONT_SHOWN)]
-        missing = [(one, part) for one, part in wanted if (one.id, part) not in found]
-        await asyncio.gather(*(self._measure(one, part, found) for one, part in missing))
+    async def evaluate_best(self, setup: Setup) -> None:
+        """Evaluate those that earlier sessions did not, as far as they can be paid for and their model answers."""
+        evaluated = setup.replayed.held_out
+        best = spread(setup.search, FRONT_SHOWN)
+        missing = [
+            (individual, part)
+            for part in setup.problem.final_parts
+            for individual in best
+            if (individual.id, part) not in evaluated
+        ]
+        await asyncio.gather(*(self._evaluate(individual, part, evaluated) for individual, part in missing))
 
-    async def _measure(self, one: Individual, part: Part, found: Found) -> None:
-        evaluation = await self._evaluation(one, part)
+    async def _evaluate(self, individual: Individual, part: Part, evaluated: Evaluated) -> None:
+        evaluation = await self._evaluation(individual, part)
         if evaluation is not None:
-            self.recorder.held_out(one.id, part, evaluation)
-            found[one.id, part] = evaluation
+            self.recorder.held_out(individual.id, part, evaluation)
+            evaluated[individual.id, part] = evaluation
 
     async def _evaluation(self, individual: Individual, part: Part) -> Evaluation | None:
         model = self.models.of(individual.ask.id, _unaccounted, "final") if self.models else None
@@ -68,4 +65,4 @@ def spread(search: Search, count: int) -> Sequence[Individual]:
 
 
 def _unaccounted(ask: int, usd: float) -> None:
-    """Measuring the best is no operator's expense."""
+    """A holdout evaluation is no operator's expense."""

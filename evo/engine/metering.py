@@ -1,4 +1,4 @@
-"""Between the search and the model: every completion is on the disk before it is used, and none is paid for twice."""
+"""The metered model client: every completion is on the disk before it is used, and none is paid for twice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Spend = Callable[[int, float], None]
 
 @dataclass(frozen=True, slots=True)
 class ModelClient:
-    """What all requests of a session share.
+    """Stands between operators or evaluations and the gateway, and is shared by all requests of a session.
 
     Attributes:
         default_model: for requests that name none, where the ask names none either.
@@ -33,7 +33,7 @@ class ModelClient:
     answers: dict[str, Completion] = field(default_factory=dict)
     reusable: Callable[[str], Completion | None] = lambda digest: None
 
-    async def buy(self, request: Request, ask: int, stage: Stage, *, fresh: bool = False) -> Completion:
+    async def complete(self, request: Request, ask: int, stage: Stage, *, fresh: bool = False) -> Completion:
         """A completion, reused or new, recorded; where it has to be fresh, a new one."""
         if not fresh and (known := self.reusable(request.digest)) is not None:
             self.recorder.completed(ask, request, known, stage=stage)
@@ -56,7 +56,7 @@ class ModelClient:
         return completion
 
     def _gave_up(self, request: Request, ask: int, stage: Stage, error: asyncio.CancelledError) -> None:
-        charged = next((one for one in error.args if isinstance(one, Completion)), None)
+        charged = next((given for given in error.args if isinstance(given, Completion)), None)
         if charged is None:
             self.recorder.unsent(ask, request, stage=stage)
         else:
@@ -64,7 +64,7 @@ class ModelClient:
 
 
 @dataclass(frozen=True, slots=True)
-class AskModel:
+class ProposalModel:
     """A model as the operator of one ask sees it."""
 
     ask: Ask
@@ -75,14 +75,14 @@ class AskModel:
         request = addressed(request, self.ask.model or self.client.default_model)
         if (paid := self.client.past.take(self.ask.id, request.digest)) is not None:
             return paid
-        completion = await self.client.buy(request, self.ask.id, "proposal")
+        completion = await self.client.complete(request, self.ask.id, "proposal")
         self.spend(self.ask.id, completion.cost_usd)
         await self.client.recorder.journal.durable()
         return completion
 
 
 @dataclass(frozen=True, slots=True)
-class TaskModels:
+class EvaluationModels:
     """Models as evaluations see them: a request that was answered once in a run is not sent again.
 
     Unless an evaluation wants answers of its own, because it measures a genome again.
@@ -91,13 +91,13 @@ class TaskModels:
     client: ModelClient
     under_way: dict[str, asyncio.Task[Completion]] = field(default_factory=dict)
 
-    def of(self, ask: int, spend: Spend, stage: Stage = "evaluation", *, own: bool = False) -> TaskModel:
+    def of(self, ask: int, spend: Spend, stage: Stage = "evaluation", *, own: bool = False) -> EvaluationModel:
         """The model for the evaluation of an ask's offspring.
 
         Args:
             own: whether what others were answered is none of its business.
         """
-        return TaskModel(self, ask, spend, stage, own)
+        return EvaluationModel(self, ask, spend, stage, own)
 
     async def close(self) -> None:
         """End what nobody waits for any more."""
@@ -108,10 +108,10 @@ class TaskModels:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskModel:
+class EvaluationModel:
     """A model as one evaluation sees it."""
 
-    shared: TaskModels
+    shared: EvaluationModels
     ask: int
     spend: Spend
     stage: Stage
@@ -131,7 +131,7 @@ class TaskModel:
 
     async def _bought(self, request: Request, key: str) -> Completion:
         client = self.shared.client
-        completion = await client.buy(request, self.ask, self.stage, fresh=self.own)
+        completion = await client.complete(request, self.ask, self.stage, fresh=self.own)
         self.spend(self.ask, completion.cost_usd)
         await client.recorder.journal.durable()
         if completion.outcome in ANSWERED:

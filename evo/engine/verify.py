@@ -6,14 +6,13 @@ Nothing is sent and nothing is evaluated: completions and results come from the 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from evo.engine.session import Prepared
+from evo.engine.setup import Setup
 from evo.journal.completions import Recorded, addressed
 from evo.journal.replay import Replayed, replay
 from evo.models import BudgetSpentError, Completion, Request
-from evo.protocols import Context
 from evo.randomness import generator
 from evo.search.search import AskSnapshot
 from evo.values import SEED_OPERATOR, Ask, Proposal
@@ -28,7 +27,7 @@ class Repeated:
         different: asks whose proposal came out otherwise, with what was recorded and what came.
     """
 
-    left: Replayed
+    replayed: Replayed
     same: int = 0
     different: dict[int, tuple[str, str]] = field(default_factory=dict)
 
@@ -49,7 +48,7 @@ class RecordedModel:
         return recorded
 
 
-def repeat(journal: Path, prepared: Prepared) -> Repeated:
+def repeat(journal: Path, setup: Setup) -> Repeated:
     """Run a journal again, proposals included.
 
     Raises:
@@ -57,30 +56,34 @@ def repeat(journal: Path, prepared: Prepared) -> Repeated:
     """
     repeated = Repeated(Replayed())
 
-    def compare(ask: Ask, ask_snapshot: AskSnapshot, past: Recorded, recorded: Proposal) -> None:
-        proposal = loop.run_until_complete(_propose(prepared, ask, ask_snapshot, past))
+    def compare(ask: Ask, snapshot: AskSnapshot, past: Recorded, recorded: Proposal) -> None:
+        proposal = loop.run_until_complete(_propose(setup, ask, snapshot, past))
         if _same(proposal, recorded):
             repeated.same += 1
         else:
-            repeated.different[ask.id] = (_told(recorded), _told(proposal))
+            repeated.different[ask.id] = (_shown(recorded), _shown(proposal))
 
     with asyncio.Runner() as runner:
         loop = runner.get_loop()
-        repeated.left = replay(journal, prepared.search, compare)
+        repeated.replayed = replay(journal, setup.search, compare)
     return repeated
 
 
-async def _propose(prepared: Prepared, ask: Ask, ask_snapshot: AskSnapshot, past: Recorded) -> Proposal:
+async def _propose(setup: Setup, ask: Ask, snapshot: AskSnapshot, past: Recorded) -> Proposal:
     if ask.operator == SEED_OPERATOR:
-        return Proposal("ok", prepared.seeds[ask.id])
-    problem = prepared.problem
-    rng = generator(prepared.config.seed, ask.id, "proposal")
-    default = prepared.config.model.name
+        return Proposal("ok", setup.seeds[ask.id])
+    default = setup.config.model.name
     model = RecordedModel(ask.id, past, ask.model or default) if default else None
-    told = problem.space, problem.objectives, problem.description, model
-    context = Context(rng, *told, lessons=ask_snapshot.lessons, record=ask_snapshot.record, memory=ask_snapshot.memory)
+    context = replace(
+        setup.context,
+        rng=generator(setup.config.seed, ask.id, "proposal"),
+        model=model,
+        lessons=snapshot.lessons,
+        record=snapshot.record,
+        memory=snapshot.memory,
+    )
     try:
-        return await prepared.operators[ask.operator].propose(ask_snapshot.parents, context)
+        return await setup.operators[ask.operator].propose(snapshot.parents, context)
     except BudgetSpentError as error:
         return Proposal("error", thought=str(error))
 
@@ -88,9 +91,9 @@ async def _propose(prepared: Prepared, ask: Ask, ask_snapshot: AskSnapshot, past
 def _same(proposal: Proposal, recorded: Proposal) -> bool:
     if recorded.genome is not None:
         return proposal.genome == recorded.genome
-    # A duplicate is told from an admitted genome by the search, not by the operator.
+    # It is the search that rejects a duplicate, not the operator.
     return recorded.outcome in (proposal.outcome, "duplicate")
 
 
-def _told(proposal: Proposal) -> str:
+def _shown(proposal: Proposal) -> str:
     return proposal.outcome if proposal.genome is None else f"{proposal.outcome} {proposal.genome.digest}"

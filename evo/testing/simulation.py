@@ -19,13 +19,11 @@ from operator import add
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-
 from evo.config.loading import load_config
-from evo.engine import session
 from evo.engine.collection import rarely_collected
 from evo.engine.driver import Components, Driver
 from evo.engine.metering import ModelClient
+from evo.engine.setup import Setup, prepare
 from evo.genomes import Genome, Vector
 from evo.journal.log import Journal
 from evo.journal.recorder import Recorder
@@ -89,34 +87,40 @@ def simulate(fleet: Fleet, folder: Path, *overrides: str) -> Simulated:
     Args:
         overrides: KEY=VALUE of the configuration, "budget.evaluations=20000" above all.
     """
-    prepared = session.prepare(load_config("evo.testing.toys:Valley", overrides).config)
+    setup = prepare(load_config("evo.testing.toys:Valley", overrides).config)
     journal, simulated = Journal(folder / "journal.jsonl"), Simulated(Ledger(Caps(usd=1e6)))
     lineage = LiveLineage(folder)
     try:
         with asyncio.Runner(loop_factory=lambda: SkippingLoop(lambda: journal.awaited)) as runner:
-            runner.run(_simulate(fleet, prepared, Recorder(journal), simulated))
+            runner.run(_simulate(fleet, setup, Recorder(journal), simulated))
     finally:
         journal.close()
         lineage.close()
     return simulated
 
 
-async def _simulate(fleet: Fleet, prepared: session.Prepared, recorder: Recorder, simulated: Simulated) -> None:
-    recorder.started("simulated", prepared.config.model_dump(), prepared.problem)
-    workers, loop = SimulatedWorkers(fleet, len(prepared.seeds)), asyncio.get_running_loop()
+async def _simulate(fleet: Fleet, setup: Setup, recorder: Recorder, simulated: Simulated) -> None:
+    recorder.started("simulated", setup.config.model_dump(), setup.problem)
+    workers, loop = SimulatedWorkers(fleet, len(setup.seeds)), asyncio.get_running_loop()
 
-    def watch(told: object) -> None:
+    def on_tell(result: object) -> None:
         simulated.seconds.append(loop.time())
         simulated.busy_seconds.append(workers.busy_seconds)
 
     client = ModelClient(SimulatedModels(fleet, simulated.ledger), "simulated", recorder)
-    context = Context(np.random.default_rng(0), prepared.problem.space, prepared.problem.objectives)
-    operators = {name: SimulatedOperator() for name in prepared.operators}
+    operators = {name: SimulatedOperator() for name in setup.operators}
     components = Components(
-        *(operators, prepared.problem, workers, prepared.plan, prepared.seeds, context, client), model_calls=fleet.calls
+        operators=operators,
+        problem=setup.problem,
+        executor=workers,
+        plan=setup.plan,
+        seeds=setup.seeds,
+        context=setup.context,
+        client=client,
+        concurrent_calls=fleet.calls,
     )
     with rarely_collected():
-        await Driver(prepared.search, components, recorder, watch=watch).run()
+        await Driver(setup.search, components, recorder, on_tell=on_tell).run()
 
 
 class SkippingLoop(asyncio.SelectorEventLoop):

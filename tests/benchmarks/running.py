@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evo.config.loading import load_config
-from evo.engine import session
+from evo.engine.run import run
 from evo.journal.log import Event, read_events
 
 
@@ -37,10 +37,8 @@ def run_search(problem: str, *overrides: str) -> Measured:
     """A search in a folder of its own."""
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / "run"
-        folder.mkdir()
-        prepared = session.prepare(load_config(problem, overrides).config)
         spent: list[float] = []
-        session.start(prepared, folder, watch=lambda told: spent.append(cpu_seconds()))
+        run(load_config(problem, overrides), folder, on_tell=lambda result: spent.append(cpu_seconds()))
         tells = [event for _, event in read_events(folder / "journal.jsonl") if event["event"] == "tell"]
     return Measured(spent, tells)
 

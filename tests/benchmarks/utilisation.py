@@ -7,7 +7,7 @@ import os
 
 from evo.config.loading import load_config
 from evo.engine.factories import make_executor
-from evo.engine.session import prepare
+from evo.engine.setup import prepare
 from evo.genomes import Genome, Program
 from tests.benchmarks.rows import Row
 from tests.benchmarks.running import Measured, run_search

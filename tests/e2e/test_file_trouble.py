@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from evo.config.loading import load_config
-from evo.engine.session import prepare, start
+from evo.engine.run import run
 from evo.errors import JournalError
 from evo.journal.log import Journal, read_events
 from evo.lineage import rebuild
@@ -33,8 +33,7 @@ FOREVER = ("--set", "problem.options.pause_seconds=0.01", "--set", "budget.evalu
 @pytest.fixture(scope="module")
 def made_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made") / "toy"
-    folder.mkdir()
-    start(prepare(load_config(TOY[0], [TOY[2], "budget.evaluations=60"]).config), folder, watch=lambda told: None)
+    run(load_config(TOY[0], [TOY[2], "budget.evaluations=60"]), folder)
     return folder
 
 

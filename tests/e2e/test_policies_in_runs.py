@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from evo.cli.progress import Progress
 from evo.config.loading import load_config
-from evo.engine import session
 from evo.engine.driver import Driver
 from evo.engine.factories import make_executor
-from evo.engine.session import Prepared
+from evo.engine.session import components_of
+from evo.engine.setup import Setup, prepare
 from evo.genomes import Genome, Vector, genome_from_json
 from evo.journal.log import Journal
 from evo.journal.recorder import Recorder
@@ -31,7 +31,7 @@ from evo.lineage import open_run
 from evo.models import Model
 from evo.resources import Resources
 from evo.scoring import scored
-from evo.search.search import Search, TellResult
+from evo.search.search import ReevaluationResult, Search, TellResult
 from evo.testing.exam import Exam
 from evo.testing.executor import InProcessExecutor
 from evo.testing.in_process import run_in_process
@@ -53,21 +53,21 @@ def run_of(evo: Evo, name: str, *options: object) -> Path:
     return Path("runs", name).resolve()
 
 
-def in_memory(prepared: Prepared, journal: Path, *, stop_after: int | None = None) -> Search:
+def in_memory(setup: Setup, journal: Path, *, stop_after: int | None = None) -> Search:
     """One sitting at a run without its folder, from where the journal ends; a run that hangs fails."""
-    search = prepared.search
-    prepared.left = replay(journal, search)
+    search = setup.search
+    setup.replayed = replay(journal, search)
     first = search.count_told
 
     async def go() -> None:
-        executor = make_executor(prepared.config, prepared.problem)
+        executor = make_executor(setup.config, setup.problem)
 
-        def watch(told: TellResult) -> None:
+        def on_tell(result: TellResult | ReevaluationResult) -> None:
             if stop_after is not None and search.count_told - first >= stop_after:
                 driver.stop()
 
-        workshop = session._components(prepared, executor, None, None)
-        driver = Driver(search, workshop, Recorder(writing), left=prepared.left, watch=watch)
+        components = components_of(setup, executor)
+        driver = Driver(search, components, Recorder(writing), replayed=setup.replayed, on_tell=on_tell)
         await asyncio.wait_for(driver.run(), 30.0)
 
     writing = Journal(journal)
@@ -78,9 +78,9 @@ def in_memory(prepared: Prepared, journal: Path, *, stop_after: int | None = Non
     return search
 
 
-def prepared_for(*overrides: str) -> Prepared:
+def prepared_for(*overrides: str) -> Setup:
     executor = "executor=evo.testing.executor:InProcessExecutor"
-    return session.prepare(load_config("evo.testing.exam:Exam", [executor, *overrides]).config)
+    return prepare(load_config("evo.testing.exam:Exam", [executor, *overrides]).config)
 
 
 def test_with_the_full_policy_a_journal_has_nothing_that_it_had_not_before(evo: Evo, tmp_path: Path) -> None:
@@ -165,12 +165,14 @@ def test_stopped_ones_are_counted_apart_from_failures(evo: Evo) -> None:
 
 
 def test_while_it_runs_it_says_how_many_were_stopped() -> None:
-    prepared = prepared_for()
+    setup = prepared_for()
     individual = Individual(0, 0, Ask(0, "guess"), Vector((0.5,)), Evaluation("pruned"))
-    progress = Progress(prepared, Path("runs/raced"))
+    progress = Progress()
+    progress.begin(setup, Path("runs/raced"))
     for evaluation in (Evaluation("pruned"), Evaluation("pruned"), Evaluation("crash")):
         progress.on_tell(TellResult(replace(individual, evaluation=evaluation), False, (), False, ()))
-    assert progress._state().endswith("  1 failed  2 stopped")
+    assert progress._state().endswith("  1 failed  2 pruned")
+    progress.__exit__(None, None, None)
 
 
 def test_a_journal_from_before_there_were_policies_goes_on(evo: Evo) -> None:

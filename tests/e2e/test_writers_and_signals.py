@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from evo.engine.holdout import FRONT_SHOWN, spread
-from evo.engine.session import prepare
+from evo.engine.setup import prepare
 from evo.errors import RunFolderError
 from evo.genomes import Genome
 from evo.journal.folder import SILENT_SECONDS, held, holder

@@ -25,7 +25,7 @@ from evo import cli
 from evo.engine.driver import Driver
 from evo.engine.evaluator import Measuring
 from evo.engine.holdout import HoldoutEvaluation
-from evo.engine.metering import AskModel
+from evo.engine.metering import ProposalModel
 from evo.journal.log import Journal
 from evo.journal.recorder import Recorder
 from evo.lineage import live, projection
@@ -166,7 +166,7 @@ PLACES: Mapping[str, Trap] = {
     "asking": during(Gateway, "complete"),
     "replied": after(Gateway, "complete"),
     "noted": after(Recorder, "completed"),
-    "paid": after(AskModel, "complete"),
+    "paid": after(ProposalModel, "complete"),
     "proposed": after(Driver, "_propose"),
     "admitted": after(Recorder, "admitted"),
     "evaluating": before(Measuring, "_tried"),
@@ -185,7 +185,7 @@ PLACES: Mapping[str, Trap] = {
     "projected": after(projection.Projection, "_append"),
     "renaming": before(Path, "replace"),
     "renamed": after(Path, "replace"),
-    "finale": during(HoldoutEvaluation, "measure"),
+    "finale": during(HoldoutEvaluation, "evaluate_best"),
     "stopping": before(Recorder, "stopped"),
     "closing_journal": before(Journal, "close"),
     "closed_journal": after(Journal, "close"),

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from evo.config.loading import config_from_json
 from evo.config.schema import Config
 from evo.engine.baselines import BASELINES, with_baseline
-from evo.engine.session import prepare
+from evo.engine.setup import prepare
 from evo.errors import ConfigError
 from evo.genomes import Architecture, Vector
 from evo.journal.log import read_events

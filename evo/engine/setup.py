@@ -1,0 +1,108 @@
+"""From a configuration to all that a run needs: problem, seeds, operators, evaluation policy and search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from evo.config.schema import Config
+from evo.engine.evaluator import make_plan
+from evo.engine.mixture import IslandMaker, make_mixture
+from evo.errors import ConfigError
+from evo.genomes import Genome
+from evo.journal.folder import JOURNAL, existing_run_folder
+from evo.journal.inheritance import Inheritance, learnt_from
+from evo.journal.replay import Replayed
+from evo.models import NO_MODEL, Completion
+from evo.policies.plans import Everything, Plan
+from evo.protocols import Context, Gateway, Operator, Problem
+from evo.registry import make_problem
+from evo.search.duplicates import DuplicateFilter
+from evo.search.islands import IslandSettings
+from evo.search.noise import NoiseSettings
+from evo.search.search import Search, SearchSettings
+
+MAX_STALE_PROPOSALS_FREE, MAX_STALE_PROPOSALS_PAID = 2000, 200
+
+
+@dataclass(slots=True)
+class Setup:
+    """All that a session needs, made from a configuration.
+
+    Attributes:
+        replayed: what earlier sessions left to be done.
+        reusable: completions of another run, by digest.
+        gateway: while a session runs, and for those who watch it.
+        trouble: why no evaluation can run at the moment, for those who watch; "" while they can.
+    """
+
+    config: Config
+    problem: Problem
+    operators: Mapping[str, Operator]
+    seeds: Sequence[Genome]
+    search: Search
+    inheritance: Inheritance = field(default_factory=Inheritance)
+    plan: Plan = field(default_factory=Everything)
+    replayed: Replayed = field(default_factory=Replayed)
+    reusable: Callable[[str], Completion | None] = lambda digest: None
+    gateway: Gateway | None = None
+    trouble: str = ""
+
+    @property
+    def context(self) -> Context:
+        """What all operators may know; each ask adds its own randomness, model and record."""
+        problem = self.problem
+        return Context(np.random.default_rng(0), problem.space, problem.objectives, problem.description)
+
+
+def prepare(config: Config, problem: Problem | None = None, *, inheritance: Inheritance | None = None) -> Setup:
+    """Make the problem, its seeds, the operators and a fresh search.
+
+    Args:
+        config: what is wanted.
+        problem: the configuration's own, where it was made already.
+        inheritance: what the run took over when it was started; None takes over what the configuration names.
+
+    Raises:
+        UserError: a name or a value that means nothing.
+    """
+    problem = problem or make_problem(config.problem.name, config.problem.options)
+    if problem.needs_model and config.model.name is None:
+        raise ConfigError(NO_MODEL)
+    plan = make_plan(config, problem)
+    seeds = problem.seeds(config.search.population, np.random.default_rng(config.seed))
+    mixture = make_mixture(config, seeds[0].kind)
+    if inheritance is None:
+        journals = [existing_run_folder(Path(folder)) / JOURNAL for folder in config.search.learn_from]
+        inheritance = learnt_from(journals, seeds[0].kind)
+    make_island = IslandMaker(config, problem, seeds[0].kind, inherited=inheritance.records)
+    settings = _settings(config, len(seeds), asks_models=mixture.asks_models)
+    search = Search(settings, problem.objectives, island=make_island)
+    search.inherit(inheritance.lessons)
+    stated = config.model_copy(update={"search": config.search.model_copy(update={"operators": mixture.stated})})
+    return Setup(stated, problem, mixture.operators, seeds, search, inheritance, plan)
+
+
+def _settings(config: Config, seeds: int, *, asks_models: bool) -> SearchSettings:
+    stated = config.search
+    filtered = stated.duplicate_filter
+    if filtered.vectors is not None and (filtered.model is None or config.model.name is None):
+        raise ConfigError(
+            "search.duplicate_filter.vectors compares embeddings; name their model in search.duplicate_filter.model"
+        )
+    default_stale = MAX_STALE_PROPOSALS_PAID if asks_models else MAX_STALE_PROPOSALS_FREE
+    return SearchSettings(
+        seed=config.seed,
+        evaluations=config.budget.evaluations,
+        seeds=seeds,
+        deterministic=stated.deterministic,
+        max_in_flight=stated.max_in_flight,
+        reference=stated.reference,
+        islands=IslandSettings(**stated.islands.model_dump(exclude={"own"})),
+        duplicate_filter=DuplicateFilter(filtered.text, filtered.vectors),
+        noise=NoiseSettings(**stated.noise.model_dump()),
+        max_stale_proposals=stated.max_stale_proposals or default_stale,
+    )
