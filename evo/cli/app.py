@@ -19,16 +19,40 @@ if TYPE_CHECKING:
     from evo.engine.run import RunResult
 
 app = typer.Typer(
-    help="Evolve programs, prompts, architectures and vectors; every ancestor is kept.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as in runs/bin_packing-1.")]
 RunDir = Annotated[Path, typer.Option(help="Where run folders are made.")]
 Force = Annotated[bool, typer.Option("--force", help="Write over what is there.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from evo import __version__
+
+        print(f"evo {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, help="Say more on stderr; -vv says all, libraries included.")
+    ] = 0,
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Evolve programs, prompts, architectures and vectors; every ancestor is kept."""
+    from evo.cli.logs import show_logs
+
+    show_logs(verbose)
 
 
 class Format(StrEnum):
