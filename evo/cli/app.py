@@ -157,7 +157,7 @@ def resume(
     run_dir: cluster.FarRunDir = cluster.FAR_RUN_DIR,
     wait: cluster.Wait = False,
 ) -> None:
-    """Go on with a run that was interrupted, or further with one that is finished; with --address, on a cluster."""
+    """Go on with a run that was interrupted, or further with a finished run; with --address, on a cluster."""
     from evo.cli.progress import Progress
     from evo.cli.report import report
     from evo.engine.run import resume as resume_search
@@ -210,7 +210,7 @@ def evaluate(
     holdout: Annotated[bool, typer.Option("--holdout", help="On the hold-out part.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Score one genome file as a run would. Exit code 1 where it fails."""
+    """Score a genome file as a run would. Exit code 1 where it fails."""
     from evo.cli.check import evaluate_file, print_evaluation
     from evo.config.loading import load_config
 
@@ -233,7 +233,7 @@ def top(run: RunArgument, count: Annotated[int, typer.Option(min=1, help="How ma
 
 @app.command()
 def show(run: RunArgument, individual: Annotated[int, typer.Argument(metavar="ID")]) -> None:
-    """One individual: genome, objectives, parents, and how it differs from its base."""
+    """An individual: genome, objectives, parents, and how it differs from its base."""
     from evo.cli.show import show as show_individual
     from evo.lineage import open_run
 
@@ -246,7 +246,7 @@ def lineage(
     individual: Annotated[int, typer.Argument(metavar="ID")],
     generations: Annotated[int, typer.Option(min=0, help="How far to go back.")] = 12,
 ) -> None:
-    """The ancestors of an individual as a tree: by whom each was made, its objectives, and what changed."""
+    """The ancestors of an individual as a tree: the operator of each, its objectives, and what changed."""
     from evo.cli.lineage import show_lineage
     from evo.lineage import open_run
 
@@ -291,7 +291,8 @@ def export(
     run: RunArgument,
     to: Annotated[Path, typer.Option(metavar="PATH", help="A folder for parquet and csv, else a file.")],
     format: Annotated[
-        Export | None, typer.Option(help="Tables (parquet without a word), one document, the graph of parents, a page.")
+        Export | None,
+        typer.Option(help="Tables (parquet without a word), a single document, the graph of parents, a page."),
     ] = None,
     *,
     html: Annotated[
@@ -311,11 +312,13 @@ def export(
 @app.command()
 def snapshot(
     run: RunArgument,
-    to: Annotated[Path, typer.Argument(metavar="TO", help="A file, or a folder for one of the run's name.")] = Path(),
+    to: Annotated[
+        Path, typer.Argument(metavar="TO", help="A file, or a folder in which it gets the run's name.")
+    ] = Path(),
     *,
     force: Force = False,
 ) -> None:
-    """Copy a run's lineage, during the run or after it, to query it for as long as one likes."""
+    """Copy a run's lineage, during the run or after it, to query it for any length of time."""
     from evo.lineage import open_run
 
     copy = open_run(run).snapshot(to, force=force)
@@ -325,7 +328,7 @@ def snapshot(
 
 @app.command()
 def index(run: RunArgument) -> None:
-    """Build the lineage database anew from the journal."""
+    """Rebuild the lineage database from the journal."""
     from evo.journal.folder import existing_run_folder, held
     from evo.lineage import rebuild
 
@@ -337,7 +340,7 @@ def index(run: RunArgument) -> None:
 
 @app.command()
 def status(run: RunArgument) -> None:
-    """How a run stands, during it and after: who runs it, how far it is, the best, dollars, rate, what is under way."""
+    """Run status, during it and after: process, progress, the best, dollars, rate, what is in flight."""
     from evo.cli.status import status as show_status
 
     show_status(run)
@@ -357,7 +360,7 @@ def dashboard(
         list[Path] | None, typer.Argument(metavar="RUN...", help="Run folders, or folders of runs; runs/ without any.")
     ] = None,
     *,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Of this machine; nobody else can reach it.")] = 8501,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="On this machine only.")] = 8501,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it in a browser.")] = True,
 ) -> None:
     """Watch runs in a browser, while they go on and after."""
@@ -368,7 +371,7 @@ def dashboard(
 
 @app.command(name="list")
 def list_names(kind: Kind) -> None:
-    """What is registered, by name."""
+    """Registered names."""
     from evo.cli.tables import print_table
     from evo.lineage import Table
     from evo.registry import names
@@ -379,7 +382,7 @@ def list_names(kind: Kind) -> None:
 
 @app.command()
 def serve_scripted(
-    rule: Annotated[str, typer.Option(help="How it answers; an unknown one names the known.")] = "constant_jitter",
+    rule: Annotated[str, typer.Option(help="How it answers; an unknown name lists the known.")] = "constant_jitter",
     fault: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="As in hang=0.05.")] = None,
     *,
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,

@@ -37,7 +37,7 @@ class Wanted:
 
     Attributes:
         seeds: how many, from the configuration's own upwards.
-        name: of the folder in run_dir that holds the runs; None makes one of the problem's.
+        name: of the folder in run_dir that holds the runs; None takes the problem's.
     """
 
     overrides: Sequence[str]
@@ -54,15 +54,17 @@ def compare_targets(targets: Sequence[str], wanted: Wanted) -> Compared:
         ConfigError: targets of both kinds, several configurations, or settings for runs that are over.
         StoppedError: interrupted; the same call goes on.
     """
-    runs = [Path(one) for one in targets if (Path(one) / JOURNAL).is_file()]
-    others = [Path(one) for one in targets if Path(one) not in runs]
-    if runs and all(one.is_dir() for one in others):
+    runs = [Path(target) for target in targets if (Path(target) / JOURNAL).is_file()]
+    others = [Path(target) for target in targets if Path(target) not in runs]
+    if runs and all(other.is_dir() for other in others):
         if wanted.overrides or wanted.methods:
             raise ConfigError("these are runs that were made: --set, --model and --method have no use here")
         compared = existing(runs)
-        return replace(compared, left_out=[*compared.left_out, *(f"{one} holds no run" for one in others)])
+        return replace(compared, left_out=[*compared.left_out, *(f"{other} holds no run" for other in others)])
     if len(targets) > 1:
-        raise ConfigError("name one configuration or problem, or run folders only; `evo compare TARGET` runs methods")
+        raise ConfigError(
+            "name a single configuration or problem, or run folders only; `evo compare TARGET` runs methods"
+        )
     return _run_all(targets[0], wanted)
 
 
@@ -74,10 +76,14 @@ def report(compared: Compared, *, as_json: bool) -> None:
     """
     comparison = comparison_of(compared)
     if as_json:
-        told = {**asdict(comparison), "left_out": list(compared.left_out)}
-        print(json.dumps(told, ensure_ascii=False, indent=1))
+        shown = {**asdict(comparison), "left_out": list(compared.left_out)}
+        print(json.dumps(shown, ensure_ascii=False, indent=1))
     else:
-        print("\n".join([*_shown(comparison), *comparison.remarks, *(f"left out: {one}" for one in compared.left_out)]))
+        print(
+            "\n".join(
+                [*_shown(comparison), *comparison.remarks, *(f"left out: {sentence}" for sentence in compared.left_out)]
+            )
+        )
 
 
 def _run_all(target: str, wanted: Wanted) -> Compared:
@@ -86,18 +92,18 @@ def _run_all(target: str, wanted: Wanted) -> Compared:
     configs = {method: _of_method(loaded, method) for method in wanted.methods or DEFAULT_METHODS}
     place = wanted.run_dir / (wanted.name or f"{config.problem.name.rpartition(':')[2]}-compare")
     # Those without a model come last for each seed: they get as many evaluations as the dollars of the others bought.
-    ordered = sorted(configs.items(), key=lambda one: one[1].model.name is None)
-    plan = [(seed, *one) for seed in range(config.seed, config.seed + wanted.seeds) for one in ordered]
+    ordered = sorted(configs.items(), key=lambda method: method[1].model.name is None)
+    plan = [(seed, *method) for seed in range(config.seed, config.seed + wanted.seeds) for method in ordered]
     outcomes: list[Measured | str] = []
     for number, (seed, method, own) in enumerate(plan, 1):
         folder = place / f"{method}-{seed}"
         print(f"{number} of {len(plan)}, {folder}: ", end="", flush=True, file=sys.stderr)
-        done = [one.result for one in outcomes if isinstance(one, Measured) and one.result.seed == seed]
+        done = [outcome.result for outcome in outcomes if isinstance(outcome, Measured) and outcome.result.seed == seed]
         outcome, note = _outcome(_matched(own.model_copy(update={"seed": seed}), config, done), method, folder)
-        print(_told(outcome) + note, file=sys.stderr)
+        print(_shown_outcome(outcome) + note, file=sys.stderr)
         outcomes.append(outcome)
-    measured = [one for one in outcomes if isinstance(one, Measured)]
-    return Compared(list(configs), measured, [one for one in outcomes if isinstance(one, str)])
+    measured = [outcome for outcome in outcomes if isinstance(outcome, Measured)]
+    return Compared(list(configs), measured, [outcome for outcome in outcomes if isinstance(outcome, str)])
 
 
 def _matched(own: Config, users: Config, done: Sequence[Result]) -> Config:
@@ -167,11 +173,11 @@ def _check_another(config: Config, folder: Path) -> None:
         )
 
 
-def _told(outcome: Measured | str) -> str:
+def _shown_outcome(outcome: Measured | str) -> str:
     if isinstance(outcome, str):
         return "failed"
-    one, objective = outcome.result, outcome.objective
-    return f"{one.evaluations} evaluations, ${one.usd:.4g}, best {objective.name} {one.train:.6g}"
+    result, objective = outcome.result, outcome.objective
+    return f"{result.evaluations} evaluations, ${result.usd:.4g}, best {objective.name} {result.train:.6g}"
 
 
 def _shown(comparison: Comparison) -> Iterator[str]:
@@ -180,8 +186,15 @@ def _shown(comparison: Comparison) -> Iterator[str]:
     finals = [f"{part} {value}"] if part else []
     columns = ("method", "seeds", f"train {value}", *finals, "evaluations", "dollars")
     rows = [
-        (one.method, len(one.seeds), one.train, *([one.final] if part else []), one.evaluations, one.usd)
-        for one in comparison.summaries
+        (
+            method.method,
+            len(method.seeds),
+            method.train,
+            *([method.final] if part else []),
+            method.evaluations,
+            method.usd,
+        )
+        for method in comparison.summaries
     ]
     yield f"best of each run, {goal(objective)}: median over seeds; evaluations and dollars: mean over seeds\n"
     yield from lines(Table(columns, tuple(rows)))
@@ -194,7 +207,10 @@ def _shown(comparison: Comparison) -> Iterator[str]:
 
 def _gains(gains: Sequence[Gain]) -> Table:
     columns = ("method", "part", "gain", "%", "95 % confidence interval", "won", "lost", "tied")
-    rows = [(one.method, one.part, one.mean, one.percent, _interval(one), one.won, one.lost, one.tied) for one in gains]
+    rows = [
+        (gain.method, gain.part, gain.mean, gain.percent, _interval(gain), gain.won, gain.lost, gain.tied)
+        for gain in gains
+    ]
     return Table(columns, tuple(rows))
 
 

@@ -1,4 +1,4 @@
-"""Baselines: simpler searches to measure one's own against, each a change of the user's own configuration."""
+"""Baselines: simpler searches to compare with, each a change of the user's own configuration."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def model_free(config: Config, problem: Problem) -> Config:
     model = config.model.model_copy(update={"name": None, "pool": {}})
     duplicate_filter = DuplicateFilterConfig(text=config.search.duplicate_filter.text)
     default = SearchConfig(operators=problem.defaults.get("search.operators", {})).operators
-    free = {name: one for name, one in default.items() if not needs_model(resolve("operators", name))}
+    free = {name: stated for name, stated in default.items() if not needs_model(resolve("operators", name))}
     changed = _searching(config.model_copy(update={"model": model}), duplicate_filter=duplicate_filter, operators=free)
-    # Stated in full: what is left empty takes the operators that ask a model, where evaluations still have one.
+    # Stated in full: what is left empty takes the operators that ask a model, where evaluations still have a model.
     stated = make_mixture(changed, _kind(changed, problem)).stated
     kept = config.model if problem.needs_model else model
     return _searching(changed, operators=stated).model_copy(update={"model": kept})
@@ -93,7 +93,7 @@ def _searching(config: Config, **changes: Any) -> Config:
 
 
 def _of_one_parent(config: Config, problem: Problem) -> Operators:
-    """Operators that vary one seed: of the user's mixture, by model where it has such; by default a plain rewrite."""
+    """Operators that vary a single seed: of the user's mixture, by model where it has them; else a plain rewrite."""
     kind = _kind(config, problem)
     mixture = make_mixture(config, kind)
     single = [arm.operator for arm in mixture.arms if arm.arity == 1 and bool(arm.model) == mixture.asks_models]
@@ -101,8 +101,8 @@ def _of_one_parent(config: Config, problem: Problem) -> Operators:
         return {REWRITES[kind]: 1.0}
     if not single:
         raise ConfigError(
-            f"best_of_n varies one seed at a time, but each of {', '.join(mixture.operators)} takes several parents; "
-            "add an operator of one parent to search.operators"
+            f"best_of_n varies a single seed, but each of {', '.join(mixture.operators)} takes several parents; "
+            "add an operator of a single parent to search.operators"
         )
     return {name: mixture.stated[name] for name in single}
 

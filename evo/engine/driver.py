@@ -37,8 +37,8 @@ class Components:
         plan: which cases of the problem a candidate is scored on.
         seeds: genomes that the first asks take, in order.
         context: what operators may know; each ask gets it with randomness, a record and a model of its own.
-        client: through which operators ask models; None in a run without one.
-        concurrent_calls: how many offspring may wait for a model beside those that the executor holds; 0 without one.
+        client: through which operators ask models; None in a run without models.
+        concurrent_calls: how many offspring may wait for a model beside those in the executor; 0 without a model.
         evaluation_models: for problems whose evaluations ask a model; None for the others.
         embedding: model whose vectors tell near duplicates; None without.
         resources: of an evaluation; None takes what the problem says.
@@ -216,7 +216,7 @@ class Driver:
             return Proposal("error", thought=f"{type(error).__name__}: {error}")
 
     async def _admit(self, ask: Ask, proposal: Proposal) -> Candidate | str:
-        """The candidate, or why there is none; no reason where the proposal has one of its own."""
+        """The candidate, or why there is none; no reason where the proposal says it itself."""
         vector = await self._vector(ask, proposal)
         async with self._admissions.turn(ask.id):
             candidate = self.search.admit(ask, proposal, vector) if proposal.genome is not None else ""
@@ -278,7 +278,7 @@ class Driver:
             self._evaluations.complete_batch()
 
     def _leave_to_next_session(self) -> None:
-        # In a deterministic search nothing behind this one can be told before it; and its batch would wait for it.
+        # In a deterministic search nothing that was asked for later can be told before it, and its batch waits for it.
         self._evaluations.close()
         self._admissions.close()
         self._tells.close()

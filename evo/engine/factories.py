@@ -65,7 +65,7 @@ def make_gateway(config: Config, environment: Mapping[str, str], spent: Charge) 
 
 
 def endpoints_of(config: Config) -> list[Endpoint]:
-    """The endpoints of a configuration; without any, the one that the environment describes."""
+    """The endpoints of a configuration; without any, what the environment describes."""
     described = config.model.endpoints or {"openai": EndpointConfig()}
     return [_endpoint(name, stated) for name, stated in described.items()]
 
@@ -78,7 +78,7 @@ async def check_access(config: Config, environment: Mapping[str, str]) -> None:
 
 
 def concurrent_calls(config: Config) -> int:
-    """How many offspring may wait for a model at once; 0 without one."""
+    """How many offspring may wait for a model at once; 0 without a model."""
     return sum(endpoint.concurrency for endpoint in endpoints_of(config)) if config.model.name else 0
 
 

@@ -1,4 +1,4 @@
-"""What a run by a model will cost, told from the prompts that it would send for its seed."""
+"""A forecast of what a run by a model costs, from the prompts that it would send for its seed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class Expense:
-    """What one proposal of an arm costs.
+    """What a proposal of an arm costs.
 
     Attributes:
         prompt_tokens: of all its calls together, at 4 characters each.
@@ -55,10 +55,10 @@ async def expenses(setup: Setup, seed: Evaluation, prices: Mapping[str, Price]) 
 
 
 def mean_usd(each: Sequence[Expense], arms: Sequence[Arm]) -> tuple[float, float]:
-    """The likely and the largest cost of one proposal, over arms in the shares that they have."""
+    """The likely and the largest cost of a proposal, over arms in the shares that they have."""
     weights = sum(arm.weight for arm in arms)
-    likely = sum(one.arm.weight * one.likely_usd for one in each) / weights
-    return likely, sum(one.arm.weight * one.most_usd for one in each) / weights
+    likely = sum(expense.arm.weight * expense.likely_usd for expense in each) / weights
+    return likely, sum(expense.arm.weight * expense.most_usd for expense in each) / weights
 
 
 async def _asked(setup: Setup, arm: Arm, seed: Evaluation) -> list[Request]:
@@ -71,7 +71,7 @@ async def _asked(setup: Setup, arm: Arm, seed: Evaluation) -> list[Request]:
 
 
 def _expense(arm: Arm, requests: Sequence[Request], price: Price) -> Expense:
-    prompt = sum(-(-len(one.text) // CHARACTERS_PER_TOKEN) for request in requests for one in request.messages)
+    prompt = sum(-(-len(message.text) // CHARACTERS_PER_TOKEN) for request in requests for message in request.messages)
     most = sum(request.max_tokens for request in requests)
     likely = sum(min(request.max_tokens, LIKELY_REPLY_TOKENS) for request in requests)
     return Expense(arm, len(requests), prompt, most, _usd(price, prompt, likely), _usd(price, prompt, most))

@@ -34,7 +34,7 @@ class ModelClient:
     reusable: Callable[[str], Completion | None] = lambda digest: None
 
     async def complete(self, request: Request, ask: int, stage: Stage, *, fresh: bool = False) -> Completion:
-        """A completion, reused or new, recorded; where it has to be fresh, a new one."""
+        """A completion, reused or new, recorded; always new where it has to be fresh."""
         if not fresh and (known := self.reusable(request.digest)) is not None:
             self.recorder.completed(ask, request, known, stage=stage)
             return known
@@ -65,7 +65,7 @@ class ModelClient:
 
 @dataclass(frozen=True, slots=True)
 class ProposalModel:
-    """A model as the operator of one ask sees it."""
+    """A model as an ask's operator sees it."""
 
     ask: Ask
     client: ModelClient
@@ -85,7 +85,7 @@ class ProposalModel:
 class EvaluationModels:
     """Models as evaluations see them: a request that was answered once in a run is not sent again.
 
-    Unless an evaluation wants answers of its own, because it measures a genome again.
+    A re-evaluation has answers of its own.
     """
 
     client: ModelClient
@@ -95,12 +95,12 @@ class EvaluationModels:
         """The model for the evaluation of an ask's offspring.
 
         Args:
-            own: whether what others were answered is none of its business.
+            own: whether answers to other evaluations are not taken.
         """
         return EvaluationModel(self, ask, spend, stage, own)
 
     async def close(self) -> None:
-        """End what nobody waits for any more."""
+        """Cancel requests for which no evaluation waits."""
         tasks = list(self.under_way.values())
         for task in tasks:
             task.cancel()
@@ -109,7 +109,7 @@ class EvaluationModels:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationModel:
-    """A model as one evaluation sees it."""
+    """A model as an evaluation sees it."""
 
     shared: EvaluationModels
     ask: int
@@ -126,7 +126,7 @@ class EvaluationModel:
             task = asyncio.get_running_loop().create_task(self._bought(request, key))
             self.shared.under_way[key] = task
             task.add_done_callback(lambda _: self.shared.under_way.pop(key))
-        # Others may wait for the same answer, so one that gives up does not take it from them.
+        # Other evaluations may wait for the same answer, and get it even where this evaluation is cancelled.
         return await asyncio.shield(self.shared.under_way[key])
 
     async def _bought(self, request: Request, key: str) -> Completion:

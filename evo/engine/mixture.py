@@ -1,4 +1,4 @@
-"""From a configuration to the arms of a search: operators, the models that they ask, and who chooses among them."""
+"""From a configuration to the arms of a search: operators, the models that they ask, and the selector."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Mixture:
         return any(arm.model for arm in self.arms)
 
     def selector(self, config: Config, inherited: Sequence[ArmRecord] = ()) -> OperatorSelector:
-        """Who chooses among the arms.
+        """The operator selector.
 
         Raises:
             ConfigError: an option that it does not have.
@@ -49,13 +49,13 @@ class Mixture:
 
 
 def make_mixture(config: Config, kind: str) -> Mixture:
-    """Operators with their weights; without weights, all that vary this kind of genome: by model where there is one.
+    """Operators with their weights; without weights, all that vary this kind of genome, by model where the run has any.
 
     Raises:
-        ConfigError: an operator for another kind, one that needs a model where there is none, a bad weight or option.
+        ConfigError: an operator for another kind, or for a model where the run has none; a bad weight or option.
     """
-    stated = {name: _spelt_out(one) for name, one in config.search.operators.items()}
-    operators = {name: _made(name, one) for name, one in (stated or _all()).items()}
+    stated = {name: _spelt_out(given) for name, given in config.search.operators.items()}
+    operators = {name: _made(name, given) for name, given in (stated or _all()).items()}
     problems = {name: _unfit(operator, kind, config) for name, operator in operators.items()}
     if stated and (unfit := next((name for name, problem in problems.items() if problem), None)):
         raise ConfigError(f"operator {unfit!r} {problems[unfit]}")
@@ -68,11 +68,11 @@ def make_mixture(config: Config, kind: str) -> Mixture:
     if not fitting:
         how = f"asks a model and varies a {kind}; leave --model out" if with_model else f"varies a {kind}"
         raise ConfigError(f"no registered operator {how}, or name others in search.operators")
-    weights = {name: stated[name].weight if stated else one.weight for name, one in fitting.items()}
+    weights = {name: stated[name].weight if stated else operator.weight for name, operator in fitting.items()}
     if not any(weights.values()) or min(weights.values()) < 0:
         raise ConfigError(f"search.operators needs a positive weight and none below 0, got {weights} for a {kind}")
-    told = {name: stated[name] if stated and stated[name].options else weights[name] for name in fitting}
-    return Mixture(fitting, told, tuple(_arms(fitting, weights, config)))
+    effective = {name: stated[name] if stated and stated[name].options else weights[name] for name in fitting}
+    return Mixture(fitting, effective, tuple(_arms(fitting, weights, config)))
 
 
 def needs_model(operator: Operator) -> bool:
@@ -80,16 +80,16 @@ def needs_model(operator: Operator) -> bool:
     return bool(getattr(operator, "needs_model", False))
 
 
-def _spelt_out(one: float | OperatorConfig) -> OperatorConfig:
-    return one if isinstance(one, OperatorConfig) else OperatorConfig(weight=one)
+def _spelt_out(given: float | OperatorConfig) -> OperatorConfig:
+    return given if isinstance(given, OperatorConfig) else OperatorConfig(weight=given)
 
 
 def _all() -> dict[str, OperatorConfig]:
     return {name: OperatorConfig(weight=0.0) for name in names("operators")}
 
 
-def _made(name: str, one: OperatorConfig) -> Operator:
-    operator: Operator = make("operators", name, one.options)
+def _made(name: str, given: OperatorConfig) -> Operator:
+    operator: Operator = make("operators", name, given.options)
     return operator
 
 
@@ -124,7 +124,7 @@ class IslandMaker:
     """Makes empty islands as a configuration describes them, by their number."""
 
     def __init__(self, config: Config, problem: Problem, kind: str, *, inherited: Sequence[ArmRecord] = ()) -> None:
-        """Lay out the niches, if any: one map for all islands.
+        """Lay out the niches, if any, with the same archive for all islands.
 
         Args:
             kind: of the genomes.
@@ -147,18 +147,20 @@ class IslandMaker:
         parents: Parents = make("parents", how.parents.name, how.parents.options)
         if self._archive is not None and isinstance(parents, Best | PowerLaw):
             raise ConfigError(
-                f"search.parents {how.parents.name} ranks all who live, and what is best in one niche says nothing of "
-                "another; take uniform or tournament, or leave search.niches out"
+                f"search.parents {how.parents.name} ranks the whole population, and what is best in a niche says nothing "
+                "of another; take uniform or tournament, or leave search.niches out"
             )
         selector = mixture.selector(config, self._inherited)
-        living, memories = self._living(how, survival), self._memories(mixture)
-        return Island(living, selector, mixture.arms, parents.choose, memories=memories)
+        population, memories = self._population(how, survival), self._memories(mixture)
+        return Island(population, selector, mixture.arms, parents.choose, memories=memories)
 
     def _memories(self, mixture: Mixture) -> dict[str, Memory]:
-        learning = {name: one.memory for name, one in mixture.operators.items() if hasattr(one, "memory")}
+        learning = {
+            name: operator.memory for name, operator in mixture.operators.items() if hasattr(operator, "memory")
+        }
         return {name: begin(self._space, self._objectives) for name, begin in learning.items()}
 
-    def _living(self, how: SearchConfig, survival: Survival) -> Population:
+    def _population(self, how: SearchConfig, survival: Survival) -> Population:
         if self._archive is not None:
             return Niches(self._archive, self._objectives, survival)
         population = RankedPopulation(how.population, self._objectives, survival)
@@ -166,7 +168,7 @@ class IslandMaker:
             return population
         if isinstance(survival, Newest):
             raise ConfigError(
-                "search.generation_size ranks newcomers together with their elders, and newest ranks nobody; "
+                "search.generation_size ranks newcomers together with the population, and newest ranks nothing; "
                 "leave it out, or take another search.survival"
             )
         return Generations(population, how.generation_size)
@@ -186,5 +188,5 @@ def _archive(config: Config, subject: Subject) -> Archive | None:
     how = config.search.niches
     if how is None:
         return None
-    sides = tuple(Dimension(name, one.low, one.high, one.cells) for name, one in how.dimensions.items())
+    sides = tuple(Dimension(name, side.low, side.high, side.cells) for name, side in how.dimensions.items())
     return Archive(NicheSettings(sides, **how.model_dump(exclude={"dimensions"})), subject)

@@ -1,4 +1,4 @@
-"""Who goes next: in the order of asking, or as they come."""
+"""Ordering of admissions and tells: deterministic, in the order of asking, or as completed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 
 
 class DeterministicOrder:
-    """Lets tickets through in the order in which they were taken, however early a later one arrives."""
+    """Lets tickets through in the order in which they were taken, however early later tickets arrive."""
 
     def __init__(self) -> None:
         self._queue: deque[int] = deque()
@@ -22,7 +22,7 @@ class DeterministicOrder:
 
     @asynccontextmanager
     async def turn(self, ticket: int) -> AsyncIterator[None]:
-        """Wait until all earlier tickets are through; the next one goes when this block ends."""
+        """Wait until all earlier tickets are through; the next ticket goes when this block ends."""
         if self._closed:
             raise asyncio.CancelledError
         if self._queue[0] != ticket:
@@ -35,24 +35,24 @@ class DeterministicOrder:
             future.set_result(None)
 
     def close(self) -> None:
-        """Let nobody through any more, since one of them will never come: who waits, or comes later, is cancelled."""
+        """Let no further ticket through, since one will never come: all that wait, or come later, are cancelled."""
         self._closed = True
         for future in self._waiting.values():
             future.cancel()
 
 
 class AsCompleted:
-    """Lets everyone through at once."""
+    """Lets every ticket through at once."""
 
     def take(self, ticket: int) -> None:
-        """Nothing to queue for."""
+        """No queue."""
 
     def turn(self, ticket: int) -> AbstractAsyncContextManager[None]:
         """Do not wait."""
         return nullcontext()
 
     def close(self) -> None:
-        """Nobody waits for another here, so all that come go through."""
+        """No ticket waits for another here, so all go through."""
 
 
 Ordering = DeterministicOrder | AsCompleted

@@ -35,8 +35,8 @@ class Setup:
     Attributes:
         replayed: what earlier sessions left to be done.
         reusable: completions of another run, by digest.
-        gateway: while a session runs, and for those who watch it.
-        trouble: why no evaluation can run at the moment, for those who watch; "" while they can.
+        gateway: while a session runs; read by progress displays.
+        trouble: why no evaluation can run at the moment; "" while they can.
     """
 
     config: Config

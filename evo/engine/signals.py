@@ -1,4 +1,4 @@
-"""Being told to stop: the first signal stops cleanly, the second gives up what is under way, a third kills."""
+"""Signals: the first stops a session cleanly, the second cancels what is in flight, a third kills."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIGNALS = signal.SIGINT, signal.SIGTERM
 
 
 class Interruption:
-    """What becomes of SIGINT and SIGTERM within a session.
+    """Handles SIGINT and SIGTERM within a session.
 
     Attributes:
         asked: whether a signal came.
@@ -39,14 +39,14 @@ class Interruption:
         """Runs between any two steps of the main thread, a long start of an executor included."""
         if self.asked and self._task:
             self._loop.call_soon_threadsafe(self._task.cancel)
-            for one in SIGNALS:
-                signal.signal(one, signal.SIG_DFL)
+            for caught in SIGNALS:
+                signal.signal(caught, signal.SIG_DFL)
         elif not self.asked:
             self.asked = True
             self._loop.call_soon_threadsafe(lambda: self._stop())
 
 
-STOPPED = "stopped at once; all that was told is recorded, and `evo resume` goes on"
+STOPPED = "stopped at once; every result is recorded, and `evo resume` goes on"
 
 
 @contextmanager

@@ -43,7 +43,7 @@ class InProcessExecutor:
         model: Model | None = None,
         resources: Resources | None = None,
     ) -> Evaluation:
-        # Later genomes overtake earlier ones, so that who relies on the order of arrival is found out.
+        # Later genomes overtake earlier ones, so that code that relies on the order of completion is found.
         for _ in range(int(genome.digest, 16) % 7):
             await asyncio.sleep(0)
         score = partial(scored, self._problem, genome, part=part, cases=cases)

@@ -1,7 +1,7 @@
 """A cluster without machines: real driver, search, ledger, journal and lineage under simulated workers and models.
 
-The clock is the real one, and idle time is skipped: what the driver works, and what it waits for the disk, takes as
-long as it takes; what it would wait for workers and models takes none. So thousands of workers fit into one process,
+The clock is the real one, and idle time is skipped: the driver's work and its waits for the disk take their
+time; waits for workers and models take none. So thousands of workers fit into one process,
 and where they stand idle it is the driver that is too slow.
 """
 
@@ -72,11 +72,11 @@ class Simulated:
     busy_seconds: list[float] = field(default_factory=list)
 
     def rate(self, first: int, last: int) -> float:
-        """Tells a second from one tell to another."""
+        """Tells a second between two tells."""
         return (last - first) / (self.seconds[last] - self.seconds[first])
 
     def utilisation(self, fleet: Fleet, first: int, last: int) -> float:
-        """Share of the workers' time in which they evaluated, from one tell to another."""
+        """Share of the workers' time in which they evaluated, between two tells."""
         available = fleet.workers * (self.seconds[last] - self.seconds[first])
         return (self.busy_seconds[last] - self.busy_seconds[first]) / available
 
@@ -127,7 +127,7 @@ class SkippingLoop(asyncio.SelectorEventLoop):
     """An event loop whose clock jumps to the next timer where nothing else is to be done.
 
     Args:
-        waits: whether something outside, a disk for one, is about to answer, so that time has to pass as it does.
+        waits: whether something outside, such as a disk, is about to answer, so that time has to pass as it does.
     """
 
     def __init__(self, waits: Callable[[], bool]) -> None:
@@ -215,7 +215,7 @@ class SimulatedWorkers:
     def _end(self) -> None:
         while self._queue:
             turn = self._queue.popleft()
-            if not turn.done():  # as one is that was cancelled
+            if not turn.done():  # it is done where it was cancelled
                 turn.set_result(None)
                 return
         self._free += 1
