@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -242,7 +242,7 @@ def genome_from_json(fields: Mapping[str, Any]) -> Genome:
 
 
 def _canonical_text(name: str, text: str) -> str:
-    tree = _parsed(name, text)
+    tree = parsed(name, text)
     try:
         if tree is not None:
             return ast.unparse(tree)
@@ -254,12 +254,14 @@ def _canonical_text(name: str, text: str) -> str:
 def _text_size(name: str, text: str) -> int:
     sizes = []
     for region in region_texts(text):
-        tree = _parsed(name, region)
+        tree = parsed(name, region)
         sizes.append(_count_nodes(tree) if tree is not None else sum(1 for line in region.splitlines() if line.strip()))
     return sum(sizes)
 
 
-def _parsed(name: str, text: str) -> ast.Module | None:
+@lru_cache(maxsize=2)  # an offspring is read, checked and written in canonical form in one go; trees are large
+def parsed(name: str, text: str) -> ast.Module | None:
+    """The syntax tree of a Python file, to be read only; None for another language, or where it does not parse."""
     if not name.endswith(".py"):
         return None
     try:

@@ -209,8 +209,12 @@ class IsoLine(VectorOperator):
 class PolynomialMutation(VectorOperator):
     """Moves about one coordinate by pymoo's polynomial mutation: NSGA-II's mutation without its crossover.
 
+    Weight 0: for mixtures that name it.
+
     Source: Deb and Goyal 1996.
     """
+
+    weight: ClassVar[float] = 0.0
 
     def __init__(self, *, attempts: int = 10, eta: float = 20.0) -> None:
         """Options.

@@ -59,6 +59,7 @@ class Call:
         self._client = client
         self._queue = queue
         self._compatibility = client.compatibility(request, model)
+        self._prompt_tokens = sum(estimated_tokens(message.text) for message in request.messages)
         self._worst = worst_case(request, price, api=client.endpoint.api)
         self._reservation: Reservation | None = None
         self._used = Used()
@@ -115,7 +116,7 @@ class Call:
 
     async def _send(self) -> tuple[Reply, float | None, bool]:
         """One HTTP request, paid for; the wait that the endpoint asks for; whether the next will differ from it."""
-        prompt_tokens = sum(estimated_tokens(one.text) for one in self._request.messages)
+        prompt_tokens = self._prompt_tokens
         await self._client.requests.wait(1)
         await self._client.tokens.wait(prompt_tokens)
         fields = self._compatibility.fields(self._request, self._model)
@@ -146,8 +147,7 @@ class Call:
             return Used()
         if reply.billing == "worst":
             return self._most()
-        prompt = sum(estimated_tokens(one.text) for one in self._request.messages)
-        given = prompt if reply.input_tokens is None else reply.input_tokens
+        given = self._prompt_tokens if reply.input_tokens is None else reply.input_tokens
         cached = min(reply.cached_tokens, given)
         output = estimated_tokens(reply.text) if reply.output_tokens is None else reply.output_tokens
         charge = cost(self._price, given, output, cached_tokens=cached)

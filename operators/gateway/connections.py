@@ -17,7 +17,6 @@ from evo.errors import ConfigError
 
 KEEPALIVE_SECONDS = 4.0  # below the 5 s after which uvicorn, and so vLLM, hangs up
 KEPT_HEADERS = ("content-type", "retry-after")
-OWN_HEADERS = frozenset({b"host", b"content-length", b"connection"})
 
 
 class ReplyTooLongError(httpx2.RequestError):
@@ -71,7 +70,8 @@ class Connections(httpx2.AsyncClient):
         **_: Any,
     ) -> httpx2.Request:
         """A request as openai's client makes it: all its headers are given, and its content is bytes."""
-        return httpx2.Request(method, _parsed(str(url)), content=content, headers=headers)
+        # A stream is taken as it is; for bytes httpx2 builds all headers twice more, to add what aiohttp adds as well.
+        return httpx2.Request(method, _parsed(str(url)), stream=httpx2.ByteStream(content), headers=headers)
 
     async def send(self, request: httpx2.Request, **_: Any) -> httpx2.Response:
         """The reply, with the headers that count.
@@ -97,9 +97,7 @@ class Connections(httpx2.AsyncClient):
             await session.close()
 
     async def _sent(self, request: httpx2.Request) -> httpx2.Response:
-        headers = [
-            (name.decode(), value.decode()) for name, value in request.headers.raw if name.lower() not in OWN_HEADERS
-        ]
+        headers = [(name.decode(), value.decode()) for name, value in request.headers.raw]
         async with self._opened().request(
             request.method,
             _encoded(str(request.url)),

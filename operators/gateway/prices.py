@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -56,9 +57,9 @@ def cost(price: Price, input_tokens: int, output_tokens: int, *, cached_tokens: 
     """What one answered call costs; cached input at its own price where there is one. Rounded up to a nano-dollar."""
     cached = min(cached_tokens, input_tokens) if price.cached_usd is not None else 0
     millionths = (
-        Decimal(repr(price.input_usd)) * (input_tokens - cached)
-        + Decimal(repr(price.cached_usd or 0.0)) * cached
-        + Decimal(repr(price.output_usd)) * output_tokens
+        _exactly(price.input_usd) * (input_tokens - cached)
+        + _exactly(price.cached_usd or 0.0) * cached
+        + _exactly(price.output_usd) * output_tokens
     )
     return Charge(nanodollars(millionths / 1_000_000), input_tokens + output_tokens, 1)
 
@@ -99,6 +100,11 @@ def is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+@lru_cache(maxsize=64)
+def _exactly(usd: float) -> Decimal:
+    return Decimal(repr(usd))
 
 
 def _list_price(model: str, url: str, output: Output) -> Price | None:

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Sequence
 from typing import Literal
 
-from evo.genomes import Program
+from evo.genomes import Program, parsed
 from operators.llm.diffs import edited, holds_edits
 from operators.llm.rewrites import rewritten
 from operators.refusal import RefusalError
@@ -26,21 +26,21 @@ def offspring_of(text: str, programs: Sequence[Program], form: Form) -> Program:
     """
     base = programs[0]
     child = edited(text, base) if form == "diff" or holds_edits(text) else rewritten(text, base)
-    _check_twins(child, programs)
+    _check_new(child, programs)
     for name, source in child.files.items():
-        if name.endswith(".py") and source != base.files[name]:
-            _check_broken(name, source)
+        if name.endswith(".py") and source != base.files[name] and parsed(name, source) is None:
+            _check_parses(name, source)
     return child
 
 
-def _check_twins(child: Program, programs: Sequence[Program]) -> None:
+def _check_new(child: Program, programs: Sequence[Program]) -> None:
     if child.files == programs[0].files:
         raise RefusalError("duplicate", "the reply changes nothing")
     if any(child.canonical == one.canonical for one in programs):
         raise RefusalError("duplicate", "the reply means the same as a parent")
 
 
-def _check_broken(name: str, source: str) -> None:
+def _check_parses(name: str, source: str) -> None:
     try:
         ast.parse(source)
     except SyntaxError as error:
