@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import os
-import threading
 from collections.abc import Sequence
 
+from cluster.capacity import places
 from cluster.evaluation import Work
-from cluster.worker import Worker, width_on
+from cluster.worker import WorkerThreads
 from evo.genomes import Genome
 from evo.models import Completion, Model, Request, complete_all
 from evo.protocols import Job, OnEvent, ignore_event
@@ -26,16 +26,13 @@ class LocalExecutor:
     """
 
     def __init__(self, job: Job) -> None:
-        self._job = job
         problem = make_problem(job.problem, job.options)
         cpus = (job.resources or problem.resources).cpus
-        self._width = job.workers or width_on(_cores(), cpus)
-        self.notice: OnEvent = ignore_event
-        # One that mostly waits for a model is followed at once by another thread's; none need wait its turn.
+        self._width = job.workers or max(1, places({"CPU": cores()}, Resources(cpus)))
+        self.on_event: OnEvent = ignore_event
+        # An evaluation that mostly waits for a model is followed at once by another thread's; none need wait its turn.
         self._queued = 0 if self._width == 1 or cpus < 1 else self._width
-        self._threads = concurrent.futures.ThreadPoolExecutor(self._width, thread_name_prefix="evaluate")
-        self._own = threading.local()
-        self._workers: list[Worker] = []
+        self._threads = WorkerThreads(job, self._width, problem)
         self._under_way: set[asyncio.Future[Evaluation]] = set()
 
     @property
@@ -54,7 +51,7 @@ class LocalExecutor:
         work = genome, None if cases is None else tuple(cases)
         loop = asyncio.get_running_loop()
         line = _Line(model, loop) if model else None
-        evaluation = loop.run_in_executor(self._threads, self._evaluate, work, part, line)
+        evaluation = loop.run_in_executor(self._threads.pool, self._evaluate, work, part, line)
         self._under_way.add(evaluation)
         try:
             return await evaluation
@@ -66,16 +63,10 @@ class LocalExecutor:
     async def close(self) -> None:
         for evaluation in self._under_way:
             evaluation.cancel()
-        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
-        for worker in self._workers:
-            worker.close()
+        await asyncio.to_thread(self._threads.close)
 
     def _evaluate(self, work: Work, part: Part, line: _Line | None) -> Evaluation:
-        if not hasattr(self._own, "worker"):
-            self._own.worker = Worker(self._job)
-            self._workers.append(self._own.worker)
-        worker: Worker = self._own.worker
-        [evaluation] = worker.evaluate([work], part, ask=line.ask if line else None)
+        evaluation = self._threads.evaluate(work, part, ask=line.ask if line else None)
         if line and line.failure:
             raise line.failure
         return evaluation
@@ -116,5 +107,6 @@ class _Line:
             answer.cancel()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """That this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

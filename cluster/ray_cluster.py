@@ -13,8 +13,8 @@ from typing import Any
 
 import ray
 
+from cluster.capacity import MOST_THAT_WAIT
 from cluster.keys import keys_out_of_sight
-from cluster.worker import MOST_THAT_WAIT
 from evo.errors import StoppedError, UserError
 from evo.protocols import Job
 
