@@ -64,13 +64,19 @@ def reserved(resources: Resources) -> dict[str, float]:
     return {name: amount for name, amount in named.items() if amount}
 
 
+def takes_cores_only(resources: Resources) -> bool:
+    """Whether an evaluation takes nothing but cores, or a part of one."""
+    return not (resources.gpus or resources.memory_bytes or resources.custom)
+
+
 def places_in_a_process(resources: Resources) -> int:
     """How many evaluations go side by side in one process: several where each takes a part of a core, and no more.
 
     A process of its own costs a second or two of CPU and some 100 MB before the first evaluation.
     """
-    alone = resources.gpus or resources.memory_bytes or resources.custom
-    return 1 if alone else max(1, min(MOST_IN_A_PROCESS, int(1 / max(resources.cpus, _EXACT) + _EXACT)))
+    if not takes_cores_only(resources):
+        return 1
+    return max(1, min(MOST_IN_A_PROCESS, int(1 / max(resources.cpus, _EXACT) + _EXACT)))
 
 
 def places(amounts: Mapping[str, float], resources: Resources) -> int:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from cluster.capacity import places
 from cluster.evaluation import Work
-from cluster.worker import WorkerThreads
+from cluster.worker import Scoring, WorkerThreads
 from evo.genomes import Genome
 from evo.models import Completion, Model, Request, complete_all
-from evo.protocols import Job, OnEvent, ignore_event
+from evo.protocols import Job, OnEvent, Problem, ignore_event
 from evo.registry import make_problem
 from evo.resources import Resources
 from evo.values import Evaluation, Part
@@ -23,21 +23,34 @@ class LocalExecutor:
 
     `workers` of the job go side by side; by default as many as keep the cores busy. Of an evaluation's resources only
     the job's cores count: this is one machine, and what else it has is not divided.
+
+    It is made at once: threads, sandboxes and their warm parents are made side by side, at the first evaluations.
+
+    Attributes:
+        width: evaluations side by side.
+
+    Args:
+        problem: of the job, where it has been made already.
     """
 
-    def __init__(self, job: Job) -> None:
-        problem = make_problem(job.problem, job.options)
+    def __init__(self, job: Job, problem: Problem | None = None) -> None:
+        problem = problem or make_problem(job.problem, job.options)
         cpus = (job.resources or problem.resources).cpus
-        self._width = job.workers or max(1, places({"CPU": cores()}, Resources(cpus)))
+        self.width = job.workers or max(1, places({"CPU": cores()}, Resources(cpus)))
         self.on_event: OnEvent = ignore_event
         # An evaluation that mostly waits for a model is followed at once by another thread's; none need wait its turn.
-        self._queued = 0 if self._width == 1 or cpus < 1 else self._width
-        self._threads = WorkerThreads(job, self._width, problem)
+        self._queued = 0 if self.width == 1 or cpus < 1 else self.width
+        self._threads = WorkerThreads(job, self.width, problem)
         self._under_way: set[asyncio.Future[Evaluation]] = set()
 
     @property
+    def scoring(self) -> Scoring:
+        """What scoring has cost this process."""
+        return self._threads.scoring
+
+    @property
     def capacity(self) -> int:
-        return self._width + self._queued
+        return self.width + self._queued
 
     async def evaluate(
         self,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from types import TracebackType
 
 from cluster.evaluation import Answerer, Work, evaluate
@@ -43,6 +45,19 @@ class Worker:
         self.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """What scoring has cost the process that scores.
+
+    Attributes:
+        count: evaluations that have ended.
+        cpu_seconds: of the threads that scored; not of candidates, which run in processes of their own.
+    """
+
+    count: int = 0
+    cpu_seconds: float = 0.0
+
+
 class WorkerThreads:
     """Threads of this process that evaluate side by side, each with a worker of its own.
 
@@ -51,6 +66,7 @@ class WorkerThreads:
 
     Attributes:
         pool: where `evaluate` is to be called.
+        scoring: what its threads have used so far.
 
     Args:
         problem: of the job, where it has been made already; the first thread takes it.
@@ -60,6 +76,8 @@ class WorkerThreads:
         self.pool = ThreadPoolExecutor(width, thread_name_prefix="evaluate")
         self._job = job
         self._made = [] if problem is None else [problem]
+        self.scoring = Scoring()
+        self._lock = threading.Lock()
         self._own = threading.local()
         self._workers: list[Worker] = []
 
@@ -69,7 +87,13 @@ class WorkerThreads:
             self._own.worker = Worker(self._job, self._made.pop() if self._made else None)
             self._workers.append(self._own.worker)
         worker: Worker = self._own.worker
-        [evaluation] = worker.evaluate([work], part, ask=ask)
+        began = time.thread_time()
+        try:
+            [evaluation] = worker.evaluate([work], part, ask=ask)
+        finally:
+            used = time.thread_time() - began
+            with self._lock:
+                self.scoring = Scoring(self.scoring.count + 1, self.scoring.cpu_seconds + used)
         return evaluation
 
     def close(self) -> None:
