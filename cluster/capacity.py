@@ -6,13 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cluster.worker import MOST_THAT_WAIT
 from evo.resources import Resources
 
 AHEAD = 2
 """Tasks for each place where evaluations keep it busy: one runs, the next lies ready beside it."""
 GROWTH = 8
 """Tasks beyond twice the places there are, so that an autoscaler has something to grow by, from nothing too."""
+MOST_THAT_WAIT = 64
+"""Evaluations side by side on one machine where they outnumber its cores: each has a thread of its own."""
+MOST_IN_A_PROCESS = 16
+"""Evaluations that share a process where they mostly wait: what they do beside waiting shares its interpreter."""
 _EXACT = 1e-6
 
 
@@ -61,10 +64,26 @@ def reserved(resources: Resources) -> dict[str, float]:
     return {name: amount for name, amount in named.items() if amount}
 
 
+def takes_cores_only(resources: Resources) -> bool:
+    """Whether an evaluation takes nothing but cores, or a part of one."""
+    return not (resources.gpus or resources.memory_bytes or resources.custom)
+
+
+def places_in_a_process(resources: Resources) -> int:
+    """How many evaluations go side by side in one process: several where each takes a part of a core, and no more.
+
+    A process of its own costs a second or two of CPU and some 100 MB before the first evaluation.
+    """
+    if not takes_cores_only(resources):
+        return 1
+    return max(1, min(MOST_IN_A_PROCESS, int(1 / max(resources.cpus, _EXACT) + _EXACT)))
+
+
 def places(amounts: Mapping[str, float], resources: Resources) -> int:
     """How many evaluations go side by side into these amounts."""
+    together = places_in_a_process(resources)
     wanted = reserved(resources)
-    fits = min(int(amounts.get(name, 0.0) / amount + _EXACT) for name, amount in wanted.items())
+    fits = together * min(int(amounts.get(name, 0.0) / (amount * together) + _EXACT) for name, amount in wanted.items())
     if resources.cpus >= 1 or not fits:
         return fits
     return min(fits, max(int(amounts.get("CPU", 0.0)), MOST_THAT_WAIT))

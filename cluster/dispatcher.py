@@ -11,6 +11,7 @@ import ray
 
 from cluster.capacity import reserved
 from cluster.elastic import Elastic
+from cluster.hosts import Host, Hosts
 from cluster.queues import Batch, ResourceQueue
 from cluster.ray_cluster import namespace
 from cluster.remote import Found, evaluator, packed
@@ -29,7 +30,9 @@ class Dispatcher:
     def __init__(self, job: Job, elastic: Elastic) -> None:
         self._elastic = elastic
         self._name = namespace(job)
+        self._job = job
         self._evaluate = evaluator(job)
+        self._hosts: dict[ResourceQueue, Hosts] = {}
         self._remotes: dict[Hashable, Any] = {}
         self._warming: list[Any] = []
         self._dispatching = False
@@ -40,7 +43,9 @@ class Dispatcher:
 
         Those that hold a GPU end with their task, since what they have there is freed by nothing else.
         """
-        if not queue.resources.gpus:
+        if (hosts := self._hosts_of(queue)) is not None:
+            hosts.start()
+        elif not queue.resources.gpus:
             count = min(queue.places, queue.free, WARMED)
             self._warming = [self._remote(queue).remote(*packed([]), "train", None) for _ in range(count)]
 
@@ -52,8 +57,12 @@ class Dispatcher:
 
     def reissue(self, queue: ResourceQueue, batch: Batch) -> None:
         """Give an overdue task to another worker as well."""
+        hosts = self._hosts_of(queue)
+        host = hosts.free(batch) if hosts else None
+        if hosts and host is None:
+            return
         batch.reissued = batch.waited_seconds
-        self._send(queue, batch)
+        self._send(queue, batch, host)
 
     def fail(self, queue: ResourceQueue, error: BaseException) -> None:
         """Nothing in this queue can be evaluated."""
@@ -75,8 +84,25 @@ class Dispatcher:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        for hosts in self._hosts.values():
+            hosts.close()
         for reference in self._warming:
             ray.cancel(reference, force=True)
+
+    def _hosts_of(self, queue: ResourceQueue) -> Hosts | None:
+        """The processes that the queue's evaluations share; None where each has one of its own."""
+        if queue.per_process == 1:
+            return None
+        if queue not in self._hosts:
+            self._hosts[queue] = Hosts(
+                self._job,
+                queue,
+                name=self._name,
+                fixed=self._elastic.fixed,
+                changed=self.dispatch_soon,
+                failed=partial(self.fail, queue),
+            )
+        return self._hosts[queue]
 
     def _remote(self, queue: ResourceQueue) -> Any:
         """The function, with what its tasks set aside and where they go.
@@ -102,19 +128,32 @@ class Dispatcher:
 
     def _dispatch(self) -> None:
         self._dispatching = False
+        if self._closed:
+            return
         for queue in self._elastic.queues.values():
+            hosts = self._hosts_of(queue)
+            if hosts is not None:
+                hosts.fit()
             while queue.queue and queue.free > 0 and self._elastic.free > 0:
+                shared = hosts is not None and not queue.queue[0].alone
+                host = hosts.free() if hosts and shared else None
+                if shared and host is None:
+                    break
                 if (batch := queue.next_batch()) is not None:
                     queue.batches[batch] = None
-                    self._send(queue, batch)
+                    self._send(queue, batch, host)
 
-    def _send(self, queue: ResourceQueue, batch: Batch) -> None:
+    def _send(self, queue: ResourceQueue, batch: Batch, host: Host | None = None) -> None:
+        """Send it to a process that evaluations share, or as a task of its own."""
         first = batch.members[0]
-        works = packed([one.sent for one in batch.members])
-        reference = self._remote(queue).remote(*works, first.part, first.mail)
+        works = packed([waiting.sent for waiting in batch.members])
+        evaluate = host.actor.evaluate if host else self._remote(queue)
+        reference = evaluate.remote(*works, first.part, first.mail)
+        if host:
+            host.held.add(batch)
         batch.references.append(reference)
-        task = asyncio.get_running_loop().create_task(self._collect(queue, batch, reference))
-        batch.tasks[task] = reference
+        task = asyncio.get_running_loop().create_task(self._collect(queue, batch, reference, host))
+        batch.tasks[task] = None if host else reference
         task.add_done_callback(partial(self._finished, queue, batch))
 
     def _finished(self, queue: ResourceQueue, batch: Batch, task: asyncio.Task[None]) -> None:
@@ -125,15 +164,17 @@ class Dispatcher:
             self.fail(queue, error)  # of ours, not of the task: what it carried would wait for ever
         self.dispatch_soon()
 
-    async def _collect(self, queue: ResourceQueue, batch: Batch, reference: Any) -> None:
+    async def _collect(self, queue: ResourceQueue, batch: Batch, reference: Any, host: Host | None) -> None:
         answer = await _answer(reference)
         lost = isinstance(answer, ray.exceptions.RayError)
+        if host is not None:
+            self._hosts[queue].put_back(host, batch, lost=lost)
         if batch.settled or (lost and len(batch.tasks) > 1):
             return  # the other copy has answered, or still may
         if batch.reissued is not None:
             self._elastic.on_event(_raced(queue, batch, None if lost else reference, answer))
         _cancel(batch, but=reference)
-        if lost and len(batch.members) > 1:
+        if lost and (len(batch.members) > 1 or host is not None):
             self._try_each_alone(queue, batch)
             return
         if isinstance(answer, list):
@@ -179,7 +220,7 @@ def _cancel(batch: Batch, but: Any = None) -> None:
     """End its tasks at once, and their processes: what they would say is not wanted any more."""
     batch.settled = True
     for reference in batch.tasks.values():
-        if reference is not but:
+        if reference is not None and reference is not but:
             ray.cancel(reference, force=True)
 
 

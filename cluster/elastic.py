@@ -19,10 +19,10 @@ class Elastic:
     """Knows how large the cluster is, and how much of it each queue may fill.
 
     Attributes:
+        fixed: whether the cluster was started for this search, and so never grows.
         on_event: told of nodes that come and go, and of queues for which there is no room.
 
     Args:
-        fixed: whether the cluster was started for this search, and so never grows.
         busy: whether evaluations keep their cores busy, instead of waiting for a model.
     """
 
@@ -30,7 +30,7 @@ class Elastic:
         self.on_event: OnEvent = ignore_event
         self.queues: dict[Hashable, ResourceQueue] = {}
         self._job = job
-        self._fixed = fixed
+        self.fixed = fixed
         self._busy = busy
         self._monitor = monitor
         self._view = self._monitor.look(1.0)
@@ -43,11 +43,11 @@ class Elastic:
             UserError: this machine does not have it, and no other will come.
         """
         if resources.key not in self.queues:
-            wanted = self._within_this_machine(resources) if self._fixed else resources
-            together = self._busy and wanted.cpus >= 1
-            queue = ResourceQueue(wanted, together=together, stragglers=Stragglers(self._job.stragglers))
+            wanted = self._within_this_machine(resources) if self.fixed else resources
+            batched = self._busy and wanted.cpus >= 1
+            queue = ResourceQueue(wanted, batched=batched, stragglers=Stragglers(self._job.stragglers))
             self._fit(queue)
-            if self._fixed and not queue.places:
+            if self.fixed and not queue.places:
                 raise UserError(f"{self._no_room(queue)}; ask for less by executor.resources, or name a cluster")
             self.queues[resources.key] = queue
         return self.queues[resources.key]
@@ -56,7 +56,7 @@ class Elastic:
     def capacity(self) -> int:
         """How many evaluations all queues together can make good use of."""
         # One after the other, so that a run at width 1 does not depend on timing.
-        alone = self._fixed and all(queue.places == 1 for queue in self.queues.values())
+        alone = self.fixed and all(queue.places == 1 for queue in self.queues.values())
         return 1 if alone or self._job.workers == 1 else sum(queue.capacity for queue in self.queues.values())
 
     @property
@@ -87,7 +87,9 @@ class Elastic:
         """Overdue tasks for which a worker is idle."""
         for queue in self.queues.values():
             if not queue.queue:
-                idle = min(places(self._view.free, queue.resources), queue.idle, self.free)
+                # What shares processes finds room in those that there are.
+                free = queue.idle if queue.per_process > 1 else places(self._view.free, queue.resources)
+                idle = min(free, queue.idle, self.free)
                 yield from ((queue, batch) for batch in queue.overdue()[: max(0, idle)])
 
     def hopeless(self) -> Iterator[tuple[ResourceQueue, UserError]]:
@@ -103,7 +105,7 @@ class Elastic:
         self._monitor.leave()
 
     def _fit(self, queue: ResourceQueue) -> None:
-        queue.fit(room(self._view.nodes, queue.resources), Allowance(self._job.workers, self._view.share, self._fixed))
+        queue.fit(room(self._view.nodes, queue.resources), Allowance(self._job.workers, self._view.share, self.fixed))
 
     def _most_of_it(self) -> float:
         """The share of the cluster that all workers would fill."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import os
-import threading
 from collections.abc import Sequence
 
+from cluster.capacity import places
 from cluster.evaluation import Work
-from cluster.worker import Worker, width_on
+from cluster.worker import Scoring, WorkerThreads
 from evo.genomes import Genome
 from evo.models import Completion, Model, Request, complete_all
-from evo.protocols import Job, OnEvent, ignore_event
+from evo.protocols import Job, OnEvent, Problem, ignore_event
 from evo.registry import make_problem
 from evo.resources import Resources
 from evo.values import Evaluation, Part
@@ -23,24 +23,34 @@ class LocalExecutor:
 
     `workers` of the job go side by side; by default as many as keep the cores busy. Of an evaluation's resources only
     the job's cores count: this is one machine, and what else it has is not divided.
+
+    It is made at once: threads, sandboxes and their warm parents are made side by side, at the first evaluations.
+
+    Attributes:
+        width: evaluations side by side.
+
+    Args:
+        problem: of the job, where it has been made already.
     """
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
-        problem = make_problem(job.problem, job.options)
+    def __init__(self, job: Job, problem: Problem | None = None) -> None:
+        problem = problem or make_problem(job.problem, job.options)
         cpus = (job.resources or problem.resources).cpus
-        self._width = job.workers or width_on(_cores(), cpus)
-        self.notice: OnEvent = ignore_event
-        # One that mostly waits for a model is followed at once by another thread's; none need wait its turn.
-        self._queued = 0 if self._width == 1 or cpus < 1 else self._width
-        self._threads = concurrent.futures.ThreadPoolExecutor(self._width, thread_name_prefix="evaluate")
-        self._own = threading.local()
-        self._workers: list[Worker] = []
+        self.width = job.workers or max(1, places({"CPU": cores()}, Resources(cpus)))
+        self.on_event: OnEvent = ignore_event
+        # An evaluation that mostly waits for a model is followed at once by another thread's; none need wait its turn.
+        self._queued = 0 if self.width == 1 or cpus < 1 else self.width
+        self._threads = WorkerThreads(job, self.width, problem)
         self._under_way: set[asyncio.Future[Evaluation]] = set()
 
     @property
+    def scoring(self) -> Scoring:
+        """What scoring has cost this process."""
+        return self._threads.scoring
+
+    @property
     def capacity(self) -> int:
-        return self._width + self._queued
+        return self.width + self._queued
 
     async def evaluate(
         self,
@@ -54,7 +64,7 @@ class LocalExecutor:
         work = genome, None if cases is None else tuple(cases)
         loop = asyncio.get_running_loop()
         line = _Line(model, loop) if model else None
-        evaluation = loop.run_in_executor(self._threads, self._evaluate, work, part, line)
+        evaluation = loop.run_in_executor(self._threads.pool, self._evaluate, work, part, line)
         self._under_way.add(evaluation)
         try:
             return await evaluation
@@ -66,16 +76,10 @@ class LocalExecutor:
     async def close(self) -> None:
         for evaluation in self._under_way:
             evaluation.cancel()
-        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
-        for worker in self._workers:
-            worker.close()
+        await asyncio.to_thread(self._threads.close)
 
     def _evaluate(self, work: Work, part: Part, line: _Line | None) -> Evaluation:
-        if not hasattr(self._own, "worker"):
-            self._own.worker = Worker(self._job)
-            self._workers.append(self._own.worker)
-        worker: Worker = self._own.worker
-        [evaluation] = worker.evaluate([work], part, ask=line.ask if line else None)
+        evaluation = self._threads.evaluate(work, part, ask=line.ask if line else None)
         if line and line.failure:
             raise line.failure
         return evaluation
@@ -116,5 +120,6 @@ class _Line:
             answer.cancel()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """That this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

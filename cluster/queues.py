@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from cluster.capacity import Allowance, in_flight
+from cluster.capacity import Allowance, in_flight, places_in_a_process
 from cluster.remote import Mail, Sent
 from cluster.stragglers import Kind, Stragglers
 from evo.resources import Resources
@@ -53,7 +53,8 @@ class Batch:
 
     Attributes:
         references: to the tasks of Ray's that were sent, in order.
-        tasks: what waits for those of them that are under way.
+        tasks: what waits for those of them that are under way, with the reference by which to cancel it; None where
+            other evaluations share its process, which cancelling would end.
         reissued: when a second copy was sent, by the clock of `sent_at`; None where none was.
         settled: whether an answer came, so that another one does not count.
     """
@@ -78,14 +79,16 @@ class ResourceQueue:
     """The queue of one kind of need, and how much of it may be in Ray's hands.
 
     Attributes:
-        together: whether short ones share a task; those that mostly wait for a model need not.
+        batched: whether short ones share a task; those that mostly wait for a model need not.
+        per_process: how many share a process, side by side.
         places: how many the cluster holds side by side at the moment.
         since: when the cluster had no place left; None while it has.
     """
 
-    def __init__(self, resources: Resources, *, together: bool, stragglers: Stragglers) -> None:
+    def __init__(self, resources: Resources, *, batched: bool, stragglers: Stragglers) -> None:
         self.resources = resources
-        self.together = together
+        self.batched = batched
+        self.per_process = places_in_a_process(resources)
         self.stragglers = stragglers
         self.queue: deque[Waiting] = deque()
         self.batches: dict[Batch, None] = {}
@@ -97,7 +100,7 @@ class ResourceQueue:
     def fit(self, places: int, allowance: Allowance) -> None:
         """Take in how large the cluster is by now, and this search's part of it."""
         self.places = places
-        self._allowed = in_flight(places, allowance, busy=self.together)
+        self._allowed = in_flight(places, allowance, busy=self.batched)
 
     @property
     def running(self) -> int:
@@ -130,7 +133,7 @@ class ResourceQueue:
     @property
     def batch(self) -> int:
         """How many evaluations make a task long enough to be worth its trip."""
-        return min(LARGEST_BATCH, max(1, round(TASK_SECONDS / self.seconds))) if self.together else 1
+        return min(LARGEST_BATCH, max(1, round(TASK_SECONDS / self.seconds))) if self.batched else 1
 
     def observe(self, kind: Kind, evaluations: list[Evaluation]) -> None:
         """Evaluations of one task have ended."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +15,18 @@ from typing import Any
 
 import ray
 
+from cluster.capacity import MOST_THAT_WAIT
 from cluster.keys import keys_out_of_sight
-from cluster.worker import MOST_THAT_WAIT
 from evo.errors import StoppedError, UserError
 from evo.protocols import Job
 
 KNOCK_SECONDS = 5.0
+SHORT_FOLDER = "/tmp/ray"
+"""Ray's own choice where no variable names another folder."""
+SOCKET = "/ray/session_2026-11-30_23-59-59_999999_4194304/sockets/plasma_store"
+"""The longest path of a socket that Ray makes below its folder."""
+SOCKET_BYTES = 107 if sys.platform == "linux" else 103
+"""How long a socket's path may be."""
 
 
 def connect(job: Job, cpus: float) -> bool:
@@ -34,6 +42,7 @@ def connect(job: Job, cpus: float) -> bool:
     if ray.is_initialized():
         return False
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    logging.getLogger("ray").setLevel(logging.ERROR)
     quiet = {"log_to_driver": False, "logging_level": "ERROR", "namespace": namespace(job)}
     try:
         with _ours_again(signal.SIGTERM):
@@ -53,10 +62,21 @@ def connect(job: Job, cpus: float) -> bool:
 def _own_cluster(job: Job, cpus: float) -> dict[str, Any]:
     cores = math.ceil(job.workers * cpus) if job.workers else None
     options: dict[str, Any] = {"num_cpus": cores, "include_dashboard": False, "object_store_memory": 128 << 20}
+    if folder := folder_for_sockets(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR")):
+        options["_temp_dir"] = folder
     if cpus < 1:
         # Without it Ray warns on the terminal that there are more processes than cores, which is as it should be.
         options["_system_config"] = {"worker_maximum_startup_concurrency": MOST_THAT_WAIT}
     return options
+
+
+def folder_for_sockets(folder: str | None) -> str | None:
+    """Where a cluster that is started here keeps its sockets and logs; None leaves that to Ray.
+
+    Args:
+        folder: that Ray would take, by RAY_TMPDIR or TMPDIR.
+    """
+    return SHORT_FOLDER if folder and len(os.fsencode(folder + SOCKET)) > SOCKET_BYTES else None
 
 
 def namespace(job: Job) -> str:
@@ -81,7 +101,11 @@ def _ours_again(number: int) -> Iterator[None]:
 def _deaf_to_interrupts() -> Iterator[None]:
     """What is started here ignores Ctrl-C, which a terminal sends to all: the driver decides when its workers end."""
     if threading.current_thread() is not threading.main_thread():
-        yield
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited by what this thread starts
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

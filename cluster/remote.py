@@ -15,7 +15,7 @@ from cluster.capacity import label
 from cluster.evaluation import Work
 from cluster.keys import forget_keys
 from cluster.mailbox import answerer
-from cluster.worker import Worker
+from cluster.worker import Worker, WorkerThreads
 from evo.genomes import Genome
 from evo.protocols import Job
 from evo.values import Evaluation, Part
@@ -65,14 +65,43 @@ def evaluate_here(digest: bytes, job: bytes, works: Sequence[Work], part: Part, 
     """Evaluate in this process."""
     if digest not in _workers:
         made: Job = pickle.loads(job)  # noqa: S301 - by our own driver
-        forget_keys(made.key_variables)  # of whoever started a cluster that is not ours
+        forget_keys(made.key_variables)  # left by those who started a cluster that is not ours
         _workers[digest] = Worker(made)
     node = ray.get_runtime_context().get_node_id()
     try:
         found = _workers[digest].evaluate(works, part, ask=answerer(*mail) if mail else None)
     except asyncio.CancelledError:
         return None
-    return [replace(one, node=label(one.node, node)) for one in found]
+    return [replace(evaluation, node=label(evaluation.node, node)) for evaluation in found]
+
+
+class SharedProcess:
+    """An actor: a process that holds several evaluations side by side, each in a thread.
+
+    Args:
+        threads: evaluations that it is given at once.
+    """
+
+    def __init__(self, job: Job, threads: int) -> None:
+        forget_keys(job.key_variables)
+        self._threads = WorkerThreads(job, threads)
+
+    async def ready(self) -> None:
+        """Answer as soon as the process runs."""
+
+    async def evaluate(self, works: bytes, references: Sequence[Any], part: Part, mail: Mail) -> Found:
+        """Evaluate in a thread; a sequence of one work, so that all answers have one form."""
+        node = ray.get_runtime_context().get_node_id()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads.pool, self._evaluate, works, references, part, mail, node)
+
+    def _evaluate(self, works: bytes, references: Sequence[Any], part: Part, mail: Mail, node: str) -> Found:
+        ask = answerer(*mail) if mail else None
+        try:
+            found = [self._threads.evaluate(work, part, ask=ask) for work in _opened(works, references)]
+        except asyncio.CancelledError:
+            return None
+        return [replace(evaluation, node=label(evaluation.node, node)) for evaluation in found]
 
 
 def _opened(works: bytes, references: Sequence[Any]) -> list[Work]:

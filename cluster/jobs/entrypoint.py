@@ -1,7 +1,7 @@
 """How the driver of a submitted run begins, as a job on a cluster's head.
 
-It does so in whatever `python3` is on the head's path, so this file needs the standard library alone, and an old one at
-that; the rest (`driven.py`) is done in the Python that Ray itself runs in.
+It starts in whatever `python3` is on the head's path, so this file and `contract` need the standard library alone, and
+an old one at that; the rest (`remote_driver`) runs in the Python that Ray itself runs in.
 """
 
 from __future__ import annotations
@@ -10,12 +10,7 @@ import json
 import os
 import sys
 
-SAID = "evo-driver: "
-"""Begins the lines of its log that are for `evo submit`."""
-
-ORDER = ".evo-order.json"
-LINKS = "evo-runs"
-"""Among Ray's logs on a node: links to the folders of the runs that were driven there."""
+from cluster.jobs.contract import ORDER, say
 
 _TRIED = "EVO_DRIVERS_PYTHON"
 
@@ -30,11 +25,6 @@ def main() -> None:
         sys.exit(2)
     with open(ORDER, encoding="utf-8") as file:
         sys.exit(drive(json.load(file)))
-
-
-def say(fields: dict[str, object]) -> None:
-    """Tell `evo submit`, by way of the job's log."""
-    print(SAID + json.dumps(fields), flush=True)
 
 
 def _become_rays_python() -> None:

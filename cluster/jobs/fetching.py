@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from uuid import uuid4
 
+from cluster.jobs.contract import LINKS, ORDER
 from cluster.jobs.copying import bring_up_to_date
-from cluster.jobs.entrypoint import LINKS, ORDER
 from cluster.jobs.launching import LOOK_SECONDS, launch, said
 from cluster.jobs.packages import Package
 from cluster.jobs.runs import LITTLE_HELP, check_name, latest

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cluster.jobs.entrypoint import SAID
+from cluster.jobs.contract import LOG_MARK
 from cluster.jobs.runs import Job
 from cluster.jobs.server import JobServer, LostError, UnreachableError, connected
 from evo.errors import UserError
@@ -41,7 +41,7 @@ class Shown:
 
 def for_us_alone(line: str) -> bool:
     """Whether a line of a driver's log is none of the driver's own."""
-    return line.startswith((SAID, "Running entrypoint for job ")) or line.endswith("-- Runtime env is setting up.")
+    return line.startswith((LOG_MARK, "Running entrypoint for job ")) or line.endswith("-- Runtime env is setting up.")
 
 
 def follow(server: JobServer, job: Job, show: Show, complain: Show) -> Job:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from cluster.jobs.entrypoint import SAID
+from cluster.jobs.contract import LOG_MARK
 from cluster.jobs.following import for_us_alone
 from cluster.jobs.packages import Package, our_package
 from cluster.jobs.server import JobServer, LostError
@@ -58,8 +58,8 @@ def said(server: JobServer, job_id: str, word: str) -> object:
             over, log = False, ""
         words: dict[str, object] = {}
         for line in log.splitlines():
-            if line.startswith(SAID):
-                words |= json.loads(line.removeprefix(SAID))
+            if line.startswith(LOG_MARK):
+                words |= json.loads(line.removeprefix(LOG_MARK))
         if word in words:
             return words[word]
         if "refused" in words:

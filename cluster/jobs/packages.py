@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from cluster.jobs.entrypoint import ORDER
+from cluster.jobs.contract import ORDER
 from cluster.sandbox.visible import OUR_PACKAGES
 from evo.config.schema import Config
 from evo.errors import UserError

@@ -17,8 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from cluster.jobs.entrypoint import LINKS, say
-from cluster.jobs.runs import FAILED_LATER, REFUSED
+from cluster.jobs.contract import FAILED_LATER, LINKS, REFUSED, say
 from cluster.jobs.sealing import Party, place_of
 from evo.cli.progress import Progress
 from evo.cli.report import Home, report

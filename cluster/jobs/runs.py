@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from cluster.jobs.contract import REFUSED
 from evo.errors import UserError
 
 Status = Literal["starting", "running", "ended", "failed", "stopped"]
@@ -19,9 +20,6 @@ STATUSES: Mapping[str, Status] = {
     "FAILED": "failed",
     "STOPPED": "stopped",
 }
-REFUSED, FAILED_LATER = 2, 3
-"""How a driver exits after a user's mistake: before it had begun, and after."""
-
 RUN, PROBLEM, PLACE, VARIABLES = "evo_run", "evo_problem", "evo_run_dir", "evo_variables"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 

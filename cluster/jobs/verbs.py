@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from cluster.jobs.contract import FAILED_LATER, REFUSED
 from cluster.jobs.fetching import FarRun
 from cluster.jobs.following import follow, for_us_alone
-from cluster.jobs.runs import FAILED_LATER, REFUSED, Job, latest
+from cluster.jobs.runs import Job, latest
 from cluster.jobs.server import JobServer, LostError, connected
 from cluster.jobs.submitting import Wanted, checked, checked_config, name_for, variables_named
 from cluster.jobs.submitting import resume as resume_there

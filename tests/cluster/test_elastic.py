@@ -177,7 +177,7 @@ class TestStragglers:
 
 
 def queue() -> ResourceQueue:
-    made = ResourceQueue(Resources(), together=True, stragglers=Stragglers(2.0))
+    made = ResourceQueue(Resources(), batched=True, stragglers=Stragglers(2.0))
     made.fit(4, Allowance(fixed=True))
     return made
 

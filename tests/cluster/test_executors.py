@@ -18,18 +18,23 @@ import psutil
 import pytest
 import ray
 
+from cluster import auto
+from cluster.auto import AutoExecutor
 from cluster.keys import keys_out_of_sight
 from cluster.local import LocalExecutor
-from cluster.ray_cluster import connect
+from cluster.ray_cluster import SOCKET, SOCKET_BYTES, connect, folder_for_sockets
 from cluster.ray_tasks import RayExecutor
 from evo.errors import CandidateError, EvoError, SandboxError
 from evo.genomes import Program, Vector
 from evo.protocols import Executor, Job
+from evo.resources import Resources
 from evo.testing.executor import InProcessExecutor
+from evo.values import Evaluation
 from operators.refusal import RefusalError
 from tests.conftest import Evo
 from tests.contracts.executor_contract import (
     ECHO,
+    VALLEY,
     ExecutorContract,
     MakeExecutor,
     Parrot,
@@ -90,6 +95,49 @@ class TestLocal(ExecutorContract):
         assert make(Job(ECHO, {}, workers=5)).capacity == 5
 
 
+class TestAuto(ExecutorContract):
+    @pytest.fixture
+    def make(self) -> MakeExecutor:
+        return AutoExecutor
+
+    def test_a_short_run_on_one_machine_starts_no_ray(self, make: MakeExecutor) -> None:
+        self.test_many_at_once_each_get_their_own_answer(make)
+        assert not ray.is_initialized()
+
+    @pytest.mark.usefixtures("ray_here")
+    def test_where_an_evaluation_takes_more_than_cores_or_there_is_an_address_ray_evaluates(self) -> None:
+        address = ray.get_runtime_context().gcs_address
+        for job in (Job(ECHO, {}, address=address), Job(ECHO, {}, resources=Resources(memory_bytes=1 << 20))):
+            found = using(AutoExecutor(job), lambda executor: executor.evaluate(saying("hello"), model=Parrot("polly")))
+            assert (found.outcome, "/" in found.node) == ("ok", True)
+
+    @pytest.mark.usefixtures("ray_here")
+    @pytest.mark.parametrize("device", [False, True], ids=["scoring is long", "a stage takes memory"])
+    def test_evaluations_go_to_ray_once_it_is_up_and_give_the_same(
+        self, monkeypatch: pytest.MonkeyPatch, device: bool
+    ) -> None:
+        monkeypatch.setattr(auto, "PAYS_SECONDS", 1e9 if device else 1e-6)
+        monkeypatch.setattr(auto, "LONG_SECONDS", 0.0)
+        monkeypatch.setattr(auto, "ONE_INTERPRETER", (0.0, 1e9))
+        executor, noticed = AutoExecutor(Job(VALLEY, {}, workers=2)), list[str]()
+        executor.on_event = lambda event: noticed.append(event.kind)
+        local, vector = executor.capacity, Vector((0.1, 0.2, 0.3))
+
+        async def work(_: Executor) -> list[Evaluation]:
+            first = [await executor.evaluate(vector) for _ in range(2)]
+            if device:
+                first.append(await executor.evaluate(vector, resources=Resources(memory_bytes=1 << 20)))
+            await until(lambda: noticed != [])
+            assert executor.capacity >= 2
+            return [*first, await executor.evaluate(vector)]
+
+        found = using(executor, work)
+        assert local == 4
+        assert noticed[0] == ""
+        assert len({(one.outcome, one.objectives["near"]) for one in found}) == 1
+        assert ["/" in one.node for one in found] == [False, False, *([True] if device else []), True]
+
+
 @pytest.mark.usefixtures("ray_here")
 class TestRay(ExecutorContract):
     @pytest.fixture
@@ -130,13 +178,13 @@ class TestRay(ExecutorContract):
         assert hung.given_up == hung.asked
 
     def test_a_worker_that_dies_while_it_waits_is_replaced_and_asks_again(self) -> None:
-        slow = Parrot("slow", seconds=1.0)
+        slow = Parrot("slow", seconds=2.0)
 
         async def work(executor: Executor) -> str:
             waiting = asyncio.create_task(executor.evaluate(saying("hello"), model=slow))
             await until(lambda: slow.asked == 5)
-            [worker] = [one for one in psutil.Process().children(recursive=True) if "ray::evo" in one.cmdline()]
-            worker.kill()
+            await until(lambda: len(worker_processes()) == 1)  # those of other executors have ended
+            worker_processes()[0].kill()
             return (await waiting).outcome
 
         assert using(RayExecutor(Job(ECHO, {}, workers=1)), work) == "ok"
@@ -179,6 +227,12 @@ class TestRay(ExecutorContract):
         assert sum(b"no-worker-may-see" in one for one in seen) == 0
 
 
+def worker_processes() -> list[psutil.Process]:
+    """Processes of Ray that evaluate."""
+    below = psutil.Process().children(recursive=True)
+    return [process for process in below if "".join(process.cmdline()[:1]).startswith("ray::evo")]
+
+
 def environments_below() -> Iterator[bytes]:
     """What each process that descends from this one was started with."""
     for process in psutil.Process().children(recursive=True):
@@ -199,6 +253,15 @@ def test_every_error_of_ours_travels_between_processes(kind: type[EvoError]) -> 
     error = kind("invalid", "a reason") if kind in (CandidateError, RefusalError) else kind("a reason")
     back = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     assert (type(back), str(back), vars(back)) == (kind, str(error), vars(error))
+
+
+def test_a_folder_too_long_for_rays_sockets_gives_way_to_a_short_one() -> None:
+    longest = "/" + "x" * (SOCKET_BYTES - len(SOCKET) - 1)
+    assert folder_for_sockets(None) is None
+    assert folder_for_sockets("/tmp") is None
+    assert folder_for_sockets(longest) is None
+    assert folder_for_sockets(longest + "x") == "/tmp/ray"
+    assert folder_for_sockets("/var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T") == "/tmp/ray"
 
 
 def test_what_looks_like_a_key_is_out_of_sight_and_back_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
