@@ -25,19 +25,20 @@ from cluster.ray_tasks import RayExecutor
 from evo.errors import CandidateError, EvoError, SandboxError
 from evo.genomes import Program, Vector
 from evo.protocols import Executor, Job
-from evo.testing.executor import InProcessExecutor
-from operators.refusal import RefusalError
-from tests.conftest import Evo
-from tests.contracts.executor_contract import (
+from evo.testing.contracts.executor_contract import (
     ECHO,
     ExecutorContract,
     MakeExecutor,
     Parrot,
+    SandboxedExecutorContract,
     answering,
     saying,
     until,
     using,
 )
+from evo.testing.executor import InProcessExecutor
+from operators.refusal import RefusalError
+from tests.conftest import Evo
 from tests.evo.engine.test_driver import events, history, sorted_history, wait_for_tells
 
 SMALL = ("--set", "budget.evaluations=40", "--set", "search.population=8", "--set", "seed=3")
@@ -67,14 +68,12 @@ def ray_here(ray_folder: Path) -> Iterator[None]:
 
 
 class TestInProcess(ExecutorContract):
-    runs_programs_apart = False
-
     @pytest.fixture
     def make(self) -> MakeExecutor:
         return InProcessExecutor
 
 
-class TestLocal(ExecutorContract):
+class TestLocal(SandboxedExecutorContract):
     @pytest.fixture
     def make(self) -> MakeExecutor:
         return LocalExecutor
@@ -91,7 +90,7 @@ class TestLocal(ExecutorContract):
 
 
 @pytest.mark.usefixtures("ray_here")
-class TestRay(ExecutorContract):
+class TestRay(SandboxedExecutorContract):
     @pytest.fixture
     def make(self) -> MakeExecutor:
         return RayExecutor
