@@ -39,7 +39,7 @@ from evo.testing.contracts.executor_contract import (
 from evo.testing.executor import InProcessExecutor
 from operators.refusal import RefusalError
 from tests.conftest import Evo
-from tests.evo.engine.test_driver import events, history, sorted_history, wait_for_tells
+from tests.support.runs import events, history, sorted_history, wait_for_tells
 
 SMALL = ("--set", "budget.evaluations=40", "--set", "search.population=8", "--set", "seed=3")
 

@@ -25,7 +25,7 @@ from evo.values import Objective
 from operators.scripted import ScriptedServer
 from tests.conftest import TOY, Evo
 from tests.evo.engine.test_baselines import IN_PROCESS, climbing, serving
-from tests.evo.engine.test_driver import spawn, wait_for_tells
+from tests.support.runs import spawn, wait_for_tells
 
 COST, SCORE = Objective("cost", "min", "s"), Objective("score", "max")
 SMALL = ("--set", "budget.evaluations=40")
