@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import random
 import re
@@ -21,6 +22,7 @@ from operators.scripted import ScriptedServer
 from tests.conftest import Evo
 from tests.evo.lineage.test_lineage import TABLES, contents
 from tests.support.killed import PLACES as TRAPS
+from tests.support.killed import owner_of
 from tests.support.paths import ROOT
 from tests.support.priced_models import priced, serving
 from tests.support.runs import events, spawn, wait_until
@@ -172,6 +174,10 @@ def assert_consistent(evo: Evo, folder: Path) -> None:
 
 def test_every_place_at_which_a_run_is_killed_is_one_of_the_table() -> None:
     assert set(TRAPS) == {"never", *PLACES}
+    functions = [inspect.getclosurevars(trap).nonlocals.get("function") for trap in TRAPS.values()]
+    places = [owner_of(function) for function in functions if function is not None]
+    assert all(callable(getattr(owner, name)) for owner, name in places)
+    assert len(places) > 20
 
 
 @pytest.mark.parametrize(("kills", "executor"), moments(seed=SEED))

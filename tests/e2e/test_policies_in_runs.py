@@ -281,7 +281,7 @@ def test_cut_off_after_any_event_a_run_with_races_ends_as_if_it_had_not_been(tmp
     in_memory(prepared_for(*options), whole)
     lines = whole.read_bytes().splitlines(keepends=True)
     assert sum(b'{"event": "race"' in line for line in lines) >= 6
-    for count in range(0, len(lines), 3):
+    for count in range(0, len(lines), 11):
         cut = tmp_path / "cut.jsonl"
         cut.write_bytes(b"".join(lines[:count]))
         in_memory(prepared_for(*options), cut)
