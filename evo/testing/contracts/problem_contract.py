@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -75,15 +76,26 @@ class ProblemContract:
 
     problems: ClassVar[Mapping[str, MakeProblem]] = {}
 
+    def __init_subclass__(cls) -> None:
+        """Leave out the laws that are about nothing that the problems have, which would else be skipped tests."""
+        super().__init_subclass__()
+        for name in [name for name in dir(cls) if name.startswith("test_")]:
+            arguments = _arguments_of(getattr(cls, name))
+            if cls.problems and arguments and not cls._rows(arguments):
+                setattr(cls, name, None)
+
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Parametrize a test by its arguments, leaving out what a problem does not have."""
-        names = [name for name in ARGUMENTS if name in metafunc.fixturenames]
-        rows = [
-            pytest.param(*(values[argument] for argument in names), id="-".join([name, *labels]))
-            for name, make in self.problems.items()
-            for labels, values in _applicable(_made(make), names)
+        if arguments := _arguments_of(metafunc.function):
+            metafunc.parametrize(arguments, self._rows(arguments))
+
+    @classmethod
+    def _rows(cls, arguments: Sequence[str]) -> list[Any]:
+        return [
+            pytest.param(*(values[argument] for argument in arguments), id="-".join([name, *labels]))
+            for name, make in cls.problems.items()
+            for labels, values in _applicable(_made(make), arguments)
         ]
-        metafunc.parametrize(names, rows)
 
     def test_it_says_what_is_wanted(self, problem: Problem) -> None:
         assert len(problem.description.split()) >= 5
@@ -184,6 +196,11 @@ class Answering(InProcessRun):
 
 ARGUMENTS = ("problem", "problem_without_programs", "part", "part_with_cases", "foreign_genome", "hostile_answer")
 Case = tuple[list[str], dict[str, Any]]
+
+
+def _arguments_of(test: Callable[..., object] | None) -> list[str]:
+    given = inspect.signature(test).parameters if test else {}
+    return [argument for argument in ARGUMENTS if argument in given]
 
 
 @cache
