@@ -1,4 +1,4 @@
-"""The plug-in points. Each fits on a screen and has a contract suite in tests/contracts."""
+"""The plug-in points. Each fits on a screen and has a contract suite in evo/testing/contracts."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,29 +36,32 @@ def evo(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: object) -> Answer:
-        monkeypatch.setattr("sys.argv", ["evo", *map(str, arguments)])
         capsys.readouterr()
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = ended.code if isinstance(ended.code, int) else 1
+        code = exit_code_of(*arguments)
         printed = capsys.readouterr()
         return Answer(code, printed.out, printed.err)
 
     return call
 
 
+def exit_code_of(*arguments: object) -> int:
+    """Call the command line in this process; for fixtures that are made once for many tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["evo", *map(str, arguments)])
+        try:
+            cli.main()
+        except SystemExit as ended:
+            return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    return 0
+
+
 @pytest.fixture(scope="session")
 def first_toy_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made once; tests get copies."""
-    place = tmp_path_factory.mktemp("toy")
-    settings = ("--set", "budget.evaluations=60", "--name", "toy", "--run-dir", str(place))
-    with pytest.MonkeyPatch.context() as patch, suppress(SystemExit):
-        patch.setattr("sys.argv", ["evo", "run", *TOY, *settings])
-        cli.main()
-    assert (place / "toy" / "lineage.duckdb").exists()
-    return place / "toy"
+    folder = tmp_path_factory.mktemp("toy")
+    assert exit_code_of("run", *TOY, "--set", "budget.evaluations=60", "--name", "toy", "--run-dir", folder) == 0
+    assert (folder / "toy" / "lineage.duckdb").exists()
+    return folder / "toy"
 
 
 @pytest.fixture

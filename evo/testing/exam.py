@@ -68,6 +68,13 @@ class Exam(Problem):
         return right
 
 
+class FirstCaseOnly(Exam):
+    """Scores the first case whichever is asked for, which no executor may take for a score."""
+
+    def evaluate_cases(self, genome: Genome, run: Run, part: Part, cases: Sequence[str]) -> Score:
+        return super().evaluate_cases(genome, run, part, ["q0"])
+
+
 class Guess:
     """Any skill."""
 

@@ -200,6 +200,19 @@ class Echo(Problem):
         return Score({"repeated": right / len(texts)}, feedback="\n".join(replies))
 
 
+class EchoByCase(Echo):
+    """Each question is a case."""
+
+    def case_names(self, part: Part) -> Sequence[str]:
+        return [str(number) for number in range(5)]
+
+    def evaluate_cases(self, genome: Genome, run: Run, part: Part, cases: Sequence[str]) -> Score:
+        texts = [f"hello {part} {name}" for name in cases]
+        replies = run.ask([Request("task", (Message("user", text),)) for text in texts])
+        marks = [float(reply.text.endswith(text)) for reply, text in zip(replies, texts, strict=True)]
+        return Score({"repeated": sum(marks) / len(marks)}, cases=dict(zip(cases, marks, strict=True)))
+
+
 class Reword:
     """Puts another number behind a prompt's first part."""
 

@@ -32,18 +32,22 @@ from evo.testing.executor import InProcessExecutor
 from evo.values import Evaluation
 from operators.refusal import RefusalError
 from tests.conftest import Evo
-from tests.contracts.executor_contract import (
+from evo.testing.contracts.executor_contract import (
     ECHO,
     VALLEY,
     ExecutorContract,
     MakeExecutor,
     Parrot,
+    SandboxedExecutorContract,
     answering,
     saying,
     until,
     using,
 )
-from tests.evo.engine.test_driver import events, history, sorted_history, wait_for_tells
+from evo.testing.executor import InProcessExecutor
+from operators.refusal import RefusalError
+from tests.conftest import Evo
+from tests.support.runs import events, history, sorted_history, wait_for_tells
 
 SMALL = ("--set", "budget.evaluations=40", "--set", "search.population=8", "--set", "seed=3")
 
@@ -72,14 +76,12 @@ def ray_here(ray_folder: Path) -> Iterator[None]:
 
 
 class TestInProcess(ExecutorContract):
-    runs_programs_apart = False
-
     @pytest.fixture
     def make(self) -> MakeExecutor:
         return InProcessExecutor
 
 
-class TestLocal(ExecutorContract):
+class TestLocal(SandboxedExecutorContract):
     @pytest.fixture
     def make(self) -> MakeExecutor:
         return LocalExecutor
@@ -139,7 +141,7 @@ class TestAuto(ExecutorContract):
 
 
 @pytest.mark.usefixtures("ray_here")
-class TestRay(ExecutorContract):
+class TestRay(SandboxedExecutorContract):
     @pytest.fixture
     def make(self) -> MakeExecutor:
         return RayExecutor

@@ -23,9 +23,10 @@ from evo.errors import JournalError
 from evo.journal.log import Journal, read_events
 from evo.lineage import rebuild
 from tests.conftest import TOY, Answer, Evo
-from tests.evo.engine.test_driver import ORDERED, events, sorted_history, wait_for_tells
+from tests.evo.engine.test_driver import ORDERED
 from tests.evo.lineage.test_lineage import contents
 from tests.support.made import unsealed
+from tests.support.runs import events, sorted_history, wait_for_tells
 
 FOREVER = ("--set", "problem.options.pause_seconds=0.01", "--set", "budget.evaluations=100000")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import random
 import re
@@ -11,47 +12,38 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evo.journal.log import Event, read_events
 from evo.lineage import open_run, rebuild
-from operators.scripted import Faults, ScriptedServer, find_rule
+from operators.scripted import ScriptedServer
 from tests.conftest import Evo
-from tests.e2e.test_model_runs import KEY, priced
 from tests.evo.lineage.test_lineage import TABLES, contents
+from tests.support.killed import PLACES as TRAPS
+from tests.support.killed import owner_of
 from tests.support.paths import ROOT
+from tests.support.priced_models import priced, serving
+from tests.support.runs import events, spawn, wait_until
 
 SEED = 5
-EVALUATIONS, CONCURRENCY, LAG = 40, 4, 6
+EVALUATIONS, CONCURRENCY, MAX_IN_FLIGHT = 40, 4, 6
 SIZES = (
     "--set",
     f"budget.evaluations={EVALUATIONS}",
     "--set",
     "search.deterministic=true",
     "--set",
-    f"search.max_in_flight={LAG}",
+    f"search.max_in_flight={MAX_IN_FLIGHT}",
 )
 MIXED = ("--set", "search.operators={model_rewrite: 2, evo.testing.toys:Count: 1}")
 PAID = ("evo.testing.toys:Nothing", "--model", "scripted", *MIXED, *SIZES)
+PROMPT_CASES = "{cases_per_evaluation: 12}"
 VALLEY, FREE_EVALUATIONS = "evo.testing.toys:Valley", 80
 LOCAL = ("--set", "executor.name=local", "--set", "executor.workers=2")
 IN_PROCESS = ("--set", "executor=evo.testing.executor:InProcessExecutor")
-CLOCKS = {
-    "started",
-    "proposed",
-    "told",
-    "completed",
-    "seconds",
-    "cpu_seconds",
-    "memory_bytes",
-    "worker",
-    "node",
-    "isolation",
-}
+CLOCKS_AND_PLACES = {"seconds", "cpu_seconds", "memory_bytes", "worker", "node", "isolation"}
 OF_SESSIONS = {"projection", "runs", "events"}
 
 # The place, and how often a run surely comes there.
@@ -60,14 +52,14 @@ PLACES = {
     "announced": 15,
     "asking": 15,
     "replied": 15,
-    "noted": 15,
+    "completion_recorded": 15,
     "paid": 15,
     "proposed": 40,
     "admitted": 40,
     "evaluating": 40,
     "half_evaluated": 40,
     "evaluated": 40,
-    "told": 40,
+    "recorded": 40,
     "committing": 12,
     "half_committed": 12,
     "unsynced": 12,
@@ -80,25 +72,25 @@ PLACES = {
     "projected": 6,
     "renaming": 1,
     "renamed": 1,
-    "finale": 1,
+    "holdout": 1,
     "stopping": 1,
     "closing_journal": 1,
     "closed_journal": 1,
     "closing_lineage": 1,
     "closed_lineage": 1,
 }
-QUICK = ("opening_database:1", "replied:3", "half_committed:3", "closed_journal:1")
+QUICK = ("replied:3", "half_committed:3", "closed_journal:1")
 
 
 def moments(seed: int) -> list[Any]:
-    """Every place, at a random time of coming there; and for some, where the session that goes on is killed as well.
+    """Every place, at a random time; for some of them the session that goes on is killed as well.
 
-    The quick one is a run that is killed at one place after the other.
+    The quick case is a run that is killed at several places, one after the other.
     """
     chance = random.Random(seed)
     found = [pytest.param(QUICK, IN_PROCESS, id="quick")]
     for number, (place, most) in enumerate(PLACES.items()):
-        again = chance.choice(["proposing", "replied", "told", "half_committed", "half_projected"])
+        again = chance.choice(["proposing", "replied", "recorded", "half_committed", "half_projected"])
         kills = (f"{place}:{chance.randint(1, most)}", *((f"{again}:1",) if number % 3 == 1 and most > 1 else ()))
         executor = LOCAL if number % 4 == 2 else IN_PROCESS
         name = "-then-".join((*kills, "local")[: len(kills) + (executor is LOCAL)])
@@ -106,28 +98,18 @@ def moments(seed: int) -> list[Any]:
     return found
 
 
-@contextmanager
-def scripted_server() -> Iterator[ScriptedServer]:
-    server = ScriptedServer(find_rule("constant_jitter"), Faults(latency_seconds=0.005), require_key=KEY)
-    with server.in_thread():
-        yield server
-
-
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    with scripted_server() as one:
-        yield one
+def server() -> Iterator[ScriptedServer]:
+    with serving("constant_jitter", 0.005) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same search by a model, never killed."""
     folder = tmp_path_factory.mktemp("whole")
-    with scripted_server() as one, pytest.MonkeyPatch.context() as environment:
-        environment.setenv("OPENAI_API_KEY", KEY)
-        done = started("never:1", "run", *PAID, *IN_PROCESS, *endpoint(one), "--run-dir", folder, "--name", "run")
+    with serving("constant_jitter", 0.005) as server:
+        done = started("never:1", "run", *PAID, *IN_PROCESS, *endpoint(server), "--run-dir", folder, "--name", "run")
     assert done.returncode == 0, done.stderr
     return folder / "run"
 
@@ -156,42 +138,46 @@ def killed(kills: Sequence[str], folder: Path, *options: object) -> None:
 
 
 def gone_on(evo: Evo, folder: Path) -> None:
-    """Finish the run; one whose search was over is told so."""
+    """Finish the run; where its search was over, `evo resume` says so."""
     over = any(event["event"] == "stop" for event in events(folder))
     answer = evo("resume", folder)
     assert answer.code == (2 if over else 0), answer.err
     assert over == ("is finished" in answer.err)
 
 
-def events(folder: Path, *kinds: str) -> list[Event]:
-    found = [event for _, event in read_events(folder / "journal.jsonl")]
-    return [event for event in found if event["event"] in kinds] if kinds else found
-
-
 def timeless(folder: Path) -> dict[str, list[Any]]:
     """All rows but for clocks, places and sessions, and for calls that were lost with their process."""
-    reader, found = open_run(folder), {}
-    for (table,) in reader.sql(TABLES).rows:
-        answer = reader.sql(f"FROM {table}")
-        kept = [place for place, name in enumerate(answer.columns) if name not in CLOCKS]
-        rows = [row for row in answer.rows if not (table == "completions" and "cancelled" in row)]
-        if table not in OF_SESSIONS:
-            found[table] = sorted(([row[place] for place in kept] for row in rows), key=str)
-    return found
+    reader = open_run(folder)
+    columns = "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal AND data_type <> 'TIMESTAMP'"
+    kept: dict[str, list[str]] = {table: [] for (table,) in reader.sql(TABLES).rows if table not in OF_SESSIONS}
+    for table, column in reader.sql(f"{columns} ORDER BY ALL").rows:
+        if table in kept and column not in CLOCKS_AND_PLACES:
+            kept[table].append(column)
+    found = {table: reader.sql(f"SELECT {', '.join(names)} FROM {table}").rows for table, names in kept.items()}
+    found["completions"] = tuple(row for row in found["completions"] if "cancelled" not in row)
+    return {table: sorted(rows, key=str) for table, rows in found.items()}
 
 
 def assert_consistent(evo: Evo, folder: Path) -> None:
-    """Each tell is there once, and the database and a repetition say what the journal says."""
-    tells = [event["tell"] for event in events(folder, "tell", "reevaluated")]
+    """Each result is recorded once; database and replay agree with the journal."""
+    tells = [event["tell"] for event in events(folder, "tell", "reevaluation")]
     assert tells == list(range(len(tells)))
-    told = [event["individual"] for event in events(folder, "tell")]
-    assert len(told) == len(set(told))
+    evaluated = [event["individual"] for event in events(folder, "tell")]
+    assert len(evaluated) == len(set(evaluated))
     live, there = contents(folder), {path.name for path in folder.iterdir()}
     assert there == {"journal.jsonl", "lineage.duckdb", "lock"}
     rebuild(folder)
     assert contents(folder) == live
     assert evo("doctor", folder).code == 0
     assert evo("replay", folder).code == 0
+
+
+def test_every_place_at_which_a_run_is_killed_is_one_of_the_table() -> None:
+    assert set(TRAPS) == {"never", *PLACES}
+    functions = [inspect.getclosurevars(trap).nonlocals.get("function") for trap in TRAPS.values()]
+    places = [owner_of(function) for function in functions if function is not None]
+    assert all(callable(getattr(owner, name)) for owner, name in places)
+    assert len(places) > 20
 
 
 @pytest.mark.parametrize(("kills", "executor"), moments(seed=SEED))
@@ -207,14 +193,14 @@ def test_killed_anywhere_and_resumed_a_paid_run_ends_as_if_it_had_not_been(
 
 
 def assert_paid_once(run: Path, whole: Path, server: ScriptedServer, *, kills: int) -> None:
-    """Nobody was asked again for what was recorded; what was under way at a kill is accounted for."""
+    """No recorded completion was paid for again; calls under way at a kill are accounted for."""
     recorded, lost = paid(run)
     assert recorded == paid(whole)[0]
     assert set(recorded.values()) == {1}
-    assert lost.total() <= kills * LAG
+    assert lost.total() <= kills * MAX_IN_FLIGHT
     exchanges = server.stats()
     assert exchanges.requests == len(exchanges.last), "more than the server remembers"
-    answered = Counter(one.digest for one in exchanges.last if one.status == "200")
+    answered = Counter(exchange.digest for exchange in exchanges.last if exchange.status == "200")
     by_digest = Counter(digest for _, digest in (recorded + lost).elements())
     assert answered <= by_digest
 
@@ -229,8 +215,63 @@ def paid(folder: Path) -> tuple[Counter[tuple[int, str]], Counter[tuple[int, str
     return known, lost
 
 
+def paid_kind(name: str, rule: str, *options: object, deterministic: bool = False) -> Any:
+    """A search that pays for completions, by the rule of the model that it asks."""
+    marks = () if name == "prompts" else pytest.mark.slow
+    return pytest.param(rule, (*options, "--set", f"search.deterministic={deterministic}"), id=name, marks=marks)
+
+
+ECHO = ("evo.testing.toys:Echo", "--set", "search.noise.reevaluation_rate=0.8")
+PAID_KINDS = [
+    paid_kind("programs", "constant_jitter", "evo.testing.toys:Nothing", *MIXED),
+    paid_kind("prompts", "prompt_writer_and_arithmetic", "prompt_task", "--set", f"problem.options={PROMPT_CASES}"),
+    paid_kind("re-evaluations", "echo", *ECHO),
+    paid_kind("re-evaluations-deterministic", "echo", *ECHO, deterministic=True),
+]
+
+
+@pytest.mark.parametrize(("rule", "options"), PAID_KINDS)
+def test_killed_and_resumed_a_run_of_any_order_pays_for_no_completion_twice(
+    evo: Evo, tmp_path: Path, rule: str, options: Sequence[object]
+) -> None:
+    run = tmp_path / "runs/killed"
+    with serving(rule, 0.005) as server:
+        sizes = ("--set", f"budget.evaluations={EVALUATIONS}", "--set", f"search.max_in_flight={MAX_IN_FLIGHT}")
+        kills = ("recorded:5", "paid:9")
+        killed(kills, run, *options, "--model", "scripted", *IN_PROCESS, *sizes, *endpoint(server))
+        gone_on(evo, run)
+        recorded, lost = paid(run)
+        assert set(recorded.values()) == {1}
+        # Calls under way at a kill are sent again, and counted at their worst case: all that was sent counts.
+        assert server.stats().requests <= recorded.total() + lost.total()
+    assert len(events(run, "tell", "reevaluation")) == EVALUATIONS
+    assert open_run(run).sql("SELECT count(*) FROM completions").scalar() == recorded.total() + lost.total()
+    assert_consistent(evo, run)
+
+
+def test_calls_under_way_at_a_kill_count_at_their_worst_case_when_the_run_goes_on(evo: Evo, tmp_path: Path) -> None:
+    run = tmp_path / "runs/dead"
+    with serving("constant_jitter", 1.0) as server:
+        endpoint = priced(server, concurrency=4, timeout_seconds=30.0, retries=0)
+        rewrite = ("--set", "search.operators={model_rewrite: 1}")
+        options = (*PAID[:3], *IN_PROCESS, *rewrite, *endpoint, "--set", "budget.calls=6")
+        with spawn("run", *options, "--name", "dead", "--run-dir", tmp_path / "runs") as process:
+            wait_until(lambda: server.stats().requests >= 4)
+            process.send_signal(signal.SIGKILL)
+        answer = evo("resume", run)
+        assert server.stats().requests <= 6
+    assert "might have passed its budget" in answer.out
+    completions = [event["completion"] for event in events(run, "completion")]
+    lost = [completion for completion in completions if completion["outcome"] == "cancelled"]
+    assert len(completions) == 6
+    assert 4 <= len(lost) <= 5  # the fifth waited for its place, and the journal does not say that it did
+    assert all(completion["cost_usd"] > 0 and "its process died" in completion["error"] for completion in lost)
+    assert open_run(run).sql("SELECT count(*) FROM completions WHERE outcome = 'cancelled'").scalar() == len(lost)
+    assert evo("replay", run).code == 0
+
+
 def of_kind(name: str, problem: str, **sections: object) -> Any:
-    """A kind of search by its configuration; all but the last of them take their time."""
+    """A kind of search by its configuration; all but the last of them are slow tests."""
     options = [text for key, value in sections.items() for text in ("--set", f"search.{key}={json.dumps(value)}")]
     return pytest.param((problem, *options), id=name, marks=() if name == "all_at_once" else pytest.mark.slow)
 
@@ -244,17 +285,17 @@ KINDS = [
     of_kind("islands", VALLEY, islands=ISLANDS),
     of_kind("born_islands", VALLEY, islands={"birth_after": 10, "most": 3}),
     of_kind("niches", VALLEY, niches={"dimensions": SIDES}, parents="uniform", survival="lexicographic"),
-    of_kind("ucb1", VALLEY, choice="ucb1", operators=NUDGED),
-    of_kind("thompson", VALLEY, choice=BANDIT, operators=NUDGED),
+    of_kind("ucb1", VALLEY, selector="ucb1", operators=NUDGED),
+    of_kind("thompson", VALLEY, selector=BANDIT, operators=NUDGED),
     of_kind("cma_es", VALLEY, operators=LEARNT),
     of_kind("generations", VALLEY, generation_size=7),
     of_kind("noise", VALLEY, noise={"reevaluation_rate": 0.3, "repeats": 2}),
     of_kind("near duplicates", VALLEY, duplicate_filter={"text": 0.7}),
-    of_kind("races", "evo.testing.exam:Exam"),
-    of_kind("all_at_once", VALLEY, islands=ISLANDS, choice=BANDIT, operators=LEARNT | NUDGED, noise={"repeats": 2}),
+    of_kind("racing", "evo.testing.exam:Exam"),
+    of_kind("all_at_once", VALLEY, islands=ISLANDS, selector=BANDIT, operators=LEARNT | NUDGED, noise={"repeats": 2}),
 ]
 HEIRS = (VALLEY, *IN_PROCESS, "--set", "search.deterministic=true", "--set", "budget.evaluations=40")
-FREE_PLACES = ("proposed", "admitted", "half_evaluated", "told", "half_committed", "unsynced", "half_projected")
+FREE_PLACES = ("proposed", "admitted", "half_evaluated", "recorded", "half_committed", "unsynced", "half_projected")
 
 
 @pytest.mark.parametrize("deterministic", [True, pytest.param(False, marks=pytest.mark.slow)])
@@ -278,7 +319,7 @@ def test_a_search_of_any_kind_is_rebuilt_from_its_journal_alone(
     killed([f"{place}:{chance.randint(1, min(PLACES[place], 6))}"], run, *options)
     gone_on(evo, run)
     assert_consistent(evo, run)
-    assert len(events(run, "tell", "reevaluated")) == FREE_EVALUATIONS
+    assert len(events(run, "tell", "reevaluation")) == FREE_EVALUATIONS
     if deterministic:
         assert evo("run", *options, "--name", "whole").code == 0
         assert timeless(run) == timeless(tmp_path / "runs" / "whole")
@@ -302,7 +343,7 @@ def test_a_rebuild_that_is_killed_over_a_database_whose_log_was_not_taken_up_los
 UCB1 = ("--set", "search.selector=ucb1", "--set", f"search.operators={json.dumps(NUDGED)}")
 
 
-def test_killed_before_it_said_what_it_takes_over_a_run_takes_it_over_when_it_goes_on(evo: Evo, tmp_path: Path) -> None:
+def test_killed_before_it_recorded_what_it_inherits_a_run_inherits_it_when_it_goes_on(evo: Evo, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     assert evo("run", *HEIRS, *UCB1, "--name", "first").code == 0
     learning = ("--set", f"search.learn_from={runs / 'first'}")
@@ -313,12 +354,12 @@ def test_killed_before_it_said_what_it_takes_over_a_run_takes_it_over_when_it_go
     (runs / "torn/journal.jsonl").write_bytes(begun + inherited[:30])
     gone_on(evo, runs / "torn")
     assert timeless(runs / "torn") == timeless(runs / "whole")
-    # From here on it needs nobody but its journal.
+    # From here on it needs nothing but its journal.
     shutil.rmtree(runs / "first")
     assert_consistent(evo, runs / "torn")
 
 
-def test_a_database_that_is_ahead_of_its_journal_is_built_anew(evo: Evo, tmp_path: Path) -> None:
+def test_a_database_that_is_ahead_of_its_journal_is_rebuilt(evo: Evo, tmp_path: Path) -> None:
     run = tmp_path / "runs/cut"
     assert evo("run", *HEIRS, "--name", "cut").code == 0
     before = timeless(run)

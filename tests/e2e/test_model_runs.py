@@ -5,59 +5,37 @@ from __future__ import annotations
 import json
 import math
 import re
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from evo.journal.log import read_events
 from evo.lineage import open_run
 from operators.scripted import Faults, ScriptedServer, find_rule
 from tests.conftest import Evo
-from tests.evo.engine.test_driver import wait_for_tells
 from tests.support.paths import ROOT
+from tests.support.priced_models import KEY, priced, serving
+from tests.support.runs import events, spent_usd
 
-KEY = "sk-a-key-that-nobody-may-see-0123456789"
 TOY = ("evo.testing.toys:Nothing", "--set", "executor=evo.testing.executor:InProcessExecutor", "--model", "scripted")
 REWRITE = ("--set", "search.operators={model_rewrite: 1}")
 MIXED = ("--set", "search.operators={model_rewrite: 3, 'evo.testing.toys:Count': 1}")
 TROUBLES = {"rate_limited": 0.05, "server_error": 0.05, "hang": 0.05, "malformed_json": 0.05, "no_code": 0.05}
 
 
-def priced(server: ScriptedServer, **more: object) -> tuple[str, str]:
-    """An endpoint that costs something, as an override."""
-    endpoint = {"base_url": server.base_url, "price": {"input_usd": 1.0, "output_usd": 4.0}, **more}
-    return "--set", f"model.endpoints.here={json.dumps(endpoint)}"
-
-
-def events(folder: Path, kind: str) -> list[dict[str, Any]]:
-    return [event for _, event in read_events(folder / "journal.jsonl") if event["event"] == kind]
-
-
 def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-def spent(folder: Path) -> float:
-    return math.fsum(event["completion"]["cost_usd"] for event in events(folder, "completion"))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    one = ScriptedServer(find_rule("constant_jitter"), Faults(latency_seconds=0.01), require_key=KEY)
-    with one.in_thread():
-        yield one
+def server() -> Iterator[ScriptedServer]:
+    with serving("constant_jitter", 0.01) as server:
+        yield server
 
 
 def test_what_was_paid_made_the_program_and_replays_at_no_cost(
@@ -67,8 +45,8 @@ def test_what_was_paid_made_the_program_and_replays_at_no_cost(
     assert answer.code == 0, answer.err
     run = tmp_path / "runs/paid"
     reader = open_run(run)
-    assert reader.sql("SELECT sum(cost_usd) FROM completions").scalar() == pytest.approx(spent(run))
-    assert spent(run) > 0
+    assert reader.sql("SELECT sum(cost_usd) FROM completions").scalar() == pytest.approx(spent_usd(run))
+    assert spent_usd(run) > 0
     latest = reader.sql("SELECT max(id) FROM individuals WHERE operator = 'model_rewrite'").scalar()
     made = reader.sql("FROM made_by(?)", [latest]).rows
     assert len(made) == 1
@@ -77,7 +55,7 @@ def test_what_was_paid_made_the_program_and_replays_at_no_cost(
     assert "def answer" in prompt
     assert "def answer" in reply
     assert cost > 0
-    assert reader.sql("SELECT sum(usd) FROM cost_per_improvement").scalar() == pytest.approx(spent(run))
+    assert reader.sql("SELECT sum(usd) FROM cost_per_improvement").scalar() == pytest.approx(spent_usd(run))
     again = evo("replay", run)
     assert again.code == 0, again.out
     assert "0 dollars" in again.out
@@ -91,7 +69,7 @@ def test_another_run_reuses_recorded_completions(evo: Evo, tmp_path: Path, serve
     answer = evo("run", *common, "--name", "second", "--replay-from", tmp_path / "runs/first")
     assert answer.code == 0, answer.err
     assert server.stats().requests == before
-    assert spent(tmp_path / "runs/second") == 0
+    assert spent_usd(tmp_path / "runs/second") == 0
 
 
 def test_a_cap_in_dollars_is_never_passed(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
@@ -99,7 +77,7 @@ def test_a_cap_in_dollars_is_never_passed(evo: Evo, tmp_path: Path, server: Scri
     answer = evo("run", *TOY, *MIXED, *priced(server), *caps, "--name", "capped")
     assert answer.code == 0, answer.err
     assert "might have passed its budget of dollars" in answer.out
-    assert 0.02 < spent(tmp_path / "runs/capped") <= 0.05
+    assert 0.02 < spent_usd(tmp_path / "runs/capped") <= 0.05
 
 
 def test_a_wrong_key_stops_the_run_at_once_and_appears_nowhere(
@@ -150,40 +128,21 @@ def test_every_proposal_of_a_troubled_endpoint_is_accounted_for(
     faults = Faults(shares=TROUBLES, latency_seconds=0.01, hang_seconds=30)
     with ScriptedServer(find_rule("constant_jitter"), faults).in_thread() as troubled:
         endpoint = priced(troubled, concurrency=64, timeout_seconds=1.0, retries=3)
-        budget = ("--set", "budget.evaluations=1000", "--set", "budget.usd=5")
+        budget = ("--set", "budget.evaluations=300", "--set", "budget.usd=5")
         answer = evo("run", *TOY, *MIXED, *endpoint, *budget, "--name", "troubled")
     assert answer.code == 0, answer.err
     run = tmp_path / "runs/troubled"
     asks = {event["ask"] for event in events(run, "ask")}
     proposals = [event["ask"] for event in events(run, "proposal")]
-    assert len(asks) >= 1000
+    assert len(asks) >= 300
     assert sorted(proposals) == sorted(asks)
     outcomes = {event["outcome"] for event in events(run, "proposal")}
     assert {"ok", "unparsable"} <= outcomes
-    assert spent(run) <= 5
-    assert open_run(run).sql("SELECT sum(cost_usd) FROM completions").scalar() == pytest.approx(spent(run))
+    assert spent_usd(run) <= 5
+    assert open_run(run).sql("SELECT sum(cost_usd) FROM completions").scalar() == pytest.approx(spent_usd(run))
     again, best = evo("replay", run), open_run(run).sql("SELECT arg_max(individual, value) FROM objectives").scalar()
     assert again.code == 0, again.out
     assert f"individual {best}" in again.out
-
-
-def test_killed_and_resumed_no_completion_is_paid_for_twice(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
-    run = tmp_path / "runs/killed"
-    options = (*TOY, *MIXED, *priced(server, concurrency=4), "--set", "budget.evaluations=150")
-    command = [sys.executable, "-m", "evo", "run", *options, "--name", "killed", "--run-dir", str(tmp_path / "runs")]
-    for tells in (10, 40, 80):
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            wait_for_tells(run, tells)
-            process.send_signal(signal.SIGKILL)
-        command = [sys.executable, "-m", "evo", "resume", str(run)]
-    answer = evo("resume", run)
-    assert answer.code == 0, answer.err
-    completions = events(run, "completion")
-    known = [(one["ask"], one["digest"]) for one in completions if one["completion"]["outcome"] != "cancelled"]
-    assert len(known) == len(set(known))
-    # What was under way when the process died is sent again, and counted at its worst case: all that was sent counts.
-    assert server.stats().requests <= len(completions)
-    assert open_run(run).sql("SELECT count(*) FROM completions").scalar() == len(completions)
 
 
 def test_an_endpoint_that_is_down_is_paused_and_shown_and_the_run_goes_on_when_it_is_back(
@@ -194,7 +153,7 @@ def test_an_endpoint_that_is_down_is_paused_and_shown_and_the_run_goes_on_when_i
     port, over = free_port(), threading.Event()
 
     def come_back() -> None:
-        time.sleep(2.0)
+        time.sleep(1.0)
         with ScriptedServer(find_rule("constant_jitter")).in_thread(port):
             over.wait(60)
 
@@ -231,32 +190,6 @@ def test_the_questions_about_money_in_the_readme_are_answered(evo: Evo, tmp_path
     assert name == "answer"
 
 
-def slow_endpoint(server: ScriptedServer) -> tuple[str, str]:
-    return priced(server, concurrency=4, timeout_seconds=30.0, retries=0)
-
-
-def test_calls_under_way_at_a_kill_count_at_their_worst_case_when_the_run_goes_on(
-    evo: Evo, tmp_path: Path, server: ScriptedServer
-) -> None:
-    with ScriptedServer(find_rule("constant_jitter"), Faults(latency_seconds=3.0)).in_thread() as slow:
-        options = (*TOY, *REWRITE, *slow_endpoint(slow), "--set", "budget.calls=6", "--name", "dead")
-        command = [sys.executable, "-m", "evo", "run", *options, "--run-dir", str(tmp_path / "runs")]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            wait_until(lambda: slow.stats().requests >= 4)
-            process.send_signal(signal.SIGKILL)
-        answer = evo("resume", tmp_path / "runs/dead")
-        assert slow.stats().requests <= 6
-    assert "might have passed its budget" in answer.out
-    completions = [event["completion"] for event in events(tmp_path / "runs/dead", "completion")]
-    lost = [one for one in completions if one["outcome"] == "cancelled"]
-    assert len(completions) == 6
-    assert 4 <= len(lost) <= 5  # the fifth waited for its place, and nobody can tell any more that it did
-    assert all(one["cost_usd"] > 0 and "its process died" in one["error"] for one in lost)
-    reader = open_run(tmp_path / "runs/dead")
-    assert reader.sql("SELECT count(*) FROM completions WHERE outcome = 'cancelled'").scalar() == len(lost)
-    assert evo("replay", tmp_path / "runs/dead").code == 0
-
-
 def test_a_run_that_is_over_waits_for_no_call_that_was_not_sent(
     evo: Evo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: ScriptedServer
 ) -> None:
@@ -269,7 +202,7 @@ def test_a_run_that_is_over_waits_for_no_call_that_was_not_sent(
     assert time.monotonic() - began < 15
     assert "its time is used up" in answer.out
     run = tmp_path / "runs/walled"
-    assert spent(run) == 0
+    assert spent_usd(run) == 0
     assert evo("replay", run).code == 0
 
 
@@ -305,10 +238,3 @@ def test_a_run_in_which_no_reply_was_of_use_says_why_and_fails(evo: Evo, server:
     assert "the operators find nothing new any more" in answer.out
     assert "unparsable: the reply holds no fenced block of code" in answer.out
     assert re.search(r"models: \d+ completions, \d+ tokens, \$0\.", answer.out)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)

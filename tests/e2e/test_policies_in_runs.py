@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
-import signal
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,8 +34,8 @@ from evo.testing.executor import InProcessExecutor
 from evo.testing.in_process import run_in_process
 from evo.values import Ask, Evaluation, Individual, Part
 from tests.conftest import TOY, Evo
-from tests.evo.engine.test_driver import events, history, sorted_history, spawn, wait_for_tells
 from tests.support.made import unsealed
+from tests.support.runs import events, history, sorted_history
 
 EXAM = ("evo.testing.exam:Exam", "--set", "executor=evo.testing.executor:InProcessExecutor")
 RACING = ("--set", "evaluation.policy=racing")
@@ -243,28 +240,6 @@ def test_told_in_the_order_of_asking_races_are_the_same_at_any_width(evo: Evo, w
     assert any('"outcome": "pruned"' in line for line in history(wide))
 
 
-def test_killed_at_any_moment_and_resumed_races_end_as_if_they_had_not_been(evo: Evo, tmp_path: Path) -> None:
-    sizes = ("--set", "budget.evaluations=120", "--set", "evaluation.options={batch_size: 8, finalists: 2, share: 0.3}")
-    slow = ("--set", "problem.options.pause_seconds=0.0005", "--set", "executor.workers=3")
-    options = (*RACING, *ORDERED, *sizes, *slow)
-    whole = run_of(evo, "whole", *options)
-    chance = random.Random(3)
-    killed = tmp_path / "runs" / "killed"
-    command: tuple[object, ...] = ("run", *EXAM, *options, "--name", "killed", "--run-dir", tmp_path / "runs")
-    for tells in (2, 30, 60, 90):
-        with spawn(*command) as process:
-            wait_for_tells(killed, tells)
-            time.sleep(chance.random() * 0.1)
-            process.send_signal(signal.SIGKILL)
-        command = ("resume", killed)
-    answer = evo("resume", killed)
-    assert answer.code == 0, answer.err
-    assert sorted_history(killed) == sorted_history(whole)
-    rows = "SELECT individual, outcome, cases FROM evaluations WHERE stage = 'train' ORDER BY ALL"
-    assert open_run(killed).sql(rows) == open_run(whole).sql(rows)
-    assert evo("replay", killed).code == 0
-
-
 batches = st.fixed_dictionaries(
     {
         "evaluation.options.batch_size": st.integers(2, 9),
@@ -308,7 +283,7 @@ def test_cut_off_after_any_event_a_run_with_races_ends_as_if_it_had_not_been(tmp
     in_memory(prepared_for(*options), whole)
     lines = whole.read_bytes().splitlines(keepends=True)
     assert sum(b'{"event": "race"' in line for line in lines) >= 6
-    for count in range(0, len(lines), 3):
+    for count in range(0, len(lines), 11):
         cut = tmp_path / "cut.jsonl"
         cut.write_bytes(b"".join(lines[:count]))
         in_memory(prepared_for(*options), cut)

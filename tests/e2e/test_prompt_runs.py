@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from evo.lineage import open_run
-from operators.scripted import Faults, ScriptedServer, find_rule
+from operators.scripted import ScriptedServer
 from tests.conftest import Evo
-from tests.e2e.test_model_runs import KEY, events, priced, spent
-from tests.evo.engine.test_driver import wait_for_tells
+from tests.support.priced_models import priced, serving
+from tests.support.runs import events, spent_usd
 
 HERE = ("--set", "executor=evo.testing.executor:InProcessExecutor")
 TASK = ("prompt_task", *HERE, "--model", "scripted", "--set", "problem.options.cases_per_evaluation=12")
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    one = ScriptedServer(find_rule("prompt_writer_and_arithmetic"), Faults(latency_seconds=0.005), require_key=KEY)
-    with one.in_thread():
-        yield one
+def server() -> Iterator[ScriptedServer]:
+    with serving("prompt_writer_and_arithmetic", 0.005) as server:
+        yield server
 
 
 def paid_for(run: Path, stage: str) -> list[str]:
     """Digests of the completions of one stage."""
-    answered = (one for one in events(run, "completion") if one["completion"]["outcome"] != "cancelled")
-    return [one["digest"] for one in answered if one["stage"] == stage]
+    completions = events(run, "completion")
+    answered = (event for event in completions if event["completion"]["outcome"] != "cancelled")
+    return [event["digest"] for event in answered if event["stage"] == stage]
 
 
 def test_a_search_finds_the_words_that_the_task_model_needs(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
@@ -47,7 +42,7 @@ def test_a_search_finds_the_words_that_the_task_model_needs(evo: Evo, tmp_path: 
     for stage in ("evaluation", "final"):
         digests = paid_for(run, stage)
         assert len(digests) == len(set(digests)) > 0
-    assert reader.sql("SELECT sum(usd) FROM spending").scalar() == pytest.approx(spent(run))
+    assert reader.sql("SELECT sum(usd) FROM spending").scalar() == pytest.approx(spent_usd(run))
     assert reader.sql("SELECT count(*) FROM lessons").scalar() > 0
     replayed = evo("replay", run)
     assert replayed.code == 0, replayed.out
@@ -116,24 +111,6 @@ def test_money_that_runs_out_within_a_race_loses_nothing(
     assert stopped >= 12
     assert len(digests) <= seen < seen + saved == 25 * 12
     assert evo("replay", run).code == 0
-
-
-def test_killed_and_resumed_no_case_is_paid_for_twice(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
-    run = tmp_path / "runs/killed"
-    options = (*TASK, *priced(server), "--set", "budget.evaluations=40")
-    command = [sys.executable, "-m", "evo", "run", *options, "--name", "killed", "--run-dir", str(tmp_path / "runs")]
-    for tells in (5, 15):
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            wait_for_tells(run, tells)
-            process.send_signal(signal.SIGKILL)
-        command = [sys.executable, "-m", "evo", "resume", str(run)]
-    answer = evo("resume", run)
-    assert answer.code == 0, answer.err
-    assert len(events(run, "tell")) == 40
-    digests = paid_for(run, "evaluation")
-    assert len(digests) == len(set(digests))
-    assert server.stats().requests <= len(events(run, "completion"))
-    assert open_run(run).sql("SELECT sum(cost_usd) FROM completions").scalar() == pytest.approx(spent(run))
 
 
 def test_lessons_of_one_run_are_shown_in_the_next(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:

@@ -17,7 +17,7 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from evo.lineage import LineageReader, open_run
-from tests.evo.engine.test_driver import events, wait_for_tells
+from tests.support.runs import events, wait_for_tells
 
 pytestmark = pytest.mark.slow
 

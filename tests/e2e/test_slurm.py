@@ -21,8 +21,8 @@ from evo.journal.folder import JOURNAL, LOCK, SILENT_SECONDS, held
 from evo.journal.log import read_events
 from evo.lineage import open_run
 from tests.conftest import TOY
-from tests.evo.engine.test_driver import wait_for_tells
 from tests.support.paths import ROOT
+from tests.support.runs import wait_for_tells
 
 SCRIPT = ROOT / "docs/deploy/slurm.sbatch"
 OR_RESUME = ROOT / "docs/deploy/run_or_resume.sh"

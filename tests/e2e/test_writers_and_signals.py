@@ -27,7 +27,7 @@ from evo.testing.toys import Valley
 from evo.values import Part, Score
 from tests.conftest import TOY, Evo
 from tests.e2e.test_file_trouble import FOREVER, made_run, refused_in_one_sentence, toy_run
-from tests.evo.engine.test_driver import events, wait_for_tells
+from tests.support.runs import events, wait_for_tells
 
 HERE = "tests.e2e.test_writers_and_signals"
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from evo.genomes import Architecture, SlotValue
 from evo.spaces import Real, Whole
+from evo.testing.contracts.operator_contract import lies_in, propose
+from evo.testing.contracts.parents import SLOTS
 from evo.values import Slots, Space
 from operators.architectures import ArchitectureOperator, MixSlots, ResampleSlot, UniformSlots
-from tests.contracts.operator_contract import SLOTS, lies_in, propose
 
 CHOICES = st.fixed_dictionaries({slot: st.sampled_from(offered) for slot, offered in SLOTS.options.items()})
 

@@ -1,4 +1,4 @@
-"""Every registered operator that needs no model keeps the contract; tests/operators/llm/test_program_operators.py is for those that do."""
+"""Every registered operator that needs no model obeys the operator contract."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import pytest
 
 from evo.protocols import Operator
 from evo.registry import names, resolve
-from tests.contracts.operator_contract import OperatorContract
+from evo.testing.contracts import OperatorContract
 
-CLASSES = {one for name in names("operators") if not getattr(one := resolve("operators", name), "needs_model", False)}
+OPERATORS = {name: resolve("operators", name) for name in names("operators")}
+WITHOUT_MODEL = {name: make for name, make in OPERATORS.items() if not getattr(make, "needs_model", False)}
 
 
 class TestRegisteredOperators(OperatorContract):
-    @pytest.fixture(
-        scope="class", params=sorted(CLASSES, key=lambda one: str(one.__name__)), ids=lambda one: one.__name__
-    )
+    @pytest.fixture(scope="class", params=WITHOUT_MODEL.values(), ids=WITHOUT_MODEL)
     def operator(self, request: pytest.FixtureRequest) -> Operator:
         made: Operator = request.param()
         return made

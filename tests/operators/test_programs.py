@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from evo.genomes import Program
+from evo.testing.contracts.operator_contract import propose
+from evo.testing.contracts.parents import ONE_REGION
 from evo.values import Proposal
 from operators.edits import FRESH_NAMES
 from operators.nodes import count_nodes
@@ -24,7 +26,6 @@ from operators.programs import (
     Simplify,
     SwapOperator,
 )
-from tests.contracts.operator_contract import ONE_REGION, propose
 
 ALL = (JitterConstant, SwapOperator, ReplaceSubtree, CrossoverSubtree, InsertExpression, EditStatement, Simplify)
 GROWING = (ReplaceSubtree, CrossoverSubtree, InsertExpression, EditStatement)

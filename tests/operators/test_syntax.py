@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from evo.genomes import Program
 from evo.regions import find_regions
+from evo.testing.contracts.operator_contract import frozen_pieces
+from evo.testing.contracts.parents import ORDINARY_TEXTS
 from operators.grammar import Grammar, Grower
 from operators.nodes import clone, count_nodes, loaded_names, number, number_of
 from operators.points import BUILTINS, Scan, Scope, scan
@@ -18,7 +20,6 @@ from operators.refusal import RefusalError
 from operators.sampling import rounded, weighted
 from operators.source import Source, parse_source, regions_of
 from operators.swaps import swapped
-from tests.contracts.operator_contract import ORDINARY_TEXTS, frozen_pieces
 
 BINDINGS = """import numpy
 A = 1

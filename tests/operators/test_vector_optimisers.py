@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from evo.genomes import Vector
 from evo.protocols import Context
+from evo.testing.contracts.operator_contract import lies_in
 from evo.values import Ask, Box, Evaluation, Individual, Objective, Proposal
 from operators.vectors import GaussianModel, IsoLine, PolynomialMutation, VectorOperator
-from tests.contracts.operator_contract import lies_in
 
 ALL = (GaussianModel(), IsoLine(), PolynomialMutation())
 LOW = (Objective("height", "min"),)

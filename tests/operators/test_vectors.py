@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evo.genomes import Vector
+from evo.testing.contracts.operator_contract import lies_in, propose
 from evo.values import Box
 from operators.vectors import DifferentialEvolution, Gaussian, SimulatedBinaryCrossover, VectorOperator
-from tests.contracts.operator_contract import lies_in, propose
 
 ALL = (SimulatedBinaryCrossover(), DifferentialEvolution(), Gaussian())
 UNIT = Box((0.0,) * 6, (1.0,) * 6)

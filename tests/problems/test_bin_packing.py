@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from evo.errors import CandidateError, ConfigError
 from evo.genomes import Program
 from evo.protocols import Function
+from evo.testing.contracts.problem_contract import Answering
 from evo.testing.in_process import run_in_process
 from evo.values import Part
 from problems.bin_packing import HARNESS, BinPacking
 from problems.bin_packing_instances import Instance, load_instances, weibull_instances
 from problems.bin_packing_rounds import Rounds
 from problems.bin_packing_rules import RULES
-from tests.contracts.problem_contract import Answering
 from tests.support.shared_data import shared_data
 
 INSTANCES = "online_bin_packing.json.gz"

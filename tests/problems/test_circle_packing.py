@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from evo.errors import CandidateError
 from evo.genomes import Program
 from evo.protocols import FloatArray
+from evo.testing.contracts.problem_contract import Answering
 from evo.testing.in_process import run_in_process
 from problems.circle_geometry import TOLERANCE, valid_radii
 from problems.circle_packing import RECORDS, CirclePacking
-from tests.contracts.problem_contract import Answering
 from tests.support.shared_data import shared_json
 
 CONSTRUCTIONS = "alphaevolve_constructions.json.gz"

@@ -7,15 +7,13 @@ import sys
 import time
 from typing import Any
 
-import numpy as np
 import pytest
 
 from evo.errors import CandidateError, ConfigError
 from evo.genomes import Architecture
 from evo.testing.in_process import run_in_process
 from evo.values import Part, Score
-from problems.digits_mlp import SPACE, DigitsMlp
-from tests.contracts.problem_contract import ProblemContract
+from problems.digits_mlp import DigitsMlp
 
 SMALL = {
     "layers": 1,
@@ -33,16 +31,6 @@ WIDE = {"layers": 3, "width_1": 96, "width_2": 96, "width_3": 96}
 ROUGH = {"epochs": 32, "batch": 32, "sgd_rate": 2.0, "momentum": 0.95, "early_stopping": False}
 DIVERGING = {**WIDE, **ROUGH, "activation": "relu", "alpha": 1.0, "solver": "sgd"}
 LARGEST = {**WIDE, "activation": "logistic", "alpha": 1e-6, "solver": "lbfgs", "iterations": 100}
-
-
-class TestDigitsMlp(ProblemContract):
-    @pytest.fixture
-    def problem(self) -> DigitsMlp:
-        return DigitsMlp()
-
-    def test_seeds_lie_in_the_space(self, problem: DigitsMlp) -> None:
-        seeds = problem.seeds(5, np.random.default_rng(0))
-        assert all(isinstance(seed, Architecture) and SPACE.contains(seed.choices) for seed in seeds)
 
 
 def score(choices: dict[str, Any], part: Part = "train", **options: Any) -> Score:

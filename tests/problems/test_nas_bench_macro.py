@@ -14,22 +14,9 @@ from evo.errors import CandidateError, ConfigError
 from evo.genomes import Architecture, Genome
 from evo.testing.in_process import run_in_process
 from problems.nas_bench_macro import BLOCKS, SPACE, NasBenchMacro, all_keys, key_of, read_table, simulated
-from tests.contracts.problem_contract import ProblemContract
 from tests.support.shared_data import shared_data
 
 THREE = ("error", "flops", "parameters")
-
-
-class TestSimulated(ProblemContract):
-    @pytest.fixture
-    def problem(self) -> NasBenchMacro:
-        return NasBenchMacro()
-
-
-class TestWithThreeObjectives(ProblemContract):
-    @pytest.fixture
-    def problem(self) -> NasBenchMacro:
-        return NasBenchMacro(objectives=THREE)
 
 
 def design(key: str) -> Architecture:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import pytest
 
 from evo.config.loading import load_config
 from evo.errors import ConfigError
-from evo.protocols import Problem
 from evo.registry import make_problem, names
-from tests.contracts.problem_contract import ProblemContract
+from evo.testing.contracts import ProblemContract
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("bin_packing", {"instance_seed": 3}),
@@ -18,22 +18,22 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("symbolic_regression", {"law": "pendulum"}),
     ("symbolic_regression", {"law": "gas"}),
     ("sphere", {"dimensions": 2}),
+    ("nas_bench_macro", {"objectives": ["error", "flops", "parameters"]}),
+    ("prompt_task", {"objectives": ["accuracy", "usd_per_case"], "test": 5}),
     *[("zdt", {"which": which, "dimensions": 5}) for which in (2, 3, 4, 6)],
     *[("dtlz", {"which": which, "objectives": 2, "dimensions": 4}) for which in (1, 3, 4, 5, 6, 7)],
 ]
-CASES: list[tuple[str, dict[str, Any]]] = [*((name, {}) for name in names("problems")), *VARIANTS]
+REGISTERED: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in names("problems")]
 
 
-def _named(case: tuple[str, dict[str, Any]]) -> str:
-    name, options = case
+def _label(name: str, options: dict[str, Any]) -> str:
     return "-".join([name, *(f"{key}={value}" for key, value in options.items())])
 
 
 class TestRegisteredProblems(ProblemContract):
-    @pytest.fixture(scope="class", params=CASES, ids=_named)
-    def problem(self, request: pytest.FixtureRequest) -> Problem:
-        name, options = request.param
-        return make_problem(name, options)
+    problems: ClassVar = {
+        _label(name, options): partial(make_problem, name, options) for name, options in [*REGISTERED, *VARIANTS]
+    }
 
 
 @pytest.mark.parametrize("name", names("problems"))

@@ -20,13 +20,13 @@ from evo.models import Completion, Message, ModelAccessError, Request
 from evo.protocols import Problem
 from evo.registry import make_problem
 from evo.scoring import scored
+from evo.testing.contracts.problem_contract import PARTS
 from evo.testing.in_process import InProcessRun, run_in_process
 from evo.testing.scripted import ScriptedModel, completed
 from evo.values import FEEDBACK_LIMIT_BYTES, Part, Score
 from problems.prompt_cases import Case, Shares, Source, read_cases, split
 from problems.prompt_rendering import rendered
 from problems.prompt_task import EXAMPLE, PromptTask
-from tests.contracts.problem_contract import PARTS, ProblemContract
 from tests.support.shared_data import shared_data, shared_json
 
 KEY = {case.question: case.answer for case in read_cases(Source(str(EXAMPLE)))}
@@ -67,12 +67,6 @@ def written(folder: Path, rows: Sequence[Any], name: str = "cases.jsonl") -> str
 
 def sums(count: int) -> list[dict[str, str]]:
     return [{"question": f"What is {n} + 1?", "answer": str(n + 1)} for n in range(count)]
-
-
-class TestPromptTask(ProblemContract):
-    @pytest.fixture(scope="class", params=[{}, {"objectives": ["accuracy", "usd_per_case"], "test": 5}], ids=str)
-    def problem(self, request: pytest.FixtureRequest) -> Problem:
-        return PromptTask(**request.param)
 
 
 def test_a_case_is_one_request_at_temperature_0_without_a_seed() -> None:

@@ -1,12 +1,13 @@
 """Runs the command line and dies by SIGKILL at a chosen moment: python -m tests.support.killed PLACE COUNT ARGUMENTS...
 
-It dies when the place (see `PLACES`) is reached for the COUNT-th time; a run that ends before exits as it would have.
+The process dies when the place (see `PLACES`) is reached for the COUNT-th time. A run that ends before exits as usual.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import importlib
 import inspect
 import itertools
 import os
@@ -16,20 +17,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from evo import cli
-from evo.engine.driver import Driver
-from evo.engine.evaluator import Measuring
-from evo.engine.holdout import HoldoutEvaluation
-from evo.engine.metering import ProposalModel
-from evo.journal.log import Journal
-from evo.journal.recorder import Recorder
 from evo.lineage import live, projection
-from operators.gateway import Gateway
 
 PERIOD_SECONDS = 0.03
 BATCH_EVENTS = 20
@@ -45,7 +38,7 @@ def die() -> None:
 
 
 def fuse_of(count: int) -> Fuse:
-    """To be called each time that a place is reached."""
+    """A function to be called each time that a place is reached; the process dies at the `count`-th call."""
     left = iter(range(count - 1, -1, -1))
 
     def burn() -> None:
@@ -55,61 +48,71 @@ def fuse_of(count: int) -> Fuse:
     return burn
 
 
-def before(owner: Any, name: str) -> Trap:
+def before(function: str) -> Trap:
     """Die when a function is called."""
 
-    def laid(burn: Fuse) -> None:
-        whole = getattr(owner, name)
+    def lay(burn: Fuse) -> None:
+        owner, name = owner_of(function)
+        original = getattr(owner, name)
 
-        @functools.wraps(whole)
-        def wrapped(*given: Any, **named: Any) -> Any:
+        @functools.wraps(original)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
             burn()
-            return whole(*given, **named)
+            return original(*args, **kwargs)
 
         setattr(owner, name, wrapped)
 
-    return laid
+    return lay
 
 
-def after(owner: Any, name: str) -> Trap:
-    """Die when a function has done its work, and nobody knows yet."""
+def after(function: str) -> Trap:
+    """Die when a function has done its work, before its caller has the result."""
 
-    def laid(burn: Fuse) -> None:
-        whole = getattr(owner, name)
+    def lay(burn: Fuse) -> None:
+        owner, name = owner_of(function)
+        original = getattr(owner, name)
 
-        @functools.wraps(whole)
-        def wrapped(*given: Any, **named: Any) -> Any:
-            answer = whole(*given, **named)
+        @functools.wraps(original)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            answer = original(*args, **kwargs)
             burn()
             return answer
 
-        @functools.wraps(whole)
-        async def awaited(*given: Any, **named: Any) -> Any:
-            answer = await whole(*given, **named)
+        @functools.wraps(original)
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            answer = await original(*args, **kwargs)
             burn()
             return answer
 
-        setattr(owner, name, awaited if inspect.iscoroutinefunction(whole) else wrapped)
+        setattr(owner, name, awaited if inspect.iscoroutinefunction(original) else wrapped)
 
-    return laid
+    return lay
 
 
-def during(owner: Any, name: str) -> Trap:
+def during(function: str) -> Trap:
     """Die a little after a coroutine has begun."""
 
-    def laid(burn: Fuse) -> None:
-        whole = getattr(owner, name)
+    def lay(burn: Fuse) -> None:
+        owner, name = owner_of(function)
+        original = getattr(owner, name)
 
-        @functools.wraps(whole)
-        async def wrapped(*given: Any, **named: Any) -> Any:
-            begun = asyncio.ensure_future(whole(*given, **named))
+        @functools.wraps(original)
+        async def wrapped(*args: Any, **kwargs: Any) -> Any:
+            begun = asyncio.ensure_future(original(*args, **kwargs))
             await asyncio.sleep(DURING_SECONDS)
             burn()
             return await begun
 
         setattr(owner, name, wrapped)
 
-    return laid
+    return lay
+
+
+def owner_of(function: str) -> tuple[Any, str]:
+    """The module or class that holds a function given as `module:name` or `module:Class.name`, and its name there."""
+    module, _, path = function.partition(":")
+    *owners, name = path.split(".")
+    return functools.reduce(getattr, owners, importlib.import_module(module)), name
 
 
 def half_written(burn: Fuse) -> None:
@@ -140,18 +143,18 @@ def unsynced(burn: Fuse) -> None:
 def while_closing(at: Callable[[Fuse], None]) -> Trap:
     """Die when the database has a transaction and is about to be closed; `at` says when."""
 
-    def laid(burn: Fuse) -> None:
+    def lay(burn: Fuse) -> None:
         opened = projection._writing
 
         @contextmanager
-        def writing(*given: Any) -> Iterator[duckdb.DuckDBPyConnection]:
-            with opened(*given) as connection:
+        def writing(*args: Any) -> Iterator[duckdb.DuckDBPyConnection]:
+            with opened(*args) as connection:
                 yield connection
                 at(burn)
 
         projection._writing = writing  # type: ignore[assignment]
 
-    return laid
+    return lay
 
 
 def soon(burn: Fuse) -> None:
@@ -161,36 +164,36 @@ def soon(burn: Fuse) -> None:
 
 PLACES: Mapping[str, Trap] = {
     "never": lambda burn: None,
-    "proposing": before(Driver, "_propose"),
-    "announced": before(Gateway, "complete"),
-    "asking": during(Gateway, "complete"),
-    "replied": after(Gateway, "complete"),
-    "noted": after(Recorder, "completed"),
-    "paid": after(ProposalModel, "complete"),
-    "proposed": after(Driver, "_propose"),
-    "admitted": after(Recorder, "admitted"),
-    "evaluating": before(Measuring, "_tried"),
-    "half_evaluated": during(Measuring, "_tried"),
-    "evaluated": after(Measuring, "_tried"),
-    "told": after(Recorder, "result"),
-    "committing": before(Journal, "_write"),
+    "proposing": before("evo.engine.driver:Driver._propose"),
+    "announced": before("operators.gateway:Gateway.complete"),
+    "asking": during("operators.gateway:Gateway.complete"),
+    "replied": after("operators.gateway:Gateway.complete"),
+    "completion_recorded": after("evo.journal.recorder:Recorder.completed"),
+    "paid": after("evo.engine.metering:ProposalModel.complete"),
+    "proposed": after("evo.engine.driver:Driver._propose"),
+    "admitted": after("evo.journal.recorder:Recorder.admitted"),
+    "evaluating": before("evo.engine.evaluator:Measuring._tried"),
+    "half_evaluated": during("evo.engine.evaluator:Measuring._tried"),
+    "evaluated": after("evo.engine.evaluator:Measuring._tried"),
+    "recorded": after("evo.journal.recorder:Recorder.result"),
+    "committing": before("evo.journal.log:Journal._write"),
     "half_committed": half_written,
     "unsynced": unsynced,
-    "committed": after(Journal, "_write"),
-    "opening_database": after(projection, "_writing"),
-    "projecting": before(projection, "_insert"),
-    "half_projected": after(projection, "_insert"),
+    "committed": after("evo.journal.log:Journal._write"),
+    "opening_database": after("evo.lineage.projection:_writing"),
+    "projecting": before("evo.lineage.projection:_insert"),
+    "half_projected": after("evo.lineage.projection:_insert"),
     "closing_database": while_closing(lambda burn: burn()),
     "writing_database": while_closing(soon),
-    "projected": after(projection.Projection, "_append"),
-    "renaming": before(Path, "replace"),
-    "renamed": after(Path, "replace"),
-    "finale": during(HoldoutEvaluation, "evaluate_best"),
-    "stopping": before(Recorder, "stopped"),
-    "closing_journal": before(Journal, "close"),
-    "closed_journal": after(Journal, "close"),
-    "closing_lineage": before(live.LiveLineage, "close"),
-    "closed_lineage": after(live.LiveLineage, "close"),
+    "projected": after("evo.lineage.projection:Projection._append"),
+    "renaming": before("pathlib:Path.replace"),
+    "renamed": after("pathlib:Path.replace"),
+    "holdout": during("evo.engine.holdout:HoldoutEvaluation.evaluate_best"),
+    "stopping": before("evo.journal.recorder:Recorder.stopped"),
+    "closing_journal": before("evo.journal.log:Journal.close"),
+    "closed_journal": after("evo.journal.log:Journal.close"),
+    "closing_lineage": before("evo.lineage.live:LiveLineage.close"),
+    "closed_lineage": after("evo.lineage.live:LiveLineage.close"),
 }
 
 

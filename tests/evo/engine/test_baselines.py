@@ -22,16 +22,16 @@ from evo.errors import ConfigError
 from evo.genomes import Architecture, Vector
 from evo.journal.log import read_events
 from evo.lineage import open_run
-from evo.protocols import Operator
 from evo.search.population import RankedPopulation
 from evo.survival import Lexicographic, Newest
 from evo.survival.protocols import Survival
+from evo.testing.contracts.operator_contract import propose
+from evo.testing.contracts.parents import BOX
 from evo.values import Slots
 from operators.architectures import UniformSlots
 from operators.scripted import Faults, ScriptedServer, find_rule
 from operators.vectors import UniformVector
 from tests.conftest import TOY, Evo
-from tests.contracts.operator_contract import BOX, OperatorContract, propose
 from tests.support.made import TWO, individual
 
 KEY = "sk-a-key-that-nobody-may-see-0123456789"
@@ -264,22 +264,9 @@ def test_a_ranking_without_its_worst_is_that_of_the_others(
     assert np.argsort(left.rank, kind="stable").tolist() == np.argsort(fresh.rank, kind="stable").tolist()
 
 
-class TestUniformVector(OperatorContract):
-    @pytest.fixture
-    def operator(self) -> UniformVector:
-        return UniformVector()
-
-    def test_it_says_what_it_takes(self, operator: Operator) -> None:
-        assert operator.weight == 0  # so that no mixture takes it unless told
-
-
-class TestUniformSlots(OperatorContract):
-    @pytest.fixture
-    def operator(self) -> UniformSlots:
-        return UniformSlots()
-
-    def test_it_says_what_it_takes(self, operator: Operator) -> None:
-        assert operator.weight == 0
+@pytest.mark.parametrize("operator", [UniformVector, UniformSlots])
+def test_a_uniform_operator_proposes_only_where_it_is_named(operator: type[UniformVector | UniformSlots]) -> None:
+    assert operator.weight == 0
 
 
 def test_a_uniform_point_is_anywhere_in_the_box_wherever_its_parent_is() -> None:

@@ -2,55 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
-import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from evo.journal.log import Event, read_events
-from evo.lineage import open_run
 from tests.conftest import TOY, Evo
 from tests.support.made import unsealed
+from tests.support.runs import events, sorted_history, spawn, wait_for_tells
 
 ORDERED = (*TOY, "--set", "search.deterministic=true", "--set", "search.max_in_flight=8")
-
-
-def events(folder: Path) -> list[Event]:
-    return [event for _, event in read_events(folder / "journal.jsonl")]
-
-
-def history(folder: Path) -> list[str]:
-    """What was searched, without times and places, session marks and the hold-out."""
-    kept = [event for event in events(folder) if event["event"] in ("ask", "proposal", "tell")]
-    for event in kept:
-        del event["at"]
-        for name in ("seconds", "started", "worker", "node", "cpu_seconds", "memory_bytes"):
-            event.get("evaluation", {}).pop(name, None)
-    return [json.dumps(event, sort_keys=True) for event in kept]
-
-
-def sorted_history(folder: Path) -> list[str]:
-    """As `history`, where only the order of admissions among other events may differ."""
-    return sorted(history(folder))
-
-
-def spawn(*arguments: object) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "evo", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
-
-
-def wait_for_tells(folder: Path, count: int) -> None:
-    journal = folder / "journal.jsonl"
-    deadline = time.monotonic() + 60
-    while not journal.exists() or journal.read_bytes().count(b'{"event": "tell"') < count:
-        assert time.monotonic() < deadline, f"{folder} never came to {count} tells"
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("workers", [2, 8, 30])
@@ -71,27 +34,6 @@ def test_told_as_they_arrive_a_journal_still_rebuilds_its_search(evo: Evo, tmp_p
     answer = evo("resume", run, "--set", "budget.evaluations=120")
     assert answer.code == 0, answer.err
     assert sorted(event["individual"] for event in events(run) if event["event"] == "tell") == list(range(120))
-
-
-def test_killed_at_any_moment_and_resumed_a_run_ends_as_if_it_had_not_been(evo: Evo, tmp_path: Path) -> None:
-    sizes = ("--set", "budget.evaluations=150", "--set", "problem.options.pause_seconds=0.004")
-    evo("run", *ORDERED, *sizes, "--name", "whole")
-    chance = random.Random(7)
-    command: tuple[object, ...] = ("run", *ORDERED, *sizes, "--name", "killed", "--run-dir", tmp_path / "runs")
-    killed = tmp_path / "runs" / "killed"
-    for tells in (1, 20, 55, 90):
-        with spawn(*command) as process:
-            wait_for_tells(killed, tells)
-            time.sleep(chance.random() * 0.1)
-            process.send_signal(signal.SIGKILL)
-        with (killed / "journal.jsonl").open("ab") as file:
-            file.write(b'{"event": "tell", "individ')
-        command = ("resume", killed)
-    answer = evo("resume", killed)
-    assert answer.code == 0, answer.err
-    assert sorted_history(killed) == sorted_history(tmp_path / "runs/whole")
-    rows = "SELECT individual, name, value FROM objectives ORDER BY ALL"
-    assert open_run(killed).sql(rows) == open_run(tmp_path / "runs/whole").sql(rows)
 
 
 def test_an_interrupted_run_finishes_what_is_under_way_and_goes_on_as_if_it_had_not_stopped(

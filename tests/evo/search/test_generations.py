@@ -26,9 +26,9 @@ from evo.survival import HypervolumeContribution, Lexicographic, RankAndCrowding
 from evo.survival.protocols import Survival
 from evo.values import Ask, Individual
 from tests.conftest import TOY, Evo
-from tests.evo.engine.test_driver import events, sorted_history
 from tests.evo.search.test_islands import residents, told
 from tests.support.made import TWO, evaluation, individual
+from tests.support.runs import events, sorted_history
 
 ARMS = (Arm("one", None, 1, 1.0), Arm("two", None, 2, 2.0))
 SURVIVALS = [RankAndCrowding(), ReferenceDirections(), HypervolumeContribution(), Lexicographic()]

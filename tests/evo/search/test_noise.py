@@ -38,8 +38,8 @@ from evo.values import (
     Outcome,
     Proposal,
 )
-from tests.evo.engine.test_driver import events
 from tests.support.made import TWO, evaluation, individual
+from tests.support.runs import events
 
 ARMS = (Arm("nudge", None, 1, 1.0),)
 HEIGHT = (Objective("height", "max"),)

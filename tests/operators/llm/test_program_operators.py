@@ -14,11 +14,11 @@ from evo.errors import ConfigError
 from evo.genomes import Program, Vector
 from evo.models import BudgetSpentError, Completion, ModelAccessError, Request
 from evo.protocols import Context
+from evo.testing.contracts.parents import ODD_PROGRAMS
 from evo.testing.scripted import ScriptedModel
 from evo.values import Ask, Evaluation, Individual
 from operators.llm.panel import Panel
 from operators.llm.program_operators import M1, Diff, Directional, ProgramOperator, Rewrite
-from tests.contracts.operator_contract import ODD_PROGRAMS
 from tests.support.model_operators import (
     CALLS,
     CLASSES,

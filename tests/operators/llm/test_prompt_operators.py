@@ -19,24 +19,13 @@ from evo.errors import ConfigError
 from evo.genomes import Program, Prompt
 from evo.models import BudgetSpentError, Completion, Model, ModelAccessError, Request
 from evo.protocols import Context
+from evo.testing.contracts.parents import FOUR, ODD_PROMPTS, PROMPTS
 from evo.testing.scripted import ScriptedModel
 from evo.values import Ask, Evaluation, Individual, Lesson, Proposal, ProposalOutcome
 from operators.llm.prompt_operators import Crossover, Distil, PromptOperator, Reflect, ReflectivePromptOperator, Rewrite
 from operators.prompt_offspring import placeholders_of
 from tests.support.model_replies import CORPUS, FAILED, HOSTILE_FEEDBACK, SHORT
-from tests.support.prompt_cases import (
-    DESCRIPTION,
-    FOUR,
-    NEW,
-    OBJECTIVES,
-    ODD_PROMPTS,
-    PROMPTS,
-    REPLIES,
-    TIPS,
-    TRUNCATED,
-    part,
-    prompt_parents,
-)
+from tests.support.prompt_cases import DESCRIPTION, NEW, OBJECTIVES, REPLIES, TIPS, TRUNCATED, part, prompt_parents
 
 GOLDEN = Path(__file__).with_name("golden")
 WRITE_GOLDEN = "EVO_WRITE_GOLDEN"

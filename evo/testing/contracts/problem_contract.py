@@ -1,14 +1,16 @@
-"""What every problem must keep. Subclass `ProblemContract` and give it a `problem` fixture."""
+"""The laws of every problem. Subclass `ProblemContract` and say which problems to test in `problems`."""
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, get_args
+from functools import cache
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ from evo.testing.scripted import ScriptedModel
 from evo.values import Box, Direction, Part, Score, Slots
 
 PARTS: tuple[Part, ...] = get_args(Part)
-STRANGERS: tuple[Genome, ...] = (
+FOREIGN_GENOMES: tuple[Genome, ...] = (
     Program.single("answer = 42\n"),
     Prompt({"instruction": "Think."}),
     Architecture({"colour": "green"}),
@@ -52,23 +54,48 @@ HOSTILE_ANSWERS: tuple[Any, ...] = (
 )
 
 
+MakeProblem = Callable[[], Problem]
+
+
 def run_of(problem: Problem) -> InProcessRun:
     """A run with a model where the problem asks one: it answers 0 to everything."""
     return InProcessRun(ScriptedModel(lambda request: "0") if problem.needs_model else None)
 
 
 class ProblemContract:
-    """The laws; `problem` is what a subclass must give."""
+    """The laws of problems: each test runs for every problem, and for every part, case or answer that applies to it.
 
-    @pytest.fixture
-    def problem(self) -> Problem:
-        raise NotImplementedError("a subclass gives the problem")
+    A class defines `problems`:
 
-    @pytest.fixture(autouse=True)
-    def _its_own_parts(self, request: pytest.FixtureRequest, problem: Problem) -> None:
-        asked = request.node.callspec.params if hasattr(request.node, "callspec") else {}
-        if asked.get("part", "train") not in ("train", *problem.final_parts):
-            pytest.skip("the problem has no such part")
+        class TestMine(ProblemContract):
+            problems = {"mine": Mine, "mine, small": lambda: Mine(size=2)}
+
+    Attributes:
+        problems: name in the report to what makes the problem; called once, when the tests are collected.
+    """
+
+    problems: ClassVar[Mapping[str, MakeProblem]] = {}
+
+    def __init_subclass__(cls) -> None:
+        """Leave out the laws that are about nothing that the problems have, which would else be skipped tests."""
+        super().__init_subclass__()
+        for name in [name for name in dir(cls) if name.startswith("test_")]:
+            arguments = _arguments_of(getattr(cls, name))
+            if cls.problems and arguments and not cls._rows(arguments):
+                setattr(cls, name, None)
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Parametrize a test by its arguments, leaving out what a problem does not have."""
+        if arguments := _arguments_of(metafunc.function):
+            metafunc.parametrize(arguments, self._rows(arguments))
+
+    @classmethod
+    def _rows(cls, arguments: Sequence[str]) -> list[Any]:
+        return [
+            pytest.param(*(values[argument] for argument in arguments), id="-".join([name, *labels]))
+            for name, make in cls.problems.items()
+            for labels, values in _applicable(_made(make), arguments)
+        ]
 
     def test_it_says_what_is_wanted(self, problem: Problem) -> None:
         assert len(problem.description.split()) >= 5
@@ -88,9 +115,9 @@ class ProblemContract:
     def test_its_imports_exist(self, problem: Problem) -> None:
         assert all(importlib.import_module(name).__name__ == name for name in problem.imports)
 
-    @pytest.mark.parametrize("count", [1, 7])
-    def test_it_gives_seeds_but_no_more_than_asked(self, problem: Problem, count: int) -> None:
-        assert 1 <= len(problem.seeds(count, np.random.default_rng(0))) <= count
+    def test_it_gives_seeds_but_no_more_than_asked(self, problem: Problem) -> None:
+        for count in (1, 7):
+            assert 1 <= len(problem.seeds(count, np.random.default_rng(0))) <= count
 
     def test_the_same_randomness_gives_the_same_seeds(self, problem: Problem) -> None:
         assert _digests(_seeds(problem)) == _digests(_seeds(problem))
@@ -102,7 +129,6 @@ class ProblemContract:
     def test_seeds_lie_in_the_space(self, problem: Problem) -> None:
         assert all(_lies_in(seed, problem) for seed in _seeds(problem))
 
-    @pytest.mark.parametrize("part", PARTS)
     def test_every_seed_has_every_objective_finite_and_no_other(self, problem: Problem, part: Part) -> None:
         for seed in _seeds(problem):
             score = problem.evaluate(seed, run_of(problem), part)
@@ -110,50 +136,46 @@ class ProblemContract:
             assert all(_is_finite(value) for value in score.objectives.values())
             assert all(_is_finite(value) for value in score.violations.values())
 
-    @pytest.mark.parametrize("part", PARTS)
     def test_the_same_genome_scores_the_same(self, problem: Problem, part: Part) -> None:
         seed = _seeds(problem)[0]
         first, second = (problem.evaluate(seed, run_of(problem), part) for _ in range(2))
         assert isinstance(first, Score)
         assert first == second
 
-    @pytest.mark.parametrize("part", PARTS)
-    def test_cases_are_scored_alone_as_they_are_in_the_whole(self, problem: Problem, part: Part) -> None:
+    def test_cases_are_scored_alone_as_they_are_in_the_whole(self, problem: Problem, part_with_cases: Part) -> None:
+        part = part_with_cases
         names = problem.case_names(part)
-        if not names:
-            pytest.skip("the problem has no cases that can be scored one at a time")
         assert len(set(names)) == len(names)
         seed = _seeds(problem)[0]
         whole = problem.evaluate(seed, run_of(problem), part)
         assert list(whole.cases) == list(names)
         groups = [names[:1], names[1 : len(names) // 2], names[len(names) // 2 :]]
         scores = [problem.evaluate_cases(seed, run_of(problem), part, group) for group in groups if group]
-        assert [list(one.cases) for one in scores] == [list(group) for group in groups if group]
+        assert [list(score.cases) for score in scores] == [list(group) for group in groups if group]
         together = problem.combined(scores)
         assert dict(together.cases) == dict(whole.cases)
         assert dict(together.objectives) == pytest.approx(dict(whole.objectives))
         assert problem.combined(scores[:1]) == scores[0]
 
-    @pytest.mark.parametrize("stranger", STRANGERS, ids=lambda stranger: stranger.kind)
-    @pytest.mark.parametrize("part", PARTS)
-    def test_a_genome_that_does_not_belong_is_invalid(self, problem: Problem, stranger: Genome, part: Part) -> None:
-        if stranger.kind == _seeds(problem)[0].kind == "prompt":
-            pytest.skip("any prompt belongs to a problem of prompts")
+    def test_a_genome_that_does_not_belong_is_invalid(
+        self, problem: Problem, foreign_genome: Genome, part: Part
+    ) -> None:
         with pytest.raises(CandidateError, match=r"invalid: .*[a-z]{3}") as caught:
-            problem.evaluate(stranger, run_of(problem), part)
+            problem.evaluate(foreign_genome, run_of(problem), part)
         assert caught.value.outcome == "invalid"
 
-    @pytest.mark.parametrize("answer", HOSTILE_ANSWERS, ids=lambda answer: repr(answer)[:24])
-    def test_what_a_process_that_was_taken_over_answers_is_no_score(self, problem: Problem, answer: Any) -> None:
-        seed = _seeds(problem)[0]
-        if isinstance(seed, Program):
-            with pytest.raises(CandidateError, match=r"invalid: .*[a-z]{3}"):
-                problem.evaluate(seed, Answering(answer=answer), "train")
-        else:
-            honest = problem.evaluate(seed, run_of(problem), "train")
-            assert problem.evaluate(seed, Answering(run_of(problem).model, answer=answer), "train") == honest
+    def test_a_hostile_answer_of_a_candidate_is_no_score(self, problem: Problem, hostile_answer: Any) -> None:
+        with pytest.raises(CandidateError, match=r"invalid: .*[a-z]{3}"):
+            problem.evaluate(_seeds(problem)[0], Answering(answer=hostile_answer), "train")
 
-    @pytest.mark.parametrize("part", PARTS)
+    def test_no_answer_of_a_candidate_changes_the_score_of_a_genome_that_is_no_program(
+        self, problem_without_programs: Problem
+    ) -> None:
+        problem = problem_without_programs
+        seed, run = _seeds(problem)[0], run_of(problem)
+        honest = problem.evaluate(seed, run, "train")
+        assert problem.evaluate(seed, Answering(run.model, answer=1e308), "train") == honest
+
     def test_baselines_are_finite_values_of_its_objectives(self, problem: Problem, part: Part) -> None:
         names = {objective.name for objective in problem.objectives}
         for baseline in problem.baselines(part).values():
@@ -163,13 +185,57 @@ class ProblemContract:
 
 @dataclass(frozen=True, slots=True)
 class Answering(InProcessRun):
-    """A run whose candidate answers the same to every call: what a process that was taken over could say."""
+    """A run whose candidate gives one answer to every call, as a process that was taken over could."""
 
     answer: Any = None
 
     @contextmanager
     def __call__(self, program: Program, entry: str, *, harness: str | None = None) -> Iterator[Function]:
         yield lambda *arguments: self.answer
+
+
+ARGUMENTS = ("problem", "problem_without_programs", "part", "part_with_cases", "foreign_genome", "hostile_answer")
+Case = tuple[list[str], dict[str, Any]]
+
+
+def _arguments_of(test: Callable[..., object] | None) -> list[str]:
+    given = inspect.signature(test).parameters if test else {}
+    return [argument for argument in ARGUMENTS if argument in given]
+
+
+@cache
+def _made(make: MakeProblem) -> Problem:
+    return make()
+
+
+def _applicable(problem: Problem, arguments: Sequence[str]) -> Iterator[Case]:
+    """Labels and values of the arguments for each time that a test runs on a problem."""
+    cases: list[Case] = [([], {})]
+    for argument in arguments:
+        offered = _values(problem, argument)
+        cases = [([*labels, *label], {**row, argument: value}) for labels, row in cases for label, value in offered]
+    yield from cases
+
+
+def _values(problem: Problem, argument: str) -> list[tuple[list[str], Any]]:
+    """What an argument can be for a problem, each with its label; empty where the problem has no such thing."""
+    parts: tuple[Part, ...] = ("train", *problem.final_parts)
+    kind = _seeds(problem)[0].kind
+    match argument:
+        case "problem":
+            return [([], problem)]
+        case "problem_without_programs":
+            return [([], problem)] if kind != "program" else []
+        case "part":
+            return [([part], part) for part in parts]
+        case "part_with_cases":
+            return [([part], part) for part in parts if problem.case_names(part)]
+        case "foreign_genome":
+            # Any prompt belongs to a problem of prompts.
+            return [([other.kind], other) for other in FOREIGN_GENOMES if not other.kind == kind == "prompt"]
+        case "hostile_answer":
+            return [([repr(answer)[:24]], answer) for answer in HOSTILE_ANSWERS] if kind == "program" else []
+    raise ValueError(f"no values are known for the argument {argument!r}")
 
 
 def _seeds(problem: Problem) -> Sequence[Genome]:

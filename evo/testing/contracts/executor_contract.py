@@ -1,66 +1,48 @@
-"""What every executor must do. Subclass it, and give `executor`."""
+"""The laws of every executor. Subclass `ExecutorContract`, or `SandboxedExecutorContract`, and give it `make`."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import pytest
 
 from evo.errors import EvoError
-from evo.genomes import Genome, Program, Prompt, Vector
-from evo.models import NO_MODEL, BudgetSpentError, Completion, Message, ModelAccessError, Request
-from evo.protocols import Executor, Job, Run
-from evo.testing.exam import Exam
+from evo.genomes import Program, Prompt, Vector
+from evo.models import NO_MODEL, BudgetSpentError, Completion, ModelAccessError, Request
+from evo.protocols import Executor, Job
 from evo.testing.scripted import completed
-from evo.testing.toys import Echo
-from evo.values import Evaluation, Limits, Part, Score
+from evo.values import Evaluation, Limits
 
 MakeExecutor = Callable[[Job], Executor]
 NOTHING = "evo.testing.toys:Nothing"
 VALLEY = "evo.testing.toys:Valley"
 ECHO = "evo.testing.toys:Echo"
 EXAM = "evo.testing.exam:Exam"
+FIRST_CASE_ONLY = "evo.testing.exam:FirstCaseOnly"
+ECHO_BY_CASE = "evo.testing.toys:EchoByCase"
 SHORT = Limits(wall_seconds=1.0)
 
 
-class Deaf(Exam):
-    """Scores the first case whichever is asked for."""
-
-    def evaluate_cases(self, genome: Genome, run: Run, part: Part, cases: Sequence[str]) -> Score:
-        return super().evaluate_cases(genome, run, part, ["q0"])
-
-
-class EchoByCase(Echo):
-    """A case is a question."""
-
-    def case_names(self, part: Part) -> Sequence[str]:
-        return [str(number) for number in range(5)]
-
-    def evaluate_cases(self, genome: Genome, run: Run, part: Part, cases: Sequence[str]) -> Score:
-        texts = [f"hello {part} {name}" for name in cases]
-        replies = run.ask([Request("task", (Message("user", text),)) for text in texts])
-        marks = [float(reply.text.endswith(text)) for reply, text in zip(replies, texts, strict=True)]
-        return Score({"repeated": sum(marks) / len(marks)}, cases=dict(zip(cases, marks, strict=True)))
-
-
 def answering(text: str) -> Program:
+    """A program whose function `answer` returns this expression."""
     return Program.single(f"def answer():\n    return {text}\n")
 
 
 def saying(text: str) -> Prompt:
+    """A prompt of this text."""
     return Prompt({"task": text})
 
 
 class Parrot:
-    """A model that says its name and what it was told; the last of several questions is answered first.
+    """A model that replies with its name and the question; of several questions it answers the last first.
 
     Attributes:
-        refusal: raised instead.
-        asked: questions that came.
-        given_up: of them, those that nobody wanted to know any more.
+        refusal: raised instead of a reply, where given.
+        asked: how many questions came.
+        given_up: how many of them were cancelled.
     """
 
     def __init__(self, name: str, *, seconds: float = 0.0, refusal: EvoError | None = None) -> None:
@@ -87,7 +69,7 @@ Answer = TypeVar("Answer")
 
 
 def using(executor: Executor, work: Callable[[Executor], Awaitable[Answer]]) -> Answer:
-    """What `work` gives; the executor is closed after it, and no task of its is left."""
+    """The result of `work`; then closes the executor and checks that it leaves no task behind."""
 
     async def go() -> Answer:
         try:
@@ -101,7 +83,7 @@ def using(executor: Executor, work: Callable[[Executor], Awaitable[Answer]]) -> 
 
 
 async def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait for something to be true."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
@@ -109,13 +91,19 @@ async def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
 
 
 class ExecutorContract:
-    """Laws of executors."""
+    """The laws of executors.
 
-    runs_programs_apart = True
+    A class defines `make`, a fixture that gives the executor's class or another callable that takes a `Job`:
+
+        class TestMine(SandboxedExecutorContract):
+            @pytest.fixture
+            def make(self) -> MakeExecutor:
+                return MyExecutor
+    """
 
     @pytest.fixture
     def make(self) -> MakeExecutor:
-        raise TypeError("a subclass must say how to make the executor")
+        raise TypeError(f"{type(self).__name__} must define a fixture `make` that gives what makes the executor")
 
     def test_many_at_once_each_get_their_own_answer(self, make: MakeExecutor) -> None:
         async def go() -> list[float]:
@@ -124,7 +112,7 @@ class ExecutorContract:
                 found = await asyncio.gather(*(executor.evaluate(answering(str(n))) for n in range(40)))
             finally:
                 await executor.close()
-            return [one.objectives["answer"] for one in found]
+            return [evaluation.objectives["answer"] for evaluation in found]
 
         assert asyncio.run(go()) == list(range(40))
 
@@ -133,37 +121,20 @@ class ExecutorContract:
             executor = make(Job(NOTHING, {}, workers=1, limits=SHORT))
             programs = [answering("1 / 0"), answering("'text'"), answering("missing"), answering("2")]
             try:
-                return [(await executor.evaluate(one)).outcome for one in programs]
+                return [(await executor.evaluate(program)).outcome for program in programs]
             finally:
                 await executor.close()
 
         assert asyncio.run(go()) == ["crash", "invalid", "crash", "ok"]
 
-    def test_a_loop_ends_at_its_limit_and_the_next_is_well(self, make: MakeExecutor) -> None:
-        if not self.runs_programs_apart:
-            pytest.skip("this executor runs candidates in its own process, by design")
-
-        async def go() -> list[tuple[str, float]]:
-            executor = make(Job(NOTHING, {}, workers=1, limits=SHORT))
-            loop = Program.single("def answer():\n    while True: pass\n")
-            try:
-                found = [await executor.evaluate(one) for one in (loop, answering("2"))]
-            finally:
-                await executor.close()
-            return [(one.outcome, one.seconds) for one in found]
-
-        (hung, seconds), (well, _) = asyncio.run(go())
-        assert (hung, well) == ("timeout", "ok")
-        assert seconds < 4
-
     def test_both_parts_are_evaluated(self, make: MakeExecutor) -> None:
         async def go() -> list[str]:
             executor = make(Job(VALLEY, {}, workers=1))
             try:
-                found = [await executor.evaluate(Vector((0.1, 0.2, 0.3)), part) for part in ("train", "holdout")]  # type: ignore[arg-type]
+                found = [await executor.evaluate(Vector((0.1, 0.2, 0.3)), part) for part in ("train", "holdout")]
             finally:
                 await executor.close()
-            return [one.outcome for one in found]
+            return [evaluation.outcome for evaluation in found]
 
         assert asyncio.run(go()) == ["ok", "ok"]
 
@@ -174,24 +145,25 @@ class ExecutorContract:
             return list(await asyncio.gather(*(executor.evaluate(skill, cases=cases) for cases in groups)))
 
         found = using(make(Job(EXAM, {"questions": 9}, workers=2)), work)
-        assert [one.outcome for one in found] == ["ok"] * 4
-        assert [sorted(one.cases) for one in found[:3]] == [["q1"], ["q3", "q7"], ["q0", "q1", "q2"]]
+        assert [evaluation.outcome for evaluation in found] == ["ok"] * 4
+        assert [sorted(evaluation.cases) for evaluation in found[:3]] == [["q1"], ["q3", "q7"], ["q0", "q1", "q2"]]
         whole = found[3].cases
         assert sorted(whole) == [f"q{number}" for number in range(9)]
-        for one in found:
-            assert one.cases == {name: whole[name] for name in one.cases}
-            assert one.objectives["marks"] == pytest.approx(sum(one.cases.values()) / len(one.cases))
+        for evaluation in found:
+            cases = evaluation.cases
+            assert cases == {name: whole[name] for name in cases}
+            assert evaluation.objectives["marks"] == pytest.approx(sum(cases.values()) / len(cases))
 
     def test_other_cases_than_were_asked_for_are_no_score(self, make: MakeExecutor) -> None:
-        job = Job("tests.contracts.executor_contract:Deaf", {}, workers=1)
+        job = Job(FIRST_CASE_ONLY, {}, workers=1)
         found = using(make(job), lambda executor: executor.evaluate(Vector((0.5,)), cases=["q1", "q2"]))
         assert found.outcome == "invalid"
         assert "expected scores of the cases ['q1', 'q2'], got ['q0']" in found.feedback
 
     def test_cases_may_ask_a_model(self, make: MakeExecutor) -> None:
         parrot = Parrot("polly")
-        job = Job("tests.contracts.executor_contract:EchoByCase", {}, workers=2)
-        found = using(make(job), lambda one: one.evaluate(saying("hello"), cases=["3", "1"], model=parrot))
+        job = Job(ECHO_BY_CASE, {}, workers=2)
+        found = using(make(job), lambda executor: executor.evaluate(saying("hello"), cases=["3", "1"], model=parrot))
         assert (found.outcome, found.cases, parrot.asked) == ("ok", {"3": 1.0, "1": 1.0}, 2)
 
     def test_its_capacity_is_at_least_its_workers(self, make: MakeExecutor) -> None:
@@ -203,7 +175,7 @@ class ExecutorContract:
 
         assert asyncio.run(go()) >= 3
 
-    def test_at_width_1_it_wants_one_at_a_time(self, make: MakeExecutor) -> None:
+    def test_with_a_single_worker_its_capacity_is_1(self, make: MakeExecutor) -> None:
         async def go() -> int:
             executor = make(Job(VALLEY, {}, workers=1))
             capacity = executor.capacity
@@ -224,7 +196,7 @@ class ExecutorContract:
 
         async def work(executor: Executor) -> list[str]:
             each = (executor.evaluate(saying(f"hello {n}"), model=parrot) for n, parrot in enumerate(parrots))
-            return [one.feedback for one in await asyncio.gather(*each)]
+            return [evaluation.feedback for evaluation in await asyncio.gather(*each)]
 
         said = using(make(Job(ECHO, {}, workers=3)), work)
         assert said == ["\n".join(f"parrot {n}: hello {n} train {k}" for k in range(5)) for n in range(40)]
@@ -244,7 +216,7 @@ class ExecutorContract:
 
         assert using(make(Job(ECHO, {}, workers=1)), work) == "ok"
 
-    def test_a_question_where_there_is_no_model_is_told(self, make: MakeExecutor) -> None:
+    def test_a_question_without_a_model_is_an_invalid_evaluation_that_says_so(self, make: MakeExecutor) -> None:
         found = using(make(Job(ECHO, {}, workers=1)), lambda executor: executor.evaluate(saying("hello")))
         assert (found.outcome, found.feedback) == ("invalid", NO_MODEL)
 
@@ -257,7 +229,7 @@ class ExecutorContract:
             began = time.monotonic()
             await executor.close()
             await asyncio.wait(waiting)
-            assert all(one.cancelled() for one in waiting)
+            assert all(task.cancelled() for task in waiting)
             return time.monotonic() - began
 
         assert using(make(Job(ECHO, {}, workers=2)), work) < 3.0
@@ -276,3 +248,21 @@ class ExecutorContract:
 
         assert using(make(Job(ECHO, {"rounds": 2}, workers=1)), work) == "ok"
         assert hung.asked == 5
+
+
+class SandboxedExecutorContract(ExecutorContract):
+    """The laws of executors that run candidates in other processes than their own, and so can end one that hangs."""
+
+    def test_a_loop_ends_at_its_limit_and_the_next_is_well(self, make: MakeExecutor) -> None:
+        async def go() -> list[tuple[str, float]]:
+            executor = make(Job(NOTHING, {}, workers=1, limits=SHORT))
+            loop = Program.single("def answer():\n    while True: pass\n")
+            try:
+                found = [await executor.evaluate(program) for program in (loop, answering("2"))]
+            finally:
+                await executor.close()
+            return [(evaluation.outcome, evaluation.seconds) for evaluation in found]
+
+        (hung, seconds), (well, _) = asyncio.run(go())
+        assert (hung, well) == ("timeout", "ok")
+        assert seconds < 4

@@ -1,1 +1,0 @@
-"""One contract suite for each plug-in point; a plug-in's author subclasses it."""
