@@ -67,8 +67,8 @@ class SymbolicRegression(Problem):
         self.description = (
             f"Symbolic regression. Write formula({', '.join(self._names)}), which takes a float array for each column "
             f"and returns {self._target!r} for every row. Minimise the mean squared error over the variance of the "
-            "target (0 is exact, 1 is no better than the mean), and keep the formula small; rows outside the range of the "
-            "training rows will be tried later. numpy is there as np."
+            "target (0 is exact, 1 is no better than the mean), and keep the formula small; rows outside the range of "
+            "the training rows will be tried later. numpy is there as np."
         )
 
     def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:

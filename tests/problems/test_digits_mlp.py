@@ -110,7 +110,7 @@ def test_seconds_are_measured_and_said_to_be_noisy() -> None:
 
 @pytest.mark.parametrize("names", [(), "accuracy", ("accuracy", "accuracy"), ("loss",)])
 def test_unknown_objectives_are_refused(names: Any) -> None:
-    with pytest.raises(ConfigError, match="objectives must list .*accuracy, parameters, multiply_adds, seconds"):
+    with pytest.raises(ConfigError, match="objectives must .*accuracy, parameters, multiply_adds, seconds"):
         DigitsMlp(objectives=names)
 
 
