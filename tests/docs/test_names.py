@@ -42,7 +42,8 @@ def text_of(page: Path) -> str:
 
 
 def fenced(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", text_of(page), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text_of(page), re.MULTILINE | re.DOTALL)
+    return [code for named, code in blocks if named == language]
 
 
 def inline(page: Path) -> list[str]:
