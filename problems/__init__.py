@@ -1,1 +1,1 @@
-"""What is searched."""
+"""Built-in problems: what a search optimises."""

@@ -25,9 +25,9 @@ class BoxFunction(Problem):
     """A function of pymoo's, minimised over its box.
 
     Args:
-        function: a pymoo problem; its constraints, if any, are g1, g2, ..., broken by what is above 0.
-        names: of its objectives.
-        title: what to call it in the description.
+        function: a pymoo problem; its constraints, if any, are named g1, g2, ..., and are violated above 0.
+        names: names of the objectives.
+        title: name of the function in the description.
     """
 
     def __init__(self, function: Any, names: Sequence[str], title: str) -> None:
@@ -49,12 +49,12 @@ class BoxFunction(Problem):
             first = int(outside.argmax())
             raise CandidateError("invalid", f"value {first} is {point[first]}, outside its bounds")
         values, broken = self._function.evaluate(point[None, :], return_values_of=["F", "G"])
-        objectives = {one.name: float(value) for one, value in zip(self.objectives, values[0], strict=True)}
+        objectives = {objective.name: float(value) for objective, value in zip(self.objectives, values[0], strict=True)}
         return Score(objectives, {f"g{number}": float(by) for number, by in enumerate(broken[0], 1)})
 
 
 class Sphere(BoxFunction):
-    """Squared distance from the middle of the unit box; its least value is 0."""
+    """Squared distance from the centre of the unit box; the minimum is 0."""
 
     def __init__(self, *, dimensions: int = 10) -> None:
         whole_number(dimensions, "dimensions", low=1, high=MOST_DIMENSIONS)
@@ -65,7 +65,7 @@ class Sphere(BoxFunction):
 
 
 class Zdt(BoxFunction):
-    """Two objectives (Zitzler, Deb, Thiele 2000); ZDT5 is left out, for it is over bits."""
+    """Two objectives (Zitzler, Deb, Thiele 2000); ZDT5 is left out because its variables are bits."""
 
     def __init__(self, *, which: int = 1, dimensions: int = 30) -> None:
         one_of(which, "which", (1, 2, 3, 4, 6))

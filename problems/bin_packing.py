@@ -27,14 +27,14 @@ class BinPacking(Problem):
     """Online bin packing, scored by the bins used and by the size of the rule.
 
     Args:
-        instances: `path` or `path#name` of a file of training instances (see `load_instances`); the built-in 5 x 1,000
-            Weibull items without it.
-        holdout: the same for the hold-out; without it the built-in 5 x 5,000 items, or where `instances` is given its
+        instances: `path` or `path#name` of a file of training instances (see `load_instances`); None takes the built-in
+            5 x 1,000 Weibull items.
+        holdout: the same for the hold-out; None takes the built-in 5 x 5,000 items or, where `instances` is given, its
             items in another order of arrival.
         instance_seed: another number gives other built-in instances.
 
     Raises:
-        ConfigError: a file that holds no instances, or a seed that is no whole number.
+        ConfigError: a file without instances, or a seed that is not a whole number.
     """
 
     description = (
@@ -46,7 +46,7 @@ class BinPacking(Problem):
         "bound (total size over capacity), and keep the program small."
     )
     objectives = (Objective("excess", "min", "%"), Objective("size", "min", "nodes"))
-    # A round's answer is a handful of numbers. The hold-out takes a rule in numpy 0.2 s, one that loops over bins 10 s.
+    # A round's answer is a few numbers. On the hold-out a rule in numpy takes 0.2 s, a rule that loops over bins 10 s.
     limits = Limits(wall_seconds=20.0, output_bytes=1 << 16, reply_bytes=1 << 16)
     defaults: ClassVar[Mapping[str, Any]] = {"budget.evaluations": 2000}
 
@@ -84,7 +84,7 @@ class BinPacking(Problem):
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Instances and how a rule packed them.
+    """Instances, and how a rule packed them.
 
     Attributes:
         remaining: what is left in each bin, for each instance an array of shape (items,).
@@ -97,7 +97,7 @@ class Packed:
     def used(self) -> list[int]:
         """Number of bins used for each instance."""
         pairs = zip(self.instances, self.remaining, strict=True)
-        return [int(np.count_nonzero(left < one.capacity)) for one, left in pairs]
+        return [int(np.count_nonzero(left < instance.capacity)) for instance, left in pairs]
 
     @property
     def excess(self) -> float:
@@ -105,10 +105,11 @@ class Packed:
         return excess(self.used, self.instances)
 
     def describe(self) -> str:
-        """Where the space was lost, for whoever proposes the next rule."""
-        each = ", ".join(f"{excess([used], [one]):.2f}" for used, one in zip(self.used, self.instances, strict=True))
+        """Where the space was lost, as feedback for the next proposal."""
+        counted = zip(self.instances, self.used, strict=True)
+        each = ", ".join(f"{excess([used], [instance]):.2f}" for instance, used in counted)
         pairs = zip(self.instances, self.remaining, strict=True)
-        empty = np.concatenate([100.0 * left[left < one.capacity] / one.capacity for one, left in pairs])
+        empty = np.concatenate([100.0 * left[left < instance.capacity] / instance.capacity for instance, left in pairs])
         bands = [
             ("exactly full", -1, 0),
             ("up to 5 % empty", 0, 5),

@@ -1,4 +1,4 @@
-"""Keeps the bins beside the candidate's `priority`, so that only items and chosen bins cross the sandbox's wall.
+"""Keeps the bins next to the candidate's `priority`, so that only items and chosen bins cross the sandbox's boundary.
 
 Runs in the candidate's process: what it answers is a claim, which the scorer checks. It is sent an item only when it is
 that item's turn, so a candidate that reads everything in its process still knows nothing of the items to come.
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 
 class RefusedError(Exception):
-    """The candidate's priorities are no finite numbers, one a bin."""
+    """The candidate's priorities are not finite numbers, a number for each bin."""
 
 
 class Bins:
-    """The bins of one instance. Those from `untouched` on are empty, so every item fits them without looking."""
+    """The bins of an instance. Those from `untouched` on are empty, so every item fits them without a check."""
 
     __slots__ = ("remaining", "untouched")
 
@@ -28,10 +28,10 @@ class Bins:
         self.untouched = 0
 
     def place(self, priority: Callable[..., Any], item: float) -> int:
-        """Put the item into the bin of highest priority, the first on a tie, and tell which."""
+        """Put the item into the bin of highest priority, the first on a tie, and return its number."""
         remaining, untouched = self.remaining, self.untouched
         fitting = (remaining[:untouched] >= item).nonzero()[0]
-        # Joined anew for every item: a candidate that writes into its argument changes only this copy.
+        # A new array for every item: a candidate that writes into its argument changes only this copy.
         bins = np.concatenate((remaining.take(fitting), remaining[untouched:]))
         best = int(checked(priority(item, bins), len(bins)).argmax())
         if best < len(fitting):
@@ -54,7 +54,7 @@ def checked(priorities: Any, count: int) -> NDArray[Any]:
         raise RefusedError(f"priority returned shape {array.shape} for bins of shape ({count},)")
     if array.dtype.kind not in "fiub":
         raise RefusedError(f"priority returned {array.dtype}, expected real numbers")
-    # The sum of squares is finite only if all are, and faster to have; it may overflow, so then look again.
+    # The sum of squares is finite only if all are, and is faster to compute; it may overflow, so then each is checked.
     if not isfinite(array.dot(array)) and not np.isfinite(array).all():
         wrong = int((~np.isfinite(array)).argmax())
         raise RefusedError(f"priority returned {array[wrong]} for bin {wrong} of {count}; each must be finite")
@@ -62,10 +62,10 @@ def checked(priorities: Any, count: int) -> NDArray[Any]:
 
 
 def as_array(priorities: Any) -> NDArray[Any]:
-    """Whatever else than an array the candidate returned, as an array.
+    """What the candidate returned, if it is not an array, as an array.
 
     Raises:
-        RefusedError: it makes none.
+        RefusedError: it cannot be converted.
     """
     try:
         return np.asarray(priorities)
@@ -74,9 +74,9 @@ def as_array(priorities: Any) -> NDArray[Any]:
 
 
 def wrap(priority: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that plays one round: an item to each instance, a chosen bin from each.
+    """A function that plays a round: an item to each instance, a chosen bin from each.
 
-    It takes the items' sizes, one for each instance that still has items, in a fixed order; and with the first round
+    It takes the items' sizes, a size for each instance that still has items, in a fixed order; and in the first round
     (capacity, number of bins) of every instance. It returns the bins' numbers, or {"invalid": why}.
     """
     instances: list[Bins] = []

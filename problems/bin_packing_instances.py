@@ -18,7 +18,7 @@ from evo.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """Items that come one after the other, for bins of one capacity.
+    """Items in their order of arrival, for bins of equal capacity.
 
     Attributes:
         items: sizes in the order of arrival, whole numbers from 1 to the capacity.
@@ -35,7 +35,7 @@ class Instance:
 
 def excess(used: Sequence[int], instances: Sequence[Instance]) -> float:
     """Mean number of bins used over the mean lower bound, in % above it."""
-    return 100.0 * (sum(used) / sum(one.bound for one in instances) - 1.0)
+    return 100.0 * (sum(used) / sum(instance.bound for instance in instances) - 1.0)
 
 
 def weibull_instances(count: int, length: int, seed: tuple[int, ...]) -> tuple[Instance, ...]:
@@ -48,7 +48,7 @@ def weibull_instances(count: int, length: int, seed: tuple[int, ...]) -> tuple[I
 def shuffled(instances: tuple[Instance, ...], seed: int) -> tuple[Instance, ...]:
     """The same items in another order of arrival."""
     rng = np.random.default_rng(seed)
-    return tuple(Instance(one.capacity, tuple(rng.permutation(one.items).tolist())) for one in instances)
+    return tuple(Instance(instance.capacity, tuple(rng.permutation(instance.items).tolist())) for instance in instances)
 
 
 def load_instances(source: str) -> tuple[Instance, ...]:
@@ -75,13 +75,13 @@ def _content(path: str) -> Any:
     except (OSError, EOFError, zlib.error) as error:
         raise ConfigError(f"cannot read instances from {path}: {error}") from error
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"cannot read instances from {path}: it is no JSON ({error})") from error
+        raise ConfigError(f"cannot read instances from {path}: it is not JSON ({error})") from error
 
 
 def _listed(content: Any, path: str, name: str) -> Any:
     if not isinstance(content, Mapping):
         if name:
-            raise ConfigError(f"{path} holds one unnamed list of instances; leave out '#{name}'")
+            raise ConfigError(f"{path} holds a single, unnamed list of instances; leave out '#{name}'")
         return content
     if not name and len(content) == 1:
         return next(iter(content.values()))
@@ -98,7 +98,7 @@ def _instance(fields: Any, where: str) -> Instance:
     if type(capacity) is not int or capacity < 1:
         raise ConfigError(f"{where}: 'cap' must be a whole number from 1, got {capacity!r}")
     if not isinstance(items, list) or not items:
-        raise ConfigError(f"{where}: 'items' must be a list of at least one size, got {type(items).__name__}")
+        raise ConfigError(f"{where}: 'items' must be a list of sizes, not empty, got {type(items).__name__}")
     wrong = [size for size in items if type(size) is not int or not 1 <= size <= capacity]
     if wrong:
         raise ConfigError(f"{where}: every size must be a whole number from 1 to {capacity}, got {wrong[0]!r}")

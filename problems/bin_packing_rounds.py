@@ -1,4 +1,4 @@
-"""Playing instances against a candidate, item by item, and checking where it says that each item went."""
+"""Plays instances against a candidate, item by item, and checks where it says that each item went."""
 
 from __future__ import annotations
 
@@ -13,34 +13,36 @@ from problems.bin_packing_instances import Instance
 
 
 class Rounds:
-    """Instances played side by side: a round is the next item of each, so that five cost as many round trips as one.
+    """Instances played side by side: a round is the next item of each, so five take as many round trips as the longest.
 
     Attributes:
-        instances: sorted by falling length, so that those that still have items are always the first ones.
+        instances: sorted by decreasing length, so that those that still have items always come first.
     """
 
     def __init__(self, instances: Sequence[Instance]) -> None:
-        self.instances = tuple(sorted(instances, key=lambda one: -len(one.items)))
+        self.instances = tuple(sorted(instances, key=lambda instance: -len(instance.items)))
         self._longest = len(self.instances[0].items)
-        self._shapes = [[one.capacity, len(one.items)] for one in self.instances]
+        self._shapes = [[instance.capacity, len(instance.items)] for instance in self.instances]
         self._items = [
-            [float(one.items[turn]) for one in self.instances if turn < len(one.items)] for turn in range(self._longest)
+            [float(instance.items[turn]) for instance in self.instances if turn < len(instance.items)]
+            for turn in range(self._longest)
         ]
 
     def play(self, function: Function) -> list[IntArray]:
         """What is left in each bin at the end: for each instance an array of shape (items,).
 
-        An item is sent only after all earlier ones of its instance were answered for.
+        An item is sent only after all earlier items of its instance were answered.
 
         Raises:
-            CandidateError: invalid; an answer that is no list of bins, one an item, or a bin that did not fit its item.
+            CandidateError: invalid; an answer that is not a list with a bin for each item, or a bin
+                that is too full for its item.
         """
         first, *others = self._items
         answers = [self._checked(function(first, self._shapes), len(first))]
         answers += [self._checked(function(items), len(items)) for items in others]
         bins = np.array([number for answer in answers for number in answer])
         owners = np.array([owner for items in self._items for owner in range(len(items))])
-        return [_remaining(one, bins[owners == owner]) for owner, one in enumerate(self.instances)]
+        return [_remaining(instance, bins[owners == owner]) for owner, instance in enumerate(self.instances)]
 
     def _checked(self, answer: Any, count: int) -> list[int]:
         if isinstance(answer, dict) and "invalid" in answer:

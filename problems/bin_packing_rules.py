@@ -1,4 +1,4 @@
-"""The two rules that every new one is held against, each as a program and as fast trusted code."""
+"""The two classical rules that new rules are compared with, each as a program and as fast trusted code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A known way to choose the bin.
+    """A known rule for choosing the bin.
 
     Attributes:
         text: the rule as a candidate program.
@@ -42,7 +42,7 @@ class Rule:
 
     def objectives(self, instances: Sequence[Instance]) -> dict[str, float]:
         """Its scores on these instances."""
-        used = [self.bins_used(one) for one in instances]
+        used = [self.bins_used(instance) for instance in instances]
         return {"excess": excess(used, instances), "size": float(self.program.size)}
 
 
@@ -56,7 +56,7 @@ def first_fit(instance: Instance) -> int:
 
 def best_fit(instance: Instance) -> int:
     """Number of bins when each item goes into the fullest that it fits."""
-    opened: list[int] = []  # remaining capacities, sorted: among equals, which one it is makes no difference
+    opened: list[int] = []  # remaining capacities, sorted; which of two equal bins is taken makes no difference
     count = 0
     for item in instance.items:
         place = bisect_left(opened, item)

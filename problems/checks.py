@@ -1,8 +1,8 @@
-"""What every problem checks: its options, the kind of a genome, and the numbers that a candidate returned."""
+"""Checks that problems share: options, objectives, the kind of a genome, and the numbers that a candidate returned."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from evo.errors import CandidateError, ConfigError
 from evo.genomes import Genome
 from evo.protocols import FloatArray
+from evo.values import Objective
 
 Kind = TypeVar("Kind", bound=Genome)
 
@@ -26,13 +27,26 @@ def whole_number(value: object, name: str, *, low: int, high: int) -> int:
 
 
 def one_of(value: object, name: str, options: Sequence[object]) -> None:
-    """Nothing, if `value` is one of the options.
+    """Check that `value` is among the options.
 
     Raises:
         ConfigError: it is not.
     """
     if not any(type(value) is type(option) and value == option for option in options):
         raise ConfigError(f"{name} must be one of {', '.join(map(str, options))}; got {value!r}")
+
+
+def chosen_objectives(names: object, known: Mapping[str, Objective]) -> tuple[Objective, ...]:
+    """The objectives of these names, in this order.
+
+    Raises:
+        ConfigError: no list of names, a name twice, or a name that is not known.
+    """
+    if not isinstance(names, list | tuple) or not names or len(set(map(str, names))) < len(names):
+        raise ConfigError(f"objectives must list some of {', '.join(known)}, each once; got {names!r}")
+    for name in names:
+        one_of(name, "objectives", tuple(known))
+    return tuple(known[name] for name in names)
 
 
 def genome_of(genome: Genome, kind: type[Kind]) -> Kind:
@@ -55,7 +69,7 @@ def finite_array(answer: Any, shape: tuple[int, ...], what: str) -> FloatArray:
         what: names the answer in messages.
 
     Raises:
-        CandidateError: invalid; another shape, or anything in it that is no finite real number.
+        CandidateError: invalid; another shape, or anything in it that is not a finite real number.
     """
     _expect_numbers(answer, shape, what)
     try:

@@ -1,4 +1,4 @@
-"""Circles in the unit square, without rounding errors: which overlap, and the radii of a strictly valid packing.
+"""Circles in the unit square in exact arithmetic: which overlap, and the radii of a strictly valid packing.
 
 Every float is a rational number, so distances and radii compare exactly as squares of fractions; nothing takes a root.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from evo.errors import CandidateError
 from evo.protocols import FloatArray
 
-TOLERANCE = 1e-9  # side lengths of the square: more than rounding does, less than anyone gains
+TOLERANCE = 1e-9  # side lengths of the square: more than rounding errors, less than any useful gain
 NAMED = 5
 
 
@@ -38,7 +38,7 @@ def valid_radii(centres: FloatArray, radii: FloatArray) -> FloatArray:
 def room_to_walls(centres: FloatArray) -> FloatArray:
     """Distance of each centre to the nearest wall, shape (n,); negative outside.
 
-    Exact: 1 - x is so for x >= 1/2 (Sterbenz), and below that x itself is the smaller one.
+    Exact: 1 - x is so for x >= 1/2 (Sterbenz), and below that x itself is the minimum.
     """
     room: FloatArray = np.minimum(centres, 1.0 - centres).min(axis=1)
     return room
@@ -53,12 +53,12 @@ def gaps(centres: FloatArray, radii: FloatArray) -> FloatArray:
 
 
 def _check_outside(room: FloatArray, radii: FloatArray) -> None:
-    _refuse("centres outside the unit square", room < 0.0, -room)
-    _refuse("negative radii", radii < 0.0, -radii)
-    _refuse("circles that stick out of the unit square", radii - room > TOLERANCE, radii - room)
+    _check_none("centres outside the unit square", room < 0.0, -room)
+    _check_none("negative radii", radii < 0.0, -radii)
+    _check_none("circles that stick out of the unit square", radii - room > TOLERANCE, radii - room)
 
 
-def _refuse(what: str, wrong: NDArray[np.bool_], amounts: FloatArray) -> None:
+def _check_none(what: str, wrong: NDArray[np.bool_], amounts: FloatArray) -> None:
     if wrong.any():
         named = ", ".join(f"circle {i} by {amounts[i]:.3g}" for i in np.flatnonzero(wrong)[:NAMED])
         raise CandidateError("invalid", f"{np.count_nonzero(wrong)} {what}: {named}")
@@ -74,7 +74,7 @@ def _check_overlaps(centres: FloatArray, radii: FloatArray) -> None:
 
 
 def _without_overlaps(centres: FloatArray, radii: FloatArray) -> FloatArray:
-    # Shrinking a circle never makes another pair overlap, so that one pass over the pairs is enough.
+    # Shrinking a circle never makes another pair overlap, so a single pass over the pairs is enough.
     shrunk = radii.copy()
     for i, j in _near_pairs(centres, radii):
         squared = _squared_distance(centres[i], centres[j])
@@ -89,8 +89,8 @@ def _near_pairs(centres: FloatArray, radii: FloatArray) -> list[tuple[int, int]]
     return [(int(i), int(j)) for i, j in near]
 
 
-def _squared_distance(one: FloatArray, other: FloatArray) -> Fraction:
-    (x1, y1), (x2, y2) = one.tolist(), other.tolist()
+def _squared_distance(first: FloatArray, second: FloatArray) -> Fraction:
+    (x1, y1), (x2, y2) = first.tolist(), second.tolist()
     return (Fraction(x1) - Fraction(x2)) ** 2 + (Fraction(y1) - Fraction(y2)) ** 2
 
 
@@ -102,7 +102,7 @@ def _fitted(first: float, second: float, squared_distance: Fraction) -> tuple[fl
     """Two radii shrunk in proportion until the circles no longer overlap."""
     scale = math.sqrt(squared_distance) / (first + second)
     first, second = min(first, first * scale), min(second, second * scale)
-    step = 2.0**-53  # doubled each time: distances so small that their square underflows end soon, too
+    step = 2.0**-53  # doubled each time, so that it also ends soon where the squared distance underflows
     while _overlap(first, second, squared_distance):
         first, second, step = first * (1.0 - step), second * (1.0 - step), 2.0 * step
     return first, second

@@ -51,8 +51,8 @@ class CirclePacking(Problem):
 
     Args:
         n: how many circles.
-        holdout_n: how many in the hold-out. A packing is its own proof, so that there is nothing to overfit, and the
-            default is the same n; another number shows whether the program is a construction or a table of coordinates.
+        holdout_n: how many in the hold-out. A packing proves itself, so nothing can be overfitted: the default is n.
+            Another number shows whether the program is a construction or a table of coordinates.
 
     Raises:
         ConfigError: a number out of range.
@@ -92,7 +92,7 @@ class CirclePacking(Problem):
 
 
 def _feedback(centres: FloatArray, radii: FloatArray) -> str:
-    """Which circles have room to grow, for whoever proposes the next construction."""
+    """Which circles have room to grow, as feedback for the next proposal."""
     slack = np.minimum(room_to_walls(centres) - radii, gaps(centres, radii).min(axis=1))
     loose = [int(i) for i in np.argsort(-slack) if slack[i] > 1e-6]
     named = "; ".join(f"circle {i} at ({centres[i, 0]:.4f}, {centres[i, 1]:.4f}) by {slack[i]:.4g}" for i in loose[:5])

@@ -1,4 +1,4 @@
-"""Small neural networks that are really trained, on the handwritten digits that scikit-learn ships (1,797 of 8 x 8)."""
+"""Small neural networks, trained on the handwritten digits that scikit-learn ships (1,797 images of 8 x 8 pixels)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from evo.errors import CandidateError, ConfigError
+from evo.errors import CandidateError
 from evo.genomes import Architecture, Genome, SlotValue
 from evo.protocols import FloatArray, IntArray, Problem, Run
 from evo.spaces import Real, Whole
 from evo.values import Objective, Part, Score, Slots
-from problems.checks import genome_of, one_of
+from problems.checks import chosen_objectives, genome_of
 
 GRADIENT = ("adam", "sgd")
 SPACE = Slots(
@@ -58,7 +58,7 @@ OBJECTIVES = {
 }
 SPLIT_SEED = TRAINING_SEED = 0
 SHARES = (0.6, 0.8)
-"""Where training images end and validation images begin, and where these end and test images begin."""
+"""Where validation images begin, and where test images begin, as shares of all."""
 
 PASSES = 3.0
 """Forward, and backward to the weights and to the inputs: each uses each weight once for each image."""
@@ -69,22 +69,22 @@ Images = tuple[FloatArray, IntArray]
 class DigitsMlp(Problem):
     """Accuracy and cost of a multilayer perceptron, trained in the trusted worker: a design is data, and runs nothing.
 
-    A training is the same at each call, on one thread, and takes about a second at most. It sees 60 % of the images;
-    accuracy is that on the next 20 %, on the hold-out that on the last 20 %.
+    Training is deterministic, single-threaded, and takes about a second at most. It uses 60 % of the images;
+    accuracy is measured on the next 20 %, on the hold-out on the last 20 %.
 
     Args:
         objectives: any of accuracy, parameters, multiply_adds (of the training, counted from its epochs) and seconds
             (of the training, as measured, so noisy: it differs from call to call).
 
     Raises:
-        ConfigError: objectives that are none.
+        ConfigError: unknown objectives.
     """
 
     space = SPACE
     defaults: ClassVar[Mapping[str, Any]] = {"search.population": 20, "budget.evaluations": 200}
 
     def __init__(self, *, objectives: Sequence[str] = ("accuracy", "parameters")) -> None:
-        self.objectives = _chosen(objectives)
+        self.objectives = chosen_objectives(objectives, OBJECTIVES)
         self.description = (
             "Design and train a multilayer perceptron that tells handwritten digits of 8 x 8 pixels apart (10 classes, "
             "1,078 images to train on). Accuracy is measured on images that it has not seen."
@@ -112,23 +112,16 @@ class DigitsMlp(Problem):
             "seconds": seconds,
         }
         feedback = f"final loss {network.loss_:.4g} after {network.n_iter_} epochs"
-        return Score({one.name: figures[one.name] for one in self.objectives}, feedback=feedback)
+        return Score({objective.name: figures[objective.name] for objective in self.objectives}, feedback=feedback)
 
     def baselines(self, part: Part) -> Mapping[str, Mapping[str, float]]:
-        """A linear classifier, where a person would begin."""
-        if {one.name for one in self.objectives} - {"accuracy", "parameters"}:
+        """A linear classifier, the usual first choice."""
+        names = [objective.name for objective in self.objectives]
+        if set(names) - {"accuracy", "parameters"}:
             return {}
         with _one_thread():
             figures = {"accuracy": _accuracy(_linear(), part), "parameters": 650.0}
-        return {"logistic regression": {one.name: figures[one.name] for one in self.objectives}}
-
-
-def _chosen(names: Sequence[str]) -> tuple[Objective, ...]:
-    if isinstance(names, str) or not names or len(set(names)) < len(names):
-        raise ConfigError(f"objectives must be a list of some of {', '.join(OBJECTIVES)}, each once; got {names!r}")
-    for name in names:
-        one_of(name, "objectives", tuple(OBJECTIVES))
-    return tuple(OBJECTIVES[name] for name in names)
+        return {"logistic regression": {name: figures[name] for name in names}}
 
 
 @cache
@@ -159,7 +152,7 @@ def _trained(design: Mapping[str, SlotValue]) -> Any:
     from sklearn.neural_network import MLPClassifier
 
     network = MLPClassifier(**_arguments(design), random_state=TRAINING_SEED)
-    # A training that ends before it converges, or overflows on the way, is a design's own affair.
+    # A training that ends before it converges, or overflows on the way, is worth no warning: the score says it.
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
@@ -174,7 +167,7 @@ def _trained(design: Mapping[str, SlotValue]) -> Any:
 
 
 def _arguments(design: Mapping[str, SlotValue]) -> dict[str, Any]:
-    """What scikit-learn calls the choices of a design."""
+    """The values of a design under scikit-learn's names."""
     widths = tuple(design[slot] for slot in ("width_1", "width_2", "width_3") if slot in design)
     arguments: dict[str, Any] = {
         "hidden_layer_sizes": widths,
@@ -202,7 +195,7 @@ def _linear() -> Any:
 
 
 def _one_thread() -> AbstractContextManager[object]:
-    """Sums come out the same whatever the machine, and one evaluation keeps to one CPU."""
+    """A single thread: sums are the same on any machine, and an evaluation keeps to a CPU."""
     from threadpoolctl import threadpool_limits
 
     limits: AbstractContextManager[object] = threadpool_limits(1)

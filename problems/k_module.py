@@ -1,4 +1,4 @@
-"""A pipeline of modules with a known best choice: small enough to enumerate, and not to be solved slot by slot."""
+"""A pipeline of modules with a known optimum: small enough to enumerate, but not solvable slot by slot."""
 
 from __future__ import annotations
 
@@ -28,15 +28,16 @@ DECOY: Mapping[str, str] = {"normalisation": "batch", "activation": "relu", "poo
 
 
 class KModule(Problem):
-    """One option for each of four slots, 625 in all; quality is 1 at the optimum only. Both parts are the same.
+    """An option for each of four slots, 625 designs in all; quality is 1 at the optimum only. Both parts are the same.
 
-    A design gains by each of its modules and again by each two of them that are neighbours in a ring. The decoy is a
-    second such design, worth less: with its other three modules in place, its own fourth beats the optimum's.
+    A design gains by each module that agrees with the optimum, and again by each agreeing pair of neighbours in a ring.
+    The decoy is a second such design of lower worth: next to its other three modules, its fourth module beats the
+    optimum's.
     """
 
     description = (
-        "Choose one option for each module of a pipeline so that the whole is as good as can be. Modules work "
-        "together: what is best in one slot depends on what stands in the others."
+        "Choose an option for each module of a pipeline so that the whole is as good as can be. Modules work "
+        "together: what is best in a slot depends on what is in the others."
     )
     objectives = (Objective("quality", "max"),)
     space = Slots(OPTIONS)
@@ -49,9 +50,7 @@ class KModule(Problem):
     def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
         choices = genome_of(genome, Architecture).choices
         if set(choices) != set(OPTIONS) or any(choices[slot] not in options for slot, options in OPTIONS.items()):
-            raise CandidateError(
-                "invalid", f"expected one option for each of {', '.join(OPTIONS)}, got {dict(choices)}"
-            )
+            raise CandidateError("invalid", f"expected an option for each of {', '.join(OPTIONS)}, got {dict(choices)}")
         return Score({"quality": quality(choices)})
 
     def baselines(self, part: Part) -> Mapping[str, Mapping[str, float]]:
@@ -65,7 +64,7 @@ def quality(choices: Mapping[str, object]) -> float:
 
 def _agreement(choices: Mapping[str, object], design: Mapping[str, str]) -> float:
     agreeing, slots = _agreeing(choices, design), list(design)
-    pairs = sum({one, other} <= agreeing for one, other in zip(slots, slots[1:] + slots[:1], strict=True))
+    pairs = sum({slot, neighbour} <= agreeing for slot, neighbour in zip(slots, slots[1:] + slots[:1], strict=True))
     return 0.1 * len(agreeing) + 0.15 * pairs
 
 

@@ -1,7 +1,7 @@
-"""NAS-Bench-Macro: which block stands in each of eight layers of an image classifier; 6,561 networks in a table.
+"""NAS-Bench-Macro: the block in each of eight layers of an image classifier; 6,561 networks in a table.
 
 Source: Su et al., "Prioritized Architecture Sampling with Monto-Carlo Tree Search", CVPR 2021. The table itself is not
-part of this package; without a file of it the problem is a simulation of the same shape.
+part of this package; without its file the problem is a simulation of the same shape.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from evo.errors import CandidateError, ConfigError
 from evo.genomes import Architecture, Genome
 from evo.protocols import Problem, Run
 from evo.values import Objective, Part, Score, Slots
-from problems.checks import genome_of, one_of
+from problems.checks import chosen_objectives, genome_of
 
 LAYERS = 8
 BLOCKS = ("identity", "mb3_k3", "mb6_k5")
@@ -43,14 +43,14 @@ class NasBenchMacro(Problem):
         objectives: any of error, flops, parameters.
 
     Raises:
-        ConfigError: a file that cannot be read or is no such table, or objectives that are none.
+        ConfigError: a file that cannot be read or is not such a table, or unknown objectives.
     """
 
     space = SPACE
     defaults: ClassVar[Mapping[str, Any]] = {"search.population": 20, "budget.evaluations": 500}
 
     def __init__(self, *, file: str | None = None, objectives: Sequence[str] = ("error", "flops")) -> None:
-        self.objectives = _chosen(objectives)
+        self.objectives = chosen_objectives(objectives, OBJECTIVES)
         self._table = simulated() if file is None else read_table(Path(file))
         what = (
             "simulated by formula, so it says nothing about real networks" if file is None else "trained and tabulated"
@@ -68,12 +68,12 @@ class NasBenchMacro(Problem):
     def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
         choices = genome_of(genome, Architecture).choices
         if not SPACE.contains(choices):
-            raise CandidateError("invalid", f"expected one of {', '.join(BLOCKS)} for each of {', '.join(SPACE.order)}")
+            raise CandidateError("invalid", f"expected {', '.join(BLOCKS)} for each of {', '.join(SPACE.order)}")
         figures = self._table[key_of(choices)]
-        return Score({one.name: figures[one.name] for one in self.objectives})
+        return Score({objective.name: figures[objective.name] for objective in self.objectives})
 
     def baselines(self, part: Part) -> Mapping[str, Mapping[str, float]]:
-        names = [one.name for one in self.objectives]
+        names = [objective.name for objective in self.objectives]
         uniform = {f"all {block}": self._table[str(code) * LAYERS] for code, block in enumerate(BLOCKS)}
         return {title: {name: figures[name] for name in names} for title, figures in uniform.items()}
 
@@ -92,7 +92,7 @@ def read_table(path: Path) -> dict[str, Figures]:
     """All networks' figures from a file in the layout of the published table.
 
     Raises:
-        ConfigError: it cannot be read, or is no such table.
+        ConfigError: it cannot be read, or is not such a table.
     """
     try:
         rows = json.loads(path.read_text("utf-8"))
@@ -105,10 +105,10 @@ def read_table(path: Path) -> dict[str, Figures]:
 
 
 def simulated() -> dict[str, Figures]:
-    """Made figures of the same shape: cost by the blocks' real arithmetic, error by a formula with interactions.
+    """Made-up figures of the same shape: cost by the blocks' real arithmetic, error by a formula with interactions.
 
-    Error falls with what each block adds, less and less; a large block behind none is half wasted; and a ripple sees to
-    it that no layer can be judged by itself.
+    Error falls with what each block adds, with diminishing returns; a large block behind an identity is half wasted;
+    and a ripple makes the layers interact, so that no layer can be judged by itself.
     """
     return {key: _simulated(tuple(map(int, key))) for key in all_keys()}
 
@@ -132,11 +132,3 @@ def _figures(row: Mapping[str, Any]) -> Figures:
     if not all(math.isfinite(value) for value in figures.values()):
         raise ValueError(f"a figure that is not finite in {row}"[:200])
     return figures
-
-
-def _chosen(names: Sequence[str]) -> tuple[Objective, ...]:
-    if isinstance(names, str) or not names or len(set(names)) < len(names):
-        raise ConfigError(f"objectives must be a list of some of {', '.join(OBJECTIVES)}, each once; got {names!r}")
-    for name in names:
-        one_of(name, "objectives", tuple(OBJECTIVES))
-    return tuple(OBJECTIVES[name] for name in names)

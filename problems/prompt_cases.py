@@ -21,7 +21,7 @@ QUESTION_FIELDS = ("question", "input", "text")
 ANSWER_FIELDS = ("answer", "target", "output", "label")
 GOLD_MARK = "####"
 GZIP_MAGIC = b"\x1f\x8b"
-# Of each part: the option that sets it, its share of what the other options leave, and at most how many cases.
+# Of each part: the option that sets it, its share of what the other options leave, and the maximum number of cases.
 PARTS: Mapping[Part, tuple[str, int, int]] = {
     "train": ("train", 5, 100),
     "validation": ("validation", 2, 100),
@@ -44,7 +44,7 @@ class Source:
     """Where cases are.
 
     Attributes:
-        path: a .json, .jsonl or .csv file, or one of these gzipped.
+        path: a .json, .jsonl or .csv file, gzipped or not.
         task: of a JSON file that holds several, {task: cases}; of nested ones "outer/inner".
         question_field: None takes the first of QUESTION_FIELDS that is there.
         answer_field: None takes the first of ANSWER_FIELDS that is there.
@@ -78,8 +78,8 @@ def read_cases(source: Source) -> tuple[Case, ...]:
     """All cases of a file, each question once and in the order of the file.
 
     A row is an object, or a list of question and answer. Where every answer has a line "#### ANSWER", as in GSM8K, what
-    follows the last mark is the answer. Questions that differ in spacing only are one; where they come with different
-    answers, none of them is a case, for nothing could be right.
+    follows the last mark is the answer. Questions that differ in spacing only are the same case; where they come with
+    different answers, they are left out, because no reply could be right.
 
     Raises:
         ConfigError: a file that cannot be read, that is of another form, or that has no such task or field.
@@ -125,7 +125,7 @@ def _counts(total: int, shares: Shares) -> dict[Part, int]:
     if sum(counts.values()) > total:
         each = ", ".join(f"{option} {counts[part]}" for part, (option, _, _) in PARTS.items())
         raise ConfigError(
-            f"there are {total} different cases, too few for {each}; each part needs one at least: make the "
+            f"there are {total} different cases, too few for {each}; each part needs a case: make the "
             "options train, validation and test smaller, or bring more cases"
         )
     return counts
@@ -139,7 +139,7 @@ def _given(amount: Amount, option: str, total: int) -> int | None:
         raise ConfigError(f"{option} must be a count from 1 or a fraction between 0 and 1, got {amount!r}")
     count = int(amount) if whole else int(amount * total + 1e-9)
     if not count:
-        raise ConfigError(f"{option} is {amount}: of {total} cases that is none, and it needs one at least")
+        raise ConfigError(f"{option} is {amount}: of {total} cases that is none, and a part needs a case")
     return count
 
 
@@ -163,7 +163,7 @@ def _rows(source: Source) -> list[Any]:
     if kind == ".json":
         return _listed(_json(text, path), source)
     if source.task is not None:
-        raise ConfigError(f"task {source.task!r}: {path} holds one task without a name; leave out the option task")
+        raise ConfigError(f"task {source.task!r}: {path} holds a single task without a name; leave out the option task")
     if kind == ".csv":
         return _csv_rows(text, path)
     if kind in (".jsonl", ".ndjson"):
@@ -186,7 +186,7 @@ def _json(text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{where}: it is no JSON ({error})") from error
+        raise ConfigError(f"{where}: it is not JSON ({error})") from error
 
 
 def _csv_rows(text: str, path: str) -> list[Any]:

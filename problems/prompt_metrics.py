@@ -57,7 +57,7 @@ ARITHMETIC = Context(prec=40, Emax=999_999, Emin=-999_999, traps=[])
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a metric says of a reply.
+    """A metric's verdict on a reply.
 
     Attributes:
         found: the answer that was read in the reply; empty where there was none.
@@ -78,15 +78,15 @@ def exact(reply: str, case: Case) -> Verdict:
     stated = stated_answer(reply)
     found = SENTENCE_END.split(stated, 1)[0] if stated else reply.strip()
     wanted = plain(case.answer)
-    # Longer than this, no text can come down to the expected one in earnest.
+    # A longer text cannot reduce to the expected answer, so it is not worth normalising.
     most = 16 * len(case.answer) + 1000
-    return Verdict(any(len(one) <= most and plain(one) == wanted for one in (found, stated or reply, reply)), found)
+    return Verdict(any(len(text) <= most and plain(text) == wanted for text in (found, stated or reply, reply)), found)
 
 
 def multiple_choice(reply: str, case: Case) -> Verdict:
     """The reply's choice is the expected letter: "(B)", "B.", "answer is B", or the text of option B.
 
-    A choice that is stated as the answer counts before any other; else the last one does. Options are the lines
+    A choice that is stated as the answer counts before any other; otherwise the last choice does. Options are the lines
     "(A) TEXT" of the question; where the expected answer is none of them, it is compared as by `exact`.
     """
     options = options_of(case.question)
@@ -98,31 +98,33 @@ def multiple_choice(reply: str, case: Case) -> Verdict:
 
 
 def numeric(reply: str, case: Case) -> Verdict:
-    """The reply's number is the expected one, to 1e-6 of it.
+    """The reply's number is the expected number, within a relative error of 1e-6.
 
     It is the first number of what is stated as the answer, after the last "=" of that line, or else the last number of
     the reply. Thousands separators, currency, fractions ("3/4", "1 1/2") and percent are read; 50% is both 50 and 0.5.
     """
     found, readings = _read_number(reply)
     wanted = _read_number(case.answer)[1]
-    return Verdict(any(_close(one, other) for one in readings for other in wanted), found)
+    return Verdict(any(_close(value, expected) for value in readings for expected in wanted), found)
 
 
 def regex(pattern: str) -> Metric:
     """The metric that takes for the answer what the pattern's group (or all of it, without a group) matches last.
 
     The answer is compared as by `exact`, and as a number where both are numbers. A pattern in which repeats are nested
-    can take for ever on a few thousand characters: write such a one with possessive repeats, as in "(?:a+)++".
+    can take for ever on a few thousand characters: write it with possessive repeats, as in "(?:a+)++".
 
     Raises:
-        ConfigError: it is no regular expression, or has several groups.
+        ConfigError: it is not a regular expression, or has several groups.
     """
     try:
         compiled = re.compile(pattern)
     except (re.error, TypeError, RecursionError, OverflowError) as error:
-        raise ConfigError(f"pattern {pattern!r} is no regular expression: {error}") from error
+        raise ConfigError(f"pattern {pattern!r} is not a regular expression: {error}") from error
     if compiled.groups > 1:
-        raise ConfigError(f"pattern {pattern!r} has {compiled.groups} groups; keep one, and write others as (?:...)")
+        raise ConfigError(
+            f"pattern {pattern!r} has {compiled.groups} groups; keep a single group, and write the others as (?:...)"
+        )
 
     def metric(reply: str, case: Case) -> Verdict:
         found = ""
@@ -145,7 +147,7 @@ def guessed(cases: Sequence[Case]) -> str:
 
 
 def is_number(text: str) -> bool:
-    """Whether a text is one number and nothing else but a currency or percent sign."""
+    """Whether a text is a number and nothing else but a currency or percent sign."""
     match = NUMBER.search(text)
     if match is None or match.end() < len(text) or not _values(match, 1):
         return False
@@ -153,7 +155,7 @@ def is_number(text: str) -> bool:
 
 
 def stated_answer(reply: str) -> str:
-    """The rest of the line after the last mark of an answer, or the next line with something in it; "" without one.
+    """The rest of the line after the last mark of an answer, or the next line that is not blank; "" without a mark.
 
     "####" is a mark in the last line only: elsewhere it is a heading.
     """
@@ -169,7 +171,7 @@ def stated_answer(reply: str) -> str:
 
 
 def plain(text: str) -> str:
-    """A text without what `exact` lets pass; the text itself where that leaves nothing."""
+    """A text without what `exact` ignores; the text itself where that leaves nothing."""
     folded = QUOTES.sub("", unicodedata.normalize("NFKC", text).casefold())
     return " ".join(WORD_END.sub("", folded).split()) or " ".join(text.split())
 
@@ -187,7 +189,7 @@ def _letter_of(answer: str, options: Mapping[str, str]) -> str:
 
 
 def _chosen(text: str, options: Mapping[str, str], *, stated: bool) -> str:
-    """The letter that a text chooses, or "": the first one in a stated answer, the last one in a whole reply."""
+    """The letter that a text chooses, or "": the first in a stated answer, the last in a whole reply."""
     alone = LETTER_ALONE.fullmatch(text)
     first = LETTER_FIRST.match(text) if stated else None
     found = [letter for letter in _letters(text) if not options or letter in options]
@@ -267,10 +269,10 @@ def _tail(reply: str) -> str:
 
 
 def _closing(text: str, start: int) -> int:
-    """Index of the brace that closes the one before `start`, or the end of the text."""
-    depth = 1
+    """Index of the brace that closes the brace before `start`, or the end of the text."""
+    nesting = 1
     for place in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[place], 0)
-        if not depth:
+        nesting += {"{": 1, "}": -1}.get(text[place], 0)
+        if not nesting:
             return place
     return len(text)

@@ -1,8 +1,8 @@
-"""How a prompt and a question become the messages that a model is sent.
+"""How a prompt and a question become the messages to a model.
 
 The rule: the parts, in order, and then the demonstrations are the system message, and the question is the user message.
-Where a part holds `{question}`, all of it is one user message instead, with the question in each of these places; the
-demonstrations then stand before the first such part. Blank parts are left out, and so is a system message of nothing.
+Where a part holds `{question}`, everything is a single user message instead, with the question in each of these places;
+the demonstrations then stand before the first such part. Blank parts are left out, and so is an empty system message.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from evo.genomes import Prompt
 from evo.models import Message
 
 PLACE = "{question}"
-# The settings of a prompt's format: what each is by default, and what it has to hold.
+# The settings of a prompt's format: the default of each, and what it must contain.
 SETTINGS: Mapping[str, tuple[str, str]] = {
     "part": ("{text}", "{text}"),  # a part; may hold {name}
     "separator": ("\n\n", ""),  # between parts and demonstrations
@@ -27,10 +27,10 @@ SETTINGS: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A prompt that waits for its question.
+    """A rendered prompt with places for the question.
 
     Attributes:
-        pieces: text of a single user message, to be joined by the question; one piece is the system message.
+        pieces: text of a single user message, to be joined by the question; a single piece is the system message.
         question: the question's template.
     """
 
@@ -38,7 +38,7 @@ class Rendered:
     question: str
 
     def messages(self, question: str) -> tuple[Message, ...]:
-        """What is sent for one question."""
+        """What is sent for a question."""
         asked = filled(self.question, question=question)
         if len(self.pieces) > 1:
             return (Message("user", asked.join(self.pieces)),)
@@ -70,7 +70,7 @@ def filled(template: str, **values: str) -> str:
 def _blocks(prompt: Prompt, settings: Mapping[str, str]) -> list[tuple[str, bool]]:
     """Texts in the order of rendering, each with whether it is a part."""
     parts = [filled(settings["part"], name=name, text=text) for name, text in prompt.parts.items() if text.strip()]
-    shown = [_demonstration(one, settings["field"]) for one in prompt.demonstrations]
+    shown = [_demonstration(fields, settings["field"]) for fields in prompt.demonstrations]
     asking = next((place for place, text in enumerate(parts) if PLACE in text), len(parts))
     before, after = [[(text, True) for text in some] for some in (parts[:asking], parts[asking:])]
     return [*before, *((text, False) for text in shown if text), *after]

@@ -18,7 +18,7 @@ from evo.pooling import pooled
 from evo.protocols import Problem, Run
 from evo.resources import Resources
 from evo.values import FEEDBACK_LIMIT_BYTES, Objective, Part, Score, clip_text
-from problems.checks import genome_of, one_of, whole_number
+from problems.checks import chosen_objectives, genome_of, one_of, whole_number
 from problems.prompt_cases import Case, Shares, Source, read_cases, split
 from problems.prompt_metrics import METRICS, Metric, Verdict, guessed, is_number, regex
 from problems.prompt_rendering import Rendered, rendered
@@ -59,7 +59,7 @@ EXAMPLES_SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A case, what the model replied, and what the metric says of it."""
+    """A case, the model's reply, and the metric's verdict."""
 
     case: Case
     completion: Completion
@@ -68,24 +68,24 @@ class Marked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What may be said of a prompt task.
+    """The options of a prompt task.
 
     Attributes:
-        cases: path of a JSONL, CSV or JSON file, gzipped or not (see `read_cases`); made sums without it.
-        task: of a file that holds several.
-        metric: "exact", "multiple_choice", "numeric" or "regex" (see `problems.prompt_metrics`); without it the one
+        cases: path of a JSONL, CSV or JSON file, gzipped or not (see `read_cases`); None takes the built-in sums.
+        task: name of the task, in a file that holds several.
+        metric: "exact", "multiple_choice", "numeric" or "regex" (see `problems.prompt_metrics`); None takes the metric
             that suits the answers, or regex where there is a pattern.
-        pattern: for regex; its group is the answer.
-        question_field: of a row; "question", "input" or "text" without it.
-        answer_field: of a row; "answer", "target", "output" or "label" without it.
-        train: count or fraction of the cases (see `Shares`); half of them, at most 100, without it.
-        validation: the same, on which the best are measured at the end; a fifth, at most 100.
-        test: the same, the hold-out; three tenths, at most 200.
+        pattern: for metric regex; its group is the answer.
+        question_field: field of a row; None takes "question", "input" or "text".
+        answer_field: field of a row; None takes "answer", "target", "output" or "label".
+        train: count or fraction of the cases (see `Shares`); by default half of them, at most 100.
+        validation: the same; the best are scored on it at the end; by default a fifth, at most 100.
+        test: the same, for the hold-out; by default three tenths, at most 200.
         split_seed: another number draws other cases for each part.
-        cases_per_evaluation: of each part, at most; always the same ones, so that prompts are compared fairly.
-        model: that answers the cases; the run's own where it is empty.
-        temperature: None leaves it to the endpoint.
-        reply_tokens: at most, of a reply; one that is longer is wrong.
+        cases_per_evaluation: the maximum from each part; always the same cases, so that prompts are compared fairly.
+        model: name of the task model, which answers the cases; the run's own where it is empty.
+        temperature: of the task model; None leaves it to the endpoint.
+        reply_tokens: the maximum length of a reply; a longer reply is wrong.
         seed_prompt: part name to text.
         objectives: some of accuracy, prompt_tokens and usd_per_case, accuracy among them.
     """
@@ -127,7 +127,7 @@ class PromptTask(Problem):
         said: the fields of `Options`.
 
     Raises:
-        ConfigError: a file that holds no such cases, or an option that means nothing.
+        ConfigError: a file without such cases, or an option that means nothing.
     """
 
     __signature__ = inspect.signature(Options)  # so that options are known by their names
@@ -169,12 +169,14 @@ class PromptTask(Problem):
         asked = [self._cases[part][int(name)] for name in cases]
         completions = run.ask(self.requests(rendered(prompt), asked))
         _expect_answers(completions)
-        marked = [self._marked(case, one) for case, one in zip(asked, completions, strict=True)]
+        marked = [self._marked(case, completion) for case, completion in zip(asked, completions, strict=True)]
         measured = _measured(marked)
-        # What is seen of validation and hold-out would no longer be unseen.
+        # Feedback would leak cases of validation and hold-out into the search.
         feedback = self._feedback(marked, prompt.digest) if part == "train" else ""
-        right = {name: float(one.verdict.correct) for name, one in zip(cases, marked, strict=True)}
-        return Score({one.name: measured[one.name] for one in self.objectives}, feedback=feedback, cases=right)
+        right = {name: float(case.verdict.correct) for name, case in zip(cases, marked, strict=True)}
+        return Score(
+            {objective.name: measured[objective.name] for objective in self.objectives}, feedback=feedback, cases=right
+        )
 
     def combined(self, scores: Sequence[Score]) -> Score:
         """As by default, but for the feedback: how many are right in all, and the failures of the worst part."""
@@ -182,14 +184,14 @@ class PromptTask(Problem):
         if len(scores) == 1 or not together.feedback:
             return together
         right, count = int(sum(together.cases.values())), len(together.cases)
-        worst = max(scores, key=lambda one: len(one.cases) - sum(one.cases.values()))
+        worst = max(scores, key=lambda score: len(score.cases) - sum(score.cases.values()))
         failures = worst.feedback.partition("\n\n")[2]
         head = f"{right} of {count} cases are right: accuracy {right / count:.3f}."
-        told = f"{head} Some of the wrong ones:\n\n{failures}" if failures else head
-        return replace(together, feedback=clip_text(told))
+        feedback = f"{head} Some of the wrong ones:\n\n{failures}" if failures else head
+        return replace(together, feedback=clip_text(feedback))
 
     def requests(self, prompt: Rendered, cases: Sequence[Case]) -> list[Request]:
-        """One request a case. Equal prompts make equal requests, which the run answers and pays once."""
+        """A request for each case. Equal prompts make equal requests, which the run pays for only once."""
         asked = self._asked
         sampling = (asked.model, asked.temperature, asked.max_tokens)
         return [Request(asked.purpose, prompt.messages(case.question), *sampling) for case in cases]
@@ -199,7 +201,7 @@ class PromptTask(Problem):
         return Marked(case, completion, verdict)
 
     def _feedback(self, marked: Sequence[Marked], digest: str) -> str:
-        wrong = [one for one in marked if not one.verdict.correct]
+        wrong = [case for case in marked if not case.verdict.correct]
         measured = _measured(marked)
         head = (
             f"{len(marked) - len(wrong)} of {len(marked)} cases are right: accuracy {measured['accuracy']:.3f}, with "
@@ -207,19 +209,19 @@ class PromptTask(Problem):
         )
         if not wrong:
             return head
-        # Another prompt shows others, so that no handful of cases steers the whole search; the same one the same.
+        # Drawn by the prompt's digest: another prompt shows other failures, so a few cases never steer the search.
         shown = random.Random(digest).sample(wrong, min(FAILURES_SHOWN, len(wrong)))
         share = (FEEDBACK_LIMIT_BYTES - 300) // len(shown)
-        told = [self._told(number, one, min(share, 2000)) for number, one in enumerate(shown, 1)]
-        return "\n\n".join([f"{head} {len(shown)} of the {len(wrong)} wrong ones:", *told])
+        failures = [self._failure(number, case, min(share, 2000)) for number, case in enumerate(shown, 1)]
+        return "\n\n".join([f"{head} {len(shown)} of the {len(wrong)} wrong ones:", *failures])
 
-    def _told(self, number: int, marked: Marked, limit_bytes: int) -> str:
-        """A failed case in at most that many bytes, of which the reply may take what the rest leaves."""
+    def _failure(self, number: int, marked: Marked, limit_bytes: int) -> str:
+        """A failed case as text of at most `limit_bytes`; the reply gets what the rest leaves."""
         question = _cut(marked.case.question, limit_bytes // 2 - 120)
-        told = f"{number}. question: {question}\n   expected: {_cut(marked.case.answer, limit_bytes // 8)}\n   got: "
+        asked = f"{number}. question: {question}\n   expected: {_cut(marked.case.answer, limit_bytes // 8)}\n   got: "
         end = f"\n   why: {self._why(marked)}"
-        left = limit_bytes - len((told + end).encode("utf-8", "replace"))
-        return told + _cut(marked.completion.text, left) + end
+        left = limit_bytes - len((asked + end).encode("utf-8", "replace"))
+        return asked + _cut(marked.completion.text, left) + end
 
     def _why(self, marked: Marked) -> str:
         if marked.completion.outcome != "ok":
@@ -229,22 +231,22 @@ class PromptTask(Problem):
 
 def _measured(marked: Sequence[Marked]) -> dict[str, float]:
     return {
-        "accuracy": float(np.mean([one.verdict.correct for one in marked])),
-        "prompt_tokens": float(np.mean([one.completion.input_tokens for one in marked])),
-        "usd_per_case": float(np.mean([one.completion.cost_usd for one in marked])),
+        "accuracy": float(np.mean([case.verdict.correct for case in marked])),
+        "prompt_tokens": float(np.mean([case.completion.input_tokens for case in marked])),
+        "usd_per_case": float(np.mean([case.completion.cost_usd for case in marked])),
     }
 
 
 def _expect_answers(completions: Sequence[Completion]) -> None:
-    lost = [one for one in completions if one.outcome in UNANSWERED]
+    lost = [completion for completion in completions if completion.outcome in UNANSWERED]
     if lost:
         why = f"{lost[0].outcome} ({_cut(lost[0].error, 500)})" if lost[0].error else lost[0].outcome
         raise CandidateError("lost", f"{len(lost)} of {len(completions)} cases got no answer: {why}")
 
 
 def _cut(text: str, limit_bytes: int) -> str:
-    """The text on one line, the beginning and the end of it where it is longer."""
-    # Of a reply of a megabyte, only the ends are looked at.
+    """The text on a single line of at most `limit_bytes`; of a longer text, its beginning and end."""
+    # Of a reply of a megabyte, only the ends are read.
     ends = text if len(text) <= 8 * limit_bytes else f"{text[: 4 * limit_bytes]} ... {text[-4 * limit_bytes :]}"
     line = " ".join(ends.split()).encode("utf-8", "replace")
     if len(line) <= limit_bytes:
@@ -254,7 +256,7 @@ def _cut(text: str, limit_bytes: int) -> str:
 
 
 def _description(name: str, right: str, prompt: Rendered, train: Sequence[Case]) -> str:
-    # Only the way that the seed goes: operators neither add nor drop a placeholder.
+    # As the seed is rendered: operators neither add nor drop a placeholder.
     place = (
         "becomes the user message, with each question in the place of {question}"
         if len(prompt.pieces) > 1
@@ -308,17 +310,14 @@ def _temperature(temperature: object) -> float | None:
 
 
 def _seed(parts: object) -> Prompt:
-    texts = isinstance(parts, Mapping) and all(isinstance(one, str) for pair in parts.items() for one in pair)
+    texts = isinstance(parts, Mapping) and all(isinstance(text, str) for part in parts.items() for text in part)
     if not isinstance(parts, Mapping) or not texts or not any(text.strip() for text in parts.values()):
-        raise ConfigError(f"seed_prompt must map names of parts to their texts, one at least; got {parts!r:.200}")
+        raise ConfigError(f"seed_prompt must map names of parts to their texts, and not be empty; got {parts!r:.200}")
     return Prompt(dict(parts))
 
 
 def _objectives(names: object) -> tuple[Objective, ...]:
-    if not isinstance(names, list | tuple) or not names or len(set(map(str, names))) < len(names):
-        raise ConfigError(f"objectives must list some of {', '.join(OBJECTIVES)}, each once; got {names!r}")
-    for name in names:
-        one_of(name, "objectives", tuple(OBJECTIVES))
-    if "accuracy" not in names:
+    objectives = chosen_objectives(names, OBJECTIVES)
+    if OBJECTIVES["accuracy"] not in objectives:
         raise ConfigError(f"objectives must have accuracy among them, or the empty prompt is best; got {names!r}")
-    return tuple(OBJECTIVES[name] for name in names)
+    return objectives

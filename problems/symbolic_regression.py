@@ -42,13 +42,13 @@ class SymbolicRegression(Problem):
 
     Args:
         data: path of a CSV file with a header (see `read_csv`); a fixed, shuffled fifth of its rows is the hold-out.
-        target: name of the target's column; the last one without it.
-        law: where there is no file, the built-in formula to find; "oscillator" without it. Half of its hold-out is
-            drawn from ranges half as long again as in training, which tells a law that was found from a good fit.
+        target: name of the target's column; None takes the last.
+        law: where there is no file, the built-in formula to find; None takes "oscillator". Half of its hold-out is
+            drawn from ranges 1.5 times as long as in training, which tells the right law from a mere good fit.
 
     Raises:
-        ConfigError: a file that is no table of numbers, a target that it lacks or that never varies, or options that
-            exclude each other.
+        ConfigError: a file that is not a table of numbers, a target that it lacks or that never varies, or options
+            that exclude each other.
     """
 
     objectives = (Objective("error", "min"), Objective("size", "min", "nodes"))
@@ -65,10 +65,10 @@ class SymbolicRegression(Problem):
         self._names = identifiers(self._tables["train"].columns)
         self._target = self._tables["train"].target
         self.description = (
-            f"Symbolic regression. Write formula({', '.join(self._names)}), which takes one float array a column and "
-            f"returns {self._target!r} for every row. Minimise the mean squared error over the variance of the target "
-            "(0 is exact, 1 is no better than the mean), and keep the formula small; rows outside the range of the "
-            "training rows will be tried later. numpy is there as np."
+            f"Symbolic regression. Write formula({', '.join(self._names)}), which takes a float array for each column "
+            f"and returns {self._target!r} for every row. Minimise the mean squared error over the variance of the "
+            "target (0 is exact, 1 is no better than the mean), and keep the formula small; rows outside the range of "
+            "the training rows will be tried later. numpy is there as np."
         )
 
     def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
@@ -108,7 +108,7 @@ def normalised_error(predicted: FloatArray, targets: FloatArray) -> float:
 
 
 def identifiers(columns: Sequence[str]) -> tuple[str, ...]:
-    """A Python name for each column, as near to its own as can be and each another."""
+    """A distinct Python name for each column, as close to the column's own as possible."""
     names: list[str] = []
     for column in columns:
         name = re.sub(r"\W+", "_", column, flags=re.ASCII).strip("_").lower() or "x"
@@ -148,7 +148,7 @@ def _with_ones(inputs: FloatArray) -> FloatArray:
 
 
 def _feedback(predicted: FloatArray, table: Table, names: Sequence[str]) -> str:
-    """The rows that it misses most, for whoever proposes the next formula."""
+    """The rows with the largest errors, as feedback for the next proposal."""
     missed = predicted - table.targets
     lines = []
     for row in np.argsort(-np.abs(missed))[:5]:

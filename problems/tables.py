@@ -40,12 +40,12 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """A formula to find again.
+    """A formula for the search to find.
 
     Attributes:
         target: what it gives.
         ranges: input name to the lowest and the highest value that it takes in training.
-        formula: inputs, one array a column, to targets.
+        formula: inputs, an array for each column, to targets.
     """
 
     target: str
@@ -53,7 +53,7 @@ class Law:
     formula: Callable[..., FloatArray]
 
     def sample(self, rows: int, rng: np.random.Generator, stretch: float = 1.0) -> Table:
-        """Rows drawn uniformly from the ranges, each made longer by the factor `stretch` about its middle."""
+        """Rows drawn uniformly from the ranges, each stretched by the factor `stretch` about its centre."""
         low, high = np.array(list(self.ranges.values())).T
         middle, half = (low + high) / 2.0, stretch * (high - low) / 2.0
         inputs = rng.uniform(middle - half, middle + half, (rows, len(self.ranges)))

@@ -170,14 +170,14 @@ def test_an_endpoint_that_is_down_is_paused_and_shown_and_the_run_goes_on_when_i
     assert {event["outcome"] for event in events(tmp_path / "runs/down", "proposal")} >= {"ok", "unreachable"}
 
 
-def test_the_questions_about_money_in_the_readme_are_answered(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
+def test_the_questions_about_money_in_the_docs_are_answered(evo: Evo, tmp_path: Path, server: ScriptedServer) -> None:
+    page = (ROOT / "docs/models.md").read_text("utf-8")
     evo("run", *TOY, *REWRITE, *priced(server), "--set", "budget.evaluations=20", "--name", "asked")
     run = tmp_path / "runs/asked"
     reader = open_run(run)
     best, name = reader.sql("SELECT id, name FROM best").rows[0]
     made = reader.sql("SELECT max(id) FROM individuals WHERE model IS NOT NULL").scalar()
-    queries = re.findall(r'evo sql RUN "(.*)"', readme)
+    queries = re.findall(r'evo sql RUN "(.*)"', page)
     assert len(queries) == 3
     each, prompt, cost = (reader.sql(query.replace("42", str(made))) for query in queries)
     assert {"operator", "model", "usd_each"} <= set(each.columns)

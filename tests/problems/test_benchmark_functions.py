@@ -1,4 +1,4 @@
-"""What is known of the problems that need no sandbox: their optima, their bounds, and that slots interact."""
+"""Laws of the problems that need no sandbox: known optima and bounds, and interacting slots."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_best_option_of_every_slot_depends_on_the_others() -> None:
     ],
 )
 def test_a_design_outside_the_slots_is_invalid(choices: dict[str, str]) -> None:
-    with pytest.raises(CandidateError, match="invalid: expected one option for each of normalisation, activation"):
+    with pytest.raises(CandidateError, match="invalid: expected an option for each of normalisation, activation"):
         values(KModule(), Architecture(choices))
 
 

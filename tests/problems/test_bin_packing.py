@@ -1,4 +1,4 @@
-"""The laws of online bin packing: strictly online, nothing believed, and the published figures."""
+"""The laws of online bin packing: strictly online, no candidate's claim is trusted, and published figures are met."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def evaluated(program: Program, part: Part = "train", **options: Any) -> dict[st
 
 def written(folder: Path, *instances: Instance) -> str:
     path = folder / "instances.json"
-    path.write_text(json.dumps([{"cap": one.capacity, "items": one.items} for one in instances]))
+    path.write_text(json.dumps([{"cap": instance.capacity, "items": instance.items} for instance in instances]))
     return str(path)
 
 
@@ -67,9 +67,9 @@ def test_a_baseline_is_what_its_program_scores(rule: str, part: Part) -> None:
 def test_the_built_in_instances_follow_the_formula() -> None:
     for part, length in (("train", 1000), ("holdout", 5000)):
         instances = BinPacking()._rounds[part].instances
-        items = np.array([one.items for one in instances])
+        items = np.array([instance.items for instance in instances])
         assert items.shape == (5, length)
-        assert {one.capacity for one in instances} == {100}
+        assert {instance.capacity for instance in instances} == {100}
         assert items.min() >= 1
         assert items.max() <= 100
         # The mean of 45 * weibull(3) is 45 * gamma(4/3) = 40.18, its standard deviation 14.6.
@@ -101,13 +101,13 @@ def test_no_item_leaves_the_scorer_before_its_turn() -> None:
     problem.evaluate(RULES["best fit"].program, listening, "train")
     instances = problem._rounds["train"].instances
     assert [message[0] for message in sent] == [
-        list(turn) for turn in zip(*(one.items for one in instances), strict=True)
+        list(turn) for turn in zip(*(instance.items for instance in instances), strict=True)
     ]
     assert [message[1:] for message in sent] == [([[100, 1000]] * 5,)] + [()] * 999
 
 
 def reference_bins(instance: Instance, weights: tuple[float, ...]) -> list[int]:
-    """The chosen bins by the plainest loop that says the same."""
+    """The chosen bins, by the simplest loop: a reference for the harness."""
     remaining, chosen = [float(instance.capacity)] * len(instance.items), []
     for item in instance.items:
         fitting = [number for number, left in enumerate(remaining) if left >= item]
@@ -122,8 +122,8 @@ def reference_bins(instance: Instance, weights: tuple[float, ...]) -> list[int]:
     st.lists(st.lists(st.integers(1, 12), min_size=1, max_size=25), min_size=1, max_size=4),
     st.tuples(*[st.floats(-1e300, 1e300)] * 7),
 )
-def test_the_harness_packs_as_the_plainest_loop_does(items: list[list[int]], weights: tuple[float, ...]) -> None:
-    rounds = Rounds([Instance(12, tuple(one)) for one in items])
+def test_the_harness_packs_as_the_simplest_loop_does(items: list[list[int]], weights: tuple[float, ...]) -> None:
+    rounds = Rounds([Instance(12, tuple(sizes)) for sizes in items])
     table = f"np.array({weights!r})[(3 * bins + item + np.arange(len(bins))).astype(int) % 7]"
     with run_in_process(priority(table), "priority", harness=HARNESS) as play:
         remaining = rounds.play(play)
@@ -169,7 +169,7 @@ def test_finite_real_priorities_of_any_type_count(expression: str) -> None:
         ("[[1], [1, 2]]", r"priority returned a list that is no array of numbers"),
     ],
 )
-def test_priorities_that_are_not_finite_numbers_one_a_bin_are_invalid(expression: str, message: str) -> None:
+def test_priorities_that_are_not_a_finite_number_for_each_bin_are_invalid(expression: str, message: str) -> None:
     with pytest.raises(CandidateError, match="^invalid: " + message):
         evaluated(priority(expression))
 
@@ -197,7 +197,7 @@ def test_a_priority_that_raises_is_a_crash(expression: str) -> None:
         ({"invalid": 0}, "0"),
     ],
 )
-def test_a_claim_that_cannot_be_is_invalid(tmp_path: Path, answer: Any, message: str) -> None:
+def test_an_impossible_claim_is_invalid(tmp_path: Path, answer: Any, message: str) -> None:
     problem = BinPacking(instances=written(tmp_path, Instance(10, (6, 6, 6))))
     with pytest.raises(CandidateError, match=f"^invalid: {message}$"):
         problem.evaluate(RULES["best fit"].program, Answering(answer=answer), "train")
@@ -250,17 +250,17 @@ def test_the_feedback_accounts_for_all_space_lost() -> None:
 @pytest.mark.parametrize(
     ("content", "suffix", "message"),
     [
-        ("{", "", "it is no JSON"),
-        ("[" * 100_000, "", "it is no JSON"),
+        ("{", "", "it is not JSON"),
+        ("[" * 100_000, "", "it is not JSON"),
         ("{}", "", "no instances '' in .*; write .*#NAME"),
         ('{"a": [], "b": []}', "", "write .*#a; known: a, b"),
         ('{"first": [], "second": []}', "#frist", "no instances 'frist' in .*; write .*#first; known: first, second"),
         ('{"a": []}', "", "expected a list of instances"),
-        ("[]", "#a", "holds one unnamed list of instances; leave out '#a'"),
+        ("[]", "#a", "holds a single, unnamed list of instances; leave out '#a'"),
         ("7", "", "expected a list of instances, got int"),
         ("[7]", "", "instance 1 of .*: expected an object with 'cap' and 'items'"),
         ('[{"cap": 0, "items": [1]}]', "", "'cap' must be a whole number from 1, got 0"),
-        ('[{"cap": 9, "items": []}]', "", "'items' must be a list of at least one size, got list"),
+        ('[{"cap": 9, "items": []}]', "", "'items' must be a list of sizes, not empty, got list"),
         ('[{"cap": 9, "items": [3]}, {"cap": 9, "items": [3, 10]}]', "", "instance 2 .*from 1 to 9, got 10"),
         ('[{"cap": 9, "items": [1.5]}]', "", "from 1 to 9, got 1.5"),
         ('[{"cap": 9, "items": [true]}]', "", "from 1 to 9, got True"),

@@ -1,4 +1,4 @@
-"""The main job keeps its promise whatever the seed. Takes a quarter of an hour."""
+"""`make run` beats best fit whatever the seed. Takes a quarter of an hour."""
 
 from __future__ import annotations
 

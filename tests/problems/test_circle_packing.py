@@ -1,4 +1,4 @@
-"""The laws of circle packing: what scores is strictly valid, and loses no more than the rounding that was in it."""
+"""The laws of circle packing: what scores is strictly valid, and the repair costs no more than the rounding errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def scored(centres: Any, radii: Any) -> float:
 
 
 def is_strictly_valid(centres: FloatArray, radii: FloatArray) -> bool:
-    """By the definition, in fractions, every pair."""
+    """By the definition, in fractions, for every pair."""
     circles = [tuple(map(Fraction, (x, y, r))) for (x, y), r in zip(centres.tolist(), radii.tolist(), strict=True)]
     inside = all(r >= 0 and r <= x <= 1 - r and r <= y <= 1 - r for x, y, r in circles)
     return inside and all(
@@ -63,13 +63,13 @@ def test_published_constructions_score_what_was_published(n: int, name: str, tot
     assert total in [known["sum_of_radii"] for known in problem.baselines("train").values()]
 
 
-def test_a_published_construction_with_overlaps_by_rounding_is_mended_by_less_than_it_overlapped() -> None:
+def test_a_published_construction_with_overlaps_by_rounding_is_repaired_by_less_than_it_overlapped() -> None:
     rows = np.array(shared_json(CONSTRUCTIONS)["circle_packing_26_repository_of_problems"])
     centres, radii = rows[:, :2], rows[:, 2]
     assert not is_strictly_valid(centres, radii)
-    mended = valid_radii(centres, radii)
-    assert is_strictly_valid(centres, mended)
-    assert 0.0 < math.fsum(radii - mended) < 1e-14
+    repaired = valid_radii(centres, radii)
+    assert is_strictly_valid(centres, repaired)
+    assert 0.0 < math.fsum(radii - repaired) < 1e-14
 
 
 @settings(max_examples=100, deadline=None)
@@ -78,14 +78,14 @@ def test_what_was_tangent_up_to_rounding_becomes_strictly_valid(seed: int, n: in
     rng = np.random.default_rng(seed)
     centres, radii = tangent_circles(rng, n)
     radii = radii + swell * rng.random(n)
-    mended = valid_radii(centres, radii)
-    assert is_strictly_valid(centres, mended)
-    assert (mended <= radii).all()
-    assert math.fsum(radii) - math.fsum(mended) <= n * (2 * swell + 1e-15)
+    repaired = valid_radii(centres, radii)
+    assert is_strictly_valid(centres, repaired)
+    assert (repaired <= radii).all()
+    assert math.fsum(radii) - math.fsum(repaired) <= n * (2 * swell + 1e-15)
 
 
 def tangent_circles(rng: np.random.Generator, n: int) -> tuple[FloatArray, FloatArray]:
-    """Random centres, and radii grown one after the other until they touch a wall or another circle."""
+    """Random centres, and radii grown in turn until they touch a wall or another circle."""
     centres, radii = rng.random((n, 2)), np.zeros(n)
     for i in range(n):
         distances = [math.dist(centres[i], centres[j]) - radii[j] for j in range(n) if j != i]
@@ -104,7 +104,7 @@ def test_a_strictly_valid_packing_keeps_its_radii(seed: int, n: int) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.floats(1e-8, 0.5))
-def test_a_gross_overlap_is_never_mended(seed: int, n: int, swell: float) -> None:
+def test_a_gross_overlap_is_never_repaired(seed: int, n: int, swell: float) -> None:
     rng = np.random.default_rng(seed)
     centres, radii = tangent_circles(rng, n)
     radii[np.argmax(radii)] += swell
@@ -138,17 +138,17 @@ def test_a_gross_overlap_is_never_mended(seed: int, n: int, swell: float) -> Non
         (np.zeros((2, 2), bool), [0.2, 0.1], "centres must be real numbers, got an array of bool"),
     ],
 )
-def test_an_answer_that_is_no_packing_is_invalid_and_says_where(centres: Any, radii: Any, message: str) -> None:
+def test_an_answer_that_is_not_a_packing_is_invalid_and_says_where(centres: Any, radii: Any, message: str) -> None:
     with pytest.raises(CandidateError, match=f"^invalid: {message}"):
         scored(centres, radii)
 
 
-def test_an_answer_that_is_no_pair_is_invalid() -> None:
+def test_an_answer_that_is_not_a_pair_is_invalid() -> None:
     with pytest.raises(CandidateError, match=r"invalid: pack\(26\) must return \(centres, radii\), got float"):
         CirclePacking().evaluate(Program.single("def pack(n):\n    return 2.7\n"), run_in_process, "train")
 
 
-def test_arrays_and_lists_score_alike() -> None:
+def test_arrays_and_lists_score_the_same() -> None:
     centres, radii = [[0.25, 0.5], [0.75, 0.5]], [0.25, 0.25]
     assert scored(centres, radii) == scored(np.array(centres), np.array(radii)) == 0.5
     assert scored([np.array(row) for row in centres], np.array(radii, dtype="f4")) == 0.5
@@ -156,16 +156,16 @@ def test_arrays_and_lists_score_alike() -> None:
 
 def test_one_ulp_too_much_costs_about_one_ulp() -> None:
     centres, radii = np.array([[0.25, 0.5], [0.75, 0.5]]), np.array([0.25, math.nextafter(0.25, 1.0)])
-    mended = valid_radii(centres, radii)
-    assert is_strictly_valid(centres, mended)
-    assert math.fsum(mended) >= 0.5 - 2.0**-52
+    repaired = valid_radii(centres, radii)
+    assert is_strictly_valid(centres, repaired)
+    assert math.fsum(repaired) >= 0.5 - 2.0**-52
 
 
 @pytest.mark.parametrize("apart", [0.0, 1e-320, 1e-170, 1e-160, 1e-12])
-def test_circles_almost_upon_each_other_are_mended_and_end(apart: float) -> None:
+def test_repair_ends_for_circles_that_almost_coincide(apart: float) -> None:
     centres = np.array([[0.5 * TOLERANCE, 0.5], [0.5 * TOLERANCE, 0.5 + apart], [apart, 0.3], [2 * apart, 0.3]])
-    mended = valid_radii(centres, np.array([0.4 * TOLERANCE, 0.4 * TOLERANCE, apart, apart]))
-    assert is_strictly_valid(centres, mended)
+    repaired = valid_radii(centres, np.array([0.4 * TOLERANCE, 0.4 * TOLERANCE, apart, apart]))
+    assert is_strictly_valid(centres, repaired)
 
 
 @pytest.mark.parametrize("n", range(1, 41))

@@ -1,4 +1,4 @@
-"""Laws of the problem that trains networks: the same at each call, bounded, and silent when a training goes wrong."""
+"""Laws of the problem that trains networks: deterministic, bounded, and without warnings when a training goes wrong."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def score(choices: dict[str, Any], part: Part = "train", **options: Any) -> Scor
     return DigitsMlp(**options).evaluate(Architecture(choices), run_in_process, part)
 
 
-def test_it_learns_and_counts_what_it_has_learnt_with() -> None:
+def test_it_learns_and_counts_its_parameters_and_operations() -> None:
     found = score(SMALL, objectives=["accuracy", "parameters", "multiply_adds"])
     assert found.objectives["accuracy"] > 90
     assert found.objectives["parameters"] == 64 * 16 + 16 + 16 * 10 + 10
@@ -68,7 +68,7 @@ def test_a_training_that_diverges_is_invalid_and_says_so_and_nothing_else(
     assert len(recwarn) == 0
 
 
-def test_a_training_that_stops_early_warns_nobody(recwarn: pytest.WarningsRecorder) -> None:
+def test_a_training_that_stops_early_gives_no_warning(recwarn: pytest.WarningsRecorder) -> None:
     score({**LBFGS, "iterations": 10})
     assert len(recwarn) == 0
 
@@ -97,8 +97,8 @@ def test_seconds_are_measured_and_said_to_be_noisy() -> None:
 
 
 @pytest.mark.parametrize("names", [(), "accuracy", ("accuracy", "accuracy"), ("loss",)])
-def test_objectives_that_are_none_are_refused(names: Any) -> None:
-    with pytest.raises(ConfigError, match="objectives must be .*accuracy, parameters, multiply_adds, seconds"):
+def test_unknown_objectives_are_refused(names: Any) -> None:
+    with pytest.raises(ConfigError, match="objectives must .*accuracy, parameters, multiply_adds, seconds"):
         DigitsMlp(objectives=names)
 
 

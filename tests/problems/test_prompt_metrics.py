@@ -86,7 +86,7 @@ def test_the_expected_choice_may_be_written_in_any_way(answer: str) -> None:
     assert not multiple_choice("(C)", Case(OLDEST, answer)).correct
 
 
-def test_an_expected_answer_that_is_no_option_is_compared_as_text() -> None:
+def test_an_expected_answer_that_is_not_an_option_is_compared_as_text() -> None:
     case = Case("A film?\nOptions:\n(A) Monsters\n(B) Inc", "Monsters, Inc")
     assert multiple_choice("The answer is Monsters, Inc.", case).correct
     assert not multiple_choice("(A)", case).correct
@@ -174,9 +174,9 @@ def test_a_number_is_itself_in_any_frame_and_with_separators(value: Decimal, fra
 
 
 @given(st.integers(-(10**30), 10**30), st.integers(-(10**30), 10**30))
-def test_two_numbers_are_the_same_within_a_millionth_only(one: int, other: int) -> None:
-    same = abs(one - other) * 10**6 <= abs(other)
-    assert numeric(str(one), Case("?", str(other))).correct == same
+def test_two_numbers_are_the_same_within_a_millionth_only(first: int, second: int) -> None:
+    same = abs(first - second) * 10**6 <= abs(second)
+    assert numeric(str(first), Case("?", str(second))).correct == same
 
 
 @pytest.mark.parametrize(
@@ -214,9 +214,9 @@ def test_every_text_is_exactly_itself(text: str) -> None:
 
 
 @given(WORDS, WORDS)
-def test_exact_tells_words_apart_and_nothing_else(one: str, other: str) -> None:
-    reply = f' "{one.upper().replace(" ", "  ")}". '
-    assert exact(reply, Case("?", other)).correct == (one.split() == other.split())
+def test_exact_distinguishes_words_and_nothing_else(first: str, second: str) -> None:
+    reply = f' "{first.upper().replace(" ", "  ")}". '
+    assert exact(reply, Case("?", second)).correct == (first.split() == second.split())
 
 
 def test_a_pattern_finds_its_last_match_by_its_group_or_as_a_whole() -> None:
@@ -234,7 +234,8 @@ def test_a_pattern_sees_the_end_of_a_long_reply_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "message"), [("(", "is no regular expression: missing"), ("(a)(b)", "has 2 groups; keep one")]
+    ("pattern", "message"),
+    [("(", "is not a regular expression: missing"), ("(a)(b)", "has 2 groups; keep a single group")],
 )
 def test_a_pattern_that_means_nothing_is_refused(pattern: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
@@ -307,8 +308,8 @@ HOSTILE = {
 
 @pytest.mark.parametrize("reply", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("name", ALL)
-def test_a_megabyte_of_reply_is_marked_at_once(name: str, reply: str) -> None:
-    gc.disable()  # of what other tests left it would take longer than this, and their threads are not counted either
+def test_a_megabyte_of_reply_is_scored_at_once(name: str, reply: str) -> None:
+    gc.disable()  # collecting what other tests left would take longer than this; their threads are not counted either
     try:
         started = time.thread_time()
         assert not ALL[name](reply, CASES[name]).correct

@@ -1,4 +1,4 @@
-"""The laws of prompt tasks: parts stay apart, answers stay here, and a failed case is told where it may be."""
+"""The laws of prompt tasks: parts are disjoint, answers stay with the scorer, feedback shows training cases only."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TWENTY = PromptTask(metric="exact", train=20)
 
 
 def knows(answers: dict[str, str]) -> Callable[[Request], str]:
-    """A model that answers right whatever it is told."""
+    """A model that answers right whatever its prompt says."""
     return lambda request: f"The answer is {answers[request.messages[-1].text]}."
 
 
@@ -80,8 +80,8 @@ def test_a_case_is_one_request_at_temperature_0_without_a_seed() -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_the_same_prompt_makes_the_same_requests_and_each_is_another(part: Part) -> None:
     first, second = (asked_by(PromptTask(), part) for _ in range(2))
-    assert [one.digest for one in first] == [one.digest for one in second]
-    assert len({one.digest for one in first}) == len(first)
+    assert [request.digest for request in first] == [request.digest for request in second]
+    assert len({request.digest for request in first}) == len(first)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -91,7 +91,7 @@ def test_no_answer_reaches_the_task_model(tmp_path: Path, part: Part) -> None:
         assert "secret" not in json.dumps(request.to_json())
 
 
-def test_feedback_tells_of_training_cases_only(tmp_path: Path) -> None:
+def test_feedback_shows_training_cases_only(tmp_path: Path) -> None:
     path = written(tmp_path, [{"input": f"riddle {n}", "target": f"secret-{n}"} for n in range(50)])
     problem, model = PromptTask(cases=path), ScriptedModel(lambda request: "no idea")
     assert "secret-" in with_prompt(problem, seed_of(problem), model).feedback
@@ -111,7 +111,9 @@ def test_the_description_shows_three_training_cases_and_none_of_the_others() -> 
 def test_every_evaluation_of_a_part_asks_the_same_cases() -> None:
     problem = PromptTask(cases_per_evaluation=10)
     other = Prompt({"instruction": "Be quick."})
-    first, second = ([one.messages[-1] for one in asked_by(problem, "train", prompt)] for prompt in (None, other))
+    first, second = (
+        [request.messages[-1] for request in asked_by(problem, "train", prompt)] for prompt in (None, other)
+    )
     assert first == second
     assert questions_of(PromptTask(), "train")[:10] == [message.text for message in first]
 
@@ -179,7 +181,7 @@ def test_right_replies_and_what_they_cost_are_averaged() -> None:
     problem = PromptTask(objectives=["usd_per_case", "accuracy", "prompt_tokens"])
     score = with_prompt(problem, seed_of(problem), ScriptedModel(rule))
     assert score.objectives == {"usd_per_case": pytest.approx(0.002), "accuracy": 1.0, "prompt_tokens": 100.0}
-    assert [one.name for one in problem.objectives] == ["usd_per_case", "accuracy", "prompt_tokens"]
+    assert [objective.name for objective in problem.objectives] == ["usd_per_case", "accuracy", "prompt_tokens"]
     assert score.feedback == "60 of 60 cases are right: accuracy 1.000, with 100.0 prompt tokens and $0.002 a case."
 
 
@@ -202,7 +204,7 @@ def test_accuracy_is_the_share_of_cases_that_are_right(known: set[str]) -> None:
         (Completion("ok", "The answer is 7."), "expected: 1\n   got: The answer is 7.\n   why: read as '7'"),
     ],
 )
-def test_a_case_that_is_wrong_is_told_with_the_reason(tmp_path: Path, completion: Completion, why: str) -> None:
+def test_feedback_shows_a_wrong_case_with_the_reason(tmp_path: Path, completion: Completion, why: str) -> None:
     problem = PromptTask(cases=written(tmp_path, [{"question": f"q {n}", "answer": "1"} for n in range(20)]))
     score = with_prompt(problem, seed_of(problem), ScriptedModel(lambda request: completion))
     assert score.objectives["accuracy"] == 0.0
@@ -243,7 +245,7 @@ def test_feedback_gives_every_case_shown_its_share(text: str, times: int) -> Non
     assert score.feedback.count(" END\n") == 8
 
 
-def test_another_prompt_is_shown_other_failures_and_the_same_one_the_same() -> None:
+def test_another_prompt_is_shown_other_failures_and_the_same_prompt_the_same() -> None:
     problem, model = PromptTask(), ScriptedModel(lambda request: "no idea")
     prompts = [Prompt({"a": f"Variant {n}."}) for n in (1, 2, 1)]
     first, second, again = (with_prompt(problem, prompt, model).feedback for prompt in prompts)
@@ -279,7 +281,7 @@ def test_another_seed_draws_other_cases() -> None:
         (Shares(train=0.29, validation=1, test=1), 100, [29, 1, 1]),
     ],
 )
-def test_parts_have_the_sizes_that_were_asked_for(shares: Shares, total: int, sizes: list[int]) -> None:
+def test_parts_have_the_configured_sizes(shares: Shares, total: int, sizes: list[int]) -> None:
     parts = split([Case(str(n), "x") for n in range(total)], shares)
     assert [len(parts[part]) for part in ("train", "validation", "holdout")] == sizes
 
@@ -348,7 +350,7 @@ def test_the_answer_follows_the_mark_where_every_answer_has_one(tmp_path: Path) 
         ("a.jsonl", b"", {}, "a.jsonl holds no case"),
         ("a.jsonl", b"\xff\xfe", {}, "cannot read cases from .*a.jsonl: .*utf-8"),
         ("a.jsonl.gz", b"\x1f\x8bbroken", {}, "cannot read cases from .*a.jsonl.gz"),
-        ("a.jsonl", b'{"question": "a", "answer": "b"}\n{oops', {}, "a.jsonl, line 2: it is no JSON"),
+        ("a.jsonl", b'{"question": "a", "answer": "b"}\n{oops', {}, "a.jsonl, line 2: it is not JSON"),
         ("a.jsonl", b"7", {}, r"case 1 of .*a.jsonl: expected an object or \[question, answer\], got '7'"),
         ("a.jsonl", b'{"q": "a", "answer": "b"}', {}, "no field question or input or text; say which with question_f"),
         (
@@ -364,12 +366,17 @@ def test_the_answer_follows_the_mark_where_every_answer_has_one(tmp_path: Path) 
             "case 1 of .*: the answer must be a text or a number, got l",
         ),
         ("a.jsonl", b'{"question": " ", "answer": "b"}', {}, "case 1 of .*: the question is empty"),
-        ("a.jsonl", b'{"question": "a", "answer": "b"}', {"task": "x"}, "task 'x': .* holds one task without a name"),
+        (
+            "a.jsonl",
+            b'{"question": "a", "answer": "b"}',
+            {"task": "x"},
+            "task 'x': .* holds a single task without a name",
+        ),
         ("a.json", b"7", {}, "a.json: expected a list of cases"),
         ("a.json", b'{"one": [], "two": []}', {}, "2 tasks in .*; set the option task, as in 'one'; known: one, two"),
         ("a.json", b'{"one": [], "two": []}', {"task": "twoo"}, "no task 'twoo' in .*, as in 'two'; known: one, two"),
         ("a.json", b"[]", {"task": "x"}, "expected a list of cases without a task"),
-        ("a.json", b"[" * 100_000, {}, "a.json: it is no JSON"),
+        ("a.json", b"[" * 100_000, {}, "a.json: it is not JSON"),
         ("a.csv", b"question,answer\na", {}, "case 1 of .*a.csv: the answer must be a text or a number, got NoneType"),
         ("a.csv", b"question,answer\na," + b"x" * 200_000, {}, "cannot read cases from .*a.csv: field larger"),
     ],
@@ -400,8 +407,8 @@ def test_a_file_that_holds_no_cases_is_refused_in_one_sentence(
         ({"metric": "bleu"}, "metric must be one of exact, multiple_choice, numeric, regex; got 'bleu'"),
         ({"metric": "regex"}, "metric regex needs a pattern whose group is the answer, got None"),
         ({"metric": "exact", "pattern": "x"}, "pattern 'x' belongs to metric regex, and metric is exact"),
-        ({"pattern": "("}, "pattern '\\(' is no regular expression"),
-        ({"seed_prompt": {}}, "seed_prompt must map names of parts to their texts, one at least; got {}"),
+        ({"pattern": "("}, "pattern '\\(' is not a regular expression"),
+        ({"seed_prompt": {}}, "seed_prompt must map names of parts to their texts, and not be empty; got {}"),
         ({"seed_prompt": {"a": 1}}, "seed_prompt must map names .*; got {'a': 1}"),
         ({"seed_prompt": "Think."}, "seed_prompt must map names .*; got 'Think.'"),
         (

@@ -1,4 +1,4 @@
-"""The laws of symbolic regression: the targets stay here, and a table that is none is refused in one sentence."""
+"""The laws of symbolic regression: targets stay with the scorer, and a malformed table is refused in one sentence."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ GOOD = "".join(f"{i},{i * i}\n" for i in range(10))
         ("x,y\n" + "1,-1e200\n2,1e200\n" * 10, None, "the target 'y' must vary; its train part has variance inf"),
     ],
 )
-def test_a_table_that_is_none_is_refused_in_one_sentence(
+def test_a_malformed_table_is_refused_in_one_sentence(
     tmp_path: Path, text: str, target: str | None, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
@@ -167,7 +167,7 @@ def test_a_table_that_is_none_is_refused_in_one_sentence(
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_no_text_or_no_file_is_refused(tmp_path: Path) -> None:
+def test_a_binary_or_missing_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(b"x,y\n\xff\xfe,1\n")
     for source in (path, tmp_path, tmp_path / "absent.csv"):

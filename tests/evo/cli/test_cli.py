@@ -120,9 +120,9 @@ def test_everything_that_is_registered_loads_and_says_what_it_is(evo: Evo, kind:
 
 def test_the_problem_in_the_readme_runs(evo: Evo, tmp_path: Path) -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
-    source = readme.partition("```python\n")[2].partition("```")[0]
-    (tmp_path / "ridge.py").write_text(source, "utf-8")
-    answer = evo("run", "ridge.py:Ridge", "--set", "budget.evaluations=60", "--set", "executor=local")
+    source = readme.partition("```python\n# powers.py\n")[2].partition("```")[0]
+    (tmp_path / "powers.py").write_text(source, "utf-8")
+    answer = evo("run", "powers.py:Powers", "--set", "budget.evaluations=60", "--set", "executor=local")
     assert answer.code == 0, answer.err
-    assert "runs/Ridge-1: 60 evaluations" in answer.out
+    assert "runs/Powers-1: 60 evaluations" in answer.out
     assert "crash" not in answer.out
