@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from evo.engine.batches import Batches
-from evo.engine.evaluator import Entry, Measuring
+from evo.engine.evaluator import Entry, Evaluator
 from evo.engine.metering import AskModel, ModelClient, TaskModels
 from evo.engine.ordering import AsCompleted, DeterministicOrder, Ordering
 from evo.errors import UserError
@@ -16,7 +16,7 @@ from evo.genomes import Genome
 from evo.journal.recorder import Recorder
 from evo.journal.replay import Replayed
 from evo.models import BudgetSpentError, Message, ModelAccessError, Request
-from evo.policies.plans import Plan
+from evo.policies.base import Policy
 from evo.protocols import ClusterEvent, Context, Executor, OnEvent, Operator, Problem
 from evo.randomness import generator
 from evo.resources import Resources
@@ -34,7 +34,7 @@ class Components:
     """What turns asks into individuals.
 
     Attributes:
-        plan: which cases of the problem a candidate is scored on.
+        policy: which cases of the problem a candidate is scored on.
         seeds: genomes that the first asks take, in order.
         context: what operators may know; each ask gets it with randomness, a record and a model of its own.
         client: where models are paid; None in a run without one.
@@ -47,7 +47,7 @@ class Components:
     operators: Mapping[str, Operator]
     problem: Problem
     executor: Executor
-    plan: Plan
+    policy: Policy
     seeds: Sequence[Genome]
     context: Context
     client: ModelClient | None = None
@@ -79,10 +79,10 @@ class Driver:
         self._stopping = False
         self.spent = False
         seed = search.settings.seed
-        self._measuring = Measuring(
-            components.executor, components.problem, components.plan, seed=seed, resources=components.resources
+        self._evaluator = Evaluator(
+            components.executor, components.problem, components.policy, seed=seed, resources=components.resources
         )
-        self._batches = Batches(self._measuring.batch_size)
+        self._batches = Batches(self._evaluator.batch_size)
         self._proposing: set[int] = set()
         self._left_unfollowed = False
         in_order = search.settings.deterministic
@@ -91,7 +91,7 @@ class Driver:
 
     def stop(self) -> None:
         """Follow no further ask; what is under way is finished and recorded, but for calls that wait to be sent."""
-        self._stopping = self._measuring.stopping = True
+        self._stopping = self._evaluator.stopping = True
         if self._components.client:
             self._components.client.model.release()
 
@@ -205,15 +205,15 @@ class Driver:
         await self._recorder.journal.durable()
         entry = self._entry(candidate)
         if (verdict := self._left.verdicts.get(candidate.id)) is not None:
-            return await self._measuring.finished(entry, verdict)
+            return await self._evaluator.finish(entry, verdict)
         if self._gathers(candidate):
-            return await self._measuring.finished(entry, await self._batches.verdict(candidate))
-        return await self._measuring.alone(entry, founds=candidate.ask.operator == SEED_OPERATOR)
+            return await self._evaluator.finish(entry, await self._batches.verdict(candidate))
+        return await self._evaluator.evaluate(entry, as_seed=candidate.ask.operator == SEED_OPERATOR)
 
     async def _evaluated_again(self, ask: Ask) -> Evaluation:
         await self._recorder.journal.durable()
         [one] = self.search.ask_snapshot(ask).parents
-        return await self._measuring.alone(self._entry(Candidate(one.id, ask, one.genome)), founds=True)
+        return await self._evaluator.evaluate(self._entry(Candidate(one.id, ask, one.genome)), as_seed=True)
 
     def _entry(self, candidate: Candidate) -> Entry:
         ask, models = candidate.ask, self._components.task_models
@@ -248,7 +248,7 @@ class Driver:
     async def _race(self, batch: Sequence[Candidate]) -> None:
         await self._recorder.journal.durable()
         try:
-            verdicts = await self._measuring.race([self._entry(one) for one in batch])
+            verdicts = await self._evaluator.evaluate_batch([self._entry(one) for one in batch])
         except BudgetSpentError:
             self._out_of_money()
             self._batches.leave(batch)

@@ -15,7 +15,7 @@ from evo.config.loading import overridden
 from evo.config.schema import Config
 from evo.engine.collection import rarely_collected
 from evo.engine.driver import Components, Driver, Watch
-from evo.engine.evaluator import make_plan
+from evo.engine.evaluator import make_policy
 from evo.engine.factories import make_executor, make_gateway, model_calls, resources_of
 from evo.engine.holdout import HoldoutEvaluation
 from evo.engine.metering import ModelClient, TaskModels
@@ -30,7 +30,8 @@ from evo.journal.recorder import Recorder
 from evo.journal.replay import Replayed, latest_config, replay
 from evo.lineage.live import LiveLineage
 from evo.models import NO_MODEL, Completion
-from evo.policies.plans import Everything, Plan
+from evo.policies.base import Policy
+from evo.policies.full import Full
 from evo.protocols import ClusterEvent, Context, Executor, Gateway, Operator, Problem
 from evo.registry import make_problem
 from evo.search.duplicates import DuplicateFilter
@@ -76,7 +77,7 @@ class Prepared:
     seeds: Sequence[Genome]
     search: Search
     inheritance: Inheritance = field(default_factory=Inheritance)
-    plan: Plan = field(default_factory=Everything)
+    policy: Policy = field(default_factory=Full)
     left: Replayed = field(default_factory=Replayed)
     reusable: Callable[[str], Completion | None] = lambda digest: None
     gateway: Gateway | None = None
@@ -95,7 +96,7 @@ def prepare(config: Config, inheritance: Inheritance | None = None) -> Prepared:
     problem = make_problem(config.problem.name, config.problem.options)
     if problem.needs_model and config.model.name is None:
         raise ConfigError(NO_MODEL)
-    plan = make_plan(config, problem)
+    policy = make_policy(config, problem)
     seeds = problem.seeds(config.search.population, np.random.default_rng(config.seed))
     mixture = make_mixture(config, seeds[0].kind)
     if inheritance is None:
@@ -106,7 +107,7 @@ def prepare(config: Config, inheritance: Inheritance | None = None) -> Prepared:
     search = Search(settings, problem.objectives, island=make_island)
     search.inherit(inheritance.lessons)
     told = config.model_copy(update={"search": config.search.model_copy(update={"operators": mixture.stated})})
-    return Prepared(told, problem, mixture.operators, seeds, search, inheritance, plan)
+    return Prepared(told, problem, mixture.operators, seeds, search, inheritance, policy)
 
 
 def _settings(config: Config, seeds: int, *, asks_models: bool) -> SearchSettings:
@@ -284,7 +285,7 @@ def _components(
         prepared.operators,
         problem,
         executor,
-        prepared.plan,
+        prepared.policy,
         prepared.seeds,
         Context(np.random.default_rng(0), problem.space, problem.objectives, problem.description),
         client=client,

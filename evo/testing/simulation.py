@@ -113,7 +113,8 @@ async def _simulate(fleet: Fleet, prepared: session.Prepared, recorder: Recorder
     context = Context(np.random.default_rng(0), prepared.problem.space, prepared.problem.objectives)
     operators = {name: SimulatedOperator() for name in prepared.operators}
     components = Components(
-        *(operators, prepared.problem, workers, prepared.plan, prepared.seeds, context, client), model_calls=fleet.calls
+        *(operators, prepared.problem, workers, prepared.policy, prepared.seeds, context, client),
+        model_calls=fleet.calls,
     )
     with rarely_collected():
         await Driver(prepared.search, components, recorder, watch=watch).run()

@@ -23,7 +23,7 @@ import duckdb
 
 from evo import cli
 from evo.engine.driver import Driver
-from evo.engine.evaluator import Measuring
+from evo.engine.evaluator import Evaluator
 from evo.engine.holdout import HoldoutEvaluation
 from evo.engine.metering import AskModel
 from evo.journal.log import Journal
@@ -169,9 +169,9 @@ PLACES: Mapping[str, Trap] = {
     "paid": after(AskModel, "complete"),
     "proposed": after(Driver, "_propose"),
     "admitted": after(Recorder, "admitted"),
-    "evaluating": before(Measuring, "_tried"),
-    "half_evaluated": during(Measuring, "_tried"),
-    "evaluated": after(Measuring, "_tried"),
+    "evaluating": before(Evaluator, "_tried"),
+    "half_evaluated": during(Evaluator, "_tried"),
+    "evaluated": after(Evaluator, "_tried"),
     "told": after(Recorder, "result"),
     "committing": before(Journal, "_write"),
     "half_committed": half_written,
