@@ -31,20 +31,20 @@ def check(target: str, overrides: list[str]) -> None:
     rows = tuple((key, "" if value is None else str(value), source) for key, value, source in loaded.values())
     print("\n".join(lines(Table(("key", "value", "from"), rows))))
     print(f"\noperators: {', '.join(prepared.operators)}")
-    print(*_contests(prepared), sep="\n", end="")
+    print(*_policy_lines(prepared), sep="\n", end="")
     asyncio.run(_dry_run(prepared))
 
 
-def _contests(prepared: Setup) -> list[str]:
+def _policy_lines(prepared: Setup) -> list[str]:
     """What the evaluation policy, where there is one, will do."""
-    plan, name = prepared.plan, prepared.config.evaluation.policy
-    if not plan.needs_cases:
+    policy, name = prepared.policy, prepared.config.evaluation.policy
+    if not policy.needs_cases:
         return []
     how = prepared.config.search
-    # In the order of asking no more than its lag are ever under way.
-    batch_size = min(plan.batch_size, how.max_in_flight) if how.deterministic else plan.batch_size
+    # In a deterministic search no more than max_in_flight are ever under way.
+    batch_size = min(policy.batch_size, how.max_in_flight) if how.deterministic else policy.batch_size
     together = f"{batch_size} together" if batch_size > 1 else "each by itself"
-    rest = "those that go on are scored on all" if plan.whole else "what they are scored on counts"
+    rest = "promoted candidates are scored on all" if policy.whole else "what they are scored on counts"
     count = len(prepared.problem.case_names("train"))
     return [f"evaluation: policy {name} over {count} cases, candidates {together}; {rest}\n"]
 

@@ -103,7 +103,7 @@ def _saved(reader: LineageReader) -> list[str]:
     if not saved:
         return []
     share = 100 * seen / (seen + saved)
-    return [f"{int(stopped or 0)} were stopped early; {int(seen)} cases were scored, {share:.0f} % of all\n"]
+    return [f"{int(stopped or 0)} were pruned; {int(seen)} cases were scored, {share:.0f} % of all\n"]
 
 
 def _stale_proposals(reader: LineageReader) -> list[str]:

@@ -16,7 +16,7 @@ from evo.genomes import Genome
 from evo.journal.recorder import Recorder
 from evo.journal.replay import Replayed
 from evo.models import BudgetSpentError, Message, ModelAccessError, Request
-from evo.policies.plans import Plan
+from evo.policies.base import Policy
 from evo.protocols import ClusterEvent, Context, Executor, OnEvent, Operator, Problem
 from evo.randomness import generator
 from evo.resources import Resources
@@ -34,7 +34,7 @@ class Components:
     """What turns asks into individuals.
 
     Attributes:
-        plan: which cases of the problem a candidate is scored on.
+        policy: which cases of the problem a candidate is scored on.
         seeds: genomes that the first asks take, in order.
         context: what operators may know; each ask gets it with randomness, a record and a model of its own.
         client: through which operators ask models; None in a run without models.
@@ -47,7 +47,7 @@ class Components:
     operators: Mapping[str, Operator]
     problem: Problem
     executor: Executor
-    plan: Plan
+    policy: Policy
     seeds: Sequence[Genome]
     context: Context
     client: ModelClient | None = None

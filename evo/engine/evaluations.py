@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from evo.engine.batches import Batches
-from evo.engine.evaluator import Entry, Measuring
+from evo.engine.evaluator import Entry, Evaluator
 from evo.journal.recorder import Recorder
 from evo.models import BudgetSpentError
 from evo.policies.base import Verdict
@@ -35,14 +35,14 @@ class Evaluations:
         self._recorder = recorder
         self._verdicts = verdicts
         self._models = components.evaluation_models
-        self._measuring = Measuring(
+        self._evaluator = Evaluator(
             components.executor,
             components.problem,
-            components.plan,
+            components.policy,
             seed=search.settings.seed,
             resources=components.resources,
         )
-        self._batches = Batches(self._measuring.batch_size)
+        self._batches = Batches(self._evaluator.batch_size)
 
     @property
     def room(self) -> int:
@@ -73,10 +73,10 @@ class Evaluations:
         await self._recorder.journal.durable()
         entry = self._entry(candidate)
         if (verdict := self._verdicts.get(candidate.id)) is not None:
-            return await self._measuring.finished(entry, verdict)
+            return await self._evaluator.finish(entry, verdict)
         if self._joins_batch(candidate):
-            return await self._measuring.finished(entry, await self._batches.verdict(candidate))
-        return await self._measuring.alone(entry, founds=candidate.ask.operator == SEED_OPERATOR)
+            return await self._evaluator.finish(entry, await self._batches.verdict(candidate))
+        return await self._evaluator.evaluate(entry, as_seed=candidate.ask.operator == SEED_OPERATOR)
 
     async def reevaluate(self, ask: Ask) -> Evaluation:
         """Score the individual of a re-evaluation once more.
@@ -87,7 +87,7 @@ class Evaluations:
         await self._recorder.journal.durable()
         [individual] = self._search.ask_snapshot(ask).parents
         entry = self._entry(Candidate(individual.id, ask, individual.genome))
-        return await self._measuring.alone(entry, founds=True)
+        return await self._evaluator.evaluate(entry, as_seed=True)
 
     def gather(self, candidate: Candidate) -> None:
         """Let an admitted candidate join its batch, in the order of admission; a batch that is full is scored."""
@@ -101,7 +101,7 @@ class Evaluations:
 
     def stop(self) -> None:
         """The run is stopping: lost evaluations are not tried again."""
-        self._measuring.stopping = True
+        self._evaluator.stopping = True
 
     def close(self) -> None:
         """Decide nothing of batches that gather, or would gather from now on."""
@@ -122,7 +122,7 @@ class Evaluations:
     async def _score(self, batch: Sequence[Candidate]) -> None:
         await self._recorder.journal.durable()
         try:
-            verdicts = await self._measuring.race([self._entry(candidate) for candidate in batch])
+            verdicts = await self._evaluator.evaluate_batch([self._entry(candidate) for candidate in batch])
         except BudgetSpentError:
             self._on_budget_spent()
             self._batches.leave(batch)

@@ -1,4 +1,4 @@
-"""Between the driver and the executor: which cases a candidate is scored on, by a plan, and what that comes to."""
+"""Evaluates candidates by the run's policy: which cases an executor scores them on, and what the scores come to."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import TypeVar
 from evo.config.schema import Config
 from evo.errors import ConfigError, UserError
 from evo.models import Model
-from evo.policies.base import Policy, Pull, Verdict
-from evo.policies.plans import Contest, Plan
+from evo.policies.base import Batch, Policy, Pull, Schedule, Verdict
 from evo.protocols import Executor, Problem
 from evo.registry import make
 from evo.resources import Resources
@@ -28,7 +27,7 @@ class Entry:
     """A candidate that is to be scored.
 
     Attributes:
-        model: for problems whose evaluations ask one.
+        model: for problems whose evaluations ask a language model.
         incumbent: case scores of its base parent; {} where it has none.
     """
 
@@ -55,17 +54,17 @@ class _Seen:
         return bool(self.parts) and self.parts[-1].outcome != "ok"
 
     def add(self, parts: Sequence[Evaluation]) -> None:
-        for one in parts:
+        for part in parts:
             if not self.failed:
-                self.parts.append(one)
-                self.scores |= one.cases
+                self.parts.append(part)
+                self.scores |= part.cases
 
 
-class Measuring:
-    """Scores candidates by a plan. The same plan, candidates and scores give the same evaluations, at any width.
+class Evaluator:
+    """Scores candidates by a policy. The same policy, candidates and scores give the same evaluations, at any width.
 
     Attributes:
-        stopping: whether the run is; what got lost is not tried again then.
+        stopping: whether the run is; lost evaluations are not tried again then.
 
     Args:
         seed: of the run.
@@ -73,55 +72,49 @@ class Measuring:
     """
 
     def __init__(
-        self, executor: Executor, problem: Problem, plan: Plan, *, seed: int, resources: Resources | None = None
+        self, executor: Executor, problem: Problem, policy: Policy, *, seed: int, resources: Resources | None = None
     ) -> None:
         self._executor = executor
         self._problem = problem
-        self._plan = plan
+        self._policy = policy
         self._seed = seed
         self._resources = resources or problem.resources
-        self._cases = tuple(problem.case_names("train")) if plan.needs_cases else ()
+        self._cases = tuple(problem.case_names("train")) if policy.needs_cases else ()
         self.stopping = False
 
     @property
     def batch_size(self) -> int:
         """How many candidates are scored together."""
-        return self._plan.batch_size
+        return self._policy.batch_size
 
-    async def alone(self, entry: Entry, *, founds: bool = False) -> Evaluation:
-        """Score one by itself.
+    async def evaluate(self, entry: Entry, *, as_seed: bool = False) -> Evaluation:
+        """Score a candidate by itself.
 
         Args:
-            founds: whether it is a seed, which has to be scored on all cases that anyone is.
+            as_seed: score it on all cases that any candidate is scored on, whatever the policy would prune.
 
         Raises:
             SandboxError, BudgetSpentError, ModelAccessError: by the executor.
         """
-        if founds and self._plan.whole:
+        schedule = None if as_seed and self._policy.whole else self._started([entry])
+        if schedule is None:
             return await self._tried(entry, None)
-        contest = Contest(1, self._cases, self._seed, entry.candidate.id, entry.incumbent)
-        policy = self._plan.policy(contest)
-        if policy is None:
-            return await self._tried(entry, None)
-        [verdict] = await self._decided([entry], policy)
-        return await self.finished(entry, verdict)
+        [verdict] = await self._decided([entry], schedule)
+        return await self.finish(entry, verdict)
 
-    async def race(self, entries: Sequence[Entry]) -> list[Verdict]:
-        """Score several together, until it is decided who goes on.
+    async def evaluate_batch(self, entries: Sequence[Entry]) -> list[Verdict]:
+        """Score several candidates together, until it is decided which of them are promoted.
 
         Raises:
             SandboxError, BudgetSpentError, ModelAccessError: by the executor.
         """
-        contest = Contest(
-            len(entries), self._cases, self._seed, entries[0].candidate.id, incumbent=entries[0].incumbent
-        )
-        policy = self._plan.policy(contest)
-        if policy is None:
-            return [Verdict(await self._tried(one, None)) for one in entries]
-        return await self._decided(entries, policy)
+        schedule = self._started(entries)
+        if schedule is None:
+            return [Verdict(await self._tried(entry, None)) for entry in entries]
+        return await self._decided(entries, schedule)
 
-    async def finished(self, entry: Entry, verdict: Verdict) -> Evaluation:
-        """The evaluation to tell: of one that goes on, on all cases.
+    async def finish(self, entry: Entry, verdict: Verdict) -> Evaluation:
+        """The candidate's result: of a promoted candidate, on all cases.
 
         Raises:
             SandboxError, BudgetSpentError, ModelAccessError: by the executor.
@@ -134,26 +127,32 @@ class Measuring:
         seen.add(await self._on(entry, rest))
         return self._together(seen)
 
-    async def _decided(self, entries: Sequence[Entry], policy: Policy) -> list[Verdict]:
-        seen = [_Seen(one) for one in entries]
-        while not policy.done:
-            pulls = policy.next(PULLS_AT_ONCE)
+    def _started(self, entries: Sequence[Entry]) -> Schedule | None:
+        first = entries[0]
+        return self._policy.start(
+            Batch(len(entries), self._cases, self._seed, first.candidate.id, incumbent=first.incumbent)
+        )
+
+    async def _decided(self, entries: Sequence[Entry], schedule: Schedule) -> list[Verdict]:
+        seen = [_Seen(entry) for entry in entries]
+        while not schedule.done:
+            pulls = schedule.next(PULLS_AT_ONCE)
             if not pulls:
-                raise UserError(f"the policy {type(policy).__name__} wants no case scored, and is not done")
-            takes = self._plan.takes(policy)
+                raise UserError(f"the schedule {type(schedule).__name__} names no pull, and is not done")
+            takes = schedule.resources
             await self._pull(pulls, seen, self._resources.but(takes) if takes else None)
-            # Who failed is out, and the policy, which knows no failures, must give it up as well.
-            lowest = min((score for one in seen for score in one.scores.values()), default=0.0)
+            # The schedule knows no failures: a failed candidate gets the lowest score, so that it is abandoned.
+            lowest = min((score for each in seen for score in each.scores.values()), default=0.0)
             for pull in pulls:
-                policy.observe(pull, seen[pull.candidate].scores.get(self._cases[pull.case], lowest))
-        promoted = set(self._plan.promoted(policy, [place for place, one in enumerate(seen) if not one.failed]))
-        return [self._verdict(one, promoted=place in promoted) for place, one in enumerate(seen)]
+                schedule.observe(pull, seen[pull.candidate].scores.get(self._cases[pull.case], lowest))
+        promoted = set(schedule.promoted([place for place, each in enumerate(seen) if not each.failed]))
+        return [self._verdict(each, promoted=place in promoted) for place, each in enumerate(seen)]
 
     def _verdict(self, seen: _Seen, *, promoted: bool) -> Verdict:
         if not promoted and not seen.failed:
-            return Verdict(self._stopped(seen))
+            return Verdict(self._pruned(seen))
         evaluation = self._together(seen)
-        return Verdict(evaluation, promoted and self._plan.whole and evaluation.outcome == "ok")
+        return Verdict(evaluation, promoted and self._policy.whole and evaluation.outcome == "ok")
 
     async def _pull(self, pulls: Sequence[Pull], seen: Sequence[_Seen], resources: Resources | None) -> None:
         wanted: dict[int, list[str]] = {}
@@ -165,12 +164,12 @@ class Measuring:
             seen[place].add(parts)
 
     async def _on(self, entry: Entry, cases: Sequence[str], resources: Resources | None = None) -> list[Evaluation]:
-        """Evaluations on these cases, side by side; how they are divided depends on nothing but their number."""
+        """Evaluations on these cases, side by side; how they are divided depends on their number alone."""
         groups = [cases[start : start + CASES_AT_ONCE] for start in range(0, len(cases), CASES_AT_ONCE)]
         return await _all(*(self._tried(entry, group, resources) for group in groups))
 
     async def _tried(self, entry: Entry, cases: Sequence[str] | None, resources: Resources | None = None) -> Evaluation:
-        """An evaluation; where a model left questions open they are asked again, and what was answered is not."""
+        """An evaluation; questions that a model left open are asked again, those it answered are not."""
         for _ in range(TRIES):
             evaluation = await self._executor.evaluate(
                 entry.candidate.genome, cases=cases, model=entry.model, resources=resources
@@ -182,58 +181,58 @@ class Measuring:
     def _together(self, seen: _Seen) -> Evaluation:
         """All parts as one evaluation; a failure where there is one."""
         if not seen.parts:
-            return Evaluation("ok" if self._plan.whole else "invalid", feedback="none of its cases was scored")
+            return Evaluation("ok" if self._policy.whole else "invalid", feedback="none of its cases was scored")
         if seen.failed:
             failure = seen.parts[-1]
             return _used(Evaluation(failure.outcome, feedback=failure.feedback, cases=seen.scores), seen.parts)
         return _used(combined(self._problem, seen.parts), seen.parts)
 
-    def _stopped(self, seen: _Seen) -> Evaluation:
+    def _pruned(self, seen: _Seen) -> Evaluation:
         count, total = len(seen.scores), len(self._cases)
         mean = f", mean score {sum(seen.scores.values()) / count:.4g}" if count else ""
-        said = f"stopped after {count} of {total} cases{mean}: {self._plan.reason}"
+        summary = f"pruned after {count} of {total} cases{mean}: {self._policy.reason}"
         feedback = combined(self._problem, seen.parts).feedback if count else ""
-        told = clip_text(f"{said}\n\n{feedback}".rstrip())
-        return _used(Evaluation("pruned", feedback=told, cases=seen.scores), seen.parts)
+        text = clip_text(f"{summary}\n\n{feedback}".rstrip())
+        return _used(Evaluation("pruned", feedback=text, cases=seen.scores), seen.parts)
 
 
-def make_plan(config: Config, problem: Problem) -> Plan:
-    """The plan that a configuration names, tried on the problem's cases.
+def make_policy(config: Config, problem: Problem) -> Policy:
+    """The evaluation policy that a configuration names, tried on the problem's cases.
 
     Raises:
         UserError: no such policy, an option that does not fit, or a problem without cases.
     """
     name = config.evaluation.policy
-    plan: Plan = make("policies", name, config.evaluation.options)
+    policy: Policy = make("policies", name, config.evaluation.options)
     cases = tuple(problem.case_names("train"))
-    if plan.needs_cases and not cases:
+    if policy.needs_cases and not cases:
         raise ConfigError(
             f"evaluation.policy {name} scores cases one at a time, and {config.problem.name} has none that can be;"
             " leave it at full"
         )
-    for count in sorted({1, plan.batch_size}) if plan.needs_cases else ():
+    for count in sorted({1, policy.batch_size}) if policy.needs_cases else ():
         try:
-            plan.policy(Contest(count, cases, incumbent=dict.fromkeys(cases, 0.0)))
+            policy.start(Batch(count, cases, incumbent=dict.fromkeys(cases, 0.0)))
         except (TypeError, ValueError) as error:
             raise ConfigError(f"evaluation.options do not suit policy {name}: {error}") from error
-    return plan
+    return policy
 
 
 def _used(evaluation: Evaluation, parts: Sequence[Evaluation]) -> Evaluation:
     """What several evaluations used together."""
     if not parts:
         return evaluation
-    held = {one.isolation for one in parts}
+    isolations = {part.isolation for part in parts}
     return replace(
         evaluation,
-        seconds=sum(one.seconds for one in parts),
-        cpu_seconds=sum(one.cpu_seconds for one in parts),
-        memory_bytes=max(one.memory_bytes for one in parts),
-        # The weakest counts.
-        isolation=next((one for one in ("process", "bubblewrap") if one in held), parts[-1].isolation),
+        seconds=sum(part.seconds for part in parts),
+        cpu_seconds=sum(part.cpu_seconds for part in parts),
+        memory_bytes=max(part.memory_bytes for part in parts),
+        # The weakest isolation counts.
+        isolation=next((name for name in ("process", "bubblewrap") if name in isolations), parts[-1].isolation),
         worker=parts[-1].worker,
         node=parts[-1].node,
-        started=min(one.started for one in parts),
+        started=min(part.started for part in parts),
     )
 
 

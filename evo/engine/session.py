@@ -151,7 +151,7 @@ def components_of(
         operators=setup.operators,
         problem=problem,
         executor=executor,
-        plan=setup.plan,
+        policy=setup.policy,
         seeds=setup.seeds,
         context=setup.context,
         client=client,

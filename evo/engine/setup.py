@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from evo.config.schema import Config
-from evo.engine.evaluator import make_plan
+from evo.engine.evaluator import make_policy
 from evo.engine.mixture import IslandMaker, make_mixture
 from evo.errors import ConfigError
 from evo.genomes import Genome
@@ -17,7 +17,8 @@ from evo.journal.folder import JOURNAL, existing_run_folder
 from evo.journal.inheritance import Inheritance, learnt_from
 from evo.journal.replay import Replayed
 from evo.models import NO_MODEL, Completion
-from evo.policies.plans import Everything, Plan
+from evo.policies.base import Policy
+from evo.policies.full import Full
 from evo.protocols import Context, Gateway, Operator, Problem
 from evo.registry import make_problem
 from evo.search.duplicates import DuplicateFilter
@@ -45,7 +46,7 @@ class Setup:
     seeds: Sequence[Genome]
     search: Search
     inheritance: Inheritance = field(default_factory=Inheritance)
-    plan: Plan = field(default_factory=Everything)
+    policy: Policy = field(default_factory=Full)
     replayed: Replayed = field(default_factory=Replayed)
     reusable: Callable[[str], Completion | None] = lambda digest: None
     gateway: Gateway | None = None
@@ -72,7 +73,7 @@ def prepare(config: Config, problem: Problem | None = None, *, inheritance: Inhe
     problem = problem or make_problem(config.problem.name, config.problem.options)
     if problem.needs_model and config.model.name is None:
         raise ConfigError(NO_MODEL)
-    plan = make_plan(config, problem)
+    policy = make_policy(config, problem)
     seeds = problem.seeds(config.search.population, np.random.default_rng(config.seed))
     mixture = make_mixture(config, seeds[0].kind)
     if inheritance is None:
@@ -83,7 +84,7 @@ def prepare(config: Config, problem: Problem | None = None, *, inheritance: Inhe
     search = Search(settings, problem.objectives, island=make_island)
     search.inherit(inheritance.lessons)
     stated = config.model_copy(update={"search": config.search.model_copy(update={"operators": mixture.stated})})
-    return Setup(stated, problem, mixture.operators, seeds, search, inheritance, plan)
+    return Setup(stated, problem, mixture.operators, seeds, search, inheritance, policy)
 
 
 def _settings(config: Config, seeds: int, *, asks_models: bool) -> SearchSettings:

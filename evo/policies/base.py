@@ -1,21 +1,25 @@
-"""Which (candidate, case) pairs to score next, when a whole score matrix would cost too much.
+"""Evaluation policies: which (candidate, case) pairs to score, where scoring every pair would cost too much.
 
-A policy is a pure state machine: it names pulls, is told their scores, and says when it has seen enough. It knows no
-clock, file or network, and its randomness is an argument, so the same scores give the same pulls.
+A `Policy` is the value that a configuration names; for each batch of candidates it starts a `Schedule`, a pure state
+machine that names pulls, observes their scores, and says when it has seen enough. A schedule knows no clock, file or
+network, and its randomness is an argument, so the same scores give the same pulls.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections import deque
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evo.errors import ConfigError
 from evo.protocols import FloatArray, IntArray
+from evo.randomness import generator
 from evo.values import Evaluation
 
 BoolArray: TypeAlias = NDArray[np.bool_]
@@ -36,9 +40,9 @@ class Pull:
 class Estimate:
     """What a candidate's mean over all cases is believed to be.
 
-    The bounds would hold it in about 95 of 100 cases if scores did not decide what is seen next. Where they do, those
-    with whom luck was against are left early, so the truths of the beaten lie above their bounds more often than that
-    (races: 15 to 25 of 100), and below them hardly ever.
+    The bounds would hold it in about 95 of 100 cases if scores did not decide what is seen next. Where they do, unlucky
+    candidates are abandoned early, so the true means of the losers lie above their bounds more often than that (races:
+    15 to 25 of 100), and below them hardly ever.
 
     Attributes:
         lower: minus infinity where nothing of the candidate was seen.
@@ -52,10 +56,10 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is decided of a candidate once its policy has seen enough.
+    """What is decided about a candidate once its schedule has seen enough.
 
     Attributes:
-        evaluation: what it is told as, or what was seen so far of one that goes on.
+        evaluation: its result; of a promoted candidate, what was seen so far.
         promoted: whether it is to be scored on the rest of the cases.
     """
 
@@ -63,8 +67,37 @@ class Verdict:
     promoted: bool = False
 
 
-class Policy(Protocol):
-    """Decides which pulls to make. Larger scores are better."""
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The candidates that are scored together, and on what.
+
+    Attributes:
+        candidates: how many, in the order of their ids.
+        cases: names, in the problem's order.
+        seed: of the run.
+        first: id of the first candidate.
+        incumbent: scores of the first candidate's base parent, by case; {} where it has none.
+    """
+
+    candidates: int
+    cases: tuple[str, ...]
+    seed: int = 0
+    first: int = 0
+    incumbent: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """A different one for each batch."""
+        return generator(self.seed, self.first, "policy")
+
+    @property
+    def shared_rng(self) -> np.random.Generator:
+        """The same for every batch of a run."""
+        return generator(self.seed, 0, "batch")
+
+
+class Schedule(Protocol):
+    """Decides which pulls to make for one batch, and what they decide. Larger scores are better."""
 
     @property
     def done(self) -> bool:
@@ -72,12 +105,12 @@ class Policy(Protocol):
         ...
 
     @property
-    def best(self) -> int:
-        """The candidate that is best by what was told so far; the first of equals."""
+    def resources(self) -> Mapping[str, Any]:
+        """What evaluations of the pulls it names now take, where it differs from the run's; by field of `Resources`."""
         ...
 
     def next(self, count: int) -> list[Pull]:
-        """Up to `count` pulls to make now, none of them twice; fewer, or none, while scores have to be waited for."""
+        """Up to `count` pulls to make now, none of them twice; fewer, or none, while it waits for scores."""
         ...
 
     def observe(self, pull: Pull, score: float) -> None:
@@ -89,19 +122,50 @@ class Policy(Protocol):
         ...
 
     def estimates(self) -> list[Estimate]:
-        """One for each candidate, in their order."""
+        """An estimate for each candidate, in their order."""
+        ...
+
+    def promoted(self, eligible: Sequence[int]) -> Sequence[int]:
+        """Which of the eligible candidates go on, once it is done; failed candidates are not eligible."""
         ...
 
 
-class Rounds:
-    """A policy that plans a round of pulls at a time, from all scores of the rounds before.
+class Policy(ABC):
+    """How the candidates of a run are scored. A frozen value; the arguments of __init__ are its options.
 
-    So the order in which the scores of a round are told changes nothing. A subclass says what the rounds are
-    (`_round`, an empty one ends it), and calls `_advance` when it is ready for the first.
+    Seeds are never in a batch of a policy that is `whole`: they are scored on all cases.
 
     Attributes:
-        scores: what was told, 0 elsewhere, shape (candidates, cases).
-        seen: where something was told, shape (candidates, cases).
+        batch_size: how many candidates are scored together; 1 for each by itself.
+        needs_cases: whether the problem must have cases that can be scored one at a time.
+        whole: whether a promoted candidate is scored on the cases that it has not seen yet; otherwise what it has seen
+            counts.
+        reason: why a candidate is pruned, for its feedback.
+    """
+
+    batch_size: int = 1
+    needs_cases: bool = True
+    whole: bool = True
+    reason: str = "others were more promising"
+
+    @abstractmethod
+    def start(self, batch: Batch) -> Schedule | None:
+        """The schedule for a batch; None scores each candidate as a whole.
+
+        Raises:
+            ConfigError: options that do not fit the number of candidates or cases.
+        """
+
+
+class RoundSchedule:
+    """A schedule that plans a round of pulls at a time, from all scores of the rounds before.
+
+    So the order in which the scores of a round arrive changes nothing. A subclass says what the rounds are
+    (`_round`; an empty round ends the schedule), and calls `_advance` when it is ready for the first.
+
+    Attributes:
+        scores: what was observed, 0 elsewhere, shape (candidates, cases).
+        seen: where something was observed, shape (candidates, cases).
 
     Raises:
         ConfigError: no candidate, or no case.
@@ -120,8 +184,8 @@ class Rounds:
         return not self._planned and not self._under_way
 
     @property
-    def best(self) -> int:
-        return int(np.argmax([one.mean if one.lower > -math.inf else -math.inf for one in self.estimates()]))
+    def resources(self) -> Mapping[str, Any]:
+        return {}
 
     def next(self, count: int) -> list[Pull]:
         pulls = [self._planned.popleft() for _ in range(min(count, len(self._planned)))]
@@ -130,7 +194,7 @@ class Rounds:
 
     def observe(self, pull: Pull, score: float) -> None:
         if pull not in self._under_way:
-            raise ValueError(f"{pull} is not under way: tell the score of each pull that `next` named exactly once")
+            raise ValueError(f"{pull} is not under way: observe the score of each pull that `next` named exactly once")
         if not math.isfinite(score):
             raise ValueError(f"the score of {pull} must be finite, got {score}")
         self._under_way.remove(pull)
@@ -142,6 +206,9 @@ class Rounds:
     def estimates(self) -> list[Estimate]:
         mean, variance = sample_means(self.scores, self.seen)
         return bounded(mean, variance)
+
+    def promoted(self, eligible: Sequence[int]) -> Sequence[int]:
+        return eligible
 
     def _round(self) -> list[Pull]:
         raise TypeError(f"{type(self).__name__} must define _round")
@@ -159,7 +226,7 @@ def sample_means(scores: FloatArray, seen: BoolArray) -> tuple[FloatArray, Float
     """Mean score of each row and the variance of that as an estimate of the whole row's mean, both of shape (n,).
 
     The cases that were seen count as drawn at random without replacement, so the variance is 0 where all were; infinite
-    where none was.
+    where no case was.
     """
     counts = seen.sum(axis=1)
     mean = np.where(counts > 0, scores.sum(axis=1) / np.maximum(counts, 1), scores.sum() / max(1, seen.sum()))
@@ -186,3 +253,13 @@ def bounded(mean: FloatArray, variance: FloatArray) -> list[Estimate]:
     """Estimates with normal bounds."""
     wide = BOUND_DEVIATIONS * np.sqrt(variance)
     return [Estimate(*row) for row in zip(mean.tolist(), (mean - wide).tolist(), (mean + wide).tolist(), strict=True)]
+
+
+def check_batch_size(batch_size: int, low: int) -> None:
+    """Whether a batch size is a whole number from `low` up.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if type(batch_size) is not int or batch_size < low:
+        raise ConfigError(f"batch_size must be a whole number from {low} up, got {batch_size!r}")

@@ -1,12 +1,14 @@
-"""A race that guesses the scores not seen, by factors that candidates and cases share."""
+"""The policy `low_rank`: a race that predicts the scores not seen, by a low-rank factorisation of the score matrix."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from evo.errors import ConfigError
-from evo.policies.base import own_variance
-from evo.policies.racing import ROUND_PULLS, Belief, Race
+from evo.policies.base import Batch, own_variance
+from evo.policies.racing import ROUND_PULLS, Fit, Race, Racing
 from evo.protocols import FloatArray
 
 RIDGE = 2.0
@@ -17,7 +19,23 @@ FIRST_SWEEPS = 8
 SWEEPS = 2
 
 
-class LowRank(Race):
+@dataclass(frozen=True, slots=True)
+class LowRank(Racing):
+    """Races that predict the scores not seen, by factors; see `LowRankSchedule`.
+
+    Attributes:
+        rank: factors beyond the two levels; 0 leaves the levels alone.
+        members: of the ensemble, at least 2.
+    """
+
+    rank: int = 2
+    members: int = 4
+
+    def start(self, batch: Batch) -> Race:
+        return LowRankSchedule(batch.candidates, len(batch.cases), rng=batch.rng, policy=self)
+
+
+class LowRankSchedule(Race):
     """A race in which the partly seen score matrix is factorised, by members that differ in what they leave out.
 
     A score is fitted as the candidate's level, plus the case's, plus `rank` products of a candidate's and a case's
@@ -31,47 +49,36 @@ class LowRank(Race):
 
     Args:
         rng: puts the cases in order, and starts the members.
-        rank: factors beyond the two levels; 0 leaves the levels alone.
-        members: of the ensemble, at least 2.
 
     Raises:
         ConfigError: as in `Race`; a negative rank, or less than 2 members.
     """
 
-    def __init__(
-        self,
-        candidates: int,
-        cases: int,
-        *,
-        rng: np.random.Generator,
-        share: float = 0.15,
-        error: float = 0.01,
-        rank: int = 2,
-        members: int = 4,
-    ) -> None:
-        super().__init__(candidates, cases, rng=rng, share=share, error=error)
+    def __init__(self, candidates: int, cases: int, *, rng: np.random.Generator, policy: LowRank) -> None:
+        super().__init__(candidates, cases, rng=rng, policy=policy)
+        rank, members = policy.rank, policy.members
         if rank < 0 or members < 2:
             raise ConfigError(f"low_rank needs a rank from 0 up and at least 2 members, got {rank} and {members}")
-        self._members = [Member(candidates, cases, rank, rng) for _ in range(members)]
+        self._members = [Factorisation(candidates, cases, rank, rng) for _ in range(members)]
         self._advance()
 
-    def _size(self, told: int) -> int:
-        return max(ROUND_PULLS, int(GROWTH * told))
+    def _size(self, made: int) -> int:
+        return max(ROUND_PULLS, int(GROWTH * made))
 
-    def _fit(self) -> Belief:
+    def _fit(self) -> Fit:
         known = self.scores[self.seen]
         centre, scale = (float(known.mean()), float(known.std()) or 1.0) if len(known) else (0.0, 1.0)
         standard = np.where(self.seen, (self.scores - centre) / scale, 0.0)
         seen = self.seen.astype(np.float64)
-        answers = [member.fit(standard, seen) for member in self._members]
-        mean = np.array([one.mean for one in answers])
-        variance = np.mean([one.variance for one in answers], axis=0) + mean.var(axis=0, ddof=1)
+        fits = [member.fit(standard, seen) for member in self._members]
+        mean = np.array([fit.mean for fit in fits])
+        variance = np.mean([fit.variance for fit in fits], axis=0) + mean.var(axis=0, ddof=1)
         variance[~self.seen.any(axis=1)] = np.inf
-        spread = np.mean([one.spread for one in answers], axis=0)
-        return Belief(centre + scale * mean.mean(axis=0), scale**2 * variance, scale**2 * spread)
+        spread = np.mean([fit.spread for fit in fits], axis=0)
+        return Fit(centre + scale * mean.mean(axis=0), scale**2 * variance, scale**2 * spread)
 
 
-class Member:
+class Factorisation:
     """One factorisation, kept from round to round; it never sees the tenth of the matrix that it left out.
 
     The factors' own uncertainty goes into each other's regression (variational Bayes), which is what keeps factors at
@@ -86,7 +93,7 @@ class Member:
         self._noise = 0.8
         self._sweeps = FIRST_SWEEPS
 
-    def fit(self, scores: FloatArray, seen: FloatArray) -> Belief:
+    def fit(self, scores: FloatArray, seen: FloatArray) -> Fit:
         """What this member says of the rows, in the units of the scores.
 
         Args:
@@ -102,7 +109,7 @@ class Member:
         self._sweeps = SWEEPS
         return self._means(scores, seen, used)
 
-    def _means(self, scores: FloatArray, seen: FloatArray, used: float) -> Belief:
+    def _means(self, scores: FloatArray, seen: FloatArray, used: float) -> Fit:
         cases = scores.shape[1]
         rows, doubt, own = ridge(seen, scores - self._levels, (self._factors, self._doubt), LEVEL_RIDGE)
         terms = with_level(self._factors)
@@ -114,7 +121,7 @@ class Member:
         ahead = (1.0 - seen) @ terms / cases
         unseen = np.einsum("ni,nij,nj->n", ahead, doubt, ahead) + (cases - counts) / cases**2
         mean = (seen * scores + (1.0 - seen) * fitted).mean(axis=1)
-        return Belief(mean, unseen * spread, spread)
+        return Fit(mean, unseen * spread, spread)
 
 
 def with_level(factors: FloatArray) -> FloatArray:

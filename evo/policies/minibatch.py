@@ -1,27 +1,33 @@
-"""Everything, or the same part of the cases for every candidate."""
+"""The policy `minibatch`: every candidate on the same part of the cases, and on no other."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from evo.errors import ConfigError
-from evo.policies.base import Pull, Rounds, grid
+from evo.policies.base import Batch, Policy, Pull, RoundSchedule, grid
 
 
-class Full(Rounds):
-    """Every candidate on every case."""
+@dataclass(frozen=True, slots=True)
+class Minibatch(Policy):
+    """Every candidate on the same random subset of the cases; the subset is the run's.
 
-    def __init__(self, candidates: int, cases: int) -> None:
-        super().__init__(candidates, cases)
-        self._advance()
+    Attributes:
+        size: of the subset.
+    """
 
-    def _round(self) -> list[Pull]:
-        candidates, cases = self.seen.shape
-        return [] if self.seen.any() else grid(np.arange(candidates), np.arange(cases))
+    size: int = 32
+
+    whole = False
+
+    def start(self, batch: Batch) -> MinibatchSchedule:
+        return MinibatchSchedule(batch.candidates, len(batch.cases), rng=batch.shared_rng, size=self.size)
 
 
-class Minibatch(Rounds):
-    """Every candidate on one random subset of the cases, the same for all; the next batch is another policy.
+class MinibatchSchedule(RoundSchedule):
+    """Every candidate on one random subset of the cases, the same for all.
 
     Args:
         rng: draws the subset.

@@ -113,7 +113,7 @@ async def _simulate(fleet: Fleet, setup: Setup, recorder: Recorder, simulated: S
         operators=operators,
         problem=setup.problem,
         executor=workers,
-        plan=setup.plan,
+        policy=setup.policy,
         seeds=setup.seeds,
         context=setup.context,
         client=client,

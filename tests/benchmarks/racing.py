@@ -8,12 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evo.policies.base import Policy
-from evo.policies.low_rank import LowRank
-from evo.policies.minibatch import Minibatch
-from evo.policies.noise import Repeats, best_of, measure_next
-from evo.policies.racing import Challenge, Racing
+from evo.genomes import Vector
+from evo.policies.base import Schedule
+from evo.policies.challenge import ChallengeSchedule
+from evo.policies.low_rank import LowRank, LowRankSchedule
+from evo.policies.minibatch import MinibatchSchedule
+from evo.policies.racing import Racing, RacingSchedule
 from evo.protocols import FloatArray
+from evo.search.noise import Noise, NoiseSettings, reevaluated_individual
+from evo.values import Ask, Evaluation, Individual, Objective
 from tests.benchmarks.rows import Row
 from tests.benchmarks.running import run_search
 
@@ -23,6 +26,7 @@ TOLERANCE = 0.005
 WIDTH = 32
 NOISE = 0.5
 ENGINE_SEEDS = 10
+VALUE = (Objective("value", "max"),)
 
 
 @dataclass(frozen=True)
@@ -60,11 +64,13 @@ PLAIN = Matrix()
 STRUCTURED = Matrix(difficulty=0.4, topics=0.3)
 CLOSE = Matrix(spread=0.05)
 
-Make = Callable[[Matrix, np.random.Generator], Policy]
+Make = Callable[[Matrix, np.random.Generator], Schedule]
 POLICIES: dict[str, Make] = {
-    "minibatch": lambda made, rng: Minibatch(made.candidates, made.cases, rng=rng, size=int(SHARE * made.cases)),
-    "racing": lambda made, rng: Racing(made.candidates, made.cases, rng=rng, share=SHARE),
-    "low_rank": lambda made, rng: LowRank(made.candidates, made.cases, rng=rng, share=SHARE),
+    "minibatch": lambda made, rng: MinibatchSchedule(
+        made.candidates, made.cases, rng=rng, size=int(SHARE * made.cases)
+    ),
+    "racing": lambda made, rng: RacingSchedule(made.candidates, made.cases, rng=rng, policy=Racing(share=SHARE)),
+    "low_rank": lambda made, rng: LowRankSchedule(made.candidates, made.cases, rng=rng, policy=LowRank(share=SHARE)),
 }
 
 
@@ -78,25 +84,30 @@ def levels(means: FloatArray, rest: FloatArray) -> FloatArray:
     return np.asarray((low + high) / 2, dtype=np.float64)
 
 
-def played(policy: Policy, scores: FloatArray) -> int:
-    """Let a policy see what it asks for; how many pulls it made."""
+def played(schedule: Schedule, scores: FloatArray) -> int:
+    """Let a schedule see what it asks for; how many pulls it made."""
     pulls = 0
-    while not policy.done:
-        for pull in policy.next(WIDTH):
-            policy.observe(pull, float(scores[pull.candidate, pull.case]))
+    while not schedule.done:
+        for pull in schedule.next(WIDTH):
+            schedule.observe(pull, float(scores[pull.candidate, pull.case]))
             pulls += 1
     return pulls
 
 
-def found_best(policy: Policy, scores: FloatArray) -> bool:
-    """Whether the best that it names is so on the full matrix, or nearly."""
+def best_estimate(schedule: Schedule) -> int:
+    """The candidate with the highest estimate, the first of equals."""
+    return int(np.argmax([estimate.mean for estimate in schedule.estimates()]))
+
+
+def found_best(schedule: Schedule, scores: FloatArray) -> bool:
+    """Whether the candidate with the highest estimate is the best on the full matrix, or nearly."""
     means = scores.mean(axis=1)
-    return bool(means[policy.best] >= means.max() - TOLERANCE - 1e-9)
+    return bool(means[best_estimate(schedule)] >= means.max() - TOLERANCE - 1e-9)
 
 
 @dataclass(frozen=True)
 class Played:
-    """How a policy did over several seeds.
+    """How a schedule did over several seeds.
 
     Attributes:
         found: seeds in which the best was found.
@@ -116,54 +127,80 @@ def over_seeds(made: Matrix, make: Make, seeds: int) -> Played:
     for seed in range(seeds):
         scores = made.scores(seed)
         started = time.process_time()
-        policy = make(made, np.random.default_rng((seed, 2)))
-        shares.append(played(policy, scores) / scores.size)
+        schedule = make(made, np.random.default_rng((seed, 2)))
+        shares.append(played(schedule, scores) / scores.size)
         seconds += time.process_time() - started
-        found += found_best(policy, scores)
+        found += found_best(schedule, scores)
     return Played(found, float(np.mean(shares)), max(shares), seconds / seeds)
 
 
-def lucky_living(seed: int) -> tuple[FloatArray, list[Repeats], np.random.Generator]:
-    """50 candidates measured once: their truths, what was measured, and where further noise comes from.
+@dataclass
+class Lucky:
+    """50 individuals measured once, of which the second was lucky.
 
     Truths are normal with deviation 0.3 and at most 0.7, but for the best, the first, with 1; noise has deviation 0.5.
-    The second has truth 0 and was lucky: 2.2.
+    The second has truth 0 and was measured as 2.2.
     """
-    rng = np.random.default_rng(seed)
-    truth = np.minimum(rng.normal(0.0, 0.3, 50), 0.7)
-    truth[:2] = 1.0, 0.0
-    living = [Repeats.of([value]) for value in rng.normal(truth, NOISE).tolist()]
-    living[1] = Repeats.of([2.2])
-    return truth, living, rng
+
+    truth: FloatArray
+    members: list[Individual]
+    noise: Noise
+    rng: np.random.Generator
+
+    @classmethod
+    def of(cls, seed: int) -> Lucky:
+        rng = np.random.default_rng(seed)
+        truth = np.minimum(rng.normal(0.0, 0.3, 50), 0.7)
+        truth[:2] = 1.0, 0.0
+        values = rng.normal(truth, NOISE).tolist()
+        values[1] = 2.2
+        members = [
+            Individual(
+                number, number, Ask(number, "seed"), Vector((float(number),)), Evaluation("ok", {"value": value})
+            )
+            for number, value in enumerate(values)
+        ]
+        return cls(truth, members, Noise(NoiseSettings(), VALUE), rng)
+
+    def reevaluate(self, number: int) -> None:
+        value = float(self.rng.normal(self.truth[number], NOISE))
+        self.members[number] = reevaluated_individual(self.members[number], Evaluation("ok", {"value": value}), VALUE)
+        self.noise = self.noise.learnt(self.members)
+
+    @property
+    def best_wins(self) -> bool:
+        """Whether the truly best is on top, by the bounds by which a search compares."""
+        return min(map(self.noise.appraised, self.members), key=VALUE[0].cost).id == 0
 
 
 def best_wins(seed: int, *, reevaluated: int) -> bool:
-    """Whether the truly best is on top after the rule had so many candidates measured again."""
-    truth, living, rng = lucky_living(seed)
+    """Whether the truly best is on top after the search's rule had so many re-evaluated."""
+    lucky = Lucky.of(seed)
     for _ in range(reevaluated):
-        again = measure_next(living)
+        again = lucky.noise.most_uncertain(lucky.members, ())
         if again is None:
             break
-        living[again] = living[again].with_value(rng.normal(truth[again], NOISE))
-    return best_of(living) == 0
+        lucky.reevaluate(again.id)
+    return lucky.best_wins
 
 
 def best_wins_evenly(seed: int, *, times: int) -> bool:
-    """Whether the truly best is on top after each was measured so many times again."""
-    truth, living, rng = lucky_living(seed)
+    """Whether the truly best is on top after each was re-evaluated so many times."""
+    lucky = Lucky.of(seed)
     for _ in range(times):
-        living = [one.with_value(value) for one, value in zip(living, rng.normal(truth, NOISE).tolist(), strict=True)]
-    return best_of(living) == 0
+        for number in range(len(lucky.members)):
+            lucky.reevaluate(number)
+    return lucky.best_wins
 
 
 def challenged(made: Matrix, seed: int) -> list[tuple[bool, bool, int]]:
-    """All candidates against a good incumbent, the tenth best: whether each is better, was stopped, and its pulls."""
+    """All candidates against a good incumbent, the tenth best: whether each is better, was pruned, and its pulls."""
     scores = made.scores(seed)
     means = scores.mean(axis=1)
     incumbent = int(np.argsort(-means)[9])
     rows = []
     for candidate in np.flatnonzero(np.arange(len(scores)) != incumbent).tolist():
-        challenge = Challenge(scores[incumbent], rng=np.random.default_rng((seed, candidate, 3)))
+        challenge = ChallengeSchedule(scores[incumbent], rng=np.random.default_rng((seed, candidate, 3)))
         pulls = played(challenge, scores[candidate : candidate + 1])
         rows.append((bool(means[candidate] > means[incumbent]), not challenge.seen.all(), pulls))
     return rows
@@ -231,7 +268,7 @@ def _noise_rows() -> list[Row]:
     ruled = sum(best_wins(seed, reevaluated=200) for seed in range(SEEDS))
     evenly = sum(best_wins_evenly(seed, times=4) for seed in range(SEEDS))
     return [
-        Row(f"one lucky of 50: the best wins after 200 measurements more, seeds of {SEEDS}", ruled, "", 95),
+        Row(f"a lucky candidate among 50: the best wins after 200 re-evaluations, seeds of {SEEDS}", ruled, "", 95),
         Row("  with these spread evenly", evenly),
         Row("  without them", alone),
     ]
@@ -239,17 +276,17 @@ def _noise_rows() -> list[Row]:
 
 def _challenge_rows() -> list[Row]:
     outcomes = [outcome for seed in range(10) for outcome in challenged(PLAIN, seed)]
-    stopped = [better for better, early, _ in outcomes if early]
+    pruned = [better for better, early, _ in outcomes if early]
     winners = [early for better, early, _ in outcomes if better]
     pulls = float(np.mean([pulls for _, _, pulls in outcomes]))
     return [
         Row(
-            "challenge, limit 1 %: of those stopped, were better",
-            100 * float(np.mean(stopped)),
+            "challenge, limit 1 %: of the pruned, were better",
+            100 * float(np.mean(pruned)),
             "%",
             1.0,
             True,
         ),
-        Row("  of those better, were stopped", 100 * float(np.mean(winners)), "%"),
+        Row("  of those better, were pruned", 100 * float(np.mean(winners)), "%"),
         Row("  share of the pulls that was made", 100 * pulls / PLAIN.cases, "%"),
     ]

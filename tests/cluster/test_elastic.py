@@ -16,7 +16,7 @@ from cluster.monitor import ClusterMonitor, View, changes
 from cluster.queues import ResourceQueue, Waiting
 from cluster.stragglers import LEAST_SECONDS, PEERS, Stragglers
 from evo.config.loading import load_config
-from evo.engine.evaluator import Entry, Measuring
+from evo.engine.evaluator import Entry, Evaluator
 from evo.engine.factories import resources_of
 from evo.errors import ConfigError, UserError
 from evo.genomes import Genome, Vector
@@ -24,7 +24,7 @@ from evo.journal.log import Journal, read_events
 from evo.journal.recorder import Recorder
 from evo.lineage import open_run
 from evo.models import Model
-from evo.policies.plans import Stages
+from evo.policies.cascade import Cascade
 from evo.protocols import ClusterEvent, Job
 from evo.registry import make_problem
 from evo.resources import Resources
@@ -272,11 +272,11 @@ def test_each_stage_of_a_cascade_takes_its_own() -> None:
         {"share": 0.3, "threshold": -1e9, "resources": {"gpus": 1}},
     ]
     executor, base = Wanting(), Resources(cpus=2)
-    measuring = Measuring(executor, Exam(questions=40), Stages(stages=stages), seed=1, resources=base)
+    evaluator = Evaluator(executor, Exam(questions=40), Cascade(stages=stages), seed=1, resources=base)
 
     async def go() -> list[Evaluation]:
         candidate = Candidate(1, Ask(1, "op", (), 0, None), Vector((0.9,)))
-        found = [await measuring.alone(Entry(candidate)), await measuring.alone(Entry(candidate), founds=True)]
+        found = [await evaluator.evaluate(Entry(candidate)), await evaluator.evaluate(Entry(candidate), as_seed=True)]
         await executor.close()
         return found
 
@@ -288,7 +288,7 @@ def test_each_stage_of_a_cascade_takes_its_own() -> None:
 @pytest.mark.parametrize("wrong", [{"gpu": 1}, {"gpus": -1}])
 def test_a_stage_with_resources_that_cannot_be_is_refused_before_the_run(wrong: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match="resource"):
-        Stages(stages=[{"share": 0.1, "threshold": 0, "resources": wrong}])
+        Cascade(stages=[{"share": 0.1, "threshold": 0, "resources": wrong}])
 
 
 class Growing(InProcessExecutor):

@@ -147,7 +147,7 @@ def test_who_is_stopped_never_lives_is_no_parent_and_has_no_objectives(evo: Evo,
     assert reader.sql(some).rows == ()
     assert reader.sql("SELECT count(DISTINCT cases) FROM evaluations WHERE outcome = 'ok'").scalar() == 1
     told = reader.sql("SELECT feedback FROM evaluations WHERE outcome = 'pruned'").rows
-    assert all(text.startswith("stopped after ") and " of 60 cases, mean score " in text for (text,) in told)
+    assert all(text.startswith("pruned after ") and " of 60 cases, mean score " in text for (text,) in told)
 
 
 def test_stopped_ones_are_counted_apart_from_failures(evo: Evo) -> None:
@@ -155,7 +155,7 @@ def test_stopped_ones_are_counted_apart_from_failures(evo: Evo) -> None:
     stopped = sum(
         one["event"] == "tell" and one["evaluation"]["outcome"] == "pruned" for one in events(Path("runs/raced"))
     )
-    assert f"{stopped} were stopped early; " in answer.out
+    assert f"{stopped} were pruned; " in answer.out
     assert stopped > 50
     rows = open_run(Path("runs/raced")).sql("SELECT outcome, individuals, seen + saved FROM pulls").rows
     assert rows == (("ok", 64 - stopped, 60 * (64 - stopped)), ("pruned", stopped, 60 * stopped))

@@ -1,4 +1,4 @@
-"""Laws of what stands between the driver and the executor, and of the plans that are registered."""
+"""Laws of the evaluator, with every evaluation policy that is registered."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo.engine.evaluator import Entry, Measuring
+from evo.engine.evaluator import Entry, Evaluator
 from evo.errors import UserError
 from evo.genomes import Genome, Vector
 from evo.models import BudgetSpentError, Model
-from evo.policies.base import Policy
-from evo.policies.plans import Contest, OneBatch, Plan, Races
+from evo.policies.base import Batch, Policy
+from evo.policies.minibatch import Minibatch
+from evo.policies.racing import Race, Racing
 from evo.pooling import pooled
 from evo.protocols import Job
 from evo.registry import make, make_problem, names
@@ -77,14 +78,13 @@ class Penniless(Forgetful):
         raise BudgetSpentError("not a cent is left")
 
 
-class Idle(Races):
-    """Its policy wants nothing, for ever."""
+class Idle(Racing):
+    """Its schedule names no pull, for ever."""
 
-    def policy(self, contest: Contest) -> Policy | None:
-        policy = super().policy(contest)
-        assert policy is not None
-        policy.next(10_000)
-        return policy
+    def start(self, batch: Batch) -> Race:
+        schedule = super().start(batch)
+        schedule.next(10_000)
+        return schedule
 
 
 def entries(count: int, model: Model | None = None) -> list[Entry]:
@@ -92,70 +92,66 @@ def entries(count: int, model: Model | None = None) -> list[Entry]:
     return [Entry(Candidate(number, Ask(number, "guess"), skill), model) for number, skill in enumerate(skills)]
 
 
-def measuring(executor: InProcessExecutor, plan: Plan) -> Measuring:
-    return Measuring(executor, make_problem(EXAM, {"questions": 40}), plan, seed=0)
+def evaluator(executor: InProcessExecutor, policy: Policy) -> Evaluator:
+    return Evaluator(executor, make_problem(EXAM, {"questions": 40}), policy, seed=0)
 
 
 @pytest.mark.parametrize("name", names("policies"))
 @pytest.mark.parametrize("count", [1, 2, 7])
-def test_every_registered_plan_says_of_each_whether_it_goes_on_and_scores_no_case_twice(name: str, count: int) -> None:
-    plan: Plan = make("policies", name, OPTIONS.get(name, {}))
+def test_every_policy_prunes_or_promotes_each_candidate_and_scores_no_case_twice(name: str, count: int) -> None:
+    policy: Policy = make("policies", name, OPTIONS.get(name, {}))
     executor = Forgetful(0)
-    one = measuring(executor, plan)
+    scoring = evaluator(executor, policy)
 
     async def go() -> list[tuple[str, int]]:
-        told = []
-        if plan.batch_size == 1:
-            found = [await one.alone(entry) for entry in entries(count)]
+        batch = entries(count)
+        if policy.batch_size == 1:
+            results = [await scoring.evaluate(entry) for entry in batch]
         else:
-            some = entries(count)
-            found = [
-                await one.finished(entry, verdict) for entry, verdict in zip(some, await one.race(some), strict=True)
-            ]
-        for evaluation in found:
-            told.append((evaluation.outcome, len(evaluation.cases)))
-        return told
+            verdicts = await scoring.evaluate_batch(batch)
+            results = [await scoring.finish(entry, verdict) for entry, verdict in zip(batch, verdicts, strict=True)]
+        return [(evaluation.outcome, len(evaluation.cases)) for evaluation in results]
 
     found = asyncio.run(go())
-    whole = 40 if plan.whole else 32
+    whole = 40 if policy.whole else 32
     assert all(seen == whole if outcome == "ok" else 0 < seen < whole for outcome, seen in found)
     assert {outcome for outcome, _ in found} <= {"ok", "pruned"}
-    if plan.needs_cases and executor.seen:
+    if policy.needs_cases and executor.seen:
         assert len(executor.seen) == sum(seen for _, seen in found)
 
 
 @pytest.mark.parametrize("model", [None, SILENT], ids=["without a model", "with a model"])
 @pytest.mark.parametrize("stopping", [False, True])
 def test_what_a_model_left_open_is_asked_again_as_long_as_the_run_goes_on(model: Model | None, stopping: bool) -> None:
-    one = measuring(Forgetful(2), OneBatch(8))
-    one.stopping = stopping
-    found = asyncio.run(one.alone(entries(1, model)[0]))
+    scoring = evaluator(Forgetful(2), Minibatch(8))
+    scoring.stopping = stopping
+    found = asyncio.run(scoring.evaluate(entries(1, model)[0]))
     again = model is not None and not stopping
     assert (found.outcome, len(found.cases)) == (("ok", 8) if again else ("lost", 0))
 
 
 def test_what_is_lost_for_good_is_lost_and_the_others_race_on() -> None:
-    one = measuring(Forgetful(1), Races(batch_size=4, share=0.5))
-    verdicts = asyncio.run(one.race(entries(4)))
+    scoring = evaluator(Forgetful(1), Racing(batch_size=4, share=0.5))
+    verdicts = asyncio.run(scoring.evaluate_batch(entries(4)))
     assert [verdict.evaluation.outcome for verdict in verdicts].count("lost") == 1
     assert sum(verdict.promoted for verdict in verdicts) == 1
 
 
 def test_money_that_runs_out_comes_through_as_it_is() -> None:
     with pytest.raises(BudgetSpentError, match="not a cent is left"):
-        asyncio.run(measuring(Penniless(0), Races(batch_size=4)).race(entries(4)))
+        asyncio.run(evaluator(Penniless(0), Racing(batch_size=4)).evaluate_batch(entries(4)))
 
 
-def test_a_policy_that_wants_nothing_and_is_not_done_is_told_of() -> None:
-    with pytest.raises(UserError, match="the policy Racing wants no case scored, and is not done"):
-        asyncio.run(measuring(Forgetful(0), Idle(batch_size=4)).race(entries(4)))
+def test_a_schedule_that_names_no_pull_and_is_not_done_is_an_error() -> None:
+    with pytest.raises(UserError, match="the schedule RacingSchedule names no pull, and is not done"):
+        asyncio.run(evaluator(Forgetful(0), Idle(batch_size=4)).evaluate_batch(entries(4)))
 
 
 def test_the_same_candidates_race_the_same_whatever_the_order_of_their_scores() -> None:
     found = []
     for workers in (1, 9):
         executor = InProcessExecutor(Job(EXAM, {"questions": 40}, workers=workers))
-        found.append(asyncio.run(measuring(executor, Races(batch_size=8, share=0.4)).race(entries(8))))
+        found.append(asyncio.run(evaluator(executor, Racing(batch_size=8, share=0.4)).evaluate_batch(entries(8))))
     assert found[0] == found[1]
 
 
@@ -169,7 +165,7 @@ def test_what_several_parts_used_is_added_up() -> None:
             )
             return Evaluation.from_json(fields)
 
-    found = asyncio.run(measuring(Timed(0), OneBatch(40)).alone(entries(1)[0]))
+    found = asyncio.run(evaluator(Timed(0), Minibatch(40)).evaluate(entries(1)[0]))
     assert (found.seconds, found.cpu_seconds, found.memory_bytes, found.isolation) == (6.0, 3.0, 160, "process")
 
 
@@ -213,7 +209,7 @@ def test_scores_without_cases_cannot_be_pooled() -> None:
         ("policy: racing, options: {share: much}", "do not suit policy racing: .*"),
         ("policy: low_rank, options: {rank: 1.5}", "do not suit policy low_rank: .*"),
         ("policy: minibatch, options: {size: 0}", "a minibatch needs at least one case, got size 0"),
-        ("policy: cascade", "policy cascade stops nobody: give a stage a threshold"),
+        ("policy: cascade", "policy cascade prunes no candidate: give a stage a threshold"),
         (
             "policy: cascade, options: {stages: [{share: 0.5, thresh: 1}]}",
             "policy cascade does not take these options",
@@ -238,24 +234,22 @@ def test_a_policy_for_cases_is_refused_where_there_are_none(evo: Evo) -> None:
 def test_a_policy_of_ones_own_goes_through_the_same_door(evo: Evo, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "from dataclasses import dataclass\n"
-        "from evo.policies.cascade import Cascade, Stage\n"
-        "from evo.policies.plans import Plan\n\n\n"
+        "from evo.policies.base import Policy\n"
+        "from evo.policies.cascade import CascadeSchedule, Stage\n\n\n"
         "@dataclass(frozen=True)\n"
-        "class Half(Plan):\n"
+        "class Half(Policy):\n"
         "    batch_size: int = 4\n\n"
-        "    def policy(self, contest):\n"
-        "        shape = contest.candidates, len(contest.cases)\n"
-        "        return Cascade(*shape, stages=[Stage(0.2, keep=0.5)], rng=contest.rng)\n\n"
-        "    def promoted(self, policy, eligible):\n"
-        "        return [one for one in eligible if one in policy.live]\n"
+        "    def start(self, batch):\n"
+        "        stages = [Stage(0.2, keep=0.5)]\n"
+        "        return CascadeSchedule(batch.candidates, len(batch.cases), stages=stages, rng=batch.rng)\n"
     )
     here = ("--set", "executor=evo.testing.executor:InProcessExecutor", "--set", "budget.evaluations=33")
     answer = evo("run", EXAM, *here, "--set", "evaluation={policy: 'mine.py:Half', options: {batch_size: 8}}")
     assert answer.code == 0, answer.err
-    assert "15 were stopped early" in answer.out
+    assert "15 were pruned" in answer.out
 
 
 def test_check_says_what_a_policy_will_do(evo: Evo) -> None:
     answer = evo("check", EXAM, "--set", "evaluation.policy=racing")
     assert answer.code == 0, answer.err
-    assert "policy racing over 60 cases, candidates 16 together; those that go on are scored on all" in answer.out
+    assert "policy racing over 60 cases, candidates 16 together; promoted candidates are scored on all" in answer.out

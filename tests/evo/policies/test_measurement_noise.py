@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo.policies.noise import Repeats, best_of, estimate, measure_next, pooled_variance
+from evo.policies.noise import estimate, pooled_variance
+from evo.values import Repeats
 from tests.benchmarks.racing import best_wins, best_wins_evenly
 
 values = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30)
@@ -24,7 +25,7 @@ def test_repeats_have_the_mean_and_variance_of_their_measurements(measured: list
     assert repeats.variance == pytest.approx(statistics.variance(measured), rel=1e-6, abs=1e-6)
 
 
-def test_one_measurement_says_nothing_of_the_variance() -> None:
+def test_a_single_measurement_says_nothing_of_the_variance() -> None:
     assert Repeats.of([3.0]).variance == math.inf
     assert pooled_variance([Repeats.of([3.0]), Repeats()]) is None
 
@@ -56,35 +57,15 @@ def test_bounds_hold_the_truth_as_often_as_they_say() -> None:
     assert 860 <= held <= 960
 
 
-def test_a_value_measured_once_does_not_beat_a_lower_one_that_is_sure() -> None:
-    living = [Repeats.of([1.1]), Repeats.of([0.8, 1.2] * 10)]
-    assert living[0].mean > living[1].mean
-    assert best_of(living) == 1
+def test_the_bound_of_a_value_measured_once_is_below_that_of_a_lower_mean_that_is_sure() -> None:
+    lucky, sure = Repeats.of([1.1]), Repeats.of([0.8, 1.2] * 10)
+    variance = pooled_variance([lucky, sure])
+    assert variance is not None
+    assert lucky.mean > sure.mean
+    assert estimate(lucky, variance).lower < estimate(sure, variance).lower
 
 
-def test_a_lucky_leader_is_the_first_to_be_measured_again() -> None:
-    living = [Repeats.of([0.1, 0.3]), Repeats.of([0.2, 0.0]), Repeats.of([0.45])]
-    assert measure_next(living) == 2
-
-
-def test_where_noise_is_unknown_the_leader_is_measured_again() -> None:
-    assert measure_next([Repeats.of([1.0]), Repeats.of([2.0]), Repeats()]) == 1
-
-
-def test_nobody_is_measured_again_once_there_is_no_doubt() -> None:
-    sure = [Repeats.of([0.0, 0.1, 0.2]), Repeats.of([9.0, 9.1, 9.2])]
-    assert measure_next(sure) is None
-    assert measure_next([Repeats.of([1.0, 1.0]), Repeats.of([2.0, 2.0])]) is None
-    assert measure_next([Repeats.of([1.0, 1.5])]) is None
-
-
-@pytest.mark.parametrize("choose", [best_of, measure_next])
-def test_those_never_measured_are_no_choice(choose: object) -> None:
-    with pytest.raises(ValueError, match="no candidate was measured"):
-        choose([Repeats(), Repeats()])  # type: ignore[operator]
-
-
-def test_a_lucky_value_stays_on_top_only_without_the_rule() -> None:
+def test_a_lucky_value_stays_on_top_only_without_re_evaluation() -> None:
     seeds = range(20)
     assert sum(best_wins(seed, reevaluated=0) for seed in seeds) <= 2
     ruled = sum(best_wins(seed, reevaluated=200) for seed in seeds)
