@@ -50,7 +50,7 @@ _HOMES = {
     "Proposal": "evo.values",
     "Score": "evo.values",
 }
-__all__ = ["__version__", *_HOMES]  # noqa: PLE0604  # strings, of which a linter sees a part
+__all__ = ["__version__", *_HOMES]  # strings, of which a linter sees a part
 
 
 def __getattr__(name: str) -> Any:

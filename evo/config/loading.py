@@ -43,7 +43,7 @@ def load_config(target: str, overrides: Sequence[str] = ()) -> Loaded:
         ConfigError: unreadable, an unknown key, or a value that does not fit.
         UnknownNameError: no such problem.
     """
-    layers = [_target_layer(target), ("--set", renamed(_parse_overrides(overrides)))]
+    layers = [_target_layer(target), ("--set", _normalised(renamed(_parse_overrides(overrides))))]
     stated = _merge(layers)
     _check_keys(stated, Config)
     problem = _problem_section(stated.get("problem"))
@@ -68,7 +68,7 @@ def overridden(config: Config, overrides: Sequence[str]) -> Config:
     Raises:
         ConfigError: an unknown key, or a value that does not fit.
     """
-    changes = renamed(_parse_overrides(overrides))
+    changes = _normalised(renamed(_parse_overrides(overrides)))
     _check_keys(changes, Config)
     return _validated(_merge([("before", config.model_dump()), ("--set", changes)]))
 

@@ -147,7 +147,7 @@ class IslandMaker:
         parents: Parents = make("parents", how.parents.name, how.parents.options)
         if self._archive is not None and isinstance(parents, Best | PowerLaw):
             raise ConfigError(
-                f"search.parents {how.parents.name} ranks the whole population, and what is best in a niche says nothing "
+                f"search.parents {how.parents.name} ranks the whole population, and the best of a niche says nothing "
                 "of another; take uniform or tournament, or leave search.niches out"
             )
         selector = mixture.selector(config, self._inherited)

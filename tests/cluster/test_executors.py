@@ -28,10 +28,6 @@ from evo.errors import CandidateError, EvoError, SandboxError
 from evo.genomes import Program, Vector
 from evo.protocols import Executor, Job
 from evo.resources import Resources
-from evo.testing.executor import InProcessExecutor
-from evo.values import Evaluation
-from operators.refusal import RefusalError
-from tests.conftest import Evo
 from evo.testing.contracts.executor_contract import (
     ECHO,
     VALLEY,
@@ -45,6 +41,7 @@ from evo.testing.contracts.executor_contract import (
     using,
 )
 from evo.testing.executor import InProcessExecutor
+from evo.values import Evaluation
 from operators.refusal import RefusalError
 from tests.conftest import Evo
 from tests.support.runs import events, history, sorted_history, wait_for_tells

@@ -185,7 +185,7 @@ def test_best_of_n_asks_as_the_users_mixture_does(stated: dict[str, float], take
 
 def test_best_of_n_of_operators_that_all_need_mates_is_refused() -> None:
     config = configured("sphere", search={"operators": {"sbx": 1.0}})
-    with pytest.raises(ConfigError, match="each of sbx takes several parents; add an operator of one parent"):
+    with pytest.raises(ConfigError, match="each of sbx takes several parents; add an operator of a single parent"):
         with_baseline(config, "best_of_n")
 
 

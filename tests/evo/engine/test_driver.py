@@ -74,7 +74,7 @@ def test_a_second_interruption_stops_at_once(tmp_path: Path) -> None:
             process.send_signal(signal.SIGINT)
             time.sleep(0.4)
         _, complaint = process.communicate(timeout=60)
-    assert b"stopped at once; all that was told is recorded" in complaint
+    assert b"stopped at once; every result is recorded" in complaint
     assert b"Traceback" not in complaint
     assert events(run)[-1]["event"] != "stop"
     assert process.returncode == 130
@@ -96,7 +96,7 @@ def test_the_wall_limit_counts_over_resumptions(evo: Evo, tmp_path: Path) -> Non
 def test_a_finished_run_says_how_to_go_further(evo: Evo, toy_run: Path) -> None:
     answer = evo("resume", toy_run)
     assert answer.code == 2
-    assert "is finished: 60 evaluations told" in answer.err
+    assert "is finished: 60 evaluations made" in answer.err
     assert "--set budget.evaluations=120" in answer.err
 
 
