@@ -175,6 +175,11 @@ class WarmParent:
             raise SandboxError(f"the sandbox does not start: {failed}")
 
 
+def bubblewrap_is_installed() -> bool:
+    """Whether it may be tried."""
+    return sys.platform.startswith("linux") and shutil.which("bwrap") is not None
+
+
 @functools.cache
 def bubblewrap_problem() -> str | None:
     """Why bubblewrap cannot hold a warm parent here, None where it can; tried for real, once a process."""

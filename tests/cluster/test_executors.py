@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +35,7 @@ from operators.refusal import RefusalError
 from tests.conftest import Evo
 from tests.contracts.executor_contract import (
     ECHO,
+    NOTHING,
     VALLEY,
     ExecutorContract,
     MakeExecutor,
@@ -100,9 +102,10 @@ class TestAuto(ExecutorContract):
     def make(self) -> MakeExecutor:
         return AutoExecutor
 
-    def test_a_short_run_on_one_machine_starts_no_ray(self, make: MakeExecutor) -> None:
-        self.test_many_at_once_each_get_their_own_answer(make)
-        assert not ray.is_initialized()
+    def test_a_short_run_on_one_machine_starts_no_ray(self) -> None:
+        executor = AutoExecutor(Job(NOTHING, {}, workers=2))
+        assert using(executor, lambda executor: executor.evaluate(answering("2"))).outcome == "ok"
+        assert (executor._ray, executor._starting) == (None, None)
 
     @pytest.mark.usefixtures("ray_here")
     def test_where_an_evaluation_takes_more_than_cores_or_there_is_an_address_ray_evaluates(self) -> None:
@@ -159,6 +162,23 @@ class TestRay(ExecutorContract):
         lane.seconds = 0.001
         assert (lane.places, lane.batch) == (20, 1)
         assert 20 <= executor.capacity <= 23  # a few more, for an autoscaler to see
+
+    def test_evaluations_that_mostly_wait_share_processes_no_more_than_they_fill(self) -> None:
+        job = Job("tests.support.elastic_problems:Napping", {"seconds": 0.3}, workers=8, resources=Resources(cpus=0.2))
+        executor = RayExecutor(job)
+
+        async def work(_: Executor) -> list[set[str]]:
+            vectors = [Vector((number / 10, 0.0, 0.0)) for number in range(8)]
+            found = [[await executor.evaluate(vectors[0]), await executor.evaluate(vectors[1])]]
+            found.append(await asyncio.gather(*(executor.evaluate(vector) for vector in vectors)))
+            began = time.monotonic()
+            found.append(await asyncio.gather(*(executor.evaluate(vector) for vector in vectors)))
+            assert time.monotonic() - began < 8 * 0.3  # side by side
+            return [{one.worker for one in some} for some in found]
+
+        alone, *several = using(executor, work)
+        assert len(alone) == 1
+        assert all(len(some) <= 2 for some in several)
 
     def test_a_mailbox_that_dies_fails_what_waits_and_the_next_has_another(self) -> None:
         hung = Parrot("hung", seconds=600.0)
