@@ -187,8 +187,8 @@ class TestRay(ExecutorContract):
         async def work(_: Executor) -> str:
             waiting = [asyncio.create_task(executor.evaluate(saying(f"hello {n}"), model=hung)) for n in range(3)]
             await until(lambda: hung.asked >= 10)
-            assert executor._post is not None
-            ray.kill(executor._post.mailbox)
+            assert executor._mailbox is not None
+            ray.kill(executor._mailbox.mailbox)
             for one in waiting:
                 with pytest.raises(SandboxError, match="the mailbox .* has died"):
                     await one
@@ -334,14 +334,15 @@ def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("ray_here")
 @pytest.mark.parametrize(
-    "order", [("--set", "executor.workers=1"), ("--set", "search.deterministic=true")], ids=["width 1", "order ask"]
+    ("problem", "setting"),
+    [("sphere", "executor.workers=1"), ("symbolic_regression", "search.deterministic=true")],
+    ids=["at width 1", "deterministic"],
 )
-@pytest.mark.parametrize("problem", ["symbolic_regression", "sphere"])
 def test_local_and_distributed_give_the_same_population(
-    evo: Evo, tmp_path: Path, problem: str, order: tuple[str, str]
+    evo: Evo, tmp_path: Path, problem: str, setting: str
 ) -> None:
     for executor in ("local", "ray"):
-        answer = evo("run", problem, *SMALL, *order, "--set", f"executor={executor}", "--name", executor)
+        answer = evo("run", problem, *SMALL, "--set", setting, "--set", f"executor={executor}", "--name", executor)
         assert answer.code == 0, answer.err
-    same = sorted_history if "order" in order[1] else history
+    same = sorted_history if "deterministic" in setting else history
     assert same(tmp_path / "runs/local") == same(tmp_path / "runs/ray")
