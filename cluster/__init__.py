@@ -1,1 +1,1 @@
-"""Where it runs: executors and the sandbox."""
+"""Where evaluations run: the executors, the sandbox, and runs that are submitted to a cluster."""

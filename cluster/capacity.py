@@ -1,4 +1,4 @@
-"""How many evaluations a cluster holds side by side, and how many tasks to have in its hands. Pure."""
+"""How many evaluations fit on a cluster at once, and how many tasks to keep in flight. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from evo.resources import Resources
 
 AHEAD = 2
-"""Tasks for each place where evaluations keep it busy: one runs, the next lies ready beside it."""
+"""Tasks for each place where evaluations keep it busy: while one runs, the next is there already."""
 GROWTH = 8
-"""Tasks beyond twice the places there are, so that an autoscaler has something to grow by, from nothing too."""
+"""Tasks beyond twice the places there are, so that an autoscaler sees demand, on an empty cluster too."""
 MOST_THAT_WAIT = 64
-"""Evaluations side by side on one machine where they outnumber its cores: each has a thread of its own."""
+"""Evaluations at once on one machine where they outnumber its cores: each has a thread of its own."""
 MOST_IN_A_PROCESS = 16
 """Evaluations that share a process where they mostly wait: what they do beside waiting shares its interpreter."""
 _EXACT = 1e-6
@@ -21,7 +21,7 @@ _EXACT = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A living node.
+    """A node that is alive.
 
     Attributes:
         label: host name and the first letters of the id, as events and evaluations name it.
@@ -42,9 +42,9 @@ class Allowance:
     """What bounds the tasks of one search.
 
     Attributes:
-        most: evaluations side by side at most; None for no bound but the cluster.
+        most: evaluations at once; None for no bound but the cluster.
         share: of the cluster, 0 to 1; 1 where no other search is on it.
-        fixed: whether the cluster never grows, so that there is nothing to ask for.
+        fixed: whether the cluster never grows, so that demand need not be shown.
     """
 
     most: int | None = None
@@ -53,12 +53,12 @@ class Allowance:
 
 
 def label(host: str, node: str) -> str:
-    """How a node is called in the lineage."""
+    """A node's name in the lineage."""
     return f"{host}/{node[:8]}"
 
 
 def reserved(resources: Resources) -> dict[str, float]:
-    """What a task has to set aside, under Ray's names."""
+    """Resources that a task asks Ray for, under Ray's names."""
     cpus = resources.cpus if resources.cpus < 1 else float(math.ceil(resources.cpus))
     named = {"CPU": cpus, "GPU": resources.gpus, "memory": float(resources.memory_bytes), **resources.custom}
     return {name: amount for name, amount in named.items() if amount}
@@ -70,7 +70,7 @@ def takes_cores_only(resources: Resources) -> bool:
 
 
 def places_in_a_process(resources: Resources) -> int:
-    """How many evaluations go side by side in one process: several where each takes a part of a core, and no more.
+    """How many evaluations run at once in one process: several where each takes a part of a core, and no more.
 
     A process of its own costs a second or two of CPU and some 100 MB before the first evaluation.
     """
@@ -80,7 +80,7 @@ def places_in_a_process(resources: Resources) -> int:
 
 
 def places(amounts: Mapping[str, float], resources: Resources) -> int:
-    """How many evaluations go side by side into these amounts."""
+    """How many evaluations fit into these amounts at once."""
     together = places_in_a_process(resources)
     wanted = reserved(resources)
     fits = together * min(int(amounts.get(name, 0.0) / (amount * together) + _EXACT) for name, amount in wanted.items())
@@ -90,19 +90,19 @@ def places(amounts: Mapping[str, float], resources: Resources) -> int:
 
 
 def room(nodes: Sequence[Node], resources: Resources) -> int:
-    """How many evaluations all nodes together hold."""
-    return sum(places(one.total, resources) for one in nodes)
+    """How many evaluations fit on all nodes together."""
+    return sum(places(node.total, resources) for node in nodes)
 
 
 def in_flight(places: int, allowance: Allowance, *, busy: bool) -> int:
-    """How many tasks a search may have in Ray's hands, those that wait there for a place included.
+    """How many tasks of a search may be in flight, including those that wait in Ray for a place.
 
-    More than there are places, so that none stands idle between two evaluations, and so that an autoscaler sees what is
-    wanted. Never more than `most` on a cluster with more places than that: there, all would run.
+    More than there are places, so that none is idle between two evaluations, and so that an autoscaler sees demand.
+    Never more than `most` on a cluster with more places than that: there, all would run.
 
     Args:
         places: of the whole cluster.
-        busy: whether an evaluation keeps its cores busy, so that the next should lie ready.
+        busy: whether an evaluation keeps its cores busy, so that the next should be there when it ends.
     """
     if allowance.share < 1:
         mine = max(1, math.floor(places * allowance.share + _EXACT))
@@ -118,13 +118,13 @@ def in_flight(places: int, allowance: Allowance, *, busy: bool) -> int:
 
 
 def fair_shares(wants: Sequence[float]) -> list[float]:
-    """What each may have of 1: those who want less than an equal part get what they want, the rest is divided equally.
+    """Shares of a cluster: a search that wants less than an equal part gets what it wants, the rest is divided equally.
 
     Args:
-        wants: of each, 0 to 1.
+        wants: of each search, 0 to 1.
     """
-    shares, left, waiting = [0.0] * len(wants), 1.0, sorted(range(len(wants)), key=lambda one: wants[one])
-    for place, one in enumerate(waiting):
-        shares[one] = min(wants[one], left / (len(waiting) - place))
-        left -= shares[one]
+    shares, left, waiting = [0.0] * len(wants), 1.0, sorted(range(len(wants)), key=lambda search: wants[search])
+    for place, search in enumerate(waiting):
+        shares[search] = min(wants[search], left / (len(waiting) - place))
+        left -= shares[search]
     return shares

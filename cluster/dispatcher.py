@@ -1,4 +1,4 @@
-"""Ray tasks that carry evaluations: sent, sent again where overdue, cancelled, and their answers brought back."""
+"""Sends evaluations to Ray as tasks, sends overdue ones a second time, cancels them, and delivers their results."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from evo.values import Evaluation
 RETRIES = 3
 """How often Ray tries again where a worker or a node dies."""
 WARMED = 16
+"""Worker processes that are started ahead, at most."""
 
 
 class Dispatcher:
-    """Empties the queues of queues, as far as there are tasks for it."""
+    """Empties the queues, as far as more tasks may be in flight."""
 
     def __init__(self, job: Job, elastic: Elastic) -> None:
         self._elastic = elastic
@@ -39,9 +40,9 @@ class Dispatcher:
         self._closed = False
 
     def warm(self, queue: ResourceQueue) -> None:
-        """Processes take a second to start: let them do so while the seeds are evaluated.
+        """Start worker processes ahead, since each takes a second to start.
 
-        Those that hold a GPU end with their task, since what they have there is freed by nothing else.
+        Not those with a GPU, which end with their task, as nothing else frees the memory that they hold there.
         """
         if (hosts := self._hosts_of(queue)) is not None:
             hosts.start()
@@ -50,7 +51,7 @@ class Dispatcher:
             self._warming = [self._remote(queue).remote(*packed([]), "train", None) for _ in range(count)]
 
     def dispatch_soon(self) -> None:
-        """Once for all that ask in the same turn of the event loop, so that they travel together."""
+        """Dispatch once for all calls in the same turn of the event loop, so that short evaluations share a task."""
         if not self._dispatching and not self._closed:
             self._dispatching = True
             asyncio.get_running_loop().call_soon(self._dispatch)
@@ -65,14 +66,14 @@ class Dispatcher:
         self._send(queue, batch, host)
 
     def fail(self, queue: ResourceQueue, error: BaseException) -> None:
-        """Nothing in this queue can be evaluated."""
-        waiting = [*queue.queue, *(one for batch in queue.batches for one in batch.members)]
+        """Let all evaluations of a queue raise this error."""
+        failing = [*queue.queue, *(member for batch in queue.batches for member in batch.members)]
         queue.queue.clear()
         for batch in queue.batches:
             _cancel(batch)
-        for one in waiting:
-            if not one.evaluation.done():
-                one.evaluation.set_exception(error)
+        for waiting in failing:
+            if not waiting.evaluation.done():
+                waiting.evaluation.set_exception(error)
 
     async def close(self) -> None:
         """Cancel all tasks."""
@@ -105,11 +106,11 @@ class Dispatcher:
         return self._hosts[queue]
 
     def _remote(self, queue: ResourceQueue) -> Any:
-        """The function, with what its tasks set aside and where they go.
+        """The remote function, with its resources and its scheduling strategy.
 
-        Who finds a place is spread over the nodes. Who has to wait does so here, until word comes of a place anywhere:
-        spread as well, he would wait at one node, which may have died and is not missed for a quarter of a minute. Word
-        takes some 50 ms, for every half second or every evaluation, whichever is longer.
+        Tasks that find a place are spread over the nodes. Tasks that have to wait do so on this node, until a place is
+        free anywhere: spread as well, they would wait at a node that may have died, which Ray notices after 15 s. That
+        costs some 50 ms for every half second or every evaluation, whichever is longer.
         """
         strategy = "SPREAD" if queue.running < queue.places else "DEFAULT"
         key = queue.resources.key, strategy
@@ -161,7 +162,7 @@ class Dispatcher:
         if not batch.tasks:
             queue.batches.pop(batch, None)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.fail(queue, error)  # of ours, not of the task: what it carried would wait for ever
+            self.fail(queue, error)  # an error of this module: its evaluations would wait for ever
         self.dispatch_soon()
 
     async def _collect(self, queue: ResourceQueue, batch: Batch, reference: Any, host: Host | None) -> None:
@@ -172,7 +173,7 @@ class Dispatcher:
         if batch.settled or (lost and len(batch.tasks) > 1):
             return  # the other copy has answered, or still may
         if batch.reissued is not None:
-            self._elastic.on_event(_raced(queue, batch, None if lost else reference, answer))
+            self._elastic.on_event(_reissue_event(queue, batch, None if lost else reference, answer))
         _cancel(batch, but=reference)
         if lost and (len(batch.members) > 1 or host is not None):
             self._try_each_alone(queue, batch)
@@ -182,14 +183,14 @@ class Dispatcher:
         _deliver(batch, answer)
 
     def _try_each_alone(self, queue: ResourceQueue, batch: Batch) -> None:
-        """One of them may have killed the worker of the others."""
-        for one in reversed(batch.members):
-            one.alone = True
-            queue.queue.appendleft(one)
+        """Queue its evaluations again, each for a process of its own: one of them may have killed the worker."""
+        for waiting in reversed(batch.members):
+            waiting.alone = True
+            queue.queue.appendleft(waiting)
 
 
 async def _answer(reference: Any) -> Found | BaseException:
-    """What a task came to; a RayError where its workers died, as often as Ray tries."""
+    """The result of a task; a RayError where its workers died as often as Ray tries."""
     try:
         found: Found = await reference
     except ray.exceptions.RayTaskError as error:
@@ -202,33 +203,33 @@ async def _answer(reference: Any) -> Found | BaseException:
 
 
 def _deliver(batch: Batch, answer: Found | BaseException) -> None:
-    for place, one in enumerate(batch.members):
-        if one.evaluation.done():
+    for place, waiting in enumerate(batch.members):
+        if waiting.evaluation.done():
             continue
         if answer is None:
-            one.evaluation.cancel()
+            waiting.evaluation.cancel()
         elif isinstance(answer, list):
-            one.evaluation.set_result(answer[place])
+            waiting.evaluation.set_result(answer[place])
         elif isinstance(answer, ray.exceptions.RayError):
-            told = f"its worker died {1 + RETRIES} times: {answer}"
-            one.evaluation.set_result(Evaluation("lost", feedback=told))
+            reason = f"its worker died {1 + RETRIES} times: {answer}"
+            waiting.evaluation.set_result(Evaluation("lost", feedback=reason))
         else:
-            one.evaluation.set_exception(answer)
+            waiting.evaluation.set_exception(answer)
 
 
 def _cancel(batch: Batch, but: Any = None) -> None:
-    """End its tasks at once, and their processes: what they would say is not wanted any more."""
+    """End its other tasks and their processes at once: their results are not needed any more."""
     batch.settled = True
     for reference in batch.tasks.values():
         if reference is not None and reference is not but:
             ray.cancel(reference, force=True)
 
 
-def _raced(queue: ResourceQueue, batch: Batch, winner: Any, answer: Found | BaseException) -> ClusterEvent:
-    """Two copies of a task were under way, and this is what came of it."""
+def _reissue_event(queue: ResourceQueue, batch: Batch, winner: Any, answer: Found | BaseException) -> ClusterEvent:
+    """The event that says which of two copies of a task answered first."""
     answered = answer[0] if isinstance(answer, list) else None
     detail = {
-        "digests": [one.digest for one in batch.members],
+        "digests": [waiting.digest for waiting in batch.members],
         "after_seconds": batch.reissued,
         "usual_seconds": queue.stragglers.usual_seconds(batch.kind),
         "answered_seconds": batch.waited_seconds,

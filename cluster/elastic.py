@@ -1,4 +1,4 @@
-"""The queues of one search, fitted to a cluster that grows and shrinks."""
+"""The queues of a search, adapted to a cluster that grows and shrinks."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from evo.resources import Resources
 
 
 class Elastic:
-    """Knows how large the cluster is, and how much of it each queue may fill.
+    """Follows the size of the cluster, and divides it among the queues.
 
     Attributes:
         fixed: whether the cluster was started for this search, and so never grows.
-        on_event: told of nodes that come and go, and of queues for which there is no room.
+        on_event: called for nodes that join and leave, and for queues that have no room.
 
     Args:
-        busy: whether evaluations keep their cores busy, instead of waiting for a model.
+        busy: whether evaluations keep their cores busy, rather than wait for a model.
     """
 
     def __init__(self, job: Job, monitor: ClusterMonitor, *, fixed: bool, busy: bool) -> None:
@@ -34,13 +34,13 @@ class Elastic:
         self._busy = busy
         self._monitor = monitor
         self._view = self._monitor.look(1.0)
-        self._told: tuple[Node, ...] = self._view.nodes if fixed else ()
+        self._reported: tuple[Node, ...] = self._view.nodes if fixed else ()
 
     def queue(self, resources: Resources) -> ResourceQueue:
-        """The queue for evaluations that take this.
+        """The queue for evaluations that take these resources.
 
         Raises:
-            UserError: this machine does not have it, and no other will come.
+            UserError: this machine lacks them, and no other will join.
         """
         if resources.key not in self.queues:
             wanted = self._within_this_machine(resources) if self.fixed else resources
@@ -55,64 +55,64 @@ class Elastic:
     @property
     def capacity(self) -> int:
         """How many evaluations all queues together can make good use of."""
-        # One after the other, so that a run at width 1 does not depend on timing.
+        # In sequence, so that a run at width 1 does not depend on timing.
         alone = self.fixed and all(queue.places == 1 for queue in self.queues.values())
         return 1 if alone or self._job.workers == 1 else sum(queue.capacity for queue in self.queues.values())
 
     @property
     def free(self) -> int:
-        """Tasks that may be sent, whatever their queue."""
+        """Tasks that may be sent, of whatever queue."""
         bounded = self._job.workers is not None and len(self.queues) > 1
-        return (self._job.workers or 0) - sum(one.running for one in self.queues.values()) if bounded else 1 << 30
+        return (self._job.workers or 0) - sum(queue.running for queue in self.queues.values()) if bounded else 1 << 30
 
     async def look(self) -> None:
-        """Look again, tell what has changed, and fit the queues to it."""
+        """Read the cluster's state, report what has changed, and adapt the queues."""
         want = max((queue.wanted for queue in self.queues.values()), default=0.0)
-        self.take(await asyncio.to_thread(self._monitor.look, min(want, self._most_of_it())))
+        self.take(await asyncio.to_thread(self._monitor.look, min(want, self._largest_share())))
 
     def take(self, view: View) -> None:
-        """Go by this view from now on."""
+        """Adapt to this view of the cluster."""
         self._view = view
         for queue in self.queues.values():
             self._fit(queue)
-        told, self._told = self._told, view.nodes
-        for event in changes(told, view.nodes):
+        reported, self._reported = self._reported, view.nodes
+        for event in changes(reported, view.nodes):
             self.on_event(event)
         for queue in self.queues.values():
-            self._mind_the_room(queue)
+            self._report_room(queue)
         if all(queue.free > 0 and not queue.queue for queue in self.queues.values()):
             self.on_event(ClusterEvent(""))
 
     def late(self) -> Iterator[tuple[ResourceQueue, Batch]]:
-        """Overdue tasks for which a worker is idle."""
+        """Overdue tasks for which there is an idle worker."""
         for queue in self.queues.values():
             if not queue.queue:
-                # What shares processes finds room in those that there are.
+                # Evaluations that share processes find room in those that are there.
                 free = queue.idle if queue.per_process > 1 else places(self._view.free, queue.resources)
                 idle = min(free, queue.idle, self.free)
                 yield from ((queue, batch) for batch in queue.overdue()[: max(0, idle)])
 
     def hopeless(self) -> Iterator[tuple[ResourceQueue, UserError]]:
-        """Lanes for whose evaluations nobody had room for too long."""
+        """Queues that have had no room for too long."""
         for queue in self.queues.values():
             if queue.since is not None and time.monotonic() - queue.since > self._job.placement_timeout_seconds:
-                waited = f"and none came in {self._job.placement_timeout_seconds:g} s"
+                waited = f"and none joined in {self._job.placement_timeout_seconds:g} s"
                 step = "ask for less by executor.resources, or start such a node; `evo resume` goes on from here"
                 yield queue, UserError(f"{self._no_room(queue)}, {waited}; {step}")
 
     def leave(self) -> None:
-        """Want nothing of the cluster any more."""
+        """Give up this search's share of the cluster."""
         self._monitor.leave()
 
     def _fit(self, queue: ResourceQueue) -> None:
         queue.fit(room(self._view.nodes, queue.resources), Allowance(self._job.workers, self._view.share, self.fixed))
 
-    def _most_of_it(self) -> float:
-        """The share of the cluster that all workers would fill."""
+    def _largest_share(self) -> float:
+        """The share of the cluster that all workers together would fill."""
         most = max((queue.places for queue in self.queues.values()), default=0)
         return min(1.0, self._job.workers / most) if self._job.workers and most else 1.0
 
-    def _mind_the_room(self, queue: ResourceQueue) -> None:
+    def _report_room(self, queue: ResourceQueue) -> None:
         wanted = bool(queue.queue or queue.batches)
         if queue.places and queue.since is not None:
             queue.since = None
@@ -124,11 +124,11 @@ class Elastic:
 
     def _no_room(self, queue: ResourceQueue) -> str:
         wanted = reserved(queue.resources)
-        roomiest = [max((one.total.get(name, 0.0) for one in self._view.nodes), default=0.0) for name in wanted]
+        roomiest = [max((node.total.get(name, 0.0) for node in self._view.nodes), default=0.0) for name in wanted]
         have = ", ".join(f"{amount:g} {name}" for name, amount in zip(wanted, roomiest, strict=True))
-        return f"no node has what an evaluation takes ({queue.resources}); the most that one has: {have}"
+        return f"no node has what an evaluation takes ({queue.resources}); the most that a node has: {have}"
 
     def _within_this_machine(self, resources: Resources) -> Resources:
-        """No more cores than there are: an evaluation that would like more has to do with these."""
-        cores = max((one.total.get("CPU", 0.0) for one in self._view.nodes), default=1.0)
+        """The same with no more cores than this machine has: an evaluation that asks for more gets all of them."""
+        cores = max((node.total.get("CPU", 0.0) for node in self._view.nodes), default=1.0)
         return resources.but({"cpus": min(resources.cpus, max(1.0, cores))})

@@ -1,4 +1,4 @@
-"""One evaluation of one genome: what it came to, how long it took, what it used, where."""
+"""Evaluate a genome, and record what came of it: outcome, time, CPU and memory used, and where it ran."""
 
 from __future__ import annotations
 
@@ -19,22 +19,21 @@ from evo.scoring import scored
 from evo.values import Evaluation, Part
 
 Answerer: TypeAlias = Callable[[Sequence[Request]], list[Completion]]
-"""Carries requests to the driver's model, and waits. A CancelledError, which passes every `except Exception`, says that
-the evaluation is not wanted any more."""
-
+"""Sends requests to the driver's model, and waits. Where the evaluation was cancelled it raises CancelledError, which
+passes every `except Exception`."""
 
 Work: TypeAlias = tuple[Genome, tuple[str, ...] | None]
 """A genome, and the cases to score it on; None scores it as a whole."""
 
 
 def evaluate(problem: Problem, work: Work, part: Part, sandbox: Sandbox, *, ask: Answerer | None = None) -> Evaluation:
-    """Score a genome; what it or the scorer does wrong is the outcome.
+    """Score a genome; a failure of the candidate or of the scorer is an outcome.
 
     Args:
         ask: what `Run.ask` calls; None where there is no model.
 
     Raises:
-        SandboxError: the machine cannot evaluate.
+        SandboxError: this machine cannot evaluate.
         BudgetSpentError, ModelAccessError, CancelledError: by `ask`.
     """
     meter = _Meter(sandbox, ask)
@@ -54,7 +53,7 @@ def evaluate(problem: Problem, work: Work, part: Part, sandbox: Sandbox, *, ask:
 
 
 class _Meter:
-    """The sandbox as `evo.protocols.Run`, adding up what an evaluation uses of it."""
+    """The sandbox as `evo.protocols.Run`, adding up what an evaluation uses."""
 
     def __init__(self, sandbox: Sandbox, ask: Answerer | None) -> None:
         self._sandbox = sandbox
@@ -66,9 +65,9 @@ class _Meter:
 
     @contextmanager
     def __call__(self, program: Program, entry: str, *, harness: str | None = None) -> Iterator[Function]:
-        self.isolation = self._sandbox.isolation
         try:
             with self._sandbox(program, entry, harness=harness) as function:
+                self.isolation = self._sandbox.isolation
                 self._open.append(function)
                 try:
                     yield function

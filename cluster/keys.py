@@ -1,4 +1,4 @@
-"""Keys stay with the driver: what is started here gets an environment without them."""
+"""Keys stay with the driver: processes that it starts get an environment without them."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 _NAME_OF_A_KEY = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
-# With these a process of Ray shows the others that it is one of them.
-_RAYS_OWN = "RAY_"
+# Among these is the token by which the processes of a Ray cluster know each other.
+_RAY_PREFIX = "RAY_"
 
 
 def forget_keys(named: Collection[str] = ()) -> dict[str, str]:
-    """Take keys out of this process's environment: variables that are named, or look like keys; what they held."""
-    alike = {name for name in os.environ if _NAME_OF_A_KEY.search(name) and not name.startswith(_RAYS_OWN)}
-    return {name: os.environ.pop(name) for name in alike | (set(named) & set(os.environ))}
+    """Remove keys from this process's environment (variables that are named, or look like keys), and return them."""
+    found = {name for name in os.environ if _NAME_OF_A_KEY.search(name) and not name.startswith(_RAY_PREFIX)}
+    return {name: os.environ.pop(name) for name in found | (set(named) & set(os.environ))}
 
 
 @contextmanager
 def keys_out_of_sight(named: Collection[str] = ()) -> Iterator[None]:
-    """What is started within inherits no key; they are back after it."""
-    held = forget_keys(named)
+    """Processes that are started within inherit no key; afterwards the keys are back."""
+    keys = forget_keys(named)
     try:
         yield
     finally:
-        os.environ.update(held)
+        os.environ.update(keys)

@@ -1,4 +1,4 @@
-"""Evaluation on this machine without Ray: a thread and a sandbox a worker."""
+"""The executor `local`: evaluation on this machine without Ray, in threads with a sandbox each."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from evo.values import Evaluation, Part
 
 
 class LocalExecutor:
-    """Threads of this process; candidates run in the sandboxes' processes, so only scoring shares the interpreter.
+    """Threads of this process; candidates run in the sandboxes' processes, so only scoring shares this interpreter.
 
-    `workers` of the job go side by side; by default as many as keep the cores busy. Of an evaluation's resources only
+    `workers` of the job run at once; by default as many as keep the cores busy. Of an evaluation's resources only
     the job's cores count: this is one machine, and what else it has is not divided.
 
     It is made at once: threads, sandboxes and their warm parents are made side by side, at the first evaluations.
 
     Attributes:
-        width: evaluations side by side.
+        width: evaluations at once.
 
     Args:
         problem: of the job, where it has been made already.
@@ -38,7 +38,7 @@ class LocalExecutor:
         cpus = (job.resources or problem.resources).cpus
         self.width = job.workers or max(1, places({"CPU": cores()}, Resources(cpus)))
         self.on_event: OnEvent = ignore_event
-        # An evaluation that mostly waits for a model is followed at once by another thread's; none need wait its turn.
+        # Where evaluations mostly wait for a model, another thread has work meanwhile; a queue would be of no use.
         self._queued = 0 if self.width == 1 or cpus < 1 else self.width
         self._threads = WorkerThreads(job, self.width, problem)
         self._under_way: set[asyncio.Future[Evaluation]] = set()
@@ -63,47 +63,47 @@ class LocalExecutor:
     ) -> Evaluation:
         work = genome, None if cases is None else tuple(cases)
         loop = asyncio.get_running_loop()
-        line = _Line(model, loop) if model else None
-        evaluation = loop.run_in_executor(self._threads.pool, self._evaluate, work, part, line)
+        access = _ModelAccess(model, loop) if model else None
+        evaluation = loop.run_in_executor(self._threads.pool, self._evaluate, work, part, access)
         self._under_way.add(evaluation)
         try:
             return await evaluation
         finally:
             self._under_way.discard(evaluation)
-            if line:
-                line.cut()
+            if access:
+                access.cancel()
 
     async def close(self) -> None:
         for evaluation in self._under_way:
             evaluation.cancel()
         await asyncio.to_thread(self._threads.close)
 
-    def _evaluate(self, work: Work, part: Part, line: _Line | None) -> Evaluation:
-        evaluation = self._threads.evaluate(work, part, ask=line.ask if line else None)
-        if line and line.failure:
-            raise line.failure
+    def _evaluate(self, work: Work, part: Part, access: _ModelAccess | None) -> Evaluation:
+        evaluation = self._threads.evaluate(work, part, ask=access.ask if access else None)
+        if access and access.failure:
+            raise access.failure
         return evaluation
 
 
-class _Line:
-    """From one evaluation's thread to its model in the driver's event loop.
+class _ModelAccess:
+    """Lets an evaluation's thread ask its model in the driver's event loop.
 
     Attributes:
-        failure: what the model raised, which is no failure of the candidate even where the problem caught it.
+        failure: what the model raised; no failure of the candidate, even where the problem caught it.
     """
 
     def __init__(self, model: Model, loop: asyncio.AbstractEventLoop) -> None:
         self._model = model
         self._loop = loop
         self._asked: list[concurrent.futures.Future[list[Completion]]] = []
-        self._is_cut = False
+        self._is_cancelled = False
         self.failure: Exception | None = None
 
     def ask(self, requests: Sequence[Request]) -> list[Completion]:
-        """Called in the evaluation's thread; raises CancelledError once the line is cut."""
+        """Called in the evaluation's thread; raises CancelledError once it was cancelled."""
         answer = asyncio.run_coroutine_threadsafe(complete_all(self._model, requests), self._loop)
         self._asked.append(answer)
-        if self._is_cut:
+        if self._is_cancelled:
             answer.cancel()
         try:
             return answer.result()
@@ -113,9 +113,9 @@ class _Line:
             self.failure = error
             raise
 
-    def cut(self) -> None:
-        """Nobody waits for the evaluation any more: cancel what it waits for, and whatever else it asks."""
-        self._is_cut = True
+    def cancel(self) -> None:
+        """Cancel what the evaluation waits for, and whatever else it asks."""
+        self._is_cancelled = True
         for answer in list(self._asked):
             answer.cancel()
 

@@ -1,9 +1,9 @@
-"""How what an evaluation asks in a Ray worker reaches a model in the driver, and the answers the evaluation.
+"""Carries the requests of evaluations in Ray workers to a language model in the driver, and the replies back.
 
     worker -> mailbox   ask(ticket, requests), which waits for the reply
-    driver -> mailbox   take(), which waits for pending; answer(number, reply)
+    driver -> mailbox   take(), which waits for pending requests; answer(number, reply)
 
-The mailbox is a small actor on the driver's node. It knows no model and no key, only which reply belongs to whom.
+The mailbox is a small actor on the driver's node. It holds no model and no key, only requests and their replies.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from evo.models import Completion, Model, Request, complete_all
 from evo.values import Evaluation
 
 Reply: TypeAlias = list[Completion] | None
-"""None where the evaluation is not wanted any more."""
+"""None where the evaluation was cancelled."""
 
 _DIED = "the mailbox between the workers and the driver's language model has died; `evo resume` goes on from here"
 _CALLS_AT_ONCE = 10_000
-"""Each worker's `ask` is a call that waits; `take` and `answer` need room beside them all."""
+"""Each `ask` of a worker is a call that waits; `take` and `answer` need room beside them."""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingRequest:
-    """What one call of `Run.ask` sends.
+    """The requests of a call of `Run.ask`.
 
     Attributes:
-        number: to be given with the reply.
-        ticket: of the evaluation that asks.
+        number: identifies the call in the reply.
+        ticket: identifies the evaluation.
     """
 
     number: int
@@ -46,7 +46,7 @@ class PendingRequest:
 
 
 class Mailbox:
-    """The actor."""
+    """The actor: keeps requests until the driver takes them, and replies until the workers have them."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count()
@@ -55,7 +55,7 @@ class Mailbox:
         self._replies: dict[int, asyncio.Future[Reply]] = {}
 
     async def ask(self, ticket: int, requests: tuple[Request, ...]) -> Reply:
-        """Leave a pending and wait for its reply."""
+        """Leave requests and wait for their reply."""
         number = next(self._numbers)
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._replies[number] = reply
@@ -67,23 +67,23 @@ class Mailbox:
             del self._replies[number]
 
     async def take(self) -> list[PendingRequest]:
-        """All pending that lie here, at least one."""
+        """All pending requests; waits until there are any."""
         await self._arrived.wait()
         self._arrived.clear()
         pending, self._pending = self._pending, []
         return pending
 
     async def answer(self, number: int, reply: Reply) -> None:
-        """Hand a reply to whoever waits for it; a worker that died in the meantime does not."""
+        """Deliver a reply, unless the worker that asked has died."""
         if number in self._replies:
             self._replies[number].set_result(reply)
 
 
 def answerer(mailbox: Any, ticket: int) -> Answerer:
-    """The worker's end: what `Run.ask` calls.
+    """The worker's side: what `Run.ask` calls.
 
     Raises, when called:
-        CancelledError: the evaluation is not wanted any more.
+        CancelledError: the evaluation was cancelled.
         SandboxError: the mailbox has died.
     """
 
@@ -101,7 +101,7 @@ def answerer(mailbox: Any, ticket: int) -> Answerer:
 
 @dataclass(eq=False, slots=True)
 class _Asker:
-    """An evaluation that may ask."""
+    """An evaluation that may ask a model."""
 
     model: Model
     evaluation: asyncio.Future[Evaluation]
@@ -110,9 +110,7 @@ class _Asker:
     async def reply(self, requests: Sequence[Request]) -> Reply:
         try:
             return await complete_all(self.model, requests)
-        except (
-            Exception
-        ) as error:  # whatever the model raises is no failure of the candidate, so it passes the worker by
+        except Exception as error:  # of the model, not of the candidate: it goes to the evaluation, past the worker
             self.fail(error)
             return None
 
@@ -122,12 +120,12 @@ class _Asker:
 
 
 class MailboxClient:
-    """The driver's end: takes pending out of a mailbox of its own and has each answered by its evaluation's model.
+    """The driver's side: takes requests out of a mailbox of its own and has the evaluation's model answer each.
 
-    For the event loop in which it is made, and that of the models.
+    To be made in the event loop of the models.
 
     Attributes:
-        mailbox: handle of the actor, for `answerer`.
+        mailbox: Ray's handle of the actor, for `answerer`.
     """
 
     def __init__(self) -> None:
@@ -144,18 +142,18 @@ class MailboxClient:
         return self._forwarder.done()
 
     def admit(self, evaluation: asyncio.Future[Evaluation], model: Model) -> int:
-        """A ticket with which an evaluation asks this model; what the model raises becomes the evaluation's."""
+        """A ticket with which an evaluation asks this model; what the model raises, the evaluation raises."""
         ticket = next(self._tickets)
         self._askers[ticket] = _Asker(model, evaluation)
         return ticket
 
     def dismiss(self, ticket: int) -> None:
-        """The evaluation has ended, or is not wanted any more: cancel what it still waits for."""
+        """The evaluation has ended or was cancelled: cancel the replies that it still waits for."""
         for answer in self._askers.pop(ticket).answers:
             answer.cancel()
 
     async def close(self) -> None:
-        """Leave no task and no actor."""
+        """End all tasks, and the actor."""
         left = [self._forwarder, *(answer for asker in self._askers.values() for answer in asker.answers)]
         for task in left:
             task.cancel()

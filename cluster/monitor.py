@@ -1,4 +1,4 @@
-"""A look at a Ray cluster: which nodes live, what is free, and which other searches of ours are on it."""
+"""Watches a Ray cluster: which nodes are alive, what is free, and which other searches of ours are on it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cluster.capacity import Node, fair_shares
 from evo.protocols import ClusterEvent
 
 NAMESPACE = b"evo"
-"""Of the head's key-value store: what each search on the cluster wants, by the id of its driver."""
+"""In the head's key-value store: the share that each search on the cluster wants, by the job id of its driver."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,9 @@ class View:
     """A cluster at one moment.
 
     Attributes:
-        free: amount of each resource that no task holds, of all nodes together.
-        share: of the cluster that this search may fill.
-        searches: on the cluster, this one included.
+        free: amount of each resource that no task holds, on all nodes together.
+        share: part of the cluster that this search may use.
+        searches: on the cluster, this included.
     """
 
     nodes: tuple[Node, ...] = ()
@@ -33,19 +33,21 @@ class View:
 
 
 class ClusterMonitor:
-    """Looks, and tells other searches how much of the cluster this one wants."""
+    """Reads the state of the cluster, and publishes which share of it this search wants."""
 
     def __init__(self) -> None:
         self._key = ray.get_runtime_context().get_job_id().encode()
 
     def look(self, want: float) -> View:
-        """What there is now; asks the head a few small questions, so call it in a thread.
+        """The state now; it takes a few round trips to the head, so call it in a thread.
 
         Args:
-            want: share of the cluster that this search would fill, 0 to 1.
+            want: share of the cluster that this search could use, 0 to 1.
         """
         nodes = tuple(
-            Node(one["NodeID"], one["NodeManagerHostname"], one["Resources"]) for one in ray.nodes() if one["Alive"]
+            Node(node["NodeID"], node["NodeManagerHostname"], node["Resources"])
+            for node in ray.nodes()
+            if node["Alive"]
         )
         internal_kv._internal_kv_put(self._key, json.dumps(want), namespace=NAMESPACE)
         others = self._others()
@@ -53,36 +55,38 @@ class ClusterMonitor:
         return View(nodes, ray.available_resources(), share, 1 + len(others))
 
     def leave(self) -> None:
-        """Want nothing any more."""
+        """Withdraw this search's wish."""
         internal_kv._internal_kv_del(self._key, namespace=NAMESPACE)
 
     def _others(self) -> list[float]:
-        """What the other searches want whose drivers live; what a killed one left is taken away."""
-        keys = [one for one in internal_kv._internal_kv_list(b"", namespace=NAMESPACE) if one != self._key]
+        """Shares wanted by other searches whose drivers are alive; entries of dead drivers are deleted."""
+        keys = [key for key in internal_kv._internal_kv_list(b"", namespace=NAMESPACE) if key != self._key]
         if not keys:
             return []
-        alive = {one["JobID"].encode() for one in ray._private.state.jobs() if not one["IsDead"]}
+        alive = {job["JobID"].encode() for job in ray._private.state.jobs() if not job["IsDead"]}
         wants = []
         for key in keys:
-            said = internal_kv._internal_kv_get(key, namespace=NAMESPACE)
+            want = internal_kv._internal_kv_get(key, namespace=NAMESPACE)
             if key not in alive:
                 internal_kv._internal_kv_del(key, namespace=NAMESPACE)
-            elif said is not None:
-                wants.append(float(json.loads(said)))
+            elif want is not None:
+                wants.append(float(json.loads(want)))
         return wants
 
 
 def changes(before: Sequence[Node], after: Sequence[Node]) -> list[ClusterEvent]:
-    """Who left and who joined between two looks."""
-    then, now = {one.id: one for one in before}, {one.id: one for one in after}
-    left = [ClusterEvent("node_left", _told(then[one], len(now))) for one in then if one not in now]
-    return left + [ClusterEvent("node_joined", _told(now[one], len(now))) for one in now if one not in then]
+    """Events for the nodes that left and joined between two views."""
+    then, now = {node.id: node for node in before}, {node.id: node for node in after}
+    left = [ClusterEvent("node_left", _detail(then[key], len(now))) for key in then if key not in now]
+    return left + [ClusterEvent("node_joined", _detail(now[key], len(now))) for key in now if key not in then]
 
 
-def _told(node: Node, count: int) -> dict[str, object]:
-    told = {name: amount for name, amount in node.total.items() if name in ("CPU", "GPU") or not _is_rays(name)}
-    return {"node": node.label, "host": node.host, "id": node.id, "resources": told, "nodes": count}
+def _detail(node: Node, count: int) -> dict[str, object]:
+    resources = {
+        name: amount for name, amount in node.total.items() if name in ("CPU", "GPU") or not _is_internal(name)
+    }
+    return {"node": node.label, "host": node.host, "id": node.id, "resources": resources, "nodes": count}
 
 
-def _is_rays(name: str) -> bool:
+def _is_internal(name: str) -> bool:
     return name in ("memory", "object_store_memory") or name.startswith("node:")

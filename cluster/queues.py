@@ -1,4 +1,4 @@
-"""Evaluations that take the same resources go down one queue: those that wait, and the tasks that hold the others."""
+"""A queue for evaluations that take the same resources, and the tasks that carry those that were sent."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ LARGEST_BATCH = 16
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """An evaluation that somebody waits for.
+    """An evaluation whose result is awaited.
 
     Attributes:
         digest: of its genome.
-        mail: by which it asks a model; None where it may not.
-        alone: whether it has to travel alone, since what it travelled with was lost.
+        mail: how it asks a model; None where it may not.
+        alone: whether it needs a process of its own, since an earlier process was lost.
     """
 
     sent: Sent
@@ -38,25 +38,26 @@ class Waiting:
 
     @property
     def kind(self) -> Kind:
-        """Who its peers are, within its queue."""
+        """Evaluations of the same kind are comparable in time, within a queue."""
         cases = self.sent[1]
         return self.part, None if cases is None else len(cases)
 
-    def travels_with(self, first: Waiting) -> bool:
+    def fits_with(self, first: Waiting) -> bool:
+        """Whether both may go into one task."""
         alone = self.alone or first.alone or self.mail or first.mail
         return not alone and self.kind == first.kind
 
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """Evaluations that travel together, in one task or in two that race each other.
+    """Evaluations that share a task; the task may have a second copy on another worker.
 
     Attributes:
-        references: to the tasks of Ray's that were sent, in order.
+        references: Ray's, to the tasks that were sent, in order.
         tasks: what waits for those of them that are under way, with the reference by which to cancel it; None where
             other evaluations share its process, which cancelling would end.
         reissued: when a second copy was sent, by the clock of `sent_at`; None where none was.
-        settled: whether an answer came, so that another one does not count.
+        settled: whether a result came, so that another does not count.
     """
 
     members: list[Waiting]
@@ -76,13 +77,13 @@ class Batch:
 
 
 class ResourceQueue:
-    """The queue of one kind of need, and how much of it may be in Ray's hands.
+    """The queue for one kind of resources, and how many of its tasks may be in flight.
 
     Attributes:
-        batched: whether short ones share a task; those that mostly wait for a model need not.
-        per_process: how many share a process, side by side.
-        places: how many the cluster holds side by side at the moment.
-        since: when the cluster had no place left; None while it has.
+        batched: whether short evaluations share a task; those that mostly wait for a model need not.
+        per_process: evaluations that share a process at once.
+        places: evaluations that fit on the cluster at once, at the moment.
+        since: when the cluster lost its last place; None while it has places.
     """
 
     def __init__(self, resources: Resources, *, batched: bool, stragglers: Stragglers) -> None:
@@ -98,14 +99,14 @@ class ResourceQueue:
         self._allowed = 1
 
     def fit(self, places: int, allowance: Allowance) -> None:
-        """Take in how large the cluster is by now, and this search's part of it."""
+        """Adapt to the size of the cluster, and to this search's part of it."""
         self.places = places
         self._allowed = in_flight(places, allowance, busy=self.batched)
 
     @property
     def running(self) -> int:
-        """Tasks in Ray's hands."""
-        return sum(len(one.tasks) for one in self.batches)
+        """Tasks in flight."""
+        return sum(len(batch.tasks) for batch in self.batches)
 
     @property
     def free(self) -> int:
@@ -114,7 +115,7 @@ class ResourceQueue:
 
     @property
     def idle(self) -> int:
-        """Tasks that may be sent and would find a place."""
+        """Tasks that may be sent and would find a place at once."""
         return min(self.free, self.places - self.running)
 
     @property
@@ -125,44 +126,44 @@ class ResourceQueue:
 
     @property
     def wanted(self) -> float:
-        """Places of the cluster that it would fill, as a share."""
+        """The share of the cluster's places that it could fill."""
         if self.queue or self.free <= 0:
             return 1.0
         return min(1.0, (self.running + 1) / max(1, self.places)) if self.running else 0.0
 
     @property
     def batch(self) -> int:
-        """How many evaluations make a task long enough to be worth its trip."""
+        """How many evaluations make a task long enough to be worth the overhead of a task."""
         return min(LARGEST_BATCH, max(1, round(TASK_SECONDS / self.seconds))) if self.batched else 1
 
     def observe(self, kind: Kind, evaluations: list[Evaluation]) -> None:
-        """Evaluations of one task have ended."""
-        for one in evaluations:
-            self.stragglers.observe(kind, one.seconds)
-        mean = sum(one.seconds for one in evaluations) / len(evaluations)
+        """The evaluations of a task have ended."""
+        for evaluation in evaluations:
+            self.stragglers.observe(kind, evaluation.seconds)
+        mean = sum(evaluation.seconds for evaluation in evaluations) / len(evaluations)
         self.seconds += 0.2 * (max(mean, 1e-4) - self.seconds)
 
     def next_batch(self) -> Batch | None:
-        """The first of the queue and those behind it that can travel with it; none that nobody waits for any more."""
+        """The first of the queue and those behind it that fit into the same task; cancelled evaluations are dropped."""
         most = min(self.batch, math.ceil(len(self.queue) / max(1, self.free)))
         members: list[Waiting] = []
         while self.queue and len(members) < most:
             first = self.queue[0]
             if first.evaluation.done():
                 self.queue.popleft()
-            elif members and not first.travels_with(members[0]):
+            elif members and not first.fits_with(members[0]):
                 break
             else:
                 members.append(self.queue.popleft())
         return Batch(members) if members else None
 
     def overdue(self) -> list[Batch]:
-        """Tasks that take much longer than their peers, the oldest first; none that asks a model, or went out twice."""
+        """Tasks that take much longer than their peers, the oldest first; none that asks a model, or was sent twice."""
         late = [
-            one
-            for one in self.batches
-            if one.reissued is None
-            and one.members[0].mail is None
-            and self.stragglers.overdue(one.kind, one.waited_seconds, len(one.members))
+            batch
+            for batch in self.batches
+            if batch.reissued is None
+            and batch.members[0].mail is None
+            and self.stragglers.overdue(batch.kind, batch.waited_seconds, len(batch.members))
         ]
-        return sorted(late, key=lambda one: one.sent_at)
+        return sorted(late, key=lambda batch: batch.sent_at)

@@ -1,4 +1,4 @@
-"""Reach a Ray cluster, or start one here; how much of it there is."""
+"""Connect to a Ray cluster, or start one on this machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cluster.keys import keys_out_of_sight
 from evo.errors import StoppedError, UserError
 from evo.protocols import Job
 
-KNOCK_SECONDS = 5.0
+CONNECT_SECONDS = 5.0
 SHORT_FOLDER = "/tmp/ray"
 """Ray's own choice where no variable names another folder."""
 SOCKET = "/ray/session_2026-11-30_23-59-59_999999_4194304/sockets/plasma_store"
@@ -30,10 +30,10 @@ SOCKET_BYTES = 107 if sys.platform == "linux" else 103
 
 
 def connect(job: Job, cpus: float) -> bool:
-    """Whether a cluster was started or joined here, and so is ours to leave.
+    """Connect this process; False where it is connected already, and so is not ours to disconnect.
 
     Args:
-        cpus: that one evaluation keeps busy; a cluster that is started here has room for `job.workers` of them.
+        cpus: cores that an evaluation takes; a cluster that is started here has room for `job.workers` evaluations.
 
     Raises:
         UserError: it cannot be reached.
@@ -45,12 +45,12 @@ def connect(job: Job, cpus: float) -> bool:
     logging.getLogger("ray").setLevel(logging.ERROR)
     quiet = {"log_to_driver": False, "logging_level": "ERROR", "namespace": namespace(job)}
     try:
-        with _ours_again(signal.SIGTERM):
+        with _restored(signal.SIGTERM):
             if job.address:
-                _knock(job.address)
+                _check_reachable(job.address)
                 ray.init(job.address, **quiet)
             else:
-                with _deaf_to_interrupts(), keys_out_of_sight(job.key_variables):
+                with _interrupts_ignored(), keys_out_of_sight(job.key_variables):
                     ray.init("local", **_own_cluster(job, cpus), **quiet)
     except SystemExit as error:
         raise StoppedError("stopped while Ray started; what was recorded is safe, `evo resume` goes on") from error
@@ -65,7 +65,7 @@ def _own_cluster(job: Job, cpus: float) -> dict[str, Any]:
     if folder := folder_for_sockets(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR")):
         options["_temp_dir"] = folder
     if cpus < 1:
-        # Without it Ray warns on the terminal that there are more processes than cores, which is as it should be.
+        # Ray warns on the terminal of more processes than cores, which is intended here.
         options["_system_config"] = {"worker_maximum_startup_concurrency": MOST_THAT_WAIT}
     return options
 
@@ -80,13 +80,13 @@ def folder_for_sockets(folder: str | None) -> str | None:
 
 
 def namespace(job: Job) -> str:
-    """By which Ray's lists and its dashboard tell what belongs to this run."""
+    """What Ray's lists and its dashboard show beside all that belongs to this run."""
     return f"evo:{job.run}" if job.run else "evo"
 
 
 @contextmanager
-def _ours_again(number: int) -> Iterator[None]:
-    """Ray takes SIGTERM for itself, to exit at once; afterwards it means again what it meant before."""
+def _restored(number: int) -> Iterator[None]:
+    """Keep the handler of a signal: Ray takes SIGTERM for itself, to exit at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -98,8 +98,8 @@ def _ours_again(number: int) -> Iterator[None]:
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """What is started here ignores Ctrl-C, which a terminal sends to all: the driver decides when its workers end."""
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes that are started within ignore Ctrl-C, which a terminal sends to all: the driver ends its workers."""
     if threading.current_thread() is not threading.main_thread():
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited by what this thread starts
         try:
@@ -114,8 +114,8 @@ def _deaf_to_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _knock(address: str) -> None:
-    """Ray itself goes on for ten minutes where nobody answers; addresses other than HOST:PORT are left to it."""
+def _check_reachable(address: str) -> None:
+    """Fail early: Ray itself tries for ten minutes. Addresses other than HOST:PORT are left to it."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
-        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()

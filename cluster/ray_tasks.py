@@ -1,4 +1,4 @@
-"""Evaluation as elastic Ray tasks: short evaluations travel several to a task, long ones and those that ask alone."""
+"""The executor `ray`: evaluations as tasks on a Ray cluster that may grow and shrink."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ from evo.values import Evaluation, Part
 
 LOOK_EVERY_SECONDS = 0.5
 LARGE_BYTES = 128 << 10
-"""From here on a genome in the object store is cheaper than one in its task, at its first evaluation already."""
+"""A genome of this size or more is cheaper in the object store than in its task, even for a single evaluation."""
 
 
 class RayExecutor:
-    """Tasks on a Ray cluster: a given one, or one started here that ends with `close`.
+    """Tasks on a Ray cluster: on a given cluster, or on one that is started here and ends with `close`.
 
-    Nodes that join are used, and those that die are done without. Nothing that is made here outlives the driver.
+    Short evaluations share a task; evaluations that mostly wait share processes; others have a task each. Nodes that
+    join are used, and the evaluations of nodes that die are sent again. Nothing that is made here outlives the driver.
 
     Raises:
-        UserError: the cluster cannot be reached, or is this machine's and has no room for an evaluation.
+        UserError: the cluster cannot be reached, or is this machine and has no room for an evaluation.
     """
 
     def __init__(self, job: Job) -> None:
@@ -47,7 +48,7 @@ class RayExecutor:
         self._dispatcher = Dispatcher(job, self._elastic)
         self._stored: weakref.WeakValueDictionary[str, StoredGenome] = weakref.WeakValueDictionary()
         self._under_way: set[asyncio.Future[Evaluation]] = set()
-        self._post: MailboxClient | None = None
+        self._mailbox: MailboxClient | None = None
         self._closing = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
         self._dispatcher.warm(self._elastic.queue(self._resources))
@@ -76,18 +77,18 @@ class RayExecutor:
         queue = self._elastic.queue(resources or self._resources)
         evaluation: asyncio.Future[Evaluation] = asyncio.get_running_loop().create_future()
         sent = self._stored_if_large(genome), None if cases is None else tuple(cases)
-        post = self._post_office() if model else None
-        mail = (post.mailbox, post.admit(evaluation, model)) if post and model else None
+        mailbox = self._connected_mailbox() if model else None
+        mail = (mailbox.mailbox, mailbox.admit(evaluation, model)) if mailbox and model else None
         self._under_way.add(evaluation)
         queue.queue.append(Waiting(sent, part, genome.digest, evaluation, mail))
-        self._watch_from_now_on()
+        self._start_watching()
         self._dispatcher.dispatch_soon()
         try:
             return await evaluation
         finally:
             self._under_way.discard(evaluation)
-            if post and mail:
-                post.dismiss(mail[1])
+            if mailbox and mail:
+                mailbox.dismiss(mail[1])
 
     async def close(self) -> None:
         self._closing.set()
@@ -96,14 +97,14 @@ class RayExecutor:
         if self._watching:
             await asyncio.gather(self._watching, return_exceptions=True)
         await self._dispatcher.close()
-        if self._post:
-            await self._post.close()
+        if self._mailbox:
+            await self._mailbox.close()
         await asyncio.to_thread(self._elastic.leave)
         if self._own:
             await asyncio.to_thread(ray.shutdown)
 
     def _stored_if_large(self, genome: Genome) -> Genome | StoredGenome:
-        """A large genome goes into the object store, and stays there while anybody waits for an evaluation of it."""
+        """A large genome goes into the object store, and stays there while an evaluation of it is awaited."""
         if len(genome.canonical) < LARGE_BYTES:
             return genome
         stored = self._stored.get(genome.digest)
@@ -111,12 +112,12 @@ class RayExecutor:
             stored = self._stored[genome.digest] = StoredGenome(ray.put(genome))
         return stored
 
-    def _post_office(self) -> MailboxClient:
-        if self._post is None or self._post.broken:
-            self._post = MailboxClient()
-        return self._post
+    def _connected_mailbox(self) -> MailboxClient:
+        if self._mailbox is None or self._mailbox.broken:
+            self._mailbox = MailboxClient()
+        return self._mailbox
 
-    def _watch_from_now_on(self) -> None:
+    def _start_watching(self) -> None:
         if self._watching is None:
             self._watching = asyncio.get_running_loop().create_task(self._watch())
             self._watching.add_done_callback(self._watched)
@@ -124,7 +125,9 @@ class RayExecutor:
     async def _watch(self) -> None:
         """Follow the cluster, twice a second."""
         while not self._closing.is_set():
-            with suppress(ray.exceptions.RayError):  # the head is away for a moment; Ray ends us if it stays away
+            with suppress(
+                ray.exceptions.RayError
+            ):  # the head is away for a moment; Ray ends this process if it stays away
                 await self._elastic.look()
             for queue, batch in list(self._elastic.late()):
                 self._dispatcher.reissue(queue, batch)
@@ -135,7 +138,7 @@ class RayExecutor:
                 await asyncio.wait_for(self._closing.wait(), LOOK_EVERY_SECONDS)
 
     def _watched(self, watching: asyncio.Task[None]) -> None:
-        """Nobody follows the cluster any more: where that is an error, it is everybody's."""
+        """The watch has ended: where it raised, all evaluations raise the same."""
         if not watching.cancelled() and (error := watching.exception()) is not None:
             for queue in self._elastic.queues.values():
                 self._dispatcher.fail(queue, error)

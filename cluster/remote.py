@@ -1,4 +1,4 @@
-"""What runs in a Ray worker process, which keeps its problem and its sandbox for the next task."""
+"""What runs in a Ray worker process; it keeps the problem and the sandbox for the next task."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from evo.protocols import Job
 from evo.values import Evaluation, Part
 
 Mail: TypeAlias = tuple[Any, int] | None
-"""A mailbox, and the ticket with which to ask; None where there is no model."""
+"""A mailbox, and the ticket with which to ask; None where the evaluation has no model."""
 Found: TypeAlias = list[Evaluation] | None
-"""Evaluations, in the order of the works; None where nobody waits for them any more."""
+"""Evaluations, in the order of the works; None where they were cancelled."""
 
 _workers: dict[bytes, Worker] = {}
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class StoredGenome:
-    """A genome that lies in Ray's object store, so that it travels to each node once."""
+    """A genome in Ray's object store, so that each node gets it once."""
 
     reference: Any
 
 
 Sent: TypeAlias = tuple[Genome | StoredGenome, tuple[str, ...] | None]
-"""A `Work`, or one whose genome lies in the object store."""
+"""A `Work`, or the same with its genome in the object store."""
 
 
 def evaluator(job: Job) -> Callable[[bytes, Sequence[Any], Part, Mail], Found]:
     """The function that tasks call.
 
-    Ray ships a function to each worker once, and its job with it; a task carries genomes alone.
+    Ray ships a function to each worker once, with the job; a task carries only genomes.
     """
     pickled = pickle.dumps(job)
     digest = hashlib.sha256(pickled).digest()
@@ -54,7 +54,7 @@ def evaluator(job: Job) -> Callable[[bytes, Sequence[Any], Part, Mail], Found]:
 
 
 def packed(works: Sequence[Sent]) -> tuple[bytes, list[Any]]:
-    """Works as bytes, and the references that Ray has to see beside them; its own pickling takes ten times as long."""
+    """Works as bytes, and the references, which Ray has to see; Ray's own pickling takes ten times as long."""
     references = [genome.reference for genome, _ in works if isinstance(genome, StoredGenome)]
     return pickle.dumps(
         [(None if isinstance(genome, StoredGenome) else genome, cases) for genome, cases in works]

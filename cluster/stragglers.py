@@ -1,4 +1,4 @@
-"""Which evaluation takes much longer than its peers. Pure: told how long others took, asked about one."""
+"""Finds evaluations that take much longer than their peers. Pure: it observes durations."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ QUANTILE = 0.95
 PEERS = 20
 REMEMBERED = 256
 LEAST_SECONDS = 5.0
-"""Nothing is overdue before: a new worker takes about a second or two to start, and the problem's imports."""
+"""Nothing is overdue earlier: a new worker takes a second or two to start, and the problem's imports."""
 
 
 class Stragglers:
     """Knows how long the latest evaluations of each kind took.
 
     Args:
-        multiple: of what its slowest peers take (their 95th percentile) beyond which one is overdue; None for never.
+        multiple: an evaluation is overdue beyond this many times the 95th percentile of its peers; None for never.
     """
 
     def __init__(self, multiple: float | None) -> None:
@@ -34,12 +34,12 @@ class Stragglers:
             self._seconds[kind].append(seconds)
 
     def usual_seconds(self, kind: Kind) -> float | None:
-        """What its slowest peers take; None while too few are known."""
+        """The 95th percentile of this kind; None while fewer than 20 are known."""
         known = sorted(self._seconds.get(kind, ()))
         return known[math.ceil(QUANTILE * len(known)) - 1] if len(known) >= PEERS else None
 
     def overdue(self, kind: Kind, waited_seconds: float, count: int = 1) -> bool:
-        """Whether a task of `count` evaluations, one after the other, has taken too long."""
+        """Whether a task of `count` evaluations in sequence has taken too long."""
         if self._multiple is None or waited_seconds < LEAST_SECONDS:
             return False
         usual = self.usual_seconds(kind)

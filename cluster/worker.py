@@ -1,4 +1,4 @@
-"""What a worker keeps between evaluations: the problem, made once, and a warm sandbox; and threads that are workers."""
+"""Workers: each keeps a problem and a warm sandbox between evaluations; threads that are workers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from evo.values import Evaluation, Part
 
 
 class Worker:
-    """Evaluates genomes one after the other, in the calling thread.
+    """Evaluates genomes in sequence, in the calling thread.
 
     Args:
         problem: of the job, where it has been made already.
@@ -59,7 +59,7 @@ class Scoring:
 
 
 class WorkerThreads:
-    """Threads of this process that evaluate side by side, each with a worker of its own.
+    """Threads of this process that evaluate at the same time, each with a worker of its own.
 
     A thread, its problem and its sandbox are made when an evaluation finds no idle thread, so no more than ever ran at
     once. Candidates run in the sandboxes' processes; only scoring shares the interpreter.

@@ -1,1 +1,1 @@
-"""The sandbox: all that holds a candidate. No Ray here."""
+"""The sandbox: runs candidates in processes that can reach nothing. Imports no Ray, and nothing else of `cluster`."""

@@ -1,7 +1,7 @@
 """What runs in a candidate's own process: load its program, answer calls.
 
-Nothing here protects anyone, for all of it is in the candidate's hands: when it runs, limits and namespaces are on, and
-what it sends back is only data.
+Nothing here is protection, since all of it is in the candidate's hands: limits and namespaces are on before it runs,
+and what it sends back is only data.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a process gives up for good on Linux: dumps, privileges, system calls, files. Elsewhere nothing happens."""
+"""Takes rights from a process for good, on Linux: dumps, privileges, system calls, files. Elsewhere it does nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ConfinementError(OSError):
 
 
 def forbid_looking_in() -> None:
-    """Let no other process of the same user read or write this one's memory; its children inherit that."""
+    """Let no other process of the same user read or write the memory of this process; its children inherit that."""
     _prctl(_DUMPABLE, 0)
 
 
@@ -82,7 +82,7 @@ def landlock_version() -> int:
 
 
 def restrict_files(allowed: Sequence[tuple[str, Access]]) -> bool:
-    """From now on, with Landlock: these paths and all below them, only so; no file elsewhere, no process outside.
+    """Restrict this process, with Landlock, to these paths and all below them; no file elsewhere, no process outside.
 
     False where the kernel has no Landlock.
     """

@@ -1,4 +1,4 @@
-"""Start and end warm parents: the command that holds them, the talk on their control socket."""
+"""Start and end warm parents: the command around them, and the messages on their control socket."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ class Plan:
     Attributes:
         limits: of each evaluation.
         imports: modules to load once.
-        isolation: how it is held.
-        cpu: the core that it and its children stay on, None for any.
+        isolation: see `cluster.sandbox.sandbox`.
+        cpu: the core that it and its children are pinned to, None for any.
         hidden: files and folders that candidates shall not see, even inside what they see.
     """
 
@@ -113,7 +113,7 @@ class WarmParent:
 
     def __init__(self, plan: Plan) -> None:
         self._scratch = tempfile.mkdtemp(prefix="evo-scratch-") if plan.isolation == "process" else None
-        # Also where nobody calls `stop`, when this object or the interpreter ends.
+        # Without a call of `stop` too, when this object or the interpreter ends.
         self._tidy = weakref.finalize(self, _remove, self._scratch)
         self._process: subprocess.Popen[bytes] | None = None
         self._control, theirs = socket.socketpair()
@@ -127,7 +127,7 @@ class WarmParent:
             raise
 
     def begin(self, descriptors: Sequence[int]) -> bool:
-        """Fork a candidate that has these descriptors for requests, replies, input, output; False where we cannot."""
+        """Fork a candidate with these descriptors for requests, replies, input and output; False where that fails."""
         try:
             socket.send_fds(self._control, [START], descriptors)
         except OSError:
@@ -152,7 +152,7 @@ class WarmParent:
         return self.wait(_ANSWER_SECONDS)
 
     def stop(self) -> None:
-        """End it and all below it: it buries its own when the control socket closes, and is killed if it does not."""
+        """End it and all below it: it ends its children when the control socket closes, or else is killed."""
         self._control.close()
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -173,6 +173,11 @@ class WarmParent:
             raise SandboxError(f"the sandbox does not start; {_tail(log) or 'it said nothing'}")
         if failed := json.loads(answer).get("failed"):
             raise SandboxError(f"the sandbox does not start: {failed}")
+
+
+def bubblewrap_is_installed() -> bool:
+    """Whether it may be tried."""
+    return sys.platform.startswith("linux") and shutil.which("bwrap") is not None
 
 
 @functools.cache
@@ -203,7 +208,7 @@ def _started(plan: Plan, scratch: str, control: socket.socket, log: IO[bytes]) -
             stderr=log,
             env=_environment(scratch),
             cwd=scratch,
-            # Ctrl-C reaches us, who finish what is in flight; not them.
+            # Ctrl-C reaches the driver, which finishes what is under way; not the warm parents.
             start_new_session=True,
         )
     except OSError as error:
@@ -231,7 +236,7 @@ def _job(plan: Plan, scratch: str | None) -> dict[str, Any]:
 
 
 def _bubblewrap(hidden: Sequence[str]) -> list[str]:
-    """The command before the command."""
+    """The command that puts another command into namespaces."""
     scratch, paths = visible.scratch_in_namespace(), visible.visible_paths()
     options = [shutil.which("bwrap") or "bwrap", *_NAMESPACES]
     for name, value in _environment(scratch).items():

@@ -1,7 +1,39 @@
-"""Call a candidate's function as if it were here, while it runs in a process of its own that can reach nothing.
+"""Calls a candidate's function like a local function, while it runs in a process of its own that can reach nothing.
 
-with sandbox(program, "priority") as priority:
-    scores = priority(3, bins)
+    with sandbox(program, "priority") as priority:
+        scores = priority(3, bins)
+
+A warm parent (`zygote`) with the imports loaded forks a process for each `with`. Two kinds of isolation hold it:
+
+- "bubblewrap": Linux namespaces (user, PID, network, IPC, UTS) and a mount namespace of its own.
+- "process": on Linux, Landlock instead of the mounts; elsewhere (macOS) limits alone. Taken where bubblewrap is missing
+  or the host refuses unprivileged namespaces, as Docker and Kubernetes do by default.
+
+**Mounted, read-only**: system libraries and programs, the interpreter with its library, installed packages (see
+`visible`), and the process's own /proc. Our packages, which hold scorers, and what a problem hides are covered, where
+they lie among those. Nothing else of the disk: no home, no working folder, no run folder, no secrets of /etc or /run.
+With "process" the same list is Landlock's, without /proc.
+
+**Writable**: a scratch folder, which is also the working folder and HOME: a tmpfs of 64 MiB, or a temporary folder with
+"process"; and /dev/null, zero, full, random, urandom. A file is at most `output_bytes` long. Where a candidate leaves a
+file, the warm parent ends, and the folder with it. The machine's environment is cleared; keys are not in it.
+
+**Shared**: memory of the warm parent, copied on writing, and the core that both are pinned to, where one is free. No
+memory, file or process outlives a `with`. Sandboxes share nothing with one another.
+
+**Allowed**: threads, pipes, signals to itself, and with `processes` above 1 also child processes. A filter of system
+calls (`seccomp`, on x86-64 and aarch64) refuses sockets, tracing, mounts, namespaces, other processes, keys, marks on
+files, and the doors to much of the kernel. Capabilities are dropped, and no file that is executed gives any. Limits:
+wall time and CPU time of the whole `with`, address space of each process, 256 open files, processes and threads.
+
+**Answers** are data, JSON and arrays of numbers (`wire`), of at most `reply_bytes`; never pickle. Past the wall limit,
+or at the end of the `with`, the candidate and all its descendants are killed.
+
+**Not protected from**: flaws of the kernel; side channels, as timing and caches on a shared core; false answers, since
+all in the candidate's process is in its hands, the problem's harness included: scorers have to check what comes;
+secrets that lie inside of installed packages; up to `processes` times the memory limit. With "process", where the
+kernel has no Landlock (before 5.13, and elsewhere than on Linux): all files that the user may read or write. Elsewhere
+than on Linux also the network, other processes of the user, and children that leave their session.
 """
 
 from __future__ import annotations
@@ -22,7 +54,7 @@ from typing import Any, Literal, get_args
 
 from cluster.sandbox import wire
 from cluster.sandbox.candidate import OUT_OF_MEMORY_STATUS
-from cluster.sandbox.launch import Isolation, Plan, Report, WarmParent, bubblewrap_problem
+from cluster.sandbox.launch import Isolation, Plan, Report, WarmParent, bubblewrap_is_installed, bubblewrap_problem
 from cluster.sandbox.visible import our_folders
 from evo.errors import CandidateError, SandboxError
 from evo.genomes import Program
@@ -36,7 +68,7 @@ _CLAIMABLE: tuple[Outcome, ...] = ("invalid", "oom", "crash")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one `with` used.
+    """Resources that a `with` used.
 
     Attributes:
         cpu_seconds: of all its processes.
@@ -50,7 +82,8 @@ class Usage:
 class Sandbox:
     """Opens programs, each in a fresh process forked from a warm parent; implements `evo.protocols.Run`.
 
-    Starts nothing until it is used. For one thread, which with bubblewrap must live as long as the sandbox is used.
+    Starts nothing until it is used. For one thread at a time; the thread that starts a warm parent under bubblewrap
+    must live as long as the sandbox is used.
 
     Args:
         imports: modules that the warm parent loads once.
@@ -61,7 +94,7 @@ class Sandbox:
 
     Attributes:
         limits: of each `with`.
-        usage: what the last `with` used.
+        usage: of the last `with`.
         wire: turns values into frames and back.
 
     Raises:
@@ -89,14 +122,17 @@ class Sandbox:
         self._hidden = tuple(hidden)
         self._idle: list[WarmParent] = []
         self._core: _Core | None = None
+        self._tried: Isolation | None = None
 
     @property
     def isolation(self) -> Isolation:
-        """How candidates are held."""
-        problem = None if self._wanted == "process" else bubblewrap_problem()
-        if self._wanted == "bubblewrap" and problem is not None:
-            raise SandboxError(problem)
-        return "process" if self._wanted == "process" or problem is not None else "bubblewrap"
+        """The isolation of candidates; found out by a trial where none has run yet."""
+        if self._tried is None:
+            problem = None if self._wanted == "process" else bubblewrap_problem()
+            if self._wanted == "bubblewrap" and problem is not None:
+                raise SandboxError(problem)
+            self._tried = "process" if self._wanted == "process" or problem is not None else "bubblewrap"
+        return self._tried
 
     @property
     def cpu(self) -> int | None:
@@ -108,27 +144,27 @@ class Sandbox:
         return Opened(self, {"files": dict(program.files), "entry": entry, "harness": harness})
 
     def close(self) -> None:
-        """End every process that was started here. The next use starts anew."""
+        """End all processes that were started here; the next use starts others."""
         while self._idle:
             self._idle.pop().stop()
         if self._core is not None:
             self._core.release()
             self._core = None
 
-    def lend(self, line: _Line) -> WarmParent:
-        """A warm parent that has forked a candidate at the other end of `line`; it must be taken back."""
+    def lend(self, pipes: _Pipes) -> WarmParent:
+        """A warm parent that has forked a candidate at the other ends of `pipes`; it must be taken back."""
         while True:
             fresh = not self._idle
             parent = self._start() if fresh else self._idle.pop()
-            if parent.begin(line.theirs):
-                line.start()
+            if parent.begin(pipes.theirs):
+                pipes.start()
                 return parent
             parent.stop()
             if fresh:
                 raise SandboxError("the sandbox ends as soon as it has started")
 
     def take_back(self, parent: WarmParent, report: Report | None) -> None:
-        """Keep a warm parent only where nothing is odd: it answered in time, and no file is left for the next one."""
+        """Keep a warm parent only if it answered in time, and no file is left for the next candidate."""
         self.usage = Usage(report.cpu_seconds, report.memory_bytes) if report else Usage()
         if report is not None and report.untouched:
             self._idle.append(parent)
@@ -136,8 +172,20 @@ class Sandbox:
             parent.stop()
 
     def _start(self) -> WarmParent:
-        isolation = self.isolation
         self._core = self._core or claim_core()
+        if self._tried is None and self._wanted == "auto" and bubblewrap_is_installed():
+            # At once: a trial before would take a tenth of a second more on each worker where bubblewrap works.
+            try:
+                parent = self._warm_parent("bubblewrap")
+            except SandboxError:
+                if bubblewrap_problem() is None:
+                    raise
+            else:
+                self._tried = "bubblewrap"
+                return parent
+        return self._warm_parent(self.isolation)
+
+    def _warm_parent(self, isolation: Isolation) -> WarmParent:
         hidden = (*our_folders(), *self._hidden)
         return WarmParent(Plan(self.limits, self._imports, isolation, cpu=self.cpu, hidden=hidden))
 
@@ -156,15 +204,15 @@ class Opened:
         self._parent: WarmParent | None = None
 
     def __enter__(self) -> Opened:
-        self._line = _Line(self._limits.wall_seconds)
+        self._pipes = _Pipes(self._limits.wall_seconds)
         try:
-            self._parent = self._sandbox.lend(self._line)
+            self._parent = self._sandbox.lend(self._pipes)
         except BaseException:
-            self._line.close()
+            self._pipes.close()
             raise
         self._pin = _Pin(self._sandbox.cpu)
         try:
-            self._line.send(self._sandbox.wire.frame(wire.LOAD, self._order))
+            self._pipes.send(self._sandbox.wire.frame(wire.LOAD, self._order))
         except _FAILURES as error:
             self._fail(error)
         return self
@@ -179,9 +227,9 @@ class Opened:
         frame = self._sandbox.wire.frame(wire.CALL, arguments)
         if self._failure is None:
             try:
-                self._line.send(frame)
+                self._pipes.send(frame)
                 kind, answer = self._sandbox.wire.receive(
-                    self._line.reply, limit_bytes=self._limits.reply_bytes, wait=self._line.wait
+                    self._pipes.reply, limit_bytes=self._limits.reply_bytes, wait=self._pipes.wait
                 )
                 if kind == wire.VALUE:
                     return answer
@@ -192,8 +240,8 @@ class Opened:
         raise CandidateError(*self._failure)
 
     def allow(self, seconds: float) -> None:
-        """So much more time, because so much of it was not the candidate's: its limit of CPU time stays as it is."""
-        self._line.allow(seconds)
+        """Extend the wall limit by time that the candidate did not use; its limit of CPU time stays as it is."""
+        self._pipes.allow(seconds)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -203,13 +251,13 @@ class Opened:
         finally:
             self._failure = self._failure or ("crash", "called after its process had ended")
             self._pin.release()
-            self._line.close()
+            self._pipes.close()
 
     def _fail(self, error: Exception) -> None:
-        outcome, said = self._reason(error)
+        outcome, reason = self._reason(error)
         self._end()
-        said, printed = clip_text(said, FEEDBACK_LIMIT_BYTES // 2), self._line.printed()
-        text = f"{said}\n--- it printed ---\n{printed}" if printed else said
+        reason, printed = clip_text(reason, FEEDBACK_LIMIT_BYTES // 2), self._pipes.printed()
+        text = f"{reason}\n--- it printed ---\n{printed}" if printed else reason
         self._failure = (outcome, clip_text(_readable(text)))
 
     def _reason(self, error: Exception) -> tuple[Outcome, str]:
@@ -227,7 +275,7 @@ class Opened:
         return _death(report.status)
 
     def _end(self, report: Report | None = None) -> bool:
-        """End the candidate, once, and give the warm parent back; whether that still answered."""
+        """End the candidate, once, and give the warm parent back; False where that no longer answered."""
         parent, self._parent = self._parent, None
         if parent is None:
             return True
@@ -236,8 +284,8 @@ class Opened:
         return report is not None
 
 
-class _Line:
-    """Our ends of a candidate's pipes and of the file that it prints to. Every wait ends at the deadline.
+class _Pipes:
+    """Our ends of a candidate's pipes, and the file that it prints to. Every wait ends at the deadline.
 
     Attributes:
         theirs: the candidate's ends: for requests, replies, input (which is at its end) and prints; empty once handed
@@ -261,7 +309,7 @@ class _Line:
         self._deadline = math.inf
 
     def start(self) -> None:
-        """The candidate has its ends now; its time runs."""
+        """Close our copies of the candidate's ends, which it has now; its time runs."""
         for descriptor in self.theirs[:3]:
             os.close(descriptor)
         self.theirs = ()
@@ -272,7 +320,7 @@ class _Line:
         self._deadline += seconds
 
     def send(self, frame: bytes) -> None:
-        """Raises TimeoutError at the deadline, BrokenPipeError where nobody reads."""
+        """Raises TimeoutError at the deadline, BrokenPipeError where the candidate has closed its end."""
         rest = memoryview(frame)
         while rest:
             try:
@@ -281,7 +329,7 @@ class _Line:
                 self._wait_for(self._writable)
 
     def wait(self) -> None:
-        """Until there is something to read; raises TimeoutError at the deadline."""
+        """Wait until there is something to read; raises TimeoutError at the deadline."""
         self._wait_for(self._answered)
 
     def printed(self) -> str:
@@ -301,7 +349,7 @@ class _Line:
 
 
 class _Core:
-    """A processor core that no other sandbox of this machine stays on, held by an abstract socket's exclusive name.
+    """A processor core that no other sandbox of this machine is pinned to, claimed by an abstract socket's unique name.
 
     The name is free again when the process ends, however it ends.
     """
@@ -311,15 +359,15 @@ class _Core:
         self.cpu = cpu
 
     def release(self) -> None:
-        """Let another sandbox have it."""
+        """Give it up to another sandbox."""
         self._claim.close()
 
 
 def claim_core() -> _Core | None:
     """A core that this thread may use and no other sandbox has; None where there is none, or elsewhere than on Linux.
 
-    Request and answer alternate, so two processes lose nothing on one core, and a round trip there costs a tenth of one
-    between cores.
+    Request and answer alternate, so two processes lose nothing on the same core, and a round trip there costs a tenth
+    of a round trip between cores.
     """
     if sys.platform != "linux":
         return None
@@ -351,7 +399,7 @@ class _Pin:
 
 
 def _claimed(answer: Any) -> CandidateError:
-    """The failure that a candidate's process tells of itself. It may lie, at its own cost."""
+    """The failure that a candidate's process reports of itself. It may lie, at its own cost."""
     fields = answer if isinstance(answer, dict) else {}
     outcome, feedback = fields.get("outcome"), fields.get("feedback")
     if not isinstance(outcome, str) or outcome not in _CLAIMABLE or not isinstance(feedback, str):

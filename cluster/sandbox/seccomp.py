@@ -1,4 +1,4 @@
-"""The system calls that a candidate may not make, as a table, and the filter program that the kernel runs on each call.
+"""A table of the system calls that a candidate may not make, and the filter program that the kernel runs on each call.
 
 Two filters: `base_filter` for the warm parent and all below it, `candidate_filter` on top of it for each candidate; the
 kernel takes the stricter answer. A processor that is not in MACHINES has no filter.
@@ -48,7 +48,7 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "bind": (49, 200),
     "connect": (42, 203),
     "listen": (50, 201),
-    # What outlives a process: keys, System V and POSIX queues and shared memory.
+    # Things that outlive a process: keys, System V and POSIX queues and shared memory.
     "add_key": (248, 217),
     "request_key": (249, 218),
     "keyctl": (250, 219),
@@ -76,7 +76,7 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "file_setattr": (469, 469),
     "mknod": (133, None),
     "mknodat": (259, 33),
-    # Much kernel behind one door.
+    # Entries to large parts of the kernel.
     "bpf": (321, 280),
     "perf_event_open": (298, 241),
     "userfaultfd": (323, 282),
@@ -111,7 +111,7 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "modify_ldt": (154, None),
 }
 
-# Starting another process or program; denied where a candidate may have only one.
+# Starting another process or program; denied where a candidate may have a single process.
 STARTS: dict[str, tuple[int | None, int | None]] = {
     "fork": (57, None),
     "vfork": (58, None),

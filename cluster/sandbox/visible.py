@@ -1,4 +1,4 @@
-"""What a candidate may see of the machine: libraries, without our own packages and what else is to be hidden.
+"""Which files of the machine a candidate may see: libraries, without our own packages and what else is hidden.
 
 Never visible: homes, the working folder, a project's sources, its data and run folders, secrets in /etc or /run.
 """
@@ -26,9 +26,9 @@ _SYSTEM = (
 
 @functools.cache
 def our_folders() -> tuple[str, ...]:
-    """Where our own packages lie; they hold scorers and so are hidden where they are installed beside others.
+    """Where our own packages lie; they hold scorers, and so are hidden where they are installed beside others.
 
-    Those that we run may have been shipped to a node on which others are installed.
+    The packages that run here may have been shipped to a node on which another version is installed.
     """
     specs = [importlib.util.find_spec(name) for name in OUR_PACKAGES]
     running = [folder for spec in specs if spec for folder in spec.submodule_search_locations or ()]
@@ -62,7 +62,7 @@ def scratch_in_namespace() -> str:
 
 
 def lying_in(paths: Sequence[str], folder: str) -> list[str]:
-    """Those of `paths` that exist below `folder`, by the name that they have there."""
+    """Those of `paths` that exist below `folder`, by their names there."""
     root = os.path.realpath(folder)
     found = [os.path.realpath(path) for path in paths if os.path.exists(path)]
     return [os.path.join(folder, os.path.relpath(path, root)) for path in found if Path(root) in Path(path).parents]
@@ -75,7 +75,7 @@ def file_rules(hidden: Sequence[str], scratch: str) -> list[tuple[str, str]]:
 
 
 def _readable(path: str, hidden: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Landlock cannot take back what it allowed for a folder above, so what lies around the hidden is listed."""
+    """Rules for a path without what is hidden in it: Landlock cannot except a part of a folder that it allows."""
     if not hidden:
         yield path, "read"
         return

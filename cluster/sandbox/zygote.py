@@ -1,10 +1,10 @@
-"""The warm parent: one process of one thread with the imports loaded, which forks each evaluation and buries its dead.
+"""The warm parent: a process of one thread with the imports loaded, which forks a candidate for each evaluation.
 
-It reads only from its control socket, which candidates never have: no byte of theirs reaches it. Its sources are handed
-over by the trusted side, so that nothing of ours need be visible where it runs.
+It reads only from its control socket, which candidates never have: no byte of theirs reaches it. Its sources are sent
+by the trusted side, so that none of our packages need be visible where it runs.
 
     trusted side -> zygote   START with four descriptors (requests, replies, input, output), FINISH
-    zygote -> trusted side   once: a line of JSON, {} or what failed; then a REPORT after each evaluation
+    zygote -> trusted side   first a line of JSON, {} or what failed; then a REPORT after each evaluation
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ _TASKS_TO_COME = 1000
 _OPEN_FILES = 256
 _MOST_DESCRIPTORS = 1 << 20 if confine.LINUX else 1 << 12
 _REHEARSALS = 10
-_LOOK_MILLISECONDS = 5
+_POLL_MILLISECONDS = 5
 _MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 _PID_MARK = 0x7FEDCBA9
 
 
 def main(control: socket.socket, job: Mapping[str, Any]) -> None:
-    """Load what the job names, tell the trusted side, then serve evaluations until it closes the control socket."""
+    """Load what the job names, report that, then serve evaluations until the trusted side closes the control socket."""
     try:
         zygote = Zygote(control, job)
     except Exception as error:
@@ -93,7 +93,7 @@ class Zygote:
         gc.freeze()
 
     def serve(self) -> None:
-        """Fork and bury, one evaluation at a time, until the control socket closes."""
+        """Fork candidates and reap them, an evaluation at a time, until the control socket closes."""
         while True:
             message, ancillary, _, _ = self._control.recvmsg(1, _ANCILLARY_BYTES)
             if not message:
@@ -110,14 +110,14 @@ class Zygote:
             raise OSError("no process can be started")
         for descriptor in descriptors:
             os.close(descriptor)
-        dead = _Dead(pid)
-        self._wait(dead)
+        ended = _Ended(pid)
+        self._wait(ended)
         _kill(-1 if self._namespaces else pid)
-        while dead.reap() != 0:
+        while ended.reap() != 0:
             if not self._namespaces:
                 self._kill_children(pid)
         untouched = os.stat(self._scratch).st_ctime_ns == self._untouched
-        return REPORT.pack(dead.status, untouched, dead.cpu_seconds, dead.memory_bytes)
+        return REPORT.pack(ended.status, untouched, ended.cpu_seconds, ended.memory_bytes)
 
     def _become_candidate(self, request: int, reply: int, given: int, printed: int) -> None:
         """Does not return. Nothing that outlives the candidate stays open in it."""
@@ -136,11 +136,11 @@ class Zygote:
         finally:
             os._exit(1)
 
-    def _wait(self, dead: _Dead) -> None:
-        """Until the candidate ends, or the trusted side wants it ended."""
+    def _wait(self, ended: _Ended) -> None:
+        """Wait until the candidate ends, or the trusted side wants it ended."""
         if not hasattr(os, "pidfd_open"):
-            return self._wait_by_looking(dead)
-        watch = os.pidfd_open(dead.pid)
+            return self._wait_by_polling(ended)
+        watch = os.pidfd_open(ended.pid)
         self._poll.register(watch, select.POLLIN)
         ready = [descriptor for descriptor, _ in self._poll.poll()]
         self._poll.unregister(watch)
@@ -149,9 +149,9 @@ class Zygote:
             self._control.recv(1)
         return None
 
-    def _wait_by_looking(self, dead: _Dead) -> None:
-        while not self._poll.poll(_LOOK_MILLISECONDS):
-            if dead.reap(os.WNOHANG) == dead.pid:
+    def _wait_by_polling(self, ended: _Ended) -> None:
+        while not self._poll.poll(_POLL_MILLISECONDS):
+            if ended.reap(os.WNOHANG) == ended.pid:
                 return
         self._control.recv(1)
 
@@ -166,8 +166,8 @@ class Zygote:
                 os.killpg(session, signal.SIGKILL)
 
 
-class _Dead:
-    """What the processes of one evaluation came to.
+class _Ended:
+    """How the processes of an evaluation ended.
 
     Attributes:
         status: wait status of the candidate itself.
@@ -182,7 +182,7 @@ class _Dead:
         self.memory_bytes = 0
 
     def reap(self, flags: int = 0) -> int:
-        """The id of one process that has ended, 0 where there is none."""
+        """The id of a process that has ended, 0 where there is none."""
         try:
             pid, status, usage = os.wait4(-1, flags)
         except ChildProcessError:
@@ -208,7 +208,7 @@ def _import_all(names: Sequence[str]) -> None:
 
 
 def _seed_all() -> None:
-    """The shared generators, where a candidate does not seed them, are the same in every evaluation on every worker."""
+    """Seed the shared generators, so that evaluations that do not seed them are the same on every worker."""
     random.seed(0)
     if "numpy.random" in sys.modules:
         np.random.seed(0)

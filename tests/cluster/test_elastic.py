@@ -385,7 +385,7 @@ def test_where_nothing_fits_it_is_said_once_waited_for_and_given_up() -> None:
         elastic.take(sky.view)
         elastic.take(sky.view)
         assert [one.kind for one in told[1:]] == ["no_room"]
-        said = "no node has what an evaluation takes (2 CPU, 1 GPU); the most that one has: 4 CPU, 0 GPU"
+        said = "no node has what an evaluation takes (2 CPU, 1 GPU); the most that a node has: 4 CPU, 0 GPU"
         assert told[1].detail["reason"] == f"{said}; waiting up to 60 s for one"
         assert list(elastic.hopeless()) == []
         elastic.take(View((node("b", CPU=4.0, GPU=2.0),)))
@@ -395,7 +395,7 @@ def test_where_nothing_fits_it_is_said_once_waited_for_and_given_up() -> None:
         queue.since -= 61
         [(hopeless, error)] = elastic.hopeless()
         assert hopeless is queue
-        assert f"{said}, and none came in 60 s; ask for less by executor.resources" in str(error)
+        assert f"{said}, and none joined in 60 s; ask for less by executor.resources" in str(error)
 
     in_a_loop(work)
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +31,7 @@ from evo.protocols import Executor, Job
 from evo.resources import Resources
 from evo.testing.contracts.executor_contract import (
     ECHO,
+    NOTHING,
     VALLEY,
     ExecutorContract,
     MakeExecutor,
@@ -99,9 +101,10 @@ class TestAuto(ExecutorContract):
     def make(self) -> MakeExecutor:
         return AutoExecutor
 
-    def test_a_short_run_on_one_machine_starts_no_ray(self, make: MakeExecutor) -> None:
-        self.test_many_at_once_each_get_their_own_answer(make)
-        assert not ray.is_initialized()
+    def test_a_short_run_on_one_machine_starts_no_ray(self) -> None:
+        executor = AutoExecutor(Job(NOTHING, {}, workers=2))
+        assert using(executor, lambda executor: executor.evaluate(answering("2"))).outcome == "ok"
+        assert (executor._ray, executor._starting) == (None, None)
 
     @pytest.mark.usefixtures("ray_here")
     def test_where_an_evaluation_takes_more_than_cores_or_there_is_an_address_ray_evaluates(self) -> None:
@@ -159,6 +162,23 @@ class TestRay(SandboxedExecutorContract):
         assert (lane.places, lane.batch) == (20, 1)
         assert 20 <= executor.capacity <= 23  # a few more, for an autoscaler to see
 
+    def test_evaluations_that_mostly_wait_share_processes_no_more_than_they_fill(self) -> None:
+        job = Job("tests.support.elastic_problems:Napping", {"seconds": 0.3}, workers=8, resources=Resources(cpus=0.2))
+        executor = RayExecutor(job)
+
+        async def work(_: Executor) -> list[set[str]]:
+            vectors = [Vector((number / 10, 0.0, 0.0)) for number in range(8)]
+            found = [[await executor.evaluate(vectors[0]), await executor.evaluate(vectors[1])]]
+            found.append(await asyncio.gather(*(executor.evaluate(vector) for vector in vectors)))
+            began = time.monotonic()
+            found.append(await asyncio.gather(*(executor.evaluate(vector) for vector in vectors)))
+            assert time.monotonic() - began < 8 * 0.3  # side by side
+            return [{one.worker for one in some} for some in found]
+
+        alone, *several = using(executor, work)
+        assert len(alone) == 1
+        assert all(len(some) <= 2 for some in several)
+
     def test_a_mailbox_that_dies_fails_what_waits_and_the_next_has_another(self) -> None:
         hung = Parrot("hung", seconds=600.0)
         executor = RayExecutor(Job(ECHO, {}, workers=2))
@@ -166,8 +186,8 @@ class TestRay(SandboxedExecutorContract):
         async def work(_: Executor) -> str:
             waiting = [asyncio.create_task(executor.evaluate(saying(f"hello {n}"), model=hung)) for n in range(3)]
             await until(lambda: hung.asked >= 10)
-            assert executor._post is not None
-            ray.kill(executor._post.mailbox)
+            assert executor._mailbox is not None
+            ray.kill(executor._mailbox.mailbox)
             for one in waiting:
                 with pytest.raises(SandboxError, match="the mailbox .* has died"):
                     await one
@@ -313,14 +333,15 @@ def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("ray_here")
 @pytest.mark.parametrize(
-    "order", [("--set", "executor.workers=1"), ("--set", "search.deterministic=true")], ids=["width 1", "order ask"]
+    ("problem", "setting"),
+    [("sphere", "executor.workers=1"), ("symbolic_regression", "search.deterministic=true")],
+    ids=["at width 1", "deterministic"],
 )
-@pytest.mark.parametrize("problem", ["symbolic_regression", "sphere"])
 def test_local_and_distributed_give_the_same_population(
-    evo: Evo, tmp_path: Path, problem: str, order: tuple[str, str]
+    evo: Evo, tmp_path: Path, problem: str, setting: str
 ) -> None:
     for executor in ("local", "ray"):
-        answer = evo("run", problem, *SMALL, *order, "--set", f"executor={executor}", "--name", executor)
+        answer = evo("run", problem, *SMALL, "--set", setting, "--set", f"executor={executor}", "--name", executor)
         assert answer.code == 0, answer.err
-    same = sorted_history if "order" in order[1] else history
+    same = sorted_history if "deterministic" in setting else history
     assert same(tmp_path / "runs/local") == same(tmp_path / "runs/ray")

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +107,13 @@ def test_a_program_keeps_its_state_within_a_with_and_never_beyond(sandbox: Sandb
 
 
 def test_two_programs_run_side_by_side(sandbox: Sandbox) -> None:
-    with sandbox(ECHO, "echo") as first, sandbox(WARM_PARENT, "pid") as second, sandbox(ECHO, "echo") as third:
+    patient = replace(LIMITS, wall_seconds=30.0)  # two warm parents start while the first program's time runs
+    with (
+        closing(Sandbox(patient, isolation=sandbox.isolation)) as several,
+        several(ECHO, "echo") as first,
+        several(WARM_PARENT, "pid") as second,
+        several(ECHO, "echo") as third,
+    ):
         assert (first("a"), second() > 0, third("b")) == ("a", True, "b")
 
 
@@ -205,10 +212,12 @@ def test_a_harness_that_cannot_wrap_is_told(sandbox: Sandbox, harness: str, said
         echo(1)
 
 
-def test_usage_tells_what_the_candidate_used(sandbox: Sandbox) -> None:
+def test_usage_is_what_the_candidate_used(sandbox: Sandbox) -> None:
     greedy = "import time\ndef f():\n    a = b'x' * (200 << 20)\n    while time.process_time() < 0.3: pass\n"
+    sandbox.limits = replace(LIMITS, wall_seconds=30.0)
     with sandbox(program(greedy), "f") as f:
         f()
+    sandbox.limits = LIMITS
     assert 0.25 < sandbox.usage.cpu_seconds < 1.5
     assert 200 << 20 < sandbox.usage.memory_bytes < 400 << 20
     with sandbox(ECHO, "echo"):
@@ -522,7 +531,7 @@ def test_a_candidate_that_hangs_after_a_model_was_asked_has_its_own_time_only(fr
     hangs = program("def echo(x):\n    while x == 'answer': pass\n    return x\n")
     evaluation = evaluate(Consulting(), (hangs, None), "train", fresh, ask=ask)
     assert evaluation.outcome == "timeout"
-    assert 1.5 * LIMITS.wall_seconds <= evaluation.seconds < 3 * LIMITS.wall_seconds
+    assert 1.5 * LIMITS.wall_seconds <= evaluation.seconds < LIMITS.wall_seconds + 20
 
 
 def test_an_evaluation_that_nobody_wants_any_more_leaves_no_candidate(fresh: Sandbox) -> None:
