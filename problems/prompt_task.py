@@ -58,7 +58,7 @@ EXAMPLES_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
+class Graded:
     """A case, the model's reply, and the metric's verdict."""
 
     case: Case
@@ -124,7 +124,7 @@ class PromptTask(Problem):
     """Accuracy of a prompt over questions with known answers, and what it costs; see `problems.prompt_rendering`.
 
     Args:
-        said: the fields of `Options`.
+        fields: the fields of `Options`.
 
     Raises:
         ConfigError: a file without such cases, or an option that means nothing.
@@ -136,8 +136,8 @@ class PromptTask(Problem):
     final_parts: tuple[Part, ...] = ("validation", "holdout")
     defaults: ClassVar[Mapping[str, Any]] = {"search.population": 16, "budget.evaluations": 100}
 
-    def __init__(self, **said: Any) -> None:
-        options = Options(**said)
+    def __init__(self, **fields: Any) -> None:
+        options = Options(**fields)
         whole_number(options.split_seed, "split_seed", low=0, high=2**63)
         whole_number(options.reply_tokens, "reply_tokens", low=1, high=1_000_000)
         read = read_cases(options.source)
@@ -145,8 +145,13 @@ class PromptTask(Problem):
         parts = split(read, options.shares)
         most = _most(options.cases_per_evaluation)
         self._cases = {part: some[:most] for part, some in parts.items()}
-        sampling = _model_name(options.model), _temperature(options.temperature), options.reply_tokens
-        self._asked = Request("task", (), *sampling)
+        self._request = Request(
+            purpose="task",
+            messages=(),
+            model=_model_name(options.model),
+            temperature=_temperature(options.temperature),
+            max_tokens=options.reply_tokens,
+        )
         wording, right = WORDING[self._metric_name]
         usual = {"instruction": INSTRUCTION, "format": wording or f"Your reply must match {options.pattern}"}
         self._seed = _seed(usual if options.seed_prompt is None else options.seed_prompt)
@@ -169,11 +174,11 @@ class PromptTask(Problem):
         asked = [self._cases[part][int(name)] for name in cases]
         completions = run.ask(self.requests(rendered(prompt), asked))
         _expect_answers(completions)
-        marked = [self._marked(case, completion) for case, completion in zip(asked, completions, strict=True)]
-        measured = _measured(marked)
+        graded = [self._graded(case, completion) for case, completion in zip(asked, completions, strict=True)]
+        measured = _measured(graded)
         # Feedback would leak cases of validation and hold-out into the search.
-        feedback = self._feedback(marked, prompt.digest) if part == "train" else ""
-        right = {name: float(case.verdict.correct) for name, case in zip(cases, marked, strict=True)}
+        feedback = self._feedback(graded, prompt.digest) if part == "train" else ""
+        right = {name: float(case.verdict.correct) for name, case in zip(cases, graded, strict=True)}
         return Score(
             {objective.name: measured[objective.name] for objective in self.objectives}, feedback=feedback, cases=right
         )
@@ -192,19 +197,17 @@ class PromptTask(Problem):
 
     def requests(self, prompt: Rendered, cases: Sequence[Case]) -> list[Request]:
         """A request for each case. Equal prompts make equal requests, which the run pays for only once."""
-        asked = self._asked
-        sampling = (asked.model, asked.temperature, asked.max_tokens)
-        return [Request(asked.purpose, prompt.messages(case.question), *sampling) for case in cases]
+        return [replace(self._request, messages=prompt.messages(case.question)) for case in cases]
 
-    def _marked(self, case: Case, completion: Completion) -> Marked:
+    def _graded(self, case: Case, completion: Completion) -> Graded:
         verdict = self._metric(completion.text, case) if completion.outcome == "ok" else Verdict(False)
-        return Marked(case, completion, verdict)
+        return Graded(case, completion, verdict)
 
-    def _feedback(self, marked: Sequence[Marked], digest: str) -> str:
-        wrong = [case for case in marked if not case.verdict.correct]
-        measured = _measured(marked)
+    def _feedback(self, graded: Sequence[Graded], digest: str) -> str:
+        wrong = [case for case in graded if not case.verdict.correct]
+        measured = _measured(graded)
         head = (
-            f"{len(marked) - len(wrong)} of {len(marked)} cases are right: accuracy {measured['accuracy']:.3f}, with "
+            f"{len(graded) - len(wrong)} of {len(graded)} cases are right: accuracy {measured['accuracy']:.3f}, with "
             f"{measured['prompt_tokens']:.1f} prompt tokens and ${measured['usd_per_case']:.3g} a case."
         )
         if not wrong:
@@ -215,25 +218,25 @@ class PromptTask(Problem):
         failures = [self._failure(number, case, min(share, 2000)) for number, case in enumerate(shown, 1)]
         return "\n\n".join([f"{head} {len(shown)} of the {len(wrong)} wrong ones:", *failures])
 
-    def _failure(self, number: int, marked: Marked, limit_bytes: int) -> str:
+    def _failure(self, number: int, graded: Graded, limit_bytes: int) -> str:
         """A failed case as text of at most `limit_bytes`; the reply gets what the rest leaves."""
-        question = _cut(marked.case.question, limit_bytes // 2 - 120)
-        asked = f"{number}. question: {question}\n   expected: {_cut(marked.case.answer, limit_bytes // 8)}\n   got: "
-        end = f"\n   why: {self._why(marked)}"
+        question = _cut(graded.case.question, limit_bytes // 2 - 120)
+        asked = f"{number}. question: {question}\n   expected: {_cut(graded.case.answer, limit_bytes // 8)}\n   got: "
+        end = f"\n   why: {self._why(graded)}"
         left = limit_bytes - len((asked + end).encode("utf-8", "replace"))
-        return asked + _cut(marked.completion.text, left) + end
+        return asked + _cut(graded.completion.text, left) + end
 
-    def _why(self, marked: Marked) -> str:
-        if marked.completion.outcome != "ok":
-            return NO_REPLY[marked.completion.outcome].format(self._asked.max_tokens)
-        return f"read as {_cut(marked.verdict.found, 60)!r}" if marked.verdict.found else "no answer found in it"
+    def _why(self, graded: Graded) -> str:
+        if graded.completion.outcome != "ok":
+            return NO_REPLY[graded.completion.outcome].format(self._request.max_tokens)
+        return f"read as {_cut(graded.verdict.found, 60)!r}" if graded.verdict.found else "no answer found in it"
 
 
-def _measured(marked: Sequence[Marked]) -> dict[str, float]:
+def _measured(graded: Sequence[Graded]) -> dict[str, float]:
     return {
-        "accuracy": float(np.mean([case.verdict.correct for case in marked])),
-        "prompt_tokens": float(np.mean([case.completion.input_tokens for case in marked])),
-        "usd_per_case": float(np.mean([case.completion.cost_usd for case in marked])),
+        "accuracy": float(np.mean([case.verdict.correct for case in graded])),
+        "prompt_tokens": float(np.mean([case.completion.input_tokens for case in graded])),
+        "usd_per_case": float(np.mean([case.completion.cost_usd for case in graded])),
     }
 
 

@@ -6,6 +6,7 @@ import importlib
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from tests.support.paths import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINKED = [*PAGES, ROOT / "CHANGELOG.md"]
+FOREIGN = {"local_lock", "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"}  # of NFS, of Ray
+SOURCES = (".py", ".sql", ".js", ".css", ".sh", ".yaml", ".sbatch")
 FOLDERS = "evo|operators|problems|cluster|dashboard|tests|docs"
 KINDS = ("problems", "operators", "survival", "parents", "selectors", "policies", "gateways", "executors")
 GROUPS = {f"evo.{kind}" for kind in KINDS}
@@ -118,6 +121,22 @@ def resolved(dotted: str) -> object:
             found = getattr(found, name, None)
         return found
     return None
+
+
+@cache
+def words_of_the_tree() -> frozenset[str]:
+    """Every word of our sources, tests and scripts: what a page names in code is among them."""
+    paths = [path for room in FOLDERS.split("|") for path in (ROOT / room).rglob("*") if path.suffix in SOURCES]
+    texts = [path.read_text("utf-8") for path in (*paths, ROOT / "pyproject.toml", ROOT / "Makefile")]
+    return frozenset(word for text in texts for word in re.findall(r"\w+", text))
+
+
+@each_page
+def test_every_identifier_in_a_sentence_occurs_in_the_sources(page: Path) -> None:
+    for code in inline(page):
+        if re.fullmatch(r"[A-Za-z]\w*(\.\w+)*(\(.*\))?", code) and re.search(r"_|[a-z][A-Z]", code):
+            for word in re.findall(r"\w+", code.partition("(")[0]):
+                assert word in words_of_the_tree() | FOREIGN, code
 
 
 # Commands

@@ -25,18 +25,8 @@ def test_the_best_heuristic_beats_best_fit_on_the_hold_out_for_nine_of_ten_seeds
     found = {}
     for seed in SEEDS:
         settings = ("--set", "budget.evaluations=2000", "--set", f"seed={seed}")
-        command = [
-            sys.executable,
-            "-m",
-            "evo",
-            "run",
-            "bin_packing",
-            *settings,
-            "--run-dir",
-            tmp_path,
-            "--name",
-            str(seed),
-        ]
+        evo = [sys.executable, "-m", "evo", "run", "bin_packing"]
+        command = [*evo, *settings, "--run-dir", tmp_path, "--name", str(seed)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         found[seed] = open_run(tmp_path / str(seed)).sql(BEST).scalar()
         print(f"seed {seed}: {found[seed]:.3f} % held out, best fit {best_fit:.3f} %", flush=True)
