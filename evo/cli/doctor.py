@@ -11,6 +11,7 @@ from pathlib import Path
 
 from evo.config.loading import config_from_json
 from evo.errors import JournalError, LineageError, UserError
+from evo.journal.events import event_of
 from evo.journal.folder import JOURNAL, holder
 from evo.journal.log import Event, read_events
 from evo.lineage import LineageReader, open_run
@@ -104,33 +105,33 @@ def read(journal: Path, projected: int) -> Reading:
     """
     reading, maker = Reading(), RowMaker()
     try:
-        for after, event in read_events(journal):
+        for after, line in read_events(journal):
             if reading.end < projected and not reading.misfit:
-                _count_rows(maker, event, reading)
-            _note(event, reading)
+                _count_rows(maker, line, reading)
+            _note(line, reading)
             reading.events, reading.end = reading.events + 1, after
     except JournalError as error:
         reading.corrupt = str(error)
     return reading
 
 
-def _count_rows(maker: RowMaker, event: Event, reading: Reading) -> None:
-    rows: Rows = defaultdict(list)
+def _count_rows(maker: RowMaker, line: Event, reading: Reading) -> None:
+    rows = Rows()
     try:
-        maker.add(reading.end, event, rows)
+        maker.add(reading.end, event_of(line), rows)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
-        reading.misfit = f"the {event['event']!r} event at byte {reading.end} does not fit what came before ({error!r})"
-    for table, made in rows.items():
+        reading.misfit = f"the {line['event']!r} event at byte {reading.end} does not fit what came before ({error!r})"
+    for table, made in rows.by_table().items():
         reading.rows[table] += len(made)
 
 
-def _note(event: Event, reading: Reading) -> None:
-    kind = event["event"]
+def _note(line: Event, reading: Reading) -> None:
+    kind = line["event"]
     reading.count_told += kind in ("tell", "reevaluation")
-    reading.stopped = event.get("reason") if kind == "stop" else None
+    reading.stopped = line.get("reason") if kind == "stop" else None
     if kind in ("run", "resume"):
         try:
-            reading.budget = config_from_json(event["config"]).budget.evaluations
+            reading.budget = config_from_json(line["config"]).budget.evaluations
         except (KeyError, UserError) as error:
             reading.misfit = reading.misfit or f"this version cannot read its configuration: {error}"
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from evo.journal.completions import ANSWERED, Recorded, addressed, answer_key
-from evo.journal.recorder import Recorder, Stage
+from evo.journal.events import Stage
+from evo.journal.recorder import Recorder
 from evo.models import Completion, ModelAccessError, Request
 from evo.protocols import Gateway
 from evo.values import Ask

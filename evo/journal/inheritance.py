@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from evo.journal.log import Event, read_events
+from evo.journal.events import (
+    AdmissionEvent,
+    AskEvent,
+    CompletionEvent,
+    DropEvent,
+    InheritEvent,
+    JournalEvent,
+    TellEvent,
+    event_of,
+)
+from evo.journal.log import read_events
 from evo.protocols import ArmRecord
 from evo.values import Lesson
 
@@ -25,22 +34,13 @@ class Inheritance:
     lessons: tuple[Lesson, ...] = ()
     records: tuple[ArmRecord, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        records = [[one.operator, one.model, one.pulls, one.gain, one.usd, one.scale] for one in self.records]
-        return {"lessons": [[one.kind, one.text, one.gain] for one in self.lessons], "records": records}
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Inheritance:
-        lessons = tuple(Lesson(kind, text, gain=gain) for kind, text, gain in fields["lessons"])
-        return cls(lessons, tuple(ArmRecord(*one) for one in fields["records"]))
-
 
 def inherited_by(journal: Path) -> Inheritance | None:
-    """What a run that was started took over, as it says right at its beginning; None where it was killed before."""
-    first = [event for _, event in islice(read_events(journal), 2)]
+    """What a run took over when it was started, by its second event; None where it was killed before that."""
+    first = [event_of(line) for _, line in islice(read_events(journal), 2)]
     if len(first) < 2:
         return None
-    return Inheritance.from_json(first[1]) if first[1]["event"] == "inherit" else Inheritance()
+    return Inheritance(first[1].lessons, first[1].records) if isinstance(first[1], InheritEvent) else Inheritance()
 
 
 def learnt_from(journals: Sequence[Path], kind: str) -> Inheritance:
@@ -50,20 +50,37 @@ def learnt_from(journals: Sequence[Path], kind: str) -> Inheritance:
         JournalError: a journal that is corrupt.
     """
     lessons: list[Lesson] = []
-    cells: dict[tuple[str, str | None, int], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+    cells: dict[_Cell, _Sums] = defaultdict(_Sums)
     for journal in journals:
         history = _History()
-        for event in (event for _, event in read_events(journal)):
-            history.note(event)
+        for _, line in read_events(journal):
+            history.note(event_of(line))
         if kind in history.kinds:
             lessons += history.lessons()
             _add(cells, history)
-    return Inheritance(tuple(lessons), tuple(_record(*key, sums) for key, sums in cells.items()))
+    records = [
+        ArmRecord(cell.operator, cell.model, sums.pulls, sums.gain, sums.usd, cell.scale)
+        for cell, sums in cells.items()
+    ]
+    return Inheritance(tuple(lessons), tuple(records))
 
 
-def _record(operator: str, model: str | None, scale: int, sums: Sequence[float]) -> ArmRecord:
-    pulls, gain, usd = sums
-    return ArmRecord(operator, model, pulls, gain, usd, scale)
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """What a record is about: an operator with its model, and bases of one scale of size."""
+
+    operator: str
+    model: str | None
+    scale: int
+
+
+@dataclass(slots=True)
+class _Sums:
+    """What came of the asks of a cell; see `ArmRecord`."""
+
+    pulls: float = 0.0
+    gain: float = 0.0
+    usd: float = 0.0
 
 
 class _History:
@@ -71,44 +88,44 @@ class _History:
 
     def __init__(self) -> None:
         self.kinds: set[str] = set()
-        self.asks: dict[int, Event] = {}
+        self.asks: dict[int, AskEvent] = {}
         self.sizes: dict[int, int] = {}
         self.gains: dict[int, float] = {}
         self.usd: dict[int, float] = defaultdict(float)
         self._ask_of: dict[int, int] = {}
-        self._lessons: dict[int, list[tuple[Any, str]]] = {}
+        self._lessons: dict[int, tuple[Lesson, ...]] = {}
 
-    def note(self, event: Event) -> None:
-        kind = event["event"]
-        if kind == "ask":
-            self.asks[event["ask"]] = event
-        elif kind == "completion":
-            self.usd[event["ask"]] += event["completion"]["cost_usd"]
-        elif kind == "proposal":
-            self._propose(event)
-        elif kind == "tell":
-            gain = 1.0 if event["entered_front"] else 0.5 if event["survived"] else 0.0
-            self.gains[self._ask_of[event["individual"]]] = gain
+    def note(self, event: JournalEvent) -> None:
+        match event:
+            case AskEvent():
+                self.asks[event.ask] = event
+            case CompletionEvent():
+                self.usd[event.ask] += event.completion.cost_usd
+            case AdmissionEvent() | DropEvent():
+                self._note_proposal(event)
+            case TellEvent():
+                gain = 1.0 if event.entered_front else 0.5 if event.survived else 0.0
+                self.gains[self._ask_of[event.individual]] = gain
 
     def lessons(self) -> Iterable[Lesson]:
         for ask, lessons in self._lessons.items():
-            yield from (Lesson(kind, text, ask, self.gains.get(ask, 0.0)) for kind, text in lessons)
+            yield from (Lesson(lesson.kind, lesson.text, ask, self.gains.get(ask, 0.0)) for lesson in lessons)
 
-    def _propose(self, event: Event) -> None:
-        ask = event["ask"]
-        self.gains.setdefault(ask, 0.0)
-        self._lessons[ask] = [(kind, text) for kind, text in event.get("lessons", ())]
-        if event["outcome"] == "ok":
-            self.kinds.add(event["genome"]["kind"])
-            self.sizes[event["individual"]] = event["size"]
-            self._ask_of[event["individual"]] = ask
+    def _note_proposal(self, event: AdmissionEvent | DropEvent) -> None:
+        self.gains.setdefault(event.ask, 0.0)
+        self._lessons[event.ask] = event.lessons
+        if isinstance(event, AdmissionEvent):
+            self.kinds.add(event.genome["kind"])
+            self.sizes[event.individual] = event.size
+            self._ask_of[event.individual] = event.ask
 
 
-def _add(cells: dict[tuple[str, str | None, int], list[float]], history: _History) -> None:
+def _add(cells: dict[_Cell, _Sums], history: _History) -> None:
     for ask, gain in history.gains.items():
         event = history.asks[ask]
-        if event["parents"]:
-            scale = max(1, history.sizes[event["parents"][0][0]]).bit_length() - 1
-            sums = cells[event["operator"], event["model"], scale]
-            for place, amount in enumerate((1.0, gain, history.usd[ask])):
-                sums[place] += amount
+        if event.parents:
+            scale = max(1, history.sizes[event.parents[0].id]).bit_length() - 1
+            sums = cells[_Cell(event.operator, event.model, scale)]
+            sums.pulls += 1.0
+            sums.gain += gain
+            sums.usd += history.usd[ask]

@@ -1,10 +1,10 @@
-"""The journal: one JSON event a line, appended and fsynced in groups. It is the truth; all else is derived from it.
+"""The journal's file: one JSON event a line, appended and fsynced in groups. All else is derived from it.
 
-The driver changes its state and appends in one breath, and lets nothing act on the outside world before `durable()`. So
-the order of lines is the order of transitions, and what a crash loses had no effect that anyone could have seen.
+The driver changes its state and appends without a pause between them, and lets nothing act on the outside world before
+`durable()`. So the order of lines is the order of transitions, and what a crash loses has had no effect yet.
 
-Each line ends in a checksum: the CRC-32 of all texts up to its own. So a line that was changed, lost, doubled or moved is
-found wherever it is, unless it is the end that is lost. Lines without a checksum are of an older version.
+Each line ends in a checksum: the CRC-32 of all lines up to and with its own. So a line that was changed, lost, repeated
+or moved is found wherever it is, unless it is the end that is lost. Lines without a checksum are of an older version.
 """
 
 from __future__ import annotations

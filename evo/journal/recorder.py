@@ -1,15 +1,38 @@
-"""What the journal says of each transition: the one place that knows the fields of its events."""
+"""Writes what a run does into its journal: one method for each transition."""
 
 from __future__ import annotations
 
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, TypedDict
 
-from evo.genomes import genome_from_json
+from evo.journal.events import (
+    AdmissionEvent,
+    AskEvent,
+    Best,
+    CompletionEvent,
+    DropEvent,
+    HoldoutEvent,
+    InheritEvent,
+    JournalEvent,
+    Leader,
+    NicheReading,
+    PricesEvent,
+    RaceEvent,
+    RecordedMove,
+    RecordedVerdict,
+    ReevaluationEvent,
+    ResumeEvent,
+    RunEvent,
+    SendEvent,
+    Stage,
+    StopEvent,
+    TellEvent,
+    UnsentEvent,
+)
 from evo.journal.inheritance import Inheritance
-from evo.journal.log import VERSION, Event, Journal
+from evo.journal.log import VERSION, Journal
 from evo.ledger import Charge
 from evo.models import Completion, Price, Request
 from evo.policies.base import Verdict
@@ -17,9 +40,7 @@ from evo.protocols import ClusterEvent, Problem
 from evo.search.islands import Move
 from evo.search.niches import Niches
 from evo.search.search import ReevaluationResult, Search, TellResult
-from evo.values import Ask, Candidate, Evaluation, Individual, Lesson, Parent, Part, Proposal
-
-Stage = Literal["proposal", "evaluation", "final"]
+from evo.values import Ask, Candidate, Evaluation, Lesson, Part, Proposal
 
 
 class Recorder:
@@ -27,232 +48,221 @@ class Recorder:
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self._reference_told = False
-        self._leaders: Mapping[str, list[Any]] = {}
+        self._reference_recorded = False
+        self._leaders: Mapping[str, Leader] = {}
+
+    def _append(self, event: JournalEvent) -> None:
+        self.journal.append(event.kind, **event.to_json())
 
     def started(self, name: str, config: Mapping[str, Any], problem: Problem) -> None:
-        objectives, cases = problem.objectives, len(problem.case_names("train"))
-        named = [{"name": one.name, "direction": one.direction, "unit": one.unit} for one in objectives]
-        self.journal.append(
-            "run",
-            version=VERSION,
-            run=name,
-            problem=config["problem"]["name"],
-            description=problem.description,
-            config=config,
-            objectives=named,
-            **({"cases": cases} if cases else {}),
-            versions={"python": platform.python_version()},
-            **_process(),
+        """The run begins."""
+        self._append(
+            RunEvent(
+                version=VERSION,
+                run=name,
+                problem=config["problem"]["name"],
+                description=problem.description,
+                config=config,
+                objectives=tuple(problem.objectives),
+                cases=len(problem.case_names("train")) or None,
+                versions={"python": platform.python_version()},
+                host=platform.node(),
+                pid=os.getpid(),
+            )
         )
 
     def resumed(self, config: Mapping[str, Any], search: Search) -> None:
-        self._reference_told = search.count_told > 0 and search.indicators.reference is not None
+        """Another session goes on with the search, as it was rebuilt."""
+        self._reference_recorded = search.count_told > 0 and search.indicators.reference is not None
         self._leaders = _leaders(search)
-        self.journal.append("resume", config=config, **_process())
+        self._append(ResumeEvent(config=config, host=platform.node(), pid=os.getpid()))
 
-    def asked(self, ask: Ask) -> None:
-        parents = [[parent.id, parent.role] for parent in ask.parents]
-        self.journal.append(
-            "ask", ask=ask.id, operator=ask.operator, parents=parents, island=ask.island, model=ask.model
-        )
+    def stopped(self, reason: str) -> None:
+        """The session ends."""
+        self._append(StopEvent(reason=reason))
 
     def priced(self, prices: Mapping[str, Price]) -> None:
-        shown = {model: [price.input_usd, price.cached_usd, price.output_usd] for model, price in prices.items()}
-        self.journal.append("prices", usd_per_million_tokens=shown)
+        """What models cost."""
+        self._append(PricesEvent(usd_per_million_tokens=prices))
 
     def inherited(self, inheritance: Inheritance) -> None:
-        self.journal.append("inherit", **inheritance.to_json())
+        """What the run takes over from earlier ones."""
+        self._append(InheritEvent(lessons=inheritance.lessons, records=inheritance.records))
+
+    def asked(self, ask: Ask) -> None:
+        """The search asked for an offspring."""
+        self._append(
+            AskEvent(ask=ask.id, operator=ask.operator, parents=ask.parents, island=ask.island, model=ask.model)
+        )
 
     def sending(self, ask: int, request: Request, worst: Charge, *, stage: Stage) -> None:
         """A call that may be billed from now on, whatever becomes of this process."""
-        amounts = [worst.nanodollars, worst.tokens, worst.calls]
-        self.journal.append("send", ask=ask, stage=stage, digest=request.digest, worst=amounts)
+        self._append(SendEvent(ask=ask, stage=stage, digest=request.digest, worst=worst))
 
     def unsent(self, ask: int, request: Request, *, stage: Stage) -> None:
         """The call was refused before anything of it was sent."""
-        self.journal.append("unsent", ask=ask, stage=stage, digest=request.digest)
+        self._append(UnsentEvent(ask=ask, stage=stage, digest=request.digest))
 
     def lost(self, ask: int, digest: str, worst: Charge, *, stage: Stage) -> None:
         """A call whose process died: it is counted at its worst case."""
-        request = {"purpose": "lost", "messages": []}
         completion = Completion(
-            *("cancelled", "", "", ""),
+            "cancelled",
             output_tokens=worst.tokens,
             cost_usd=worst.usd,
             requests=worst.calls,
             error="its process died while it was under way",
         )
-        self.journal.append(
-            "completion", ask=ask, stage=stage, digest=digest, request=request, completion=completion.to_json()
-        )
+        request = {"purpose": "lost", "messages": []}
+        self._append(CompletionEvent(ask=ask, stage=stage, digest=digest, request=request, completion=completion))
 
     def completed(self, ask: int, request: Request, completion: Completion, *, stage: Stage) -> None:
-        self.journal.append(
-            "completion",
-            ask=ask,
-            stage=stage,
-            digest=request.digest,
-            request=request.to_json(),
-            completion=completion.to_json(),
+        """A completion came, or a failure that counts as such."""
+        self._append(
+            CompletionEvent(
+                ask=ask, stage=stage, digest=request.digest, request=request.to_json(), completion=completion
+            )
         )
 
     def admitted(self, candidate: Candidate, lessons: Sequence[Lesson] = ()) -> None:
-        self.journal.append(
-            "proposal",
-            ask=candidate.ask.id,
-            outcome="ok",
-            individual=candidate.id,
-            genome=candidate.genome.to_json(),
-            digest=candidate.genome.digest,
-            size=candidate.genome.size,
-            thought=candidate.thought,
-            **_learnt(lessons),
-            **({"vector": candidate.vector} if candidate.vector else {}),
+        """A proposal became a candidate."""
+        self._append(
+            AdmissionEvent(
+                ask=candidate.ask.id,
+                outcome="ok",
+                individual=candidate.id,
+                genome=candidate.genome.to_json(),
+                digest=candidate.genome.digest,
+                size=candidate.genome.size,
+                thought=candidate.thought,
+                lessons=tuple(lessons),
+                vector=candidate.vector,
+            )
         )
 
-    def dropped(self, ask: Ask, proposal: Proposal, twin: str = "") -> None:
+    def dropped(self, ask: Ask, proposal: Proposal, duplicate: str = "") -> None:
         """An ask that gave nothing to evaluate.
 
         Args:
-            twin: why a proposal with a genome is a duplicate.
+            duplicate: why a proposal with a genome counts as a duplicate; empty for one without.
         """
-        outcome = "duplicate" if twin else proposal.outcome
-        thought = f"{twin}; its idea: {proposal.thought}" if twin else proposal.thought
-        self.journal.append("proposal", ask=ask.id, outcome=outcome, thought=thought, **_learnt(proposal.lessons))
+        self._append(
+            DropEvent(
+                ask=ask.id,
+                outcome="duplicate" if duplicate else proposal.outcome,
+                thought=f"{duplicate}; its idea: {proposal.thought}" if duplicate else proposal.thought,
+                lessons=proposal.lessons,
+            )
+        )
 
     def raced(self, batch: Sequence[Candidate], verdicts: Sequence[Verdict]) -> None:
         """What was decided of candidates that were scored together; their tells follow."""
-        decided = [
-            [one.id, verdict.promoted, verdict.evaluation.to_json()]
-            for one, verdict in zip(batch, verdicts, strict=True)
-        ]
-        self.journal.append("race", verdicts=decided)
-
-    def result(self, told: TellResult, search: Search) -> None:
-        self.journal.append(
-            "tell",
-            individual=told.individual.id,
-            tell=told.individual.tell,
-            evaluation=told.individual.evaluation.to_json(),
-            generation=told.individual.generation,
-            survived=told.survived,
-            removed=told.removed,
-            **_moved(told.moves),
-            entered_front=told.entered_front,
-            left_front=told.left_front,
-            **_standing(search, told.individual.ask.island),
-            **self._newly_fixed(search),
-            **_appraised(told.individual),
-            **self._new_leaders(search),
+        self._append(
+            RaceEvent(
+                verdicts=tuple(
+                    RecordedVerdict(candidate.id, verdict.promoted, verdict.evaluation.to_json())
+                    for candidate, verdict in zip(batch, verdicts, strict=True)
+                )
+            )
         )
 
-    def reevaluated(self, ask: Ask, told: ReevaluationResult, search: Search) -> None:
-        one = told.individual
-        self.journal.append(
-            "reevaluation",
-            ask=ask.id,
-            individual=one.id,
-            tell=told.tell,
-            evaluation=told.evaluation.to_json(),
-            measurements=one.measurements,
-            mean=one.evaluation.objectives,
-            gone=told.gone,
-            **_moved(told.moves),
-            entered_front=told.entered_front,
-            left_front=told.left_front,
-            **_standing(search, ask.island),
-            **_appraised(one),
-            **self._new_leaders(search),
+    def result(self, result: TellResult, search: Search) -> None:
+        """A candidate was evaluated, and what that changed."""
+        individual = result.individual
+        self._append(
+            TellEvent(
+                individual=individual.id,
+                tell=individual.tell,
+                evaluation=individual.evaluation,
+                generation=individual.generation,
+                survived=result.survived,
+                removed=result.removed,
+                moves=_moves(result.moves),
+                entered_front=result.entered_front,
+                left_front=result.left_front,
+                reference=self._newly_fixed(search),
+                compared=individual.appraised,
+                leaders=self._new_leaders(search),
+                **_state(search, individual.ask.island),
+            )
         )
 
-    def _new_leaders(self, search: Search) -> dict[str, Any]:
-        """Who is best by which objective, where measurements may change that and have."""
-        before, self._leaders = self._leaders, _leaders(search)
-        new = {name: one for name, one in self._leaders.items() if one != before.get(name)}
-        return {"leaders": new} if new else {}
-
-    def _newly_fixed(self, search: Search) -> dict[str, Any]:
-        """The hypervolume's reference point, told once a run."""
-        reference = search.indicators.reference
-        if reference is None or self._reference_told:
-            return {}
-        self._reference_told = True
-        return {"reference": dict(reference)}
+    def reevaluated(self, ask: Ask, result: ReevaluationResult, search: Search) -> None:
+        """An individual was measured again, and what that changed."""
+        individual = result.individual
+        self._append(
+            ReevaluationEvent(
+                ask=ask.id,
+                individual=individual.id,
+                tell=result.tell,
+                evaluation=result.evaluation,
+                measurements=individual.measurements,
+                mean=individual.evaluation.objectives,
+                gone=result.gone,
+                moves=_moves(result.moves),
+                entered_front=result.entered_front,
+                left_front=result.left_front,
+                compared=individual.appraised,
+                leaders=self._new_leaders(search),
+                **_state(search, ask.island),
+            )
+        )
 
     def held_out(self, individual: int, part: Part, evaluation: Evaluation) -> None:
-        self.journal.append("holdout", individual=individual, part=part, evaluation=evaluation.to_json())
+        """An individual was measured on a final part."""
+        self._append(HoldoutEvent(individual=individual, part=part, evaluation=evaluation))
 
     def cluster_event(self, event: ClusterEvent) -> None:
+        """Something happened to the workers."""
         self.journal.append(event.kind, **event.detail)
 
-    def stopped(self, reason: str) -> None:
-        self.journal.append("stop", reason=reason)
+    def _new_leaders(self, search: Search) -> Mapping[str, Leader]:
+        """The best by each objective, of those that are not the same as after the result before."""
+        before, self._leaders = self._leaders, _leaders(search)
+        return {name: leader for name, leader in self._leaders.items() if leader != before.get(name)}
+
+    def _newly_fixed(self, search: Search) -> Mapping[str, float]:
+        """The hypervolume's reference point, once a run."""
+        reference = search.indicators.reference
+        if reference is None or self._reference_recorded:
+            return {}
+        self._reference_recorded = True
+        return dict(reference)
 
 
-def ask_from(event: Event) -> Ask:
-    """The ask that `asked` wrote."""
-    parents = tuple(Parent(identity, role) for identity, role in event["parents"])
-    return Ask(event["ask"], event["operator"], parents, event["island"], event["model"])
+class _State(TypedDict):
+    """How far a search is; fields as of `evo.journal.events.ResultEvent`."""
+
+    front: int
+    population: int
+    best: Best
+    hypervolume: float | None
+    diversity: float | None
+    niches: NicheReading | None
 
 
-def candidate_from(event: Event, ask: Ask) -> Candidate:
-    """The candidate that `admitted` wrote."""
-    genome, vector = genome_from_json(event["genome"]), tuple(event.get("vector", ()))
-    return Candidate(event["individual"], ask, genome, event["thought"], vector)
-
-
-def verdicts_from(event: Event) -> dict[int, Verdict]:
-    """By individual, what `raced` wrote."""
-    return {one: Verdict(Evaluation.from_json(seen), promoted) for one, promoted, seen in event["verdicts"]}
-
-
-def lessons_from(event: Event) -> tuple[Lesson, ...]:
-    """The lessons that came with a proposal."""
-    return tuple(Lesson(kind, text) for kind, text in event.get("lessons", ()))
-
-
-def _standing(search: Search, island: int) -> dict[str, Any]:
-    """How far the search is, and the niches of the island that was told."""
-    living = search.population.islands[island].population
-    niches = {"niches": [living.coverage, living.qd_score]} if isinstance(living, Niches) else {}
+def _state(search: Search, island: int) -> _State:
+    population = search.population.islands[island].population
     first, reading = search.objectives[0].name, search.indicators.reading
     best = search.best[first].evaluation.objectives[first] if first in search.best else None
     return {
         "front": len(search.front),
         "population": len(search.population),
-        "best": [first, best],
+        "best": Best(first, best),
         "hypervolume": reading.hypervolume,
         "diversity": reading.diversity,
-        **niches,
+        "niches": NicheReading(population.coverage, population.qd_score) if isinstance(population, Niches) else None,
     }
 
 
-def _leaders(search: Search) -> Mapping[str, list[Any]]:
-    """The best by each objective: id, measurements, mean and the value compared; {} where nothing is measured again."""
+def _leaders(search: Search) -> Mapping[str, Leader]:
+    """The best by each objective; {} where nothing is measured again."""
     if not search.settings.noise.reevaluates:
         return {}
     return {
-        name: [one.id, one.measurements, one.evaluation.objectives[name], one.compared[name]]
-        for name, one in search.best.items()
+        name: Leader(best.id, best.measurements, best.evaluation.objectives[name], best.compared[name])
+        for name, best in search.best.items()
     }
 
 
-def _appraised(individual: Individual) -> dict[str, Any]:
-    return {"compared": individual.appraised} if individual.appraised else {}
-
-
-def _moved(moves: Sequence[Move]) -> dict[str, Any]:
-    return {"moves": [_move(one) for one in moves]} if moves else {}
-
-
-def _move(move: Move) -> list[Any]:
-    return [move.individual, move.source, move.target, move.reason, move.removed]
-
-
-def _learnt(lessons: Sequence[Lesson]) -> dict[str, Any]:
-    return {"lessons": [[one.kind, one.text] for one in lessons]} if lessons else {}
-
-
-def _process() -> dict[str, Any]:
-    return {"host": platform.node(), "pid": os.getpid()}
+def _moves(moves: Sequence[Move]) -> tuple[RecordedMove, ...]:
+    return tuple(RecordedMove(move.individual, move.source, move.target, move.reason, move.removed) for move in moves)

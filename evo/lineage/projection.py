@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 
 from evo.errors import JournalError, LineageDamagedError, LineageError
+from evo.journal.events import event_of
 from evo.journal.log import NO_TAIL, Event, read_events, tail
 from evo.lineage.attached import NAME, attach
 from evo.lineage.meanings import uncommented
@@ -76,10 +77,10 @@ class Projection:
             raise LineageError(f"{self.path} was replaced by one of another version meanwhile; close the other evo")
         self._offset, pending = status
         maker, offset = RowMaker(), pending
-        for after, event in read_events(self.journal, pending):
+        for after, line in read_events(self.journal, pending):
             if offset >= self._offset:
                 break
-            maker.remember(offset, event)
+            maker.remember(offset, event_of(line))
             offset = after
         self._maker = maker
 
@@ -105,16 +106,16 @@ class Projection:
 
     def _project_batch(self) -> int:
         assert self._maker is not None
-        rows: Rows = defaultdict(list)
+        rows = Rows()
         count, offset = 0, self._offset
-        for after, event in read_events(self.journal, self._offset):
-            self._add(offset, event, rows)
+        for after, line in read_events(self.journal, self._offset):
+            self._add(offset, line, rows)
             offset, count = after, count + 1
             if count == BATCH_EVENTS:
                 break
         if count:
             try:
-                self._append(rows, offset, self._maker.oldest_pending(offset))
+                self._append(rows.by_table(), offset, self._maker.oldest_pending(offset))
             except BaseException:
                 self._maker = None
                 self._forget_instance()
@@ -122,19 +123,18 @@ class Projection:
             self._offset = offset
         return count
 
-    def _add(self, offset: int, event: Event, rows: Rows) -> None:
+    def _add(self, offset: int, line: Event, rows: Rows) -> None:
         assert self._maker is not None
         try:
-            self._maker.add(offset, event, rows)
+            self._maker.add(offset, event_of(line), rows)
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise JournalError(
-                f"{self.journal}: the {event['event']!r} event at byte {offset} does not fit what came before "
+                f"{self.journal}: the {line['event']!r} event at byte {offset} does not fit what came before "
                 f"({error!r}); `evo doctor {self.folder}` says more"
             ) from error
 
-    def _append(self, rows: Rows, offset: int, pending: int) -> None:
+    def _append(self, rows: Mapping[str, Sequence[Row]], offset: int, pending: int) -> None:
         read = tail(self.journal, offset)
-        rows = {table: lines for table, lines in rows.items() if lines}
         with _writing(self._own_instance(), self.path, rows) as connection:
             connection.execute("BEGIN")
             for table in rows:
@@ -214,7 +214,7 @@ def _logs_of(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _writing(
-    instance: duckdb.DuckDBPyConnection, path: Path, rows: Mapping[str, list[Row]] | None = None
+    instance: duckdb.DuckDBPyConnection, path: Path, rows: Mapping[str, Sequence[Row]] | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database, attached to an instance of DuckDB; whatever it complains of is a LineageError.
 
@@ -237,7 +237,7 @@ def _writing(
         raise failure_of(path, error) from error
 
 
-def _take_in(connection: duckdb.DuckDBPyConnection, table: str, rows: list[Row]) -> None:
+def _take_in(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Row]) -> None:
     # One list a column is 20 times faster than executemany.
     columns = ", ".join(f"{_unnested(kind)} AS column_{n}" for n, kind in enumerate(_column_types()[table]))
     values = [list(column) for column in zip(*rows, strict=True)]

@@ -10,8 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from evo.errors import LineageError
+from evo.journal.events import (
+    AdmissionEvent,
+    AskEvent,
+    CompletionEvent,
+    DropEvent,
+    JournalEvent,
+    ReevaluationEvent,
+    ResumeEvent,
+    RunEvent,
+    StopEvent,
+    TellEvent,
+    event_of,
+)
 from evo.journal.folder import JOURNAL
-from evo.journal.log import Event, read_events
+from evo.journal.log import read_events
 from evo.lineage import LineageReader, open_run
 
 TIMEOUT_SECONDS = 2.0
@@ -85,7 +98,8 @@ def projected_status(reader: LineageReader) -> RunStatus:
 
 def _brought_up(journal: Path, status: RunStatus, projected: int, pending: int) -> RunStatus:
     start = pending
-    for after, event in read_events(journal, pending):
+    for after, line in read_events(journal, pending):
+        event = event_of(line)
         _take_up(event, status)
         if start >= projected:
             _add(event, status)
@@ -111,32 +125,35 @@ def _projected(reader: LineageReader) -> tuple[RunStatus, int, int]:
     return status, projected, pending
 
 
-def _take_up(event: Event, status: RunStatus) -> None:
+def _take_up(event: JournalEvent, status: RunStatus) -> None:
     """What is under way after an event."""
-    kind = event["event"]
-    if kind == "ask":
-        status.asks[event["ask"]] = event["operator"]
-    elif kind in ("proposal", "reevaluation"):
-        status.asks.pop(event["ask"], None)
-        if event.get("outcome") == "ok":
-            status.candidates.add(event["individual"])
-    elif kind == "tell":
-        status.candidates.discard(event["individual"])
+    match event:
+        case AskEvent():
+            status.asks[event.ask] = event.operator
+        case AdmissionEvent():
+            status.asks.pop(event.ask, None)
+            status.candidates.add(event.individual)
+        case DropEvent() | ReevaluationEvent():
+            status.asks.pop(event.ask, None)
+        case TellEvent():
+            status.candidates.discard(event.individual)
 
 
-def _add(event: Event, status: RunStatus) -> None:
+def _add(event: JournalEvent, status: RunStatus) -> None:
     """What an event adds that the lineage does not have yet."""
-    kind = event["event"]
-    status.stopped = event["reason"] if kind == "stop" else None
-    if kind in ("run", "resume"):
-        status.config, status.problem = event["config"], event.get("problem", status.problem)
-    elif kind == "completion":
-        status.usd += event["completion"]["cost_usd"]
-        status.calls += event["completion"]["requests"]
-    elif kind in ("tell", "reevaluation"):
-        status.count_told += 1
-        status.failed += kind == "tell" and event["evaluation"]["outcome"] not in ("ok", "pruned")
-        status.latest.append((event["tell"], event["at"]))
-        name, value = event["best"]
-        if value is not None and (status.best is None or status.best[1] != value):
-            status.best = name, value, event["individual"]
+    status.stopped = event.reason if isinstance(event, StopEvent) else None
+    match event:
+        case RunEvent():
+            status.config, status.problem = event.config, event.problem
+        case ResumeEvent():
+            status.config = event.config
+        case CompletionEvent():
+            status.usd += event.completion.cost_usd
+            status.calls += event.completion.requests
+        case TellEvent() | ReevaluationEvent():
+            status.count_told += 1
+            status.failed += isinstance(event, TellEvent) and event.evaluation.outcome not in ("ok", "pruned")
+            status.latest.append((event.tell, event.at))
+            name, value = event.best
+            if value is not None and (status.best is None or status.best[1] != value):
+                status.best = name, value, event.individual
