@@ -1,18 +1,23 @@
-# Two commands do all set-up: `make run` and `make test`. Everything lands in .venv and runs/.
+# `make run` and `make test` do all set-up themselves. Everything is written to .venv and runs/.
 PYTHON ?= python3
 BIN := .venv/bin
-# Each file of tests in one process, so that what its tests share is made once, and Ray is started by one of them alone.
-SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
+# A file of tests runs in one process, so that its fixtures are made once and Ray is started once. Files are handed out in
+# the order of tests/conftest.py, the slowest first.
+IN_TWO_PROCESSES := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-all bench lint sandbox browser clean
+.PHONY: run test quick-tests test-all bench lint sandbox browser clean
 
 run: .venv/installed sandbox
 	$(BIN)/evo run bin_packing --set budget.wall_seconds=80
 
-test: .venv/tests-installed sandbox browser lint
-	$(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE)
+# Lint and tests side by side: tests wait for processes and clocks, and lint fills the time.
+test: .venv/tests-installed sandbox browser
+	@$(MAKE) --no-print-directory --jobs 2 lint quick-tests
 
-# The slow ones have all cores: they start clusters, and measure what becomes of them.
+quick-tests: .venv/tests-installed
+	$(BIN)/python -m pytest -m "not slow" $(IN_TWO_PROCESSES)
+
+# One process has all cores: these tests start clusters and measure times.
 test-all: test
 	$(BIN)/python -m pytest -m slow
 
@@ -24,7 +29,7 @@ lint: .venv/tests-installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# uv when it is there, venv and pip when not.
+# By uv where it is installed, else by venv and pip.
 INSTALL = if command -v uv >/dev/null; then uv pip install -q --python $(BIN)/python -e "$(1)"; \
 	else $(BIN)/python -m pip install -q --disable-pip-version-check -e "$(1)"; fi
 
@@ -40,13 +45,13 @@ INSTALL = if command -v uv >/dev/null; then uv pip install -q --python $(BIN)/py
 	@$(call INSTALL,.[test])
 	@touch $@
 
-# bubblewrap makes the strongest sandbox. Where it is missing and we may, install it; else the fallback is used, and said.
+# bubblewrap makes the strongest sandbox. Install it where it is missing and we may; else say that isolation is weaker.
 sandbox:
 	@command -v bwrap >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 		apt-get update -qq && apt-get install -y -qq bubblewrap >/dev/null; } || \
 		echo "bubblewrap is not installed: candidates will run with weaker isolation (see 'evo check')" >&2
 
-# The dashboard is tested in a browser, where there is one or we may install it; else those tests say that they were skipped.
+# The dashboard is tested in Chromium. Install it where it is missing and we may; else those tests are skipped.
 browser:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
 		{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \

@@ -12,15 +12,29 @@ from hypothesis import settings
 
 from evo import cli
 
-settings.register_profile("evo", deadline=None, derandomize=True)
-settings.load_profile("evo")
+settings.register_profile("quick", deadline=None, derandomize=True, max_examples=50)
+settings.register_profile("thorough", deadline=None, max_examples=1000)  # with --hypothesis-profile=thorough
+settings.load_profile("quick")
+
+# Slowest first, so that no process is left with a long file at the end; the file that starts Ray before all others.
+FIRST = ("cluster/test_executors.py", "e2e", "cluster", "docs", "dashboard", "operators/gateway", "evo/cli", "problems")
 
 TOY = ("evo.testing.toys:Valley", "--set", "executor=evo.testing.executor:InProcessExecutor")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    tests = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        places = (number for number, place in enumerate(FIRST) if item.path.is_relative_to(tests / place))
+        return next(places, len(FIRST))
+
+    items.sort(key=rank)
+
+
 @dataclass(frozen=True)
 class Answer:
-    """What a command left behind."""
+    """The exit code of a command, and what it printed."""
 
     code: int
     out: str

@@ -152,6 +152,23 @@ class Nothing(Problem):
         return float(self._mean_seconds * rng.lognormal(-0.32, 0.8))
 
 
+class Waiting(Nothing):
+    """Programs whose evaluations take 0.3 s and mostly wait, as those that ask a service do: five share a core.
+
+    Args:
+        first: what the seed answers.
+    """
+
+    resources = Resources(cpus=0.2)
+    SECONDS: ClassVar[float] = 0.3
+
+    def __init__(self, first: float = 0) -> None:
+        super().__init__(first=first)
+
+    def pause_seconds(self, genome: Genome) -> float:
+        return self.SECONDS
+
+
 class Count:
     """Answers with another number than any before."""
 

@@ -11,6 +11,8 @@ NAMES = (
     "utilisation",
     "scaling",
     "pipeline",
+    "short_run",
+    "no_latency",
     "multiobjective",
     "nas",
     "tells",

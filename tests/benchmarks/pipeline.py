@@ -34,9 +34,9 @@ PROMPT = "```python\ndef answer():\n    return 1\n```"
 @contextmanager
 def scripted_server(*faults: str, seed: int = 1) -> Iterator[str]:
     """The address of a scripted model with these latencies, in a process of its own."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
     options = [word for fault in faults for word in ("--fault", fault)]
     command = [sys.executable, "-m", "evo", "serve-scripted", "--port", str(port), "--seed", str(seed), *options]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
@@ -59,15 +59,18 @@ def _wait_for(port: int) -> None:
 
 def searched(url: str, count: int, mean_seconds: float, *more: str) -> Measured:
     """A search whose every offspring comes from the model."""
+    options = f"problem.options={{mean_seconds: {mean_seconds}, first: 0.123456789}}"
+    return run_search(PROBLEM, options, *by_model(url, count), *more)
+
+
+def by_model(url: str, count: int) -> tuple[str, ...]:
+    """Overrides of a search of `count` evaluations that asks the model at `url`, `WIDTH` completions at once."""
     endpoint = {"base_url": url, "key_variable": "", "concurrency": WIDTH, "price": {"input_usd": 1, "output_usd": 4}}
-    return run_search(
-        PROBLEM,
-        f"problem.options={{mean_seconds: {mean_seconds}, first: 0.123456789}}",
+    return (
         f"budget.evaluations={count}",
         "search.operators={model_rewrite: 1}",
         "model.name=scripted",
         f"model.endpoints.here={json.dumps(endpoint)}",
-        *more,
     )
 
 
@@ -112,14 +115,14 @@ def measure() -> list[Row]:
     raced = [race(seed) for seed in SEEDS]
     # The last draws decide when a run of 200 ends, so it takes several to tell the loop from its luck.
     ours, ideal = (statistics.median(column) for column in list(zip(*raced, strict=True))[:2])
-    slow_milliseconds = statistics.median(one[2] for one in raced)
+    slow_milliseconds = statistics.median(milliseconds for _, _, milliseconds in raced)
     with scripted_server() as url:
         quick = searched(url, QUICK_COUNT, 0.0)
     warm, workers = QUICK_COUNT // 10, os.cpu_count() or 1
     return [
         Row(f"{COUNT} candidates by a model, {WIDTH} at once, median of {len(SEEDS)}: an ideal loop", ideal, "s"),
         Row("  the platform", ours, "s"),
-        Row("  over the ideal", statistics.median(one[0] / one[1] for one in raced), "x", 1.10, at_most=True),
+        Row("  over the ideal", statistics.median(ours / ideal for ours, ideal, _ in raced), "x", 1.10, at_most=True),
         Row("  driver CPU per candidate, what it uses by the second included", slow_milliseconds, "ms"),
         Row(f"candidates by a model that answers at once, {workers} workers", quick.rate(warm, QUICK_COUNT - 1), "/s"),
         Row("  driver CPU per candidate", quick.driver_milliseconds(warm, QUICK_COUNT - 1), "ms", 2.0, at_most=True),
