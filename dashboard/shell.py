@@ -12,7 +12,7 @@ import streamlit as st
 
 from dashboard import plotting
 from dashboard.filters import Filters, Stretch
-from dashboard.queries import front, overview
+from dashboard.queries import front, individual, overview
 from dashboard.source import Source
 from dashboard.words import number, plain
 from evo.errors import EvoError
@@ -20,6 +20,7 @@ from evo.lineage import Table
 
 LIVE_SECONDS = 2.0
 IDLE_SECONDS = 10.0
+MOST_DIGITS = 16  # of a number that a browser has exactly
 FILTERS = ("run", "island", "from", "to")
 # Two cards beside each other on a phone, five at 1280 pixels.
 CARD_PIXELS = 156
@@ -82,6 +83,25 @@ def begin_with(key: str, value: Any) -> None:
             value
         )  # before the widget exists; from then on the widget keeps its part of the address
     st.session_state[key] = value
+
+
+def begin_with_individual(run: str) -> bool:
+    """Have the widget `id` begin with the individual in the address, else with the best; False while there is none.
+
+    Another page's widget of this key leaves its value in the session, but Streamlit gives it to this page's widget only
+    if it is set again.
+    """
+    if st.session_state.get("id") is not None:
+        st.session_state.id = st.session_state.id
+        if "id" not in st.query_params:
+            st.query_params["id"] = str(st.session_state.id)
+        return True
+    named = st.query_params.get("id", "")
+    found = int(named) if named.isdecimal() and len(named) < MOST_DIGITS else source().ask(run, individual.best)
+    if found is None:
+        return False
+    begin_with("id", found)
+    return True
 
 
 def filters() -> Filters:

@@ -58,7 +58,7 @@ def slots(
 def vector(
     values: Sequence[float], other: Sequence[float] | None, seen: Mapping[str, Sequence[SlotValue]], *, revision: str
 ) -> go.Figure:
-    """A point for each number, the other vector's beside it, and the range that the run covered."""
+    """A point for each component, the other vector's beside it, and the range that the run covered."""
     count = min(len(values), MOST_NUMBERS)
     places = list(range(count))
     ranges = [seen.get(str(at), (values[at], values[at])) for at in places]
@@ -81,8 +81,8 @@ def vector(
         )
     )
     for points in shown[1:]:
-        points.hovertemplate = "number %{x}: %{y:.6g}<extra></extra>"
-    drawn = figure(shown, x="number of the vector", y="value", revision=revision, height=340)
+        points.hovertemplate = "component %{x}: %{y:.6g}<extra></extra>"
+    drawn = figure(shown, x="component", y="value", revision=revision, height=340)
     drawn.update_layout(showlegend=True)
     return drawn
 

@@ -32,13 +32,10 @@ def show() -> None:
 def _chosen(filters: Filters) -> None:
     """The individual, and the individual beside it."""
     title, first, second = st.columns([3, 1, 1], vertical_alignment="bottom")
-    if st.session_state.get("id") is None and not st.query_params.get("id"):
-        found = shell.source().ask(filters.run, individual.best)
-        if found is None:
-            title.header(f"Individuals of {plain(filters.run)}", anchor=False)
-            shell.empty("No evaluation has finished yet.", "Individuals will be here with their first evaluations.")
-            return
-        shell.begin_with("id", found)
+    if not shell.begin_with_individual(filters.run):
+        title.header(f"Individuals of {plain(filters.run)}", anchor=False)
+        shell.empty("No evaluation has finished yet.", "Individuals will be here with their first evaluations.")
+        return
     chosen = first.number_input("Individual", min_value=0, value=None, step=1, key="id", bind="query-params")
     other = second.number_input(
         "Beside", min_value=0, value=None, step=1, key="beside", bind="query-params", placeholder="its base"

@@ -32,14 +32,11 @@ def show() -> None:
 
 def _chosen(filters: Filters) -> None:
     title, place = st.columns([4, 1], vertical_alignment="bottom")
-    if st.session_state.get("id") is None and not st.query_params.get("id"):
-        found = shell.source().ask(filters.run, individual.best)
-        if found is None:
-            title.header(f"Lineage of {plain(filters.run)}", anchor=False)
-            shell.empty("No evaluation has finished yet.", "The lineage will be here with the first evaluations.")
-            shell.live(lambda: _wait(filters), "first")
-            return
-        shell.begin_with("id", found)
+    if not shell.begin_with_individual(filters.run):
+        title.header(f"Lineage of {plain(filters.run)}", anchor=False)
+        shell.empty("No evaluation has finished yet.", "The lineage will be here with the first evaluations.")
+        shell.live(lambda: _wait(filters), "first")
+        return
     chosen = place.number_input("Individual", min_value=0, value=None, step=1, key="id", bind="query-params")
     title.header(f"Lineage of {plain(filters.run)}", anchor=False)
     objectives = shell.source().ask(filters.run, objectives_of)

@@ -102,7 +102,7 @@ def _figures(
     figures += [
         ("rate", f"{_rate(totals.per_second)}/s", f"latest {_ago(totals.latest)}"),
         ("proposing", number(sum(totals.proposals.values())), _busiest(totals)),
-        ("evaluating", number(totals.evaluations), "or waiting for a worker" if running else "left for a resume"),
+        ("evaluating", number(totals.evaluations), _waiting(totals, running=running)),
         (
             "time left",
             duration(totals.left_seconds if running else None),
@@ -122,6 +122,12 @@ def _busiest(totals: Totals) -> str:
     """The operator with most proposals under way."""
     asked = totals.proposals
     return max(sorted(asked), key=lambda operator: asked[operator]) if asked else "no open ask"
+
+
+def _waiting(totals: Totals, *, running: bool) -> str:
+    if running:
+        return "or waiting for a worker"
+    return "left for a resume" if totals.evaluations else ""
 
 
 def _since(step: history.Step | None, totals: Totals) -> str:

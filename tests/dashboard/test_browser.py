@@ -29,11 +29,13 @@ POINTS = "document.querySelector('.st-key-best-0 .js-plotly-plot').data[0].x.sli
 FIRST_ROW: Position = {"x": 18, "y": 52}
 # The middle of a cell with an elite.
 CELL = """(() => {
-    const chart = document.querySelector('.js-plotly-plot'), {xaxis, yaxis} = chart._fullLayout, archive = chart.data[0];
+    const chart = document.querySelector('.js-plotly-plot'), {xaxis, yaxis} = chart._fullLayout;
+    const archive = chart.data[0];
     const row = archive.z.findIndex((values) => values.some((value) => value !== null));
     const column = archive.z[row].findIndex((value) => value !== null), box = chart.getBoundingClientRect();
     const middle = (borders, at) => (borders[at] + borders[at + 1]) / 2;
-    const x = xaxis._offset + xaxis.l2p(middle(archive.x, column)), y = yaxis._offset + yaxis.l2p(middle(archive.y, row));
+    const x = xaxis._offset + xaxis.l2p(middle(archive.x, column));
+    const y = yaxis._offset + yaxis.l2p(middle(archive.y, row));
     return [box.x + x, box.y + y];
 })()"""
 
@@ -355,15 +357,16 @@ def test_a_live_run_is_compared_while_it_goes_on(opened: Watched, live: str) -> 
     page.wait_for_function(f"{latest} > {before}")
 
 
+TABLE = "[data-testid=stDataFrame]"
 # A page is complete when these are there: its last figure, table or text.
 LAST = {
-    "": ".st-key-workers",
+    "": TABLE,
     "lineage": ".st-key-line .js-plotly-plot .main-svg",
     "compare": ".st-key-curve-best .js-plotly-plot .main-svg",
-    "front": ".st-key-listed",
-    "individual": ".st-key-bases",
-    "operators": ".st-key-arms",
-    "islands": ".st-key-islands",
+    "front": TABLE,
+    "individual": TABLE,
+    "operators": TABLE,
+    "islands": TABLE,
     "failures": "[data-testid=stExpander]",
     "workers": ".st-key-waits .js-plotly-plot .main-svg",
     "sql": "[data-testid=stExpander]",

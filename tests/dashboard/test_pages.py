@@ -84,6 +84,15 @@ def test_an_address_names_what_is_shown(monkeypatch: pytest.MonkeyPatch, runs: P
     assert dict(dashboard(monkeypatch, runs).query_params)["run"]
 
 
+def test_an_individual_stays_chosen_from_page_to_page(monkeypatch: pytest.MonkeyPatch, runs: Path) -> None:
+    app = dashboard(monkeypatch, runs, view="lineage", run="broken", id=2)
+    assert visit(app, "individual").header[0].value == "Individual 2 of broken"
+    (identity,) = [field for field in app.number_input if field.label == "Individual"]
+    identity.set_value(1).run()
+    assert app.header[0].value == "Individual 1 of broken"
+    assert "Individual 1 beside its base 0" in said(visit(app, "lineage"))
+
+
 def test_a_missing_individual_and_a_missing_run_are_a_sentence(monkeypatch: pytest.MonkeyPatch, runs: Path) -> None:
     app = dashboard(monkeypatch, runs, view="individual", run="toy", id=99999)
     assert "no individual 99999 in" in app.warning[0].value

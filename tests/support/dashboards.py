@@ -152,7 +152,7 @@ ARMS = (("diff", "large"), ("diff", "small"), ("nudge", ""))
 
 
 def worked(folder: Path, count: int = 60, *, seed: int = 1) -> Path:
-    """A run with known times: offspring take 2 s of a model, wait 1 s for a worker, are evaluated for 4 s, told 0.5 s on.
+    """A run with known times: 2 s at a model, 1 s in the queue, 4 s in evaluation, told 0.5 s later.
 
     There is an ask each second from NOON on. Four workers on two machines, three arms; every sixth evaluation fails, in
     three different ways, and every tenth ask has no candidate. Machines join and leave.
