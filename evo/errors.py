@@ -17,7 +17,9 @@ EvoError
 
 from __future__ import annotations
 
+import difflib
 import errno
+from collections.abc import Iterable
 from typing import Literal
 
 Outcome = Literal["ok", "invalid", "timeout", "oom", "crash", "lost", "pruned"]
@@ -85,3 +87,11 @@ class StoppedError(EvoError):
 
 class SandboxError(EvoError):
     """The sandbox could not start, or broke; says nothing about the candidate."""
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """A sentence for a name that is not known, with the nearest known name."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, 1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    return f"unknown {what} {name!r}{hint} known: {', '.join(names) or 'none'}"

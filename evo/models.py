@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
+from urllib.parse import urlsplit
+
+from annotated_types import Ge, Gt, Interval
 
 from evo.errors import EvoError, UserError
 
@@ -164,9 +168,9 @@ class Health:
 class Price:
     """Dollars per million tokens."""
 
-    input_usd: float
-    output_usd: float
-    cached_usd: float | None = None
+    input_usd: Annotated[float, Ge(0)]
+    output_usd: Annotated[float, Ge(0)]
+    cached_usd: Annotated[float, Ge(0)] | None = None
 
 
 FREE = Price(0.0, 0.0, 0.0)
@@ -188,19 +192,30 @@ class Endpoint:
         retries: HTTP requests beyond the first for one completion, at most.
         price: for all its models; None looks each up, and a loopback address is free.
         api: "chat" for chat completions, which every server speaks; "responses" for OpenAI's newer interface.
+
+    Raises:
+        ValueError: a URL with a password in it, or a key in place of the name of its variable.
     """
 
     name: str
     base_url: str | None = None
     key_variable: str = "OPENAI_API_KEY"
     models: tuple[str, ...] = ()
-    concurrency: int = 16
-    requests_per_minute: float | None = None
-    tokens_per_minute: float | None = None
-    timeout_seconds: float = 120.0
-    retries: int = 3
+    concurrency: Annotated[int, Interval(ge=1, le=10_000)] = 16
+    requests_per_minute: Annotated[float, Gt(0)] | None = None
+    tokens_per_minute: Annotated[float, Gt(0)] | None = None
+    timeout_seconds: Annotated[float, Gt(0)] = 120.0
+    retries: Annotated[int, Interval(ge=0, le=20)] = 3
     price: Price | None = None
     api: Literal["chat", "responses"] = "chat"
+
+    def __post_init__(self) -> None:
+        if self.key_variable and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", self.key_variable):
+            raise ValueError(
+                "key_variable must name an environment variable in capitals, as in OPENAI_API_KEY; never the key itself"
+            )
+        if self.base_url is not None and "@" in urlsplit(self.base_url).netloc:
+            raise ValueError("base_url must not hold a user or a password; put the key into an environment variable")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from evo.errors import ConfigError
+from evo.errors import ConfigError, unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +39,15 @@ class Resources:
                 raise ConfigError(f"resources: above 1, {name} must be whole, got {amount}")
 
     def but(self, otherwise: Mapping[str, Any]) -> Resources:
-        """The same with some fields otherwise.
+        """The same with other values for some fields.
 
         Raises:
-            ConfigError: a field that there is not, or an amount that cannot be.
+            ConfigError: an unknown field, or an amount that no machine can set aside.
         """
-        known = [one.name for one in fields(self)]
-        if unknown := [name for name in otherwise if name not in known]:
-            raise ConfigError(f"unknown resource {unknown[0]!r}; known: {', '.join(known)}; others go into custom")
+        known = [field.name for field in fields(self)]
+        for name in otherwise:
+            if name not in known:
+                raise ConfigError(f"{unknown('resource', name, known)}; others go into custom")
         return replace(self, **otherwise)
 
     @property

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evo.errors import ConfigError, GenomeError
 from evo.genomes import SlotValue
@@ -301,18 +300,6 @@ class Slots:
         for slot in self.order:
             if self.is_active(slot, design):
                 design[slot] = self._read(slot, found.get(slot), (base or {}).get(slot))
-        return design
-
-    def encoded(self, design: Mapping[str, SlotValue]) -> NDArray[np.float64]:
-        """A design as a point of the unit cube, for optimisers of vectors: shape (slots,); 0.5 for inactive slots."""
-        return np.array([self.domain(slot).share(design[slot]) if slot in design else 0.5 for slot in self.order])
-
-    def decoded(self, point: Sequence[float] | NDArray[np.float64]) -> Design:
-        """The design at a point of the unit cube, shape (slots,)."""
-        design: Design = {}
-        for slot, share in zip(self.order, point, strict=True):
-            if self.is_active(slot, design):
-                design[slot] = self.domain(slot).at(float(share))
         return design
 
     def describe(self) -> str:

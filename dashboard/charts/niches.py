@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,12 +13,20 @@ from dashboard.charts.style import FAINT, SEQUENCE, figure
 from dashboard.queries import MOST_POINTS
 from dashboard.queries.niches import Elite, NicheMap, grid_place, middles
 from dashboard.words import axis, hover, number
-from evo.search.niches import Dimension
 
 Objective = tuple[str, str, str]
 # So many cells of the screen for the sides of a CVT.
 RASTER = int(math.sqrt(MOST_POINTS))
 Best = dict[tuple[int, int], Elite]
+
+
+class Side(NamedTuple):
+    """A dimension of the archive that is drawn: the range of a descriptor."""
+
+    descriptor: str
+    low: float
+    high: float
+    cells: int
 
 
 def archive(of: NicheMap, axes: tuple[int, int | None], objective: Objective, *, revision: str) -> go.Figure:
@@ -39,7 +47,8 @@ def merged(of: NicheMap, axes: tuple[int, int | None]) -> int:
     """How many cells of a grid along each side are drawn as one, so that a browser can draw them all."""
     if of.settings is None or of.settings.kind != "grid":
         return 1
-    sides = [of.settings.dimensions[one].cells for one in axes if one is not None]
+    cells = [side.cells for side in of.settings.dimensions.values()]
+    sides = [cells[one] for one in axes if one is not None]
     many = 1
     while math.prod(-(-one // many) for one in sides) > MOST_POINTS:
         many += 1
@@ -107,7 +116,7 @@ def _cells(
     best: Best,
     across: Sequence[float],
     upwards: Sequence[float],
-    sides: tuple[Dimension, Dimension | None],
+    sides: tuple[Side, Side | None],
     objective: Objective,
     revision: str,
 ) -> go.Figure:
@@ -157,14 +166,14 @@ def _cost(one: Elite, objective: Objective) -> tuple[bool, float, int]:
     return not one.feasible, one.value if objective[1] == "min" else -one.value, one.individual
 
 
-def _sides(of: NicheMap, axes: tuple[int, int | None]) -> tuple[Dimension, Dimension | None]:
+def _sides(of: NicheMap, axes: tuple[int, int | None]) -> tuple[Side, Side | None]:
     assert of.settings is not None
     across, upwards = axes
-    dimensions = of.settings.dimensions
-    return dimensions[across], None if upwards is None else dimensions[upwards]
+    sides = [Side(name, side.low, side.high, side.cells) for name, side in of.settings.dimensions.items()]
+    return sides[across], None if upwards is None else sides[upwards]
 
 
-def _steps(side: Dimension, count: int, whole: float) -> list[float]:
+def _steps(side: Side, count: int, whole: float) -> list[float]:
     """The borders of so many equal parts of a side; the last one may reach over its end."""
     return [side.low + (side.high - side.low) * at / whole for at in range(count + 1)]
 

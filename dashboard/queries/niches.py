@@ -78,7 +78,7 @@ class NicheMap:
             return 0
         if self.settings.kind == "cvt":
             return self.settings.cells
-        return math.prod(one.cells for one in self.settings.dimensions)
+        return math.prod(one.cells for one in self.settings.dimensions.values())
 
     @property
     def feasible(self) -> int:
@@ -92,8 +92,8 @@ def settings(reader: LineageReader) -> NicheSettings | None:
     stated = (json.loads(config).get("search") or {}).get("niches") if config else None
     if not stated:
         return None
-    sides = tuple(Dimension(name, **one) for name, one in stated["dimensions"].items())
-    return NicheSettings(sides, **{name: value for name, value in stated.items() if name != "dimensions"})
+    sides = {name: Dimension(**one) for name, one in stated["dimensions"].items()}
+    return NicheSettings(**{**stated, "dimensions": sides})
 
 
 def archive(reader: LineageReader, before: NicheMap | None, stretch: Stretch) -> NicheMap:
@@ -105,7 +105,7 @@ def archive(reader: LineageReader, before: NicheMap | None, stretch: Stretch) ->
     how = settings(reader)
     if how is None:
         return NicheMap()
-    if unknown := tuple(one.descriptor for one in how.dimensions if one.descriptor.startswith(UNKNOWN)):
+    if unknown := tuple(name for name in how.dimensions if name.startswith(UNKNOWN)):
         return NicheMap(how, unknown)
     residents = _residents(reader, stretch)
     looked = [one for one, _ in residents[:MOST_ELITES]]
@@ -145,7 +145,7 @@ def middles(how: NicheSettings) -> Middles:
 
 def grid_place(how: NicheSettings, cell: int) -> tuple[int, ...]:
     """Where a cell of a grid is: its number along each side."""
-    return tuple(int(one) for one in np.unravel_index(cell, [one.cells for one in how.dimensions]))
+    return tuple(int(one) for one in np.unravel_index(cell, [one.cells for one in how.dimensions.values()]))
 
 
 def _residents(reader: LineageReader, stretch: Stretch) -> list[tuple[int, int]]:
@@ -164,7 +164,7 @@ def _measured(reader: LineageReader, how: NicheSettings, fresh: Sequence[int]) -
     """The descriptors of some individuals; NaN where one cannot be said."""
     if not fresh:
         return {}
-    measured: list[Descriptor] = [descriptor(one.descriptor, Subject()) for one in how.dimensions]
+    measured: list[Descriptor] = [descriptor(name, Subject()) for name in how.dimensions]
     ids = ", ".join(map(str, fresh))
     named: dict[str, dict[int, dict[str, float]]] = {"objectives": {}, "descriptors": {}}
     for table, by in named.items():

@@ -49,7 +49,7 @@ def _parts(filters: Filters) -> None:
 
 def _axes(how: NicheSettings) -> tuple[int, int | None]:
     """Which sides of the map are drawn."""
-    names = [one.descriptor for one in how.dimensions]
+    names = list(how.dimensions)
     if len(names) == 1:
         return 0, None
     if len(names) == 2:

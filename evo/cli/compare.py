@@ -19,13 +19,12 @@ from evo.config.schema import Config
 from evo.engine import session
 from evo.engine.baselines import BASELINES, with_baseline
 from evo.engine.factories import with_access
-from evo.errors import ConfigError, EvoError, RunFolderError, StoppedError, UnknownNameError
+from evo.errors import ConfigError, EvoError, RunFolderError, StoppedError, UnknownNameError, unknown
 from evo.journal.folder import JOURNAL, create_run_folder, held
 from evo.journal.log import cut_torn_line, read_events
 from evo.journal.replay import latest_config
 from evo.lineage import Table
 from evo.lineage.live import LiveLineage
-from evo.registry import unknown
 
 DEFAULT_METHODS = (OWN, "best_of_n")
 

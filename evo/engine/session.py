@@ -34,9 +34,6 @@ from evo.policies.base import Policy
 from evo.policies.full import Full
 from evo.protocols import ClusterEvent, Context, Executor, Gateway, Operator, Problem
 from evo.registry import make_problem
-from evo.search.duplicates import DuplicateFilter
-from evo.search.islands import IslandSettings
-from evo.search.noise import NoiseSettings
 from evo.search.search import Search, SearchSettings
 from evo.values import Evaluation, Part
 
@@ -123,9 +120,9 @@ def _settings(config: Config, seeds: int, *, asks_models: bool) -> SearchSetting
         deterministic=how.deterministic,
         max_in_flight=how.max_in_flight,
         reference=how.reference,
-        islands=IslandSettings(**how.islands.model_dump(exclude={"own"})),
-        duplicate_filter=DuplicateFilter(how.duplicate_filter.text, how.duplicate_filter.vectors),
-        noise=NoiseSettings(**how.noise.model_dump()),
+        islands=how.islands,
+        duplicate_filter=how.duplicate_filter,
+        noise=how.noise,
         max_stale_proposals=how.max_stale_proposals
         or (MAX_STALE_PROPOSALS_PAID if asks_models else MAX_STALE_PROPOSALS_FREE),
     )
@@ -357,8 +354,3 @@ async def _drive(driver: Driver, prepared: Prepared, interruption: Interruption)
     if stops or driver.spent:
         return "interrupted" if interruption.asked else stops[0] if stops else "spent"
     return "exhausted" if driver.search.exhausted else "budget"
-
-
-def failed_seed(search: Search) -> Evaluation | None:
-    """The first failure where every seed failed; None where one succeeded."""
-    return search.first_failure if search.count_told and not len(search.population) else None

@@ -31,10 +31,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from evo.errors import ConfigError
+from evo.errors import ConfigError, unknown
 from evo.genomes import Architecture, Genome, Program, Prompt, Vector
 from evo.regions import region_texts
-from evo.registry import unknown
 from evo.values import Box, Individual, Objective, Slots, Space
 
 Descriptor: TypeAlias = Callable[[Individual], float]
@@ -106,7 +105,7 @@ def descriptor(name: str, subject: Subject | None = None) -> Descriptor:
         kinds, made = _PREFIXED[prefix]
         _check_kind(name, kinds, about)
         return made(rest, about)
-    raise ConfigError(unknown("descriptor", name, {**_PLAIN, **{f"{one}:...": () for one in _PREFIXED}}))
+    raise ConfigError(unknown("descriptor", name, [*_PLAIN, *(f"{prefix}:..." for prefix in _PREFIXED)]))
 
 
 # Several descriptors of one program are asked for in a row; its digest, which is its hash, is known by then.
@@ -242,7 +241,7 @@ def _slot(name: str, about: Subject) -> Descriptor:
 def _share(what: str, about: Subject) -> Descriptor:
     known = _known_shares(about)
     if known and what not in known:
-        raise ConfigError(unknown("share", what, dict.fromkeys(known)))
+        raise ConfigError(unknown("share", what, known))
     return lambda one: _share_of(one.genome, what)
 
 

@@ -6,8 +6,10 @@ import base64
 import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Interval
 from rapidfuzz import fuzz, process
 
 from evo.genomes import Genome
@@ -18,15 +20,20 @@ REMEMBERED = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class DuplicateFilter:
-    """Limits above which a newcomer counts as a near duplicate of a living individual; None never does.
+    """When a proposal is rejected as a near duplicate of a member of the population, before it is evaluated.
+
+    The section search.duplicate_filter of a configuration.
 
     Attributes:
-        text: normalised insertions and deletions between canonical texts, 0 to 1.
-        vectors: cosine of their embeddings, -1 to 1.
+        text: similarity of canonical texts from which a proposal is a duplicate, by normalised insertions and
+            deletions, 0 to 1; None does not compare texts.
+        vectors: cosine of embeddings from which it is; None does not compare embeddings.
+        model: that makes the embeddings; has to be named where `vectors` is given.
     """
 
-    text: float | None = None
-    vectors: float | None = None
+    text: Annotated[float, Interval(gt=0, le=1)] | None = None
+    vectors: Annotated[float, Interval(gt=0, le=1)] | None = None
+    model: str | None = None
 
     @property
     def compares(self) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge, Interval
 
 from evo.protocols import Arm, Memory, OperatorSelector
 from evo.randomness import generator
@@ -24,28 +25,31 @@ ChooseParents = Callable[[Choosable, int, np.random.Generator], list[Individual]
 
 @dataclass(frozen=True, slots=True)
 class IslandSettings:
-    """How many islands there are, and what passes between them. Counts are of tells.
+    """Populations that know nothing of each other but for migrants: how many, and when individuals move between them.
+
+    The section search.islands of a configuration. Periods are counted in tells.
 
     Attributes:
-        count: at the beginning.
-        topology: whom migrants go to: the next island, all of them from the first and the first from all, or any.
-        every: on an island, between two migrations from it; None never migrates by count.
-        stagnation: without a better individual on an island, after which the others send it migrants; None never does.
+        count: islands at the beginning.
+        topology: where migrants go: "ring", to the next island; "star", from the first island to all others and from
+            them to the first; "random", to any other.
+        every: tells on an island between two migrations from it; None never migrates by count.
+        stagnation: tells on an island without a better individual after which it receives migrants; None never does.
         migrants: how many at once, the best first.
-        reset_every: in all, after which the weaker half of the islands is emptied and founded again by a survivor of
-            the better half (FunSearch, Romera-Paredes et al., 2024); None never does.
-        birth_after: without a better individual anywhere, after which another island is founded; None never is.
-        most: islands there may be.
+        reset_every: tells in all after which the weaker half of the islands is emptied, each to be founded again by the
+            best of an island of the better half (FunSearch, Romera-Paredes et al., 2024); None never resets.
+        birth_after: tells without a better individual anywhere after which another island is founded; None never does.
+        most: islands that there may be.
     """
 
-    count: int = 1
+    count: Annotated[int, Interval(ge=1, le=10_000)] = 1
     topology: Topology = "ring"
-    every: int | None = None
-    stagnation: int | None = None
-    migrants: int = 1
-    reset_every: int | None = None
-    birth_after: int | None = None
-    most: int = 16
+    every: Annotated[int, Ge(1)] | None = None
+    stagnation: Annotated[int, Ge(1)] | None = None
+    migrants: Annotated[int, Ge(1)] = 1
+    reset_every: Annotated[int, Ge(1)] | None = None
+    birth_after: Annotated[int, Ge(1)] | None = None
+    most: Annotated[int, Interval(ge=1, le=10_000)] = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +77,22 @@ class Island:
     """A population, and what makes offspring of it.
 
     Attributes:
+        memories: of operators that learn, by name.
         best: violation and first objective, to be minimised, of the best that was ever here.
         count_told: results of offspring that were asked for here.
         stale: how many of them since the best became better, or since help was sent.
         failed: of which each may be mended once, the latest last.
-        memories: of operators that learn, by name.
     """
 
     population: Population
     selector: OperatorSelector
     arms: tuple[Arm, ...]
     parents: ChooseParents
+    memories: Mapping[str, Memory]
     best: Merit = WORST
     count_told: int = 0
     stale: int = 0
     failed: deque[Individual] = field(default_factory=lambda: deque(maxlen=FAILURES_KEPT))
-    memories: Mapping[str, Memory] = field(default_factory=dict)
 
     def learn(self, individual: Individual) -> None:
         """Tell what came of an ask to those who learn from it; of a seed to all."""
@@ -229,10 +233,12 @@ class Archipelago:
         return [self._refound(target, int(rng.choice(better))) for target in weaker]
 
     def _refound(self, target: int, source: int) -> Move:
-        """An island that is emptied, and a founder for it; what it learnt of its arms stays."""
-        gone, old = tuple(one.id for one in self.islands[target].population), self.islands[target]
-        fresh = self._make(target)
-        self.islands[target] = Island(fresh.population, old.selector, old.arms, old.parents, count_told=old.count_told)
+        """Empty an island and give it a founder; what its selector and its operators have learnt stays."""
+        old = self.islands[target]
+        gone = tuple(member.id for member in old.population)
+        self.islands[target] = replace(
+            self._make(target), selector=old.selector, memories=old.memories, count_told=old.count_told
+        )
         move = self._send(self._elite(source, 1)[0], source, target, "reset")
         return Move(move.individual, source, target, "reset", gone)
 

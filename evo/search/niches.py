@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -30,16 +30,14 @@ ROUNDS = 15
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """One side of the map.
+    """A dimension of the archive: the range of a descriptor.
 
     Attributes:
-        descriptor: name of what is measured; see `evo.search.descriptors`.
         low: values below count as this.
         high: values above count as this.
-        cells: into how many a grid divides it, all equally wide.
+        cells: into how many a grid divides the range, all equally wide.
     """
 
-    descriptor: str
     low: float
     high: float
     cells: int = 10
@@ -47,19 +45,18 @@ class Dimension:
 
 @dataclass(frozen=True, slots=True)
 class NicheSettings:
-    """What the map looks like.
+    """An archive of niches in the place of a population: the section search.niches.
 
     Attributes:
-        dimensions: at least one.
-        kind: "grid" divides each dimension evenly; "cvt" takes as many cells in all as it is told, however many
-            dimensions there are.
+        dimensions: name of a descriptor (see `evo.search.descriptors`) to its range; at least one.
+        kind: "grid" divides each dimension evenly; "cvt" has `cells` cells in all, however many dimensions there are.
         cells: of a "cvt".
         seed: of the cells of a "cvt"; apart from the run's, so that runs with other seeds have the same cells.
         elites_per_cell: how many individuals a cell holds.
         qd_score_offset: value of the first objective that is worth nothing in the QD score; None for no QD score.
     """
 
-    dimensions: tuple[Dimension, ...]
+    dimensions: Mapping[str, Dimension] = field(hash=False)
     kind: Literal["grid", "cvt"] = "grid"
     cells: int = 1000
     seed: int = 0
@@ -83,9 +80,9 @@ class Archive:
             ConfigError: settings that make no map, or a descriptor that there is not.
         """
         _check(settings)
-        self._descriptors = [descriptor(one.descriptor, subject) for one in settings.dimensions]
-        self._low = np.array([one.low for one in settings.dimensions])
-        self._high = np.array([one.high for one in settings.dimensions])
+        self._descriptors = [descriptor(name, subject) for name in settings.dimensions]
+        self._low = np.array([side.low for side in settings.dimensions.values()])
+        self._high = np.array([side.high for side in settings.dimensions.values()])
         self._archive = _archive(settings)
         self.count = int(self._archive.cells)
         self.elites_per_cell = settings.elites_per_cell
@@ -241,7 +238,9 @@ def _archive(settings: NicheSettings) -> Any:
     # Takes a second or two to import: only where there are niches.
     from ribs.archives import GridArchive
 
-    return GridArchive(solution_dim=1, dims=[one.cells for one in settings.dimensions], ranges=[(0.0, 1.0)] * sides)
+    return GridArchive(
+        solution_dim=1, dims=[side.cells for side in settings.dimensions.values()], ranges=[(0.0, 1.0)] * sides
+    )
 
 
 def _tessellation(middles: FloatArray) -> Any:
@@ -251,31 +250,32 @@ def _tessellation(middles: FloatArray) -> Any:
 
 
 def _check(settings: NicheSettings) -> None:
-    names = [one.descriptor for one in settings.dimensions]
-    if not names or len(set(names)) < len(names):
-        raise ConfigError(f"niches need at least one dimension, each descriptor once; got {names}")
-    for one in settings.dimensions:
-        _check_dimension(one)
+    if not settings.dimensions:
+        raise ConfigError("niches need at least one dimension: the name of a descriptor, with its low and high")
+    for name, side in settings.dimensions.items():
+        _check_dimension(name, side)
     if settings.kind not in ("grid", "cvt"):
         raise ConfigError(f"unknown kind of niches {settings.kind!r}; known: grid, cvt")
     if settings.elites_per_cell < 1:
         raise ConfigError(
             f"the elites_per_cell of niches is {settings.elites_per_cell}; expected at least 1 individual a cell"
         )
+    if settings.seed < 0:
+        raise ConfigError(f"the seed of niches is {settings.seed}; expected a number from 0 up")
     _check_count(settings)
 
 
-def _check_dimension(one: Dimension) -> None:
-    width = one.high - one.low
+def _check_dimension(name: str, side: Dimension) -> None:
+    width = side.high - side.low
     if not (width > 0 and math.isfinite(width)):
-        raise ConfigError(f"bounds of {one.descriptor!r} are {one.low} and {one.high}; expected low < high, finite")
-    if one.cells < 1:
-        raise ConfigError(f"{one.descriptor!r} is divided into {one.cells} cells; expected at least 1")
+        raise ConfigError(f"bounds of {name!r} are {side.low} and {side.high}; expected low < high, finite")
+    if side.cells < 1:
+        raise ConfigError(f"{name!r} is divided into {side.cells} cells; expected at least 1")
 
 
 def _check_count(settings: NicheSettings) -> None:
     if settings.kind == "cvt" and not 1 <= settings.cells <= MOST_CVT_CELLS:
         raise ConfigError(f"a cvt of {settings.cells} cells; expected 1 to {MOST_CVT_CELLS}")
-    count = math.prod(one.cells for one in settings.dimensions)
+    count = math.prod(side.cells for side in settings.dimensions.values())
     if settings.kind == "grid" and count > MOST_GRID_CELLS:
         raise ConfigError(f"a grid of {count} cells; at most {MOST_GRID_CELLS}: divide less, or take kind: cvt")

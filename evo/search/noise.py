@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import moocore
 import numpy as np
+from annotated_types import Interval
 
 from evo.policies.noise import challenger_of, estimate, pooled_variance, variance_of
 from evo.protocols import FloatArray
@@ -23,19 +24,21 @@ SILENCE = 20
 
 @dataclass(frozen=True, slots=True)
 class NoiseSettings:
-    """What is done against noise.
+    """What is done where the same genome is not always evaluated to the same: the section search.noise.
 
     Attributes:
-        repeats: how often each who lives is measured at least, before anything else is asked for on its island.
-        reevaluation_rate: share of the asks after the seeds that measure a living individual again, where one is in doubt.
+        reevaluation_rate: share of the asks after the seeds that re-evaluate an individual of the population, where it
+            is uncertain which is better.
         confidence: of the bound.
-        compare: by a bound of the mean on its bad side, or by the mean alone.
+        compare: individuals by a bound of the mean on its bad side, or by the mean alone.
+        repeats: how often each individual of the population is evaluated at least, before anything else is asked for on
+            its island.
     """
 
-    reevaluation_rate: float = 0.0
-    confidence: float = 0.95
+    reevaluation_rate: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    confidence: Annotated[float, Interval(gt=0, lt=1)] = 0.95
     compare: Literal["bound", "mean"] = "bound"
-    repeats: int = 1
+    repeats: Annotated[int, Interval(ge=1, le=1000)] = 1
 
     @property
     def reevaluates(self) -> bool:

@@ -9,11 +9,11 @@ has no score on a case that another has is worst there. Where nobody has any the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cmp_to_key, reduce
 from operator import itemgetter
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,6 @@ from evo.search.population import RankedPopulation
 from evo.survival.protocols import MatingPool
 from evo.values import Individual
 
-ParentsName: TypeAlias = str
 _Choose = Callable[[IntArray], int]
 
 
@@ -381,18 +380,3 @@ def _behaviour(living: MatingPool) -> FloatArray:
 def _expect(met: bool, got: str, expected: str) -> None:
     if not met:
         raise ConfigError(f"{got} cannot choose parents; expected {expected}")
-
-
-_KINDS: Mapping[str, Callable[[], Parents]] = {
-    "tournament": Tournament,
-    "uniform": Uniform,
-    "best": Best,
-    "seed": Seeds,
-    "rank_proportional": RankProportional,
-    "power_law": PowerLaw,
-    "pareto_per_case": ParetoPerCase,
-    "lexicase": Lexicase,
-    "epsilon_lexicase": EpsilonLexicase,
-    "novelty": Novelty,
-}
-PARENT_CHOICES = {name: kind().choose for name, kind in _KINDS.items()}

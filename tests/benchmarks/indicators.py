@@ -10,9 +10,10 @@ from functools import partial
 import numpy as np
 
 from evo.genomes import Vector
+from evo.registry import make, names
 from evo.search.front import Front
 from evo.search.indicators import Indicators
-from evo.search.parents import PARENT_CHOICES, Choosable
+from evo.search.parents import Choosable
 from evo.search.population import RankedPopulation, costs_of
 from evo.survival import RankAndCrowding
 from evo.values import Ask, Evaluation, Individual, Objective
@@ -79,7 +80,8 @@ def of_choosing(size: int) -> Iterator[Row]:
     for _ in range(size):
         living.add(next(newcomers))
     choosable = Choosable(living, list(living)[:1])
-    for name, choose in PARENT_CHOICES.items():
+    for name in names("parents"):
+        choose = make("parents", name, {}).choose
         choose(choosable, 2, rng)
 
         def enter() -> None:
