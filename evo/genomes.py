@@ -133,7 +133,7 @@ class Prompt(Genome):
     def __post_init__(self) -> None:
         if not self.parts:
             raise GenomeError("a prompt needs at least one part")
-        object.__setattr__(self, "demonstrations", tuple(dict(one) for one in self.demonstrations))
+        object.__setattr__(self, "demonstrations", tuple(dict(demonstration) for demonstration in self.demonstrations))
         for texts in (self.parts, self.format, *self.demonstrations):
             if not all(isinstance(text, str) for pair in texts.items() for text in pair):
                 raise GenomeError(f"parts, demonstrations and format of a prompt are texts by name, got {texts!r:.200}")
@@ -145,7 +145,10 @@ class Prompt(Genome):
 
     @cached_property
     def size(self) -> int:
-        texts = [*self.parts.values(), *(text for one in self.demonstrations for text in one.values())]
+        texts = [
+            *self.parts.values(),
+            *(text for demonstration in self.demonstrations for text in demonstration.values()),
+        ]
         return sum(len(text.split()) for text in texts)
 
     def fields(self) -> dict[str, Any]:
@@ -222,7 +225,7 @@ class Vector(Genome):
         return {"values": list(self.values)}
 
 
-KINDS: Mapping[str, type[Genome]] = {one.kind: one for one in (Program, Prompt, Architecture, Vector)}
+KINDS: Mapping[str, type[Genome]] = {genome.kind: genome for genome in (Program, Prompt, Architecture, Vector)}
 
 
 def genome_from_json(fields: Mapping[str, Any]) -> Genome:

@@ -109,7 +109,7 @@ class Ledger:
 
     def _refusal(self, asked: Charge, reserved: Charge) -> str:
         for name, limit in self._limits.items():
-            spent, held, wanted = (getattr(one, name) for one in (self.spent, reserved, asked))
+            spent, held, wanted = (getattr(charge, name) for charge in (self.spent, reserved, asked))
             if spent + held + wanted > limit:
                 figures = (_shown(name, amount) for amount in (limit, spent, held, wanted))
                 return "the cap of {} is reached: {} spent, {} reserved, {} asked".format(*figures)

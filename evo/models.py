@@ -69,7 +69,7 @@ class Request:
     def _digested(self) -> str:
         seen = {
             "model": self.model,
-            "messages": [[one.role, one.text] for one in self.messages],
+            "messages": [[message.role, message.text] for message in self.messages],
             "sampling": [self.temperature, self.max_tokens, self.seed],
             "schema": dict(self.schema) if self.schema else None,
         }
@@ -80,7 +80,7 @@ class Request:
     def to_json(self) -> dict[str, Any]:
         shown = (name for name in self.__dataclass_fields__ if name != "_digest")
         fields = {name: getattr(self, name) for name in shown}
-        return {**fields, "messages": [[one.role, one.text] for one in self.messages]}
+        return {**fields, "messages": [[message.role, message.text] for message in self.messages]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def scored(problem: Problem, genome: Genome, run: Run, part: Part, *, cases: Seq
 
 def combined(problem: Problem, parts: Sequence[Evaluation]) -> Evaluation:
     """What a problem makes of evaluations that went well, each on cases of its own; without their times and places."""
-    scores = [Score(one.objectives, one.violations, one.feedback, one.cases, one.descriptors) for one in parts]
+    scores = [Score(part.objectives, part.violations, part.feedback, part.cases, part.descriptors) for part in parts]
     return _judged(problem, lambda: problem.combined(scores))
 
 
@@ -61,7 +61,7 @@ def _of_exactly(cases: Sequence[str], score: Score) -> Score:
 
 
 def _checked(values: object, objectives: Sequence[Objective]) -> dict[str, float]:
-    expected = [one.name for one in objectives]
+    expected = [objective.name for objective in objectives]
     if not isinstance(values, dict) or set(values) != set(expected):
         got = sorted(map(str, values)) if isinstance(values, dict) else values
         raise CandidateError("invalid", f"expected the objectives {expected}, got {got!r}"[:300])

@@ -73,21 +73,21 @@ class Options(Domain):
     choices: tuple[SlotValue, ...]
 
     def nearest(self, value: object) -> SlotValue | None:
-        return next((one for one in self.choices if same(one, value)), None)
+        return next((choice for choice in self.choices if same(choice, value)), None)
 
     def read(self, value: object) -> SlotValue | None:
         # JSON does not tell 1 from 1.0.
-        equal = [one for one in self.choices if _is_number(one) and _is_number(value) and one == value]
+        equal = [choice for choice in self.choices if _is_number(choice) and _is_number(value) and choice == value]
         return equal[0] if len(equal) == 1 else self.nearest(value)
 
     def draw(self, rng: np.random.Generator) -> SlotValue:
         return self.choices[int(rng.integers(len(self.choices)))]
 
     def neighbours(self, value: SlotValue) -> tuple[SlotValue, ...]:
-        return tuple(one for one in self.choices if not same(one, value))
+        return tuple(choice for choice in self.choices if not same(choice, value))
 
     def share(self, value: SlotValue) -> float:
-        index = next(index for index, one in enumerate(self.choices) if same(one, value))
+        index = next(index for index, choice in enumerate(self.choices) if same(choice, value))
         return (index + 0.5) / len(self.choices)
 
     def at(self, share: float) -> SlotValue:
@@ -113,7 +113,7 @@ class Whole(Domain):
     step: int = 1
 
     def __post_init__(self) -> None:
-        numbers = all(type(one) is int for one in (self.low, self.high, self.step))
+        numbers = all(type(number) is int for number in (self.low, self.high, self.step))
         if not numbers or self.step < 1 or not 0 <= (self.high - self.low) // self.step < MOST_NUMBERS:
             raise ConfigError(f"a slot needs whole numbers from low up to high, at least 1 apart; got {self}")
 
@@ -136,7 +136,7 @@ class Whole(Domain):
 
     def neighbours(self, value: SlotValue) -> tuple[SlotValue, ...]:
         index = self._index(value)
-        return tuple(self.low + self.step * one for one in (index - 1, index + 1) if 0 <= one < self.count)
+        return tuple(self.low + self.step * place for place in (index - 1, index + 1) if 0 <= place < self.count)
 
     def share(self, value: SlotValue) -> float:
         return (self._index(value) + 0.5) / self.count
@@ -191,7 +191,7 @@ class Real(Domain):
         return ()
 
     def share(self, value: SlotValue) -> float:
-        low, high, place = (self._scaled(one) for one in (self.low, self.high, float(value)))
+        low, high, place = (self._scaled(bound) for bound in (self.low, self.high, float(value)))
         return (place - low) / (high - low) if high > low else 0.5
 
     def at(self, share: float) -> float:
@@ -253,7 +253,8 @@ class Slots:
         """Whether a slot is there, given the choices for the active ones among those before it in the order."""
         condition = self.when.get(slot, {})
         return all(
-            other in choices and any(same(one, choices[other]) for one in wanted) for other, wanted in condition.items()
+            other in choices and any(same(choice, choices[other]) for choice in wanted)
+            for other, wanted in condition.items()
         )
 
     def contains(self, choices: object) -> bool:
@@ -313,14 +314,14 @@ class Slots:
 
     def _check(self, slot: str, condition: Mapping[str, tuple[SlotValue, ...]]) -> None:
         for other, wanted in condition.items():
-            if missing := [one for one in (slot, other) if one not in self.options]:
+            if missing := [name for name in (slot, other) if name not in self.options]:
                 raise ConfigError(f"the condition of slot {slot!r} names {missing[0]!r}, which is no slot")
             if isinstance(wanted, str) or not wanted:
                 raise ConfigError(
                     f"the condition of slot {slot!r} needs a tuple of choices of {other!r}, got {wanted!r}"
                 )
             domain = self.domain(other)
-            if strange := [one for one in wanted if one not in domain]:
+            if strange := [choice for choice in wanted if choice not in domain]:
                 raise ConfigError(f"slot {slot!r} waits for {other!r} to be {strange[0]!r}; it is {domain.words()}")
 
     def _read(self, slot: str, value: object, otherwise: SlotValue | None) -> SlotValue:
@@ -344,9 +345,9 @@ class Slots:
         return {"description": self._words(slot), **nullable}
 
 
-def same(one: object, other: object) -> bool:
+def same(first: object, other: object) -> bool:
     """Equal as a genome's canonical text sees it: 1, 1.0 and True are three choices."""
-    return type(one) is type(other) and one == other
+    return type(first) is type(other) and first == other
 
 
 def _ordered(slots: list[str], when: Mapping[str, Mapping[str, object]]) -> tuple[str, ...]:
@@ -378,6 +379,6 @@ def _shown(value: object) -> str:
     """A value as JSON, in one short line; of lists and objects only that they are one."""
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "an object"
-    text = json.dumps(value, ensure_ascii=False, default=lambda one: type(one).__name__)
+    text = json.dumps(value, ensure_ascii=False, default=lambda other: type(other).__name__)
     text = " ".join(text.encode("utf-8", "replace").decode().splitlines())
     return text if len(text) <= 80 else f"{text[:76]} ..."

@@ -48,9 +48,9 @@ class Objective:
         """The value by which an individual is compared, to be minimised."""
         return self.sign * individual.compared[self.name]
 
-    def better(self, one: Evaluation, other: Evaluation) -> bool:
+    def better(self, first: Evaluation, second: Evaluation) -> bool:
         """Whether the first evaluation is strictly better in this objective."""
-        return self.sign * one.objectives[self.name] < self.sign * other.objectives[self.name]
+        return self.sign * first.objectives[self.name] < self.sign * second.objectives[self.name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +319,7 @@ class Individual:
     @property
     def measurements(self) -> int:
         """How often it was measured with success."""
-        return max((one.count for one in self.repeats.values()), default=1)
+        return max((repeats.count for repeats in self.repeats.values()), default=1)
 
     @property
     def step(self) -> Step:

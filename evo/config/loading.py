@@ -32,7 +32,11 @@ class Loaded:
     def values(self) -> Iterator[tuple[str, Any, str]]:
         """Dotted key, value and source, in the order of declaration."""
         for key, value in _leaves(self.config.model_dump()):
-            yield key, value, next((self.sources[one] for one in _prefixes(key) if one in self.sources), "default")
+            yield (
+                key,
+                value,
+                next((self.sources[prefix] for prefix in _prefixes(key) if prefix in self.sources), "default"),
+            )
 
 
 def load_config(target: str, overrides: Sequence[str] = ()) -> Loaded:
@@ -204,12 +208,14 @@ def _validated(values: dict[str, Any]) -> Config:
 
 def _sentence(error: ValidationError, prefix: str = "") -> str:
     parts = []
-    for one in error.errors():
-        key = prefix + ".".join(str(place) for place in one["loc"])
+    for problem in error.errors():
+        key = prefix + ".".join(str(place) for place in problem["loc"])
         # Where a key is meant to be named, or is not known at all, someone may have typed a secret.
-        private = one["type"] in ("extra_forbidden", "unexpected_keyword_argument") or key.startswith("model.endpoints")
-        value = "" if private else f" = {one['input']!r}"
-        said = one["msg"].removeprefix("Value error, ")
+        private = problem["type"] in ("extra_forbidden", "unexpected_keyword_argument") or key.startswith(
+            "model.endpoints"
+        )
+        value = "" if private else f" = {problem['input']!r}"
+        said = problem["msg"].removeprefix("Value error, ")
         parts.append(f"{key}{value}: {said[0].lower()}{said[1:]}")
     return "; ".join(parts)
 

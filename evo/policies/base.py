@@ -68,7 +68,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class CandidateBatch:
     """The candidates that are scored together, and on what.
 
     Attributes:
@@ -149,7 +149,7 @@ class Policy(ABC):
     reason: str = "others were more promising"
 
     @abstractmethod
-    def start(self, batch: Batch) -> Schedule | None:
+    def start(self, batch: CandidateBatch) -> Schedule | None:
         """The schedule for a batch; None scores each candidate as a whole.
 
         Raises:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evo.errors import ConfigError
-from evo.policies.base import Batch, own_variance
+from evo.policies.base import CandidateBatch, own_variance
 from evo.policies.racing import ROUND_PULLS, Fit, Race, Racing
 from evo.protocols import FloatArray
 
@@ -31,7 +31,7 @@ class LowRank(Racing):
     rank: int = 2
     members: int = 4
 
-    def start(self, batch: Batch) -> Race:
+    def start(self, batch: CandidateBatch) -> Race:
         return LowRankSchedule(batch.candidates, len(batch.cases), rng=batch.rng, policy=self)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from evo.errors import ConfigError
 from evo.policies.base import (
-    Batch,
+    CandidateBatch,
     Estimate,
     Policy,
     Pull,
@@ -57,7 +57,7 @@ class Racing(Policy):
                 f"finalists must be from 1 to below the batch of {self.batch_size}, got {self.finalists!r}"
             )
 
-    def start(self, batch: Batch) -> Race:
+    def start(self, batch: CandidateBatch) -> Race:
         return RacingSchedule(batch.candidates, len(batch.cases), rng=batch.rng, policy=self)
 
 

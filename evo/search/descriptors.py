@@ -116,9 +116,9 @@ def syntax_of(program: Program) -> Syntax | None:
     looks = [_looks(tree) for tree in map(_parsed, texts) if tree is not None]
     if not looks or len(looks) < len(texts):
         return None
-    counts = {style: sum(one.counts[style] for one in looks) for style in STYLES}
-    nodes = sum(one.nodes for one in looks)
-    return Syntax(counts, nodes, max(one.depth for one in looks), max(one.nesting for one in looks))
+    counts = {style: sum(syntax.counts[style] for syntax in looks) for style in STYLES}
+    nodes = sum(syntax.nodes for syntax in looks)
+    return Syntax(counts, nodes, max(syntax.depth for syntax in looks), max(syntax.nesting for syntax in looks))
 
 
 def _parsed(text: str) -> ast.Module | None:
@@ -134,7 +134,7 @@ def _looks(tree: ast.Module) -> Syntax:
     """By a stack of our own, since a program may be nested deeper than Python's."""
     kinds: dict[type[ast.AST], int] = {}
     numbers = deepest = most = 0
-    stack: list[tuple[ast.AST, int, int]] = [(one, 1, 0) for one in tree.body]
+    stack: list[tuple[ast.AST, int, int]] = [(statement, 1, 0) for statement in tree.body]
     while stack:
         node, depth, nesting = stack.pop()
         kind = type(node)
@@ -150,7 +150,7 @@ def _looks(tree: ast.Module) -> Syntax:
             if isinstance(value, ast.AST):
                 stack.append((value, depth + 1, nesting))
             elif isinstance(value, list):
-                stack.extend((one, depth + 1, nesting) for one in value if isinstance(one, ast.AST))
+                stack.extend((child, depth + 1, nesting) for child in value if isinstance(child, ast.AST))
     counts = {style: sum(kinds.get(kind, 0) for kind in family) for style, family in NODES.items()}
     return Syntax({**counts, "constants": numbers}, sum(kinds.values()), deepest, most)
 
@@ -161,8 +161,8 @@ def _check_kind(name: str, kinds: tuple[str, ...], about: Subject) -> None:
 
 
 def _of_syntax(read: Callable[[Syntax], float]) -> Descriptor:
-    def value(one: Individual) -> float:
-        syntax = syntax_of(one.genome) if isinstance(one.genome, Program) else None
+    def value(individual: Individual) -> float:
+        syntax = syntax_of(individual.genome) if isinstance(individual.genome, Program) else None
         return math.nan if syntax is None else float(read(syntax))
 
     return value
@@ -173,18 +173,18 @@ def _of_style(style: str) -> Descriptor:
 
 
 def _of_prompt(read: Callable[[Prompt], int]) -> Descriptor:
-    return lambda one: float(read(one.genome)) if isinstance(one.genome, Prompt) else math.nan
+    return lambda individual: float(read(individual.genome)) if isinstance(individual.genome, Prompt) else math.nan
 
 
 def _objective(name: str, about: Subject) -> Descriptor:
-    known = {one.name: one for one in about.objectives}
+    known = {objective.name: objective for objective in about.objectives}
     if known and name not in known:
         raise ConfigError(unknown("objective", name, known))
-    return lambda one: float(one.evaluation.objectives.get(name, math.nan))
+    return lambda individual: float(individual.evaluation.objectives.get(name, math.nan))
 
 
 def _evaluation(name: str, about: Subject) -> Descriptor:
-    return lambda one: float(one.evaluation.descriptors.get(name, math.nan))
+    return lambda individual: float(individual.evaluation.descriptors.get(name, math.nan))
 
 
 def _coordinate(place: str, about: Subject) -> Descriptor:
@@ -192,8 +192,8 @@ def _coordinate(place: str, about: Subject) -> Descriptor:
     if isinstance(about.space, Box) and index >= len(about.space.lower):
         raise ConfigError(f"descriptor 'x:{index}': the space has {len(about.space.lower)} coordinates, from 0")
 
-    def value(one: Individual) -> float:
-        values = one.genome.values if isinstance(one.genome, Vector) else ()
+    def value(individual: Individual) -> float:
+        values = individual.genome.values if isinstance(individual.genome, Vector) else ()
         return values[index] if index < len(values) else math.nan
 
     return value
@@ -201,7 +201,7 @@ def _coordinate(place: str, about: Subject) -> Descriptor:
 
 def _embedding(place: str, about: Subject) -> Descriptor:
     index = _whole("embedding", place)
-    return lambda one: _projected(one.vector, index)
+    return lambda individual: _projected(individual.vector, index)
 
 
 def _projected(vector: tuple[float, ...], index: int) -> float:
@@ -228,10 +228,12 @@ def _slot(name: str, about: Subject) -> Descriptor:
         raise ConfigError(unknown("slot", name, options))
     offered = options.get(name, ())
     # Typed, since 1, 1.0 and True are equal and yet different choices.
-    places = {(type(one), one): place for place, one in enumerate(offered if isinstance(offered, tuple) else ())}
+    places = {
+        (type(choice), choice): place for place, choice in enumerate(offered if isinstance(offered, tuple) else ())
+    }
 
-    def value(one: Individual) -> float:
-        choice = one.genome.choices.get(name) if isinstance(one.genome, Architecture) else None
+    def value(individual: Individual) -> float:
+        choice = individual.genome.choices.get(name) if isinstance(individual.genome, Architecture) else None
         number = choice if isinstance(choice, int | float) else math.nan
         return float(places.get((type(choice), choice), number))  # type: ignore[arg-type]
 
@@ -242,15 +244,19 @@ def _share(what: str, about: Subject) -> Descriptor:
     known = _known_shares(about)
     if known and what not in known:
         raise ConfigError(unknown("share", what, known))
-    return lambda one: _share_of(one.genome, what)
+    return lambda individual: _share_of(individual.genome, what)
 
 
 def _known_shares(about: Subject) -> tuple[str, ...]:
     """What a share can be of; () where that cannot be told."""
     if not isinstance(about.space, Slots):
         return STYLES if about.kind == "program" else ()
-    choices = [one for one in about.space.options.values() if isinstance(one, tuple)]
-    return tuple(str(one) for offered in choices for one in offered) if len(choices) == len(about.space.options) else ()
+    choices = [offered for offered in about.space.options.values() if isinstance(offered, tuple)]
+    return (
+        tuple(str(choice) for offered in choices for choice in offered)
+        if len(choices) == len(about.space.options)
+        else ()
+    )
 
 
 def _share_of(genome: Genome, what: str) -> float:
@@ -268,7 +274,7 @@ def _whole(prefix: str, text: str) -> int:
 
 # Name to the kinds of genome that it is of (none named: of all), and what it is.
 _PLAIN: Mapping[str, tuple[tuple[str, ...], Descriptor]] = {
-    "size": ((), lambda one: float(one.genome.size)),
+    "size": ((), lambda individual: float(individual.genome.size)),
     "depth": (("program",), _of_syntax(lambda syntax: syntax.depth)),
     "nesting": (("program",), _of_syntax(lambda syntax: syntax.nesting)),
     **{style: (("program",), _of_style(style)) for style in STYLES},

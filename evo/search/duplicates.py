@@ -50,15 +50,15 @@ class DuplicateFilter:
     def _by_text(self, genome: Genome, others: list[Individual]) -> str:
         if self.text is None:
             return ""
-        texts = [one.genome.canonical for one in others]
+        texts = [other.genome.canonical for other in others]
         found = process.extractOne(genome.canonical, texts, scorer=fuzz.ratio, score_cutoff=100 * self.text)
         return f"its text is {found[1] / 100:.3f} alike that of {others[found[2]].id}" if found else ""
 
     def _by_vector(self, vector: tuple[float, ...], others: list[Individual]) -> str:
-        fitting = [one for one in others if len(one.vector) == len(vector)]
+        fitting = [other for other in others if len(other.vector) == len(vector)]
         if self.vectors is None or not vector or not fitting:
             return ""
-        stacked = np.array([one.vector for one in fitting])
+        stacked = np.array([other.vector for other in fitting])
         cosines = stacked @ np.array(vector) / (np.linalg.norm(stacked, axis=1) * np.linalg.norm(vector) + 1e-30)
         nearest = int(np.argmax(cosines))
         if cosines[nearest] < self.vectors:
@@ -72,7 +72,7 @@ def vector_of(text: str) -> tuple[float, ...]:
         numbers = np.frombuffer(base64.b64decode(text, validate=True), dtype="<f4")
     except (binascii.Error, ValueError):
         return ()
-    return tuple(float(one) for one in numbers) if np.isfinite(numbers).all() else ()
+    return tuple(float(number) for number in numbers) if np.isfinite(numbers).all() else ()
 
 
 class Seen:

@@ -92,7 +92,7 @@ def front_of(pool: Sequence[Individual], objectives: Sequence[Objective]) -> Fro
     Args:
         pool: feasible and ok, in the order of telling.
     """
-    front, costs = Front(len(objectives)), np.array([costs_of(one, objectives) for one in pool])
+    front, costs = Front(len(objectives)), np.array([costs_of(member, objectives) for member in pool])
     # Most of a large pool is dominated, and that is found out faster of all at once than one by one.
     for place in np.flatnonzero(moocore.is_nondominated(costs, keep_weakly=True)).tolist() if len(pool) else ():
         front.add(pool[place], costs[place])

@@ -51,12 +51,12 @@ class Generations:
     def revise(self, known: Mapping[int, Individual]) -> None:
         """Take members as they are known by now, by their ids, and rank the mating_pool anew; nobody comes or goes."""
         self._population.revise(known)
-        self._waiting = [known.get(one.id, one) for one in self._waiting]
+        self._waiting = [known.get(member.id, member) for member in self._waiting]
 
     def remove(self, identity: int) -> None:
         """Let a member go, whatever it is worth; where it was the last adult, the first that waits takes its place."""
         self._population.remove(identity)
-        self._waiting = [one for one in self._waiting if one.id != identity]
+        self._waiting = [member for member in self._waiting if member.id != identity]
         if not len(self._population) and self._waiting:
             self._population.add(self._waiting.pop(0))
 

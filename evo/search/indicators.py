@@ -27,7 +27,7 @@ MARGIN = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class IndicatorValues:
     """What the indicators say after a tell.
 
     Attributes:
@@ -49,7 +49,7 @@ class Reading:
 
 
 class Indicators:
-    """Keeps a `Reading` of all that it is told.
+    """Keeps a `IndicatorValues` of all that it is told.
 
     The reference point is given, or fixed by the first feasible individuals: for each objective the worst of them and
     MARGIN of their range beyond it (1.0 where they are all equal). It never changes after that, so the hypervolume
@@ -77,9 +77,9 @@ class Indicators:
             ConfigError: a reference that lacks an objective, names another, or is not finite; `first` below 1.
         """
         _check(objectives, reference, first)
-        self.reading = Reading()
+        self.reading = IndicatorValues()
         self._objectives = tuple(objectives)
-        self._signs = np.array([one.sign for one in objectives])
+        self._signs = np.array([objective.sign for objective in objectives])
         self._first = first
         self._told = 0
         self._low, self._high = np.full(len(objectives), np.inf), np.full(len(objectives), -np.inf)
@@ -88,14 +88,14 @@ class Indicators:
         self._volume: _Volume | None = None
         self._reference: FloatArray | None = None
         if reference is not None:
-            self._fix(np.array([one.sign * reference[one.name] for one in objectives]))
+            self._fix(np.array([objective.sign * reference[objective.name] for objective in objectives]))
 
     @property
     def reference(self) -> Mapping[str, float] | None:
         """Name of each objective to its reference value, in the problem's own direction; None until it is fixed."""
         return None if self._reference is None else self._named(self._reference)
 
-    def tell(self, costs: FloatArray) -> Reading:
+    def tell(self, costs: FloatArray) -> IndicatorValues:
         """The reading after a feasible individual.
 
         Args:
@@ -112,7 +112,7 @@ class Indicators:
             self.reading = replace(self.reading, outside=self.reading.outside + 1)
         return self.reading
 
-    def retell(self, costs: FloatArray) -> Reading:
+    def retell(self, costs: FloatArray) -> IndicatorValues:
         """The reading where what was told before counts as these: so the hypervolume may fall, and the best too.
 
         Args:
@@ -321,7 +321,7 @@ def _check(objectives: Sequence[Objective], reference: Mapping[str, float] | Non
         raise ConfigError(f"the first {first} feasible individuals cannot fix a reference point; expected at least 1")
     if reference is None:
         return
-    names = {one.name for one in objectives}
+    names = {objective.name for objective in objectives}
     if set(reference) != names:
         given, wanted = ", ".join(sorted(reference)) or "nothing", ", ".join(sorted(names))
         raise ConfigError(f"the reference point names {given}; expected a value for each of {wanted}")

@@ -121,7 +121,7 @@ class Archipelago:
 
     def __len__(self) -> int:
         """How many individuals live, each counted once."""
-        return len(self.islands[0].population) if len(self.islands) == 1 else len({one.id for one in self})
+        return len(self.islands[0].population) if len(self.islands) == 1 else len({member.id for member in self})
 
     def __iter__(self) -> Iterator[Individual]:
         """All who live; one that migrated comes more than once."""
@@ -142,14 +142,16 @@ class Archipelago:
         """Take individuals as they are known by now, by their ids; what is the best so far is what lives as such."""
         for island in self.islands:
             island.population.revise(known)
-            island.best = min((self._merit(one) for one in island.population), default=WORST)
+            island.best = min((self._merit(member) for member in island.population), default=WORST)
         self._best = min(island.best for island in self.islands)
 
     def remove(self, identity: int) -> list[int]:
         """Let an individual go wherever it lives, unless nobody else does; the islands that it left."""
-        if not any(one.id != identity for one in self):
+        if not any(member.id != identity for member in self):
             return []
-        homes = [number for number, one in enumerate(self.islands) if any(it.id == identity for it in one.population)]
+        homes = [
+            number for number, island in enumerate(self.islands) if any(it.id == identity for it in island.population)
+        ]
         for number in homes:
             self.islands[number].population.remove(identity)
         return homes
@@ -181,10 +183,10 @@ class Archipelago:
         return individual.evaluation.violation, cost_of(individual, self._objectives[0])
 
     def _elite(self, number: int, count: int) -> list[Individual]:
-        return sorted(self.islands[number].population, key=lambda one: (self._merit(one), one.id))[:count]
+        return sorted(self.islands[number].population, key=lambda member: (self._merit(member), member.id))[:count]
 
     def _settled(self, but: int | None = None) -> list[int]:
-        return [number for number, one in enumerate(self.islands) if len(one.population) and number != but]
+        return [number for number, island in enumerate(self.islands) if len(island.population) and number != but]
 
     def _found(self, rng: np.random.Generator) -> list[Move]:
         """Give each empty island a founder: the best of another."""
@@ -218,10 +220,10 @@ class Archipelago:
     def _migrate(self, source: int, targets: Sequence[int]) -> list[Move]:
         elite = self._elite(source, self._settings.migrants)
         return [
-            self._send(one, source, target, "migrated")
+            self._send(member, source, target, "migrated")
             for target in targets
-            for one in elite
-            if all(one.id != other.id for other in self.islands[target].population)
+            for member in elite
+            if all(member.id != other.id for other in self.islands[target].population)
         ]
 
     def _reset(self, tell: int, rng: np.random.Generator) -> list[Move]:
@@ -251,8 +253,8 @@ class Archipelago:
         source = int(rng.choice(settled))
         return [self._send(self._elite(source, 1)[0], source, len(self.islands) - 1, "born")]
 
-    def _send(self, one: Individual, source: int, target: int, reason: Reason) -> Move:
-        return Move(one.id, source, target, reason, tuple(self.add(one, target)))
+    def _send(self, individual: Individual, source: int, target: int, reason: Reason) -> Move:
+        return Move(individual.id, source, target, reason, tuple(self.add(individual, target)))
 
     @staticmethod
     def _any(numbers: Sequence[int], rng: np.random.Generator) -> int | None:

@@ -22,9 +22,9 @@ class LessonMemory:
         """Take lessons in; the least useful ones are forgotten, and of equal texts all but the best."""
         if not lessons:
             return
-        best = {one.text: one for one in sorted((*self.best, *lessons), key=_rank)}.values()
-        long = sorted((one for one in best if one.kind == "long"), key=lambda one: one.ask, reverse=True)
-        short = sorted((one for one in best if one.kind == "short"), key=_rank, reverse=True)
+        best = {lesson.text: lesson for lesson in sorted((*self.best, *lessons), key=_rank)}.values()
+        long = sorted((lesson for lesson in best if lesson.kind == "long"), key=lambda lesson: lesson.ask, reverse=True)
+        short = sorted((lesson for lesson in best if lesson.kind == "short"), key=_rank, reverse=True)
         self.best = (*long[:LONG_LIMIT], *short[:SHORT_LIMIT])
 
 

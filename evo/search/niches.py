@@ -146,18 +146,18 @@ class Niches:
         self._appraise(cell)
         return gone
 
-    def better(self, one: int, other: int) -> int:
-        """Which of two positions wins: of one cell, the better by the survival; of two cells, the first named.
+    def better(self, first: int, second: int) -> int:
+        """Which of two positions wins: in the same cell, the better by the survival; in different cells, the first.
 
-        So a tournament draws from the living about uniformly, as MAP-Elites has it.
+        So a tournament draws about uniformly from the population, as in MAP-Elites.
         """
-        first, second = self._members[one], self._members[other]
-        cell = self._cell_of[first.id]
-        if first is second or self._cell_of[second.id] != cell:
-            return one
-        places = [member.id for member in self._cells[cell]]
-        here, there = places.index(first.id), places.index(second.id)
-        return one if self._cells[cell].better(here, there) == here else other
+        member, rival = self._members[first], self._members[second]
+        cell = self._cell_of[member.id]
+        if member is rival or self._cell_of[rival.id] != cell:
+            return first
+        places = [elite.id for elite in self._cells[cell]]
+        here, there = places.index(member.id), places.index(rival.id)
+        return first if self._cells[cell].better(here, there) == here else second
 
     @property
     def mating_pool(self) -> Niches:
@@ -166,7 +166,7 @@ class Niches:
 
     def revise(self, known: Mapping[int, Individual]) -> None:
         """Take members as they are known by now, by their ids, each where it is; nobody comes or goes."""
-        self._members = [known.get(one.id, one) for one in self._members]
+        self._members = [known.get(member.id, member) for member in self._members]
         for cell, population in self._cells.items():
             population.revise(known)
             self._appraise(cell)
@@ -207,7 +207,7 @@ class Niches:
 
     def _appraise(self, cell: int) -> None:
         first, qd_score_offset = self._objectives[0], self._archive.qd_score_offset
-        feasible = [one.compared for one in self._cells[cell] if one.evaluation.violation <= 0]
+        feasible = [member.compared for member in self._cells[cell] if member.evaluation.violation <= 0]
         if feasible:
             cost = min(first.sign * values[first.name] for values in feasible)
             self._worth[cell] = 0.0 if qd_score_offset is None else max(0.0, first.sign * qd_score_offset - cost)

@@ -68,8 +68,8 @@ class Noise:
     def learnt(self, known: Collection[Individual]) -> Noise:
         """After one measurement more, by what these were measured to; where none was measured twice, as before."""
         pooled = {
-            one.name: pooled_variance([member.repeats[one.name] for member in known if member.repeats])
-            for one in self.objectives
+            objective.name: pooled_variance([member.repeats[objective.name] for member in known if member.repeats])
+            for objective in self.objectives
         }
         found = {name: min(variance, LARGEST) for name, variance in pooled.items() if variance is not None}
         return replace(self, variances={**self.variances, **found}, repeated=self.repeated + 1)
@@ -78,14 +78,18 @@ class Noise:
         """With the values by which it is compared; as it is until something was measured twice."""
         if not self.variances:
             return individual
-        values = {one.name: self._value(one, repeats_of(individual, one)) for one in self.objectives}
+        values = {
+            objective.name: self._value(objective, repeats_of(individual, objective)) for objective in self.objectives
+        }
         return individual if values == individual.appraised else replace(individual, appraised=values)
 
     def too_few_evaluations(self, living: Iterable[Individual], busy: Collection[int]) -> Individual | None:
         """Of those that were measured less often than each has to be, the first; busy ones are on their way there."""
         if self.settings.repeats == 1:
             return None
-        return next((one for one in living if one.measurements < self.settings.repeats and one.id not in busy), None)
+        return next(
+            (member for member in living if member.measurements < self.settings.repeats and member.id not in busy), None
+        )
 
     def most_uncertain(self, living: Iterable[Individual], busy: Collection[int]) -> Individual | None:
         """Whom to measure again: a leader, or who may dominate it after all, whichever is known less well.
@@ -96,7 +100,7 @@ class Noise:
         Args:
             busy: ids of those that are being measured.
         """
-        pool = [one for one in living if one.evaluation.violation <= 0]
+        pool = [member for member in living if member.evaluation.violation <= 0]
         if len(pool) < 2 or (self.silent and self.repeated >= SILENCE):
             return None
         pairs = self._doubtful_pairs(pool)
@@ -105,7 +109,7 @@ class Noise:
     def _doubtful_pairs(self, pool: Sequence[Individual]) -> Iterator[tuple[int, int]]:
         """Places of leader and challenger, the less known first; the pair of the least known leader first."""
         means, doubts = self._means(pool), self._doubts(pool)
-        scale = np.array([self._variance(one.name) or 1.0 for one in self.objectives])
+        scale = np.array([self._variance(objective.name) or 1.0 for objective in self.objectives])
         unsure: FloatArray = (doubts / scale).sum(axis=1)
         leaders = np.flatnonzero(moocore.is_nondominated(means, keep_weakly=False))
         for leader in leaders[np.argsort(-unsure[leaders], kind="stable")].tolist():
@@ -120,14 +124,20 @@ class Noise:
         return float(np.clip(bounds.upper if objective.direction == "min" else bounds.lower, -LARGEST, LARGEST))
 
     def _means(self, pool: Sequence[Individual]) -> FloatArray:
-        means = [[one.sign * member.evaluation.objectives[one.name] for one in self.objectives] for member in pool]
+        means = [
+            [objective.sign * member.evaluation.objectives[objective.name] for objective in self.objectives]
+            for member in pool
+        ]
         clipped: FloatArray = np.clip(np.array(means), -LARGEST, LARGEST)
         return clipped
 
     def _doubts(self, pool: Sequence[Individual]) -> FloatArray:
         """Variances of the means, shape (n, m)."""
         return np.array(
-            [[self._doubt(repeats_of(member, one), one.name) for one in self.objectives] for member in pool]
+            [
+                [self._doubt(repeats_of(member, objective), objective.name) for objective in self.objectives]
+                for member in pool
+            ]
         )
 
     def _doubt(self, repeats: Repeats, name: str) -> float:
@@ -153,13 +163,13 @@ def reevaluated_individual(
         evaluation: that went well.
     """
     repeats = {
-        one.name: repeats_of(individual, one).with_value(_bounded(evaluation.objectives[one.name]))
-        for one in objectives
+        objective.name: repeats_of(individual, objective).with_value(_bounded(evaluation.objectives[objective.name]))
+        for objective in objectives
     }
     before, count = individual.evaluation, individual.measurements + 1
     means = replace(
         before,
-        objectives={name: one.mean for name, one in repeats.items()},
+        objectives={name: measured.mean for name, measured in repeats.items()},
         violations=_averaged(before.violations, evaluation.violations, count),
         cases={**evaluation.cases, **before.cases, **_averaged_cases(before.cases, evaluation.cases, count)},
     )

@@ -94,7 +94,7 @@ class Best:
     def choose(self, choosable: Choosable, count: int, rng: np.random.Generator) -> list[Individual]:
         living = choosable.population
         base = living[int(_best_first(living, np.arange(len(living)))[0])]
-        rest = [one for one in living if one is not base] or [base]
+        rest = [member for member in living if member is not base] or [base]
         return [base, *_drawn(rest, count - 1, rng)]
 
 
@@ -130,8 +130,8 @@ class RankProportional:
         def winner(rest: IntArray) -> int:
             if len(rest) == 1 or rng.random() >= self.pressure - 1:
                 return int(rest[rng.integers(len(rest))])
-            one, other = rng.choice(len(rest), size=2, replace=False)
-            return living.better(int(rest[one]), int(rest[other]))
+            first, second = rng.choice(len(rest), size=2, replace=False)
+            return living.better(int(rest[first]), int(rest[second]))
 
         return _one_by_one(living, count, winner)
 
@@ -167,25 +167,25 @@ class CaseScores:
         """Shape (n, cases); -inf where there is no score. Cases by name; those that nobody has a score on left out."""
         members = list(living)
         try:
-            rows = [self._row(one) for one in members]
+            rows = [self._row(member) for member in members]
         except KeyError:
-            names = set().union(*(one.evaluation.cases for one in members))
+            names = set().union(*(member.evaluation.cases for member in members))
             self._columns, self._rows = {name: place for place, name in enumerate(sorted(names))}, {}
-            rows = [self._row(one) for one in members]
+            rows = [self._row(member) for member in members]
         if len(self._rows) > 2 * len(members):
-            self._rows = {one.id: self._rows[one.id] for one in members}
+            self._rows = {member.id: self._rows[member.id] for member in members}
         scores = np.concatenate(rows).reshape(len(rows), -1)
         scored = np.isfinite(scores.max(axis=0, initial=-np.inf))
         return scores if scored.all() else scores[:, scored]
 
-    def _row(self, one: Individual) -> FloatArray:
-        kept = self._rows.get(one.id)
-        if kept is not None and kept[0] is one:
+    def _row(self, member: Individual) -> FloatArray:
+        kept = self._rows.get(member.id)
+        if kept is not None and kept[0] is member:
             return kept[1]
-        cases = one.evaluation.cases
+        cases = member.evaluation.cases
         row = np.full(len(self._columns), -np.inf)
         row[[self._columns[name] for name in cases]] = list(cases.values())
-        self._rows[one.id] = one, row
+        self._rows[member.id] = member, row
         return row
 
 
@@ -307,9 +307,9 @@ def _best_first(living: MatingPool, named: IntArray) -> IntArray:
         crowding = np.array(list(map(living.ranking.crowding, named.tolist())))
         return named[np.lexsort((-crowding, living.ranking.rank[named]))]
 
-    def compared(one: int, other: int) -> int:
+    def compared(first: int, second: int) -> int:
         # Equals are those of whom the first named is better, either way round.
-        return (living.better(other, one) == other) - (living.better(one, other) == one)
+        return (living.better(second, first) == second) - (living.better(first, second) == first)
 
     return np.array(sorted(named.tolist(), key=cmp_to_key(compared)))
 
@@ -368,10 +368,10 @@ def _median(values: FloatArray, count: IntArray) -> FloatArray:
 
 def _behaviour(living: MatingPool) -> FloatArray:
     """Where each of the living stands, in a unit box, shape (n, d)."""
-    told = [one.evaluation.descriptors for one in living]
+    told = [member.evaluation.descriptors for member in living]
     names = sorted(set(told[0]).intersection(*told))
     if not names:
-        told = [one.evaluation.objectives for one in living]
+        told = [member.evaluation.objectives for member in living]
         names = sorted(told[0])
     points = np.array([*map(itemgetter(*names), told)], dtype=float).reshape(len(told), -1)
     return in_unit_box(points, points.min(axis=0), points.max(axis=0))

@@ -78,27 +78,27 @@ class RankedPopulation:
 
     def revise(self, known: Mapping[int, Individual]) -> None:
         """Take members as they are known by now, by their ids, and rank all of them anew; nobody comes or goes."""
-        self._settle([known.get(one.id, one) for one in self._members])
+        self._settle([known.get(member.id, member) for member in self._members])
 
     def remove(self, identity: int) -> None:
         """Let a member go, whatever it is worth."""
-        self._settle([one for one in self._members if one.id != identity])
+        self._settle([member for member in self._members if member.id != identity])
 
-    def better(self, one: int, other: int) -> int:
+    def better(self, first: int, second: int) -> int:
         """Which of two positions wins: the lower rank, then the lonelier, then the first named."""
         ranking = self._ranking
-        if ranking.rank[one] != ranking.rank[other]:
-            return one if ranking.rank[one] < ranking.rank[other] else other
-        return one if ranking.crowding(one) >= ranking.crowding(other) else other
+        if ranking.rank[first] != ranking.rank[second]:
+            return first if ranking.rank[first] < ranking.rank[second] else second
+        return first if ranking.crowding(first) >= ranking.crowding(second) else second
 
     def _settle(self, members: Sequence[Individual]) -> None:
-        self._members = sorted(members, key=lambda one: one.id)
-        self._ids = [one.id for one in self._members]
+        self._members = sorted(members, key=lambda member: member.id)
+        self._ids = [member.id for member in self._members]
         self._ranking = self._ranked()
 
     def _ranked(self) -> Ranking:
-        costs = np.array([costs_of(one, self._objectives) for one in self._members])
-        violation = np.array([one.evaluation.violation for one in self._members])
+        costs = np.array([costs_of(member, self._objectives) for member in self._members])
+        violation = np.array([member.evaluation.violation for member in self._members])
         return self._survival.ranking(costs.reshape(-1, len(self._objectives)), violation)
 
     def _drop_excess(self) -> list[int]:

@@ -255,16 +255,16 @@ class Search:
         A lost one says nothing. One that failed otherwise ends the individual: who fails now and then is no elite.
         Whoever has left the population and the front stays out, whatever it is measured to.
         """
-        one = self.ask_snapshot(ask).parents[0]
+        individual = self.ask_snapshot(ask).parents[0]
         self._end(ask, 0.0)
         self.count_told += 1
-        told = ReevaluationResult(one, self.count_told - 1, evaluation)
+        told = ReevaluationResult(individual, self.count_told - 1, evaluation)
         if evaluation.outcome == "ok":
             told = self._reconsidered(
-                replace(told, individual=reevaluated_individual(one, evaluation, self.objectives))
+                replace(told, individual=reevaluated_individual(individual, evaluation, self.objectives))
             )
         elif evaluation.outcome != "lost":
-            told = self._reconsidered(replace(told, gone=tuple(self.population.remove(one.id))))
+            told = self._reconsidered(replace(told, gone=tuple(self.population.remove(individual.id))))
         moves = self.population.after(self.count_told, ask.island, seeds_left=self._seeds_left)
         return replace(told, moves=tuple(moves))
 
@@ -274,7 +274,7 @@ class Search:
 
     def inherit(self, lessons: Sequence[Lesson]) -> None:
         """Begin with lessons of earlier runs."""
-        self.lessons.add(tuple(replace(one, ask=-1) for one in lessons))
+        self.lessons.add(tuple(replace(lesson, ask=-1) for lesson in lessons))
 
     def _individual(self, candidate: Candidate, evaluation: Evaluation) -> Individual:
         parents = self.ask_snapshot(candidate.ask).parents
@@ -283,7 +283,7 @@ class Search:
             thought=candidate.thought,
             past=(*parents[0].past, parents[0].step)[-PAST_LIMIT:] if parents else (),
             vector=candidate.vector,
-            generation=1 + max((one.generation for one in parents), default=-1),
+            generation=1 + max((parent.generation for parent in parents), default=-1),
         )
         return self.noise.appraised(individual) if individual.ok else individual
 
@@ -293,47 +293,49 @@ class Search:
             return None
         busy = {ask.parents[0].id for ask in self.under_way.values() if ask.operator == REEVALUATE_OPERATOR}
         living = self.population.islands[number].population
-        one = self.noise.too_few_evaluations(living, busy) or self._doubtful(living.mating_pool, busy)
-        if one is None:
+        individual = self.noise.too_few_evaluations(living, busy) or self._doubtful(living.mating_pool, busy)
+        if individual is None:
             return None
-        ask = Ask(self._asked, REEVALUATE_OPERATOR, (Parent(one.id, "base"),), number)
-        return _UnderWay(ask, AskSnapshot((one,)), None)
+        ask = Ask(self._asked, REEVALUATE_OPERATOR, (Parent(individual.id, "base"),), number)
+        return _UnderWay(ask, AskSnapshot((individual,)), None)
 
     def _doubtful(self, here: MatingPool, busy: Collection[int]) -> Individual | None:
         """One of an island's living, or one that was lucky, entered the front and left; whichever was measured less."""
         rng = generator(self.settings.seed, self._asked, "reevaluate")
         if rng.random() >= self.settings.noise.reevaluation_rate:
             return None
-        living = {one.id for one in self.population}
-        absent = [one for one in self.front if one.id not in living]
+        living = {member.id for member in self.population}
+        absent = [member for member in self.front if member.id not in living]
         found = [self.noise.most_uncertain([*here, *absent], busy)] if absent else []
-        doubtful = [one for one in (*found, self.noise.most_uncertain(here, busy)) if one is not None]
+        doubtful = [member for member in (*found, self.noise.most_uncertain(here, busy)) if member is not None]
         return min(doubtful, key=lambda member: member.measurements, default=None)
 
     def _reconsidered(self, told: ReevaluationResult) -> ReevaluationResult:
         """Who is how good, and who is in the front, now that more is known; of those that live or were in the front."""
-        one, before = told.individual, {member.id for member in self.front}
+        individual, before = told.individual, {member.id for member in self.front}
         living = {member.id: member for member in self.population}
         known = {member.id: member for member in (*self.front, *self.best.values())} | living
-        if one.id in known:
-            known[one.id] = one
-        if told.evaluation.outcome != "ok" and one.id not in living:
-            known.pop(one.id, None)
-        self.noise = self.noise.learnt(({one.id: one} | known).values())
+        if individual.id in known:
+            known[individual.id] = individual
+        if told.evaluation.outcome != "ok" and individual.id not in living:
+            known.pop(individual.id, None)
+        self.noise = self.noise.learnt(({individual.id: individual} | known).values())
         known = {identity: self.noise.appraised(member) for identity, member in known.items()}
         self.population.revise(known)
         self._seeds = [known.get(seed.id, seed) for seed in self._seeds]
         self._stand(sorted(known.values(), key=lambda member: member.tell))
         after = {member.id for member in self.front}
         entered, left = tuple(sorted(after - before)), tuple(sorted(before - after))
-        return replace(told, individual=self.noise.appraised(one), entered_front=entered, left_front=left)
+        return replace(told, individual=self.noise.appraised(individual), entered_front=entered, left_front=left)
 
     def _stand(self, known: Sequence[Individual]) -> None:
         """Bests, front and indicators anew, from these alone, in the order of telling."""
-        feasible = [one for one in known if one.evaluation.violation <= 0]
+        feasible = [member for member in known if member.evaluation.violation <= 0]
         self.front = front_of(feasible, self.objectives)
-        self.best = {one.name: min(feasible, key=one.cost) for one in self.objectives} if feasible else {}
-        costs = [costs_of(one, self.objectives) for one in self.front]
+        self.best = (
+            {objective.name: min(feasible, key=objective.cost) for objective in self.objectives} if feasible else {}
+        )
+        costs = [costs_of(member, self.objectives) for member in self.front]
         self.indicators.retell(np.array(costs).reshape(-1, len(self.objectives)))
 
     def _place(self, individual: Individual) -> TellResult:
@@ -353,7 +355,7 @@ class Search:
     def _end(self, ask: Ask, gain: float) -> None:
         ended = self._open.pop(ask.id)
         del self.under_way[ask.id]
-        self.lessons.add(tuple(replace(one, ask=ask.id, gain=gain) for one in ended.lessons))
+        self.lessons.add(tuple(replace(lesson, ask=ask.id, gain=gain) for lesson in ended.lessons))
         if ended.arm is not None:
             self.population.islands[ask.island].selector.ended(
                 ended.arm, ended.ask_snapshot.parents[0], gain=gain, usd=ended.usd
@@ -380,7 +382,7 @@ class Search:
         taken = island.arms[arm]
         mates: list[Role] = ["mate"] * (taken.arity - 1)
         roles: list[Role] = ["base", *mates]
-        parents = tuple(Parent(one.id, role) for one, role in zip(chosen, roles, strict=True))
+        parents = tuple(Parent(parent.id, role) for parent, role in zip(chosen, roles, strict=True))
         ask = Ask(self._asked, taken.operator, parents, number, taken.model)
         # Counting up what each arm came to is of use to a model alone.
         record = island.selector.record() if ask.model else ()

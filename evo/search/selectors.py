@@ -24,7 +24,7 @@ INHERITED_PULLS = 50.0
 
 
 @dataclass(slots=True)
-class Tally:
+class ArmTally:
     """What is known of an arm: as `ArmRecord`, and how many of its asks are under way."""
 
     pulls: float = 0.0
@@ -44,7 +44,7 @@ class Weights:
 
     def __init__(self, arms: Sequence[Arm], inherited: Sequence[ArmRecord] = ()) -> None:
         self.arms = tuple(arms)
-        self.tallies = [Tally() for _ in arms]
+        self.tallies = [ArmTally() for _ in arms]
         weights = np.array([arm.weight for arm in arms], dtype=float)
         self.shares = weights / weights.sum()
         ends = self.shares.cumsum()
@@ -69,7 +69,7 @@ class Weights:
 
     def record(self) -> tuple[ArmRecord, ...]:
         pairs = zip(self.arms, self.tallies, strict=True)
-        return tuple(ArmRecord(arm.operator, arm.model, one.pulls, one.gain, one.usd) for arm, one in pairs)
+        return tuple(ArmRecord(arm.operator, arm.model, tally.pulls, tally.gain, tally.usd) for arm, tally in pairs)
 
 
 class Bandit(Weights):
@@ -101,7 +101,7 @@ class Bandit(Weights):
         self._evaluation_usd = evaluation_usd
         self._factor = 1.0 if half_life is None else 0.5 ** (1 / half_life)
         # Apart from the record, which shows what was, unfaded.
-        self.known = [Tally() for _ in arms]
+        self.known = [ArmTally() for _ in arms]
 
     def asked(self, arm: int) -> None:
         super().asked(arm)
@@ -110,17 +110,17 @@ class Bandit(Weights):
     def ended(self, arm: int, base: Individual, *, gain: float, usd: float) -> None:
         super().ended(arm, base, gain=gain, usd=usd)
         if self._factor < 1:
-            for one in self.known:
-                one.fade(self._factor)
+            for tally in self.known:
+                tally.fade(self._factor)
         self.known[arm].pending -= 1
         self.known[arm].end(gain, usd)
 
-    def prices(self, tallies: Sequence[Tally]) -> list[float]:
+    def prices(self, tallies: Sequence[ArmTally]) -> list[float]:
         """What one ask of each arm costs, in dollars; all alike where money does not count."""
         if not self._per_dollar:
             return [1.0] * len(tallies)
-        mean = sum(one.usd for one in tallies) / max(1e-12, sum(one.pulls for one in tallies))
-        each = [one.usd / one.pulls if one.pulls > 0 else mean for one in tallies]
+        mean = sum(tally.usd for tally in tallies) / max(1e-12, sum(tally.pulls for tally in tallies))
+        each = [tally.usd / tally.pulls if tally.pulls > 0 else mean for tally in tallies]
         return [max(LEAST_USD, usd + self._evaluation_usd) for usd in each]
 
 
@@ -128,12 +128,12 @@ class Ucb1(Bandit):
     """Upper confidence bounds (Auer, Cesa-Bianchi and Fischer, 2002); asks under way count as tried."""
 
     def choose(self, rng: np.random.Generator) -> int:
-        tried = [one.pulls + one.pending for one in self.known]
+        tried = [tally.pulls + tally.pending for tally in self.known]
         if 0 in tried:
             return tried.index(0)
         total = 2 * math.log(max(math.e, sum(tried)))
         # An arm whose first results are still to come may be as good as any.
-        means = [one.gain / one.pulls if one.pulls > 0 else 1.0 for one in self.known]
+        means = [tally.gain / tally.pulls if tally.pulls > 0 else 1.0 for tally in self.known]
         bounds = [mean + math.sqrt(total / count) for mean, count in zip(means, tried, strict=True)]
         prices = self.prices(self.known)
         return max(range(len(bounds)), key=lambda arm: bounds[arm] / prices[arm])
@@ -145,10 +145,10 @@ class Thompson(Bandit):
     def choose(self, rng: np.random.Generator) -> int:
         return self.sampled(self.known, rng)
 
-    def sampled(self, tallies: Sequence[Tally], rng: np.random.Generator) -> int:
+    def sampled(self, tallies: Sequence[ArmTally], rng: np.random.Generator) -> int:
         """The arm that a draw from the posteriors favours."""
         prices = self.prices(tallies)
-        draws = [rng.beta(1 + one.gain, 1 + max(0.0, one.pulls - one.gain)) for one in tallies]
+        draws = [rng.beta(1 + tally.gain, 1 + max(0.0, tally.pulls - tally.gain)) for tally in tallies]
         return max(range(len(draws)), key=lambda arm: draws[arm] / prices[arm])
 
 
@@ -170,12 +170,12 @@ class Router(Thompson):
         evaluation_usd: float = 0.0,
     ) -> None:
         super().__init__(arms, inherited, per_dollar=per_dollar, evaluation_usd=evaluation_usd)
-        self._by_scale: Mapping[tuple[int, int], Tally] = defaultdict(Tally)
+        self._by_scale: Mapping[tuple[int, int], ArmTally] = defaultdict(ArmTally)
         places = {(arm.operator, arm.model): place for place, arm in enumerate(arms)}
-        for one in inherited:
-            if (place := places.get((one.operator, one.model))) is not None and one.scale is not None:
-                _add(self._by_scale[place, one.scale], one)
-                _add(self.known[place], one)
+        for record in inherited:
+            if (place := places.get((record.operator, record.model))) is not None and record.scale is not None:
+                _add(self._by_scale[place, record.scale], record)
+                _add(self.known[place], record)
         for tally in [*self._by_scale.values(), *self.known]:
             tally.fade(min(1.0, INHERITED_PULLS / max(tally.pulls, 1e-12)))
 
@@ -183,17 +183,17 @@ class Router(Thompson):
         return self._drawn(rng)
 
     def routed(self, arm: int, base: Individual, rng: np.random.Generator) -> int:
-        alike = [place for place, one in enumerate(self.arms) if one.operator == self.arms[arm].operator]
-        return alike[self.sampled([self._leaning(place, scale_of(base)) for place in alike], rng)]
+        models = [place for place, other in enumerate(self.arms) if other.operator == self.arms[arm].operator]
+        return models[self.sampled([self._leaning(place, scale_of(base)) for place in models], rng)]
 
     def ended(self, arm: int, base: Individual, *, gain: float, usd: float) -> None:
         super().ended(arm, base, gain=gain, usd=usd)
         self._by_scale[arm, scale_of(base)].end(gain, usd)
 
-    def _leaning(self, arm: int, scale: int) -> Tally:
+    def _leaning(self, arm: int, scale: int) -> ArmTally:
         here, all_sizes = self._by_scale[arm, scale], self.known[arm]
         part = min(1.0, self.lean / max(all_sizes.pulls, 1e-12))
-        return Tally(
+        return ArmTally(
             here.pulls + part * all_sizes.pulls, here.gain + part * all_sizes.gain, here.usd + part * all_sizes.usd
         )
 
@@ -203,5 +203,5 @@ def scale_of(base: Individual) -> int:
     return max(1, base.genome.size).bit_length() - 1
 
 
-def _add(tally: Tally, one: ArmRecord) -> None:
-    tally.pulls, tally.gain, tally.usd = tally.pulls + one.pulls, tally.gain + one.gain, tally.usd + one.usd
+def _add(tally: ArmTally, record: ArmRecord) -> None:
+    tally.pulls, tally.gain, tally.usd = tally.pulls + record.pulls, tally.gain + record.gain, tally.usd + record.usd

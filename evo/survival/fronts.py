@@ -134,6 +134,6 @@ def _pushed_down(points: FloatArray, front: IntArray, beaten: IntArray, new: tup
 def _dominated(points: FloatArray, pushers: FloatArray) -> IntArray:
     """Which points are behind one of the pushers, none of which equals any of them."""
     behind = np.ones((len(points), len(pushers)), dtype=bool)
-    for one, other in zip(points.T, pushers.T, strict=True):
-        behind &= other <= one[:, np.newaxis]
+    for point, other in zip(points.T, pushers.T, strict=True):
+        behind &= other <= point[:, np.newaxis]
     return np.flatnonzero(behind.any(axis=1))

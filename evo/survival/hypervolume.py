@@ -64,7 +64,7 @@ def exclusive_hypervolumes(points: FloatArray, reference: float) -> FloatArray:
     if dimensions == 3:
         volumes: FloatArray = moocore.hv_contributions(points, ref=np.full(3, reference))
         return volumes
-    return np.array([_exclusive(points, one, reference) for one in range(len(points))])
+    return np.array([_exclusive(points, member, reference) for member in range(len(points))])
 
 
 def _rectangles(points: FloatArray, reference: float) -> FloatArray:
@@ -75,10 +75,10 @@ def _rectangles(points: FloatArray, reference: float) -> FloatArray:
     return volumes
 
 
-def _exclusive(points: FloatArray, one: int, reference: float) -> FloatArray:
+def _exclusive(points: FloatArray, member: int, reference: float) -> FloatArray:
     """Its box less what the others dominate of it; ten times as fast as two whole hypervolumes at 200 points."""
-    shared = np.maximum(points[one], np.delete(points, one, axis=0))
+    shared = np.maximum(points[member], np.delete(points, member, axis=0))
     shared = shared[moocore.is_nondominated(shared)]
     taken = moocore.hypervolume(shared, ref=np.full(points.shape[1], reference)) if len(shared) else 0.0
-    volume: FloatArray = np.prod(reference - points[one]) - taken
+    volume: FloatArray = np.prod(reference - points[member]) - taken
     return volume

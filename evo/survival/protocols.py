@@ -22,7 +22,7 @@ class MatingPool(Protocol):
         """Let a newcomer that has objectives in; the ids that had to go for it, its own perhaps among them."""
         ...
 
-    def better(self, one: int, other: int) -> int:
+    def better(self, first: int, second: int) -> int:
         """Which of two positions wins a tournament; the first named of equals."""
         ...
 

@@ -79,9 +79,9 @@ class FrontRanking:
         ranking, places = self, np.arange(len(self.rank))
         while len(places):
             members, lonely = ranking._front(int(ranking.rank.max()))
-            one = int(members[np.flatnonzero(lonely == lonely.min())[-1]])
-            yield int(places[one])
-            ranking, places = ranking.without([one]), np.delete(places, one)
+            member = int(members[np.flatnonzero(lonely == lonely.min())[-1]])
+            yield int(places[member])
+            ranking, places = ranking.without([member]), np.delete(places, member)
 
     def _front(self, rank: int) -> tuple[IntArray, FloatArray]:
         """Members of a front, and how lonely each is."""

@@ -59,25 +59,25 @@ class ReferenceDirections(FrontSurvival):
                 raise ConfigError(f"{name} of nsga3 is {count}; expected a number from 1 up, or none at all")
         self._divisions = divisions
         self._directions = directions
-        self._niches: Niches | None = None
+        self._crowding: DirectionCrowding | None = None
 
     def fitted(self, objectives: Sequence[Objective], capacity: int) -> Self:
         fitted = super().fitted(objectives, capacity)
-        fitted._niches = None  # those of a population that it was fitted to before
-        fitted._niches = fitted.spread(len(objectives), capacity)
+        fitted._crowding = None  # those of a population that it was fitted to before
+        fitted._crowding = fitted.spread(len(objectives), capacity)
         return fitted
 
-    def spread(self, objectives: int, capacity: int) -> Niches:
-        if self._niches is not None:
-            return self._niches
+    def spread(self, objectives: int, capacity: int) -> DirectionCrowding:
+        if self._crowding is not None:
+            return self._crowding
         if self._divisions is not None:
-            return Niches(_lattice(objectives, self._divisions))
+            return DirectionCrowding(_lattice(objectives, self._divisions))
         if self._directions is not None:
-            return Niches(_spread_out(objectives, self._directions))
-        return Niches(_fitting(objectives, capacity))
+            return DirectionCrowding(_spread_out(objectives, self._directions))
+        return DirectionCrowding(_fitting(objectives, capacity))
 
 
-class Niches:
+class DirectionCrowding:
     """How few share one's direction, and how near to it one is.
 
     Args:
@@ -138,7 +138,7 @@ def normalised(objectives: FloatArray, front: IntArray) -> tuple[FloatArray, Int
     plane = HyperplaneNormalization(points.shape[1])
     with warnings.catch_warnings():  # pymoo switches all warnings off for the rest of the process
         plane.update(points, nds=front)
-    at_axes = [np.flatnonzero((points[front] == one).all(axis=1))[0] for one in plane.extreme_points]
+    at_axes = [np.flatnonzero((points[front] == point).all(axis=1))[0] for point in plane.extreme_points]
     extremes = front[np.concatenate((best_of_each(points[front]), at_axes))]
     return points / np.where(plane.nadir_point > 0, plane.nadir_point, 1.0), extremes
 

@@ -61,7 +61,7 @@ class OrderRanking:
         column = self._keys(objectives[np.newaxis], np.array([violation]))
         values = np.concatenate((self._values[:, :place], column, self._values[:, place:]), axis=1)
         others = self._best_first + (self._best_first >= place)
-        position = bisect.bisect(others, _sortable(values, place), key=lambda one: _sortable(values, one))
+        position = bisect.bisect(others, _sortable(values, place), key=lambda member: _sortable(values, member))
         best_first = np.concatenate((others[:position], [place], others[position:]))
         return OrderRanking(self._keys, values, best_first)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from evo.errors import ConfigError
 from evo.search.front import Front
-from evo.search.indicators import HYPERVOLUME_OBJECTIVES, Indicators, Reading
+from evo.search.indicators import HYPERVOLUME_OBJECTIVES, Indicators, IndicatorValues
 from evo.values import Objective
 from tests.support.made import TWO, individual
 
@@ -206,7 +206,7 @@ def test_what_is_too_large_for_a_number_is_none_and_never_a_wrong_one(dimensions
 
 
 def test_before_the_first_tell_there_is_nothing() -> None:
-    assert Indicators(TWO).reading == Reading(None, 0, {}, 0.0, 0)
+    assert Indicators(TWO).reading == IndicatorValues(None, 0, {}, 0.0, 0)
 
 
 @pytest.mark.parametrize(
