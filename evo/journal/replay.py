@@ -189,7 +189,7 @@ def _apply_proposal(event: Event, search: Search, replayed: Replayed) -> None:
     recorded = candidate_from(event, ask)
     candidate = search.admit(ask, _recorded_proposal(event), recorded.vector)
     if isinstance(candidate, str):  # earlier versions compared with who lived by now
-        candidate = search.admit(ask, _recorded_proposal(event), recorded.vector, living=search.population)
+        candidate = search.admit(ask, _recorded_proposal(event), recorded.vector, compared_with=search.population)
     if candidate != recorded:
         raise ValueError(f"individual {recorded.id} would not be admitted now")
     replayed.candidates[recorded.id] = recorded

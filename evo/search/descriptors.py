@@ -1,22 +1,22 @@
-"""What tells niches apart: numbers that describe an individual, each by its name.
+"""Descriptors: numbers that describe an individual and span an archive of niches, each by its name.
 
 | name | of | what |
 | --- | --- | --- |
 | `size` | any genome | its size, in its kind's own unit |
 | `depth` | programs | depth of the syntax tree, a statement at the top being 1 |
-| `nesting` | programs | how many loops, conditions, functions and the like stand in each other |
+| `nesting` | programs | how deep loops, conditions, functions and the like are nested |
 | `loops`, `branches`, `calls`, `functions`, `comprehensions` | programs | how many |
 | `constants` | programs | how many numbers |
 | `words`, `parts`, `demonstrations` | prompts | how many |
 | `share:STYLE` | programs | share of the syntax nodes, for instance `share:calls` |
 | `share:CHOICE` | architectures | share of the slots in which that choice was made |
-| `slot:NAME` | architectures | place of the choice among the slot's options, from 0; of a slot of numbers, the number |
+| `slot:NAME` | architectures | position of the choice among the options, from 0; the number itself for numbers |
 | `x:I` | vectors | a coordinate, counted from 0 |
 | `embedding:K` | any with an embedding | length along the K-th fixed random direction; mostly within -3 to 3 |
 | `objective:NAME` | any | that objective, in its own direction |
 | `evaluation:NAME` | any | that descriptor of the evaluation, as the problem gave it |
 
-Of a program the marked regions in Python count. What cannot be said of an individual is NaN.
+Of a program the marked regions in Python count. A descriptor that an individual does not have is NaN.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ SYMBOLS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is known beforehand of the individuals to describe; what is not known is not checked.
+    """What is known in advance of the individuals to describe; what is not known is not checked.
 
     Attributes:
-        objectives: that they all have.
-        space: that their genomes lie in.
+        objectives: of all individuals.
+        space: of their genomes.
         kind: of their genomes; "" where it is not known.
     """
 
@@ -74,13 +74,13 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Syntax:
-    """What a program's regions look like.
+    """Counts over the syntax of a program's regions.
 
     Attributes:
         counts: how many of each of `STYLES`.
         nodes: how many syntax nodes in all.
         depth: of the deepest region.
-        nesting: of the region with the most blocks in each other.
+        nesting: of the region whose blocks are nested deepest.
     """
 
     counts: Mapping[str, int]
@@ -93,7 +93,7 @@ def descriptor(name: str, subject: Subject | None = None) -> Descriptor:
     """The number of that name as a function of an individual.
 
     Raises:
-        ConfigError: no such name, or one that such individuals can never have.
+        ConfigError: an unknown name, or a descriptor that such individuals can never have.
     """
     about = subject or Subject()
     prefix, colon, rest = name.partition(":")
@@ -111,14 +111,14 @@ def descriptor(name: str, subject: Subject | None = None) -> Descriptor:
 # Several descriptors of one program are asked for in a row; its digest, which is its hash, is known by then.
 @lru_cache(maxsize=64)
 def syntax_of(program: Program) -> Syntax | None:
-    """What its Python regions look like together; None where there are none, or one of them does not parse."""
+    """Counts over its Python regions together; None where there are none, or where a region does not parse."""
     texts = [region for name, text in program.files.items() if name.endswith(".py") for region in region_texts(text)]
-    looks = [_looks(tree) for tree in map(_parsed, texts) if tree is not None]
-    if not looks or len(looks) < len(texts):
+    regions = [_counted(tree) for tree in map(_parsed, texts) if tree is not None]
+    if not regions or len(regions) < len(texts):
         return None
-    counts = {style: sum(syntax.counts[style] for syntax in looks) for style in STYLES}
-    nodes = sum(syntax.nodes for syntax in looks)
-    return Syntax(counts, nodes, max(syntax.depth for syntax in looks), max(syntax.nesting for syntax in looks))
+    counts = {style: sum(syntax.counts[style] for syntax in regions) for style in STYLES}
+    nodes = sum(syntax.nodes for syntax in regions)
+    return Syntax(counts, nodes, max(syntax.depth for syntax in regions), max(syntax.nesting for syntax in regions))
 
 
 def _parsed(text: str) -> ast.Module | None:
@@ -130,8 +130,8 @@ def _parsed(text: str) -> ast.Module | None:
     return None
 
 
-def _looks(tree: ast.Module) -> Syntax:
-    """By a stack of our own, since a program may be nested deeper than Python's."""
+def _counted(tree: ast.Module) -> Syntax:
+    """With an explicit stack, since a program may be nested deeper than Python's stack."""
     kinds: dict[type[ast.AST], int] = {}
     numbers = deepest = most = 0
     stack: list[tuple[ast.AST, int, int]] = [(statement, 1, 0) for statement in tree.body]
@@ -227,7 +227,7 @@ def _slot(name: str, about: Subject) -> Descriptor:
     if options and name not in options:
         raise ConfigError(unknown("slot", name, options))
     offered = options.get(name, ())
-    # Typed, since 1, 1.0 and True are equal and yet different choices.
+    # With types, since 1, 1.0 and True are equal and yet different choices.
     places = {
         (type(choice), choice): place for place, choice in enumerate(offered if isinstance(offered, tuple) else ())
     }
@@ -248,7 +248,7 @@ def _share(what: str, about: Subject) -> Descriptor:
 
 
 def _known_shares(about: Subject) -> tuple[str, ...]:
-    """What a share can be of; () where that cannot be told."""
+    """What a share can be of; () where that is not known."""
     if not isinstance(about.space, Slots):
         return STYLES if about.kind == "program" else ()
     choices = [offered for offered in about.space.options.values() if isinstance(offered, tuple)]
@@ -272,7 +272,7 @@ def _whole(prefix: str, text: str) -> int:
     return int(text)
 
 
-# Name to the kinds of genome that it is of (none named: of all), and what it is.
+# Name to the kinds of genome that have it (none named: all kinds), and the descriptor.
 _PLAIN: Mapping[str, tuple[tuple[str, ...], Descriptor]] = {
     "size": ((), lambda individual: float(individual.genome.size)),
     "depth": (("program",), _of_syntax(lambda syntax: syntax.depth)),

@@ -1,4 +1,4 @@
-"""Islands: populations that know nothing of each other but for migrants, each with its own way of making offspring."""
+"""Islands: populations that evolve apart and exchange migrants, each with its own way of making offspring."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from annotated_types import Ge, Interval
 
 from evo.protocols import Arm, Memory, OperatorSelector
 from evo.randomness import generator
-from evo.search.parents import Choosable
+from evo.search.parents import ParentPool
 from evo.search.population import cost_of
 from evo.survival.protocols import Population
 from evo.values import SEED_OPERATOR, Individual, Objective, Topology
@@ -20,12 +20,12 @@ from evo.values import SEED_OPERATOR, Individual, Objective, Topology
 FAILURES_KEPT = 16
 
 Reason = Literal["founded", "migrated", "reset", "born"]
-ChooseParents = Callable[[Choosable, int, np.random.Generator], list[Individual]]
+ChooseParents = Callable[[ParentPool, int, np.random.Generator], list[Individual]]
 
 
 @dataclass(frozen=True, slots=True)
 class IslandSettings:
-    """Populations that know nothing of each other but for migrants: how many, and when individuals move between them.
+    """How many islands there are, and when individuals move between them.
 
     The section search.islands of a configuration. Periods are counted in tells.
 
@@ -54,11 +54,11 @@ class IslandSettings:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """An individual came to an island where it was not born.
+    """An individual was copied to an island where it was not born.
 
     Attributes:
         source: island that it came from.
-        removed: who left the target for it, itself perhaps among them; on a reset, all who lived there.
+        removed: ids that left the target for it, its own perhaps among them; on a reset, the target's whole population.
     """
 
     individual: int
@@ -74,14 +74,14 @@ WORST: Merit = (float("inf"), float("inf"))
 
 @dataclass(slots=True)
 class Island:
-    """A population, and what makes offspring of it.
+    """A population, with what chooses parents and operators for it.
 
     Attributes:
         memories: of operators that learn, by name.
-        best: violation and first objective, to be minimised, of the best that was ever here.
+        best: violation and first objective, to be minimised, of the best individual that was ever here.
         count_told: results of offspring that were asked for here.
-        stale: how many of them since the best became better, or since help was sent.
-        failed: of which each may be mended once, the latest last.
+        stale: how many of them since the best improved, or since migrants were sent to it.
+        failed: failed individuals that an operator may still repair, each once; the latest last.
     """
 
     population: Population
@@ -95,17 +95,17 @@ class Island:
     failed: deque[Individual] = field(default_factory=lambda: deque(maxlen=FAILURES_KEPT))
 
     def learn(self, individual: Individual) -> None:
-        """Tell what came of an ask to those who learn from it; of a seed to all."""
+        """Let the operator that proposed an individual learn from it; all operators learn from a seed."""
         for name, memory in self.memories.items():
             if individual.ask.operator in (name, SEED_OPERATOR):
                 memory.observe(individual)
 
 
 class Archipelago:
-    """All islands. What happens between them follows from the order of tells and the search's seed.
+    """All islands. What passes between them follows from the order of tells and the search's seed.
 
     Args:
-        make: an empty island by its number.
+        make: makes an empty island, by its number.
     """
 
     def __init__(
@@ -120,11 +120,11 @@ class Archipelago:
         self.islands = [make(number) for number in range(settings.count)]
 
     def __len__(self) -> int:
-        """How many individuals live, each counted once."""
+        """How many individuals there are, each counted once."""
         return len(self.islands[0].population) if len(self.islands) == 1 else len({member.id for member in self})
 
     def __iter__(self) -> Iterator[Individual]:
-        """All who live; one that migrated comes more than once."""
+        """All individuals, island by island; a migrant comes once for each island that it is on."""
         for island in self.islands:
             yield from island.population
 
@@ -134,34 +134,37 @@ class Archipelago:
         return settled[ask % len(settled)] if settled else None
 
     def add(self, newcomer: Individual, number: int) -> list[int]:
-        """Let an individual live on an island; the ids that left it."""
+        """Add an individual to an island's population; the ids that left for it."""
         self._note(newcomer, number)
         return self.islands[number].population.add(newcomer)
 
     def revise(self, known: Mapping[int, Individual]) -> None:
-        """Take individuals as they are known by now, by their ids; what is the best so far is what lives as such."""
+        """Replace members by what is known of them now, by id; the best so far is then the best of the populations."""
         for island in self.islands:
             island.population.revise(known)
             island.best = min((self._merit(member) for member in island.population), default=WORST)
         self._best = min(island.best for island in self.islands)
 
     def remove(self, identity: int) -> list[int]:
-        """Let an individual go wherever it lives, unless nobody else does; the islands that it left."""
+        """Remove an individual from every population, unless it is the last of all; the islands that it left."""
         if not any(member.id != identity for member in self):
             return []
         homes = [
-            number for number, island in enumerate(self.islands) if any(it.id == identity for it in island.population)
+            number
+            for number, island in enumerate(self.islands)
+            if any(member.id == identity for member in island.population)
         ]
         for number in homes:
             self.islands[number].population.remove(identity)
         return homes
 
     def after(self, tell: int, number: int, *, seeds_left: int) -> list[Move]:
-        """What passes between the islands after a result of this island.
+        """Found, migrate, reset and give birth after a result of an island, where it is time to.
 
         Args:
             tell: how many results there are by now.
-            seeds_left: how many of the problem's own genomes are still to be told.
+            number: of the island.
+            seeds_left: how many of the problem's own genomes have no result yet.
         """
         self.islands[number].count_told += 1
         self.islands[number].stale += 1
@@ -189,7 +192,7 @@ class Archipelago:
         return [number for number, island in enumerate(self.islands) if len(island.population) and number != but]
 
     def _found(self, rng: np.random.Generator) -> list[Move]:
-        """Give each empty island a founder: the best of another."""
+        """Give each empty island a founder: the best of another island."""
         return [
             self._send(self._elite(source, 1)[0], source, target, "founded")
             for target, island in enumerate(self.islands)

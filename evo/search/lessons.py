@@ -9,17 +9,17 @@ LONG_LIMIT = 3
 
 
 class LessonMemory:
-    """Lessons as later operators see them: the latest distilled ones, then short ones by gain, then by recency.
+    """Lessons as later operators see them: the latest distilled lessons, then short lessons by gain, then by recency.
 
     Attributes:
-        best: what an operator is shown; replaced, never changed.
+        best: what an operator is shown; a new tuple after each change.
     """
 
     def __init__(self) -> None:
         self.best: tuple[Lesson, ...] = ()
 
     def add(self, lessons: tuple[Lesson, ...]) -> None:
-        """Take lessons in; the least useful ones are forgotten, and of equal texts all but the best."""
+        """Add lessons; the least useful are forgotten, and of equal texts all but the best."""
         if not lessons:
             return
         best = {lesson.text: lesson for lesson in sorted((*self.best, *lessons), key=_rank)}.values()

@@ -1,4 +1,4 @@
-"""Which operator proposes next, and by which model: fixed weights, bandits, and a router that knows earlier runs.
+"""Operator selectors: fixed weights, bandits, and a router over models that knows earlier runs.
 
 Rewards are the gains of `evo.protocols.ArmRecord`, between 0 and 1. With `per_dollar` an arm is judged by its gain for
 each dollar, as in fractional budgeted bandits (Tran-Thanh et al., AAAI 2012).
@@ -18,14 +18,14 @@ from evo.errors import ConfigError
 from evo.protocols import Arm, ArmRecord
 from evo.values import Individual
 
-# An arm whose asks cost nothing would win by any gain at all; a cent buys a thousand of these.
+# An arm whose asks are free would win by any gain at all; a cent buys a thousand of these.
 LEAST_USD = 1e-5
 INHERITED_PULLS = 50.0
 
 
 @dataclass(slots=True)
 class ArmTally:
-    """What is known of an arm: as `ArmRecord`, and how many of its asks are under way."""
+    """What is known of an arm: the numbers of `ArmRecord`, and how many of its asks are under way."""
 
     pulls: float = 0.0
     gain: float = 0.0
@@ -40,7 +40,7 @@ class ArmTally:
 
 
 class Weights:
-    """Fixed shares, whatever comes of them: the baseline."""
+    """Fixed shares, whatever their gains: the baseline."""
 
     def __init__(self, arms: Sequence[Arm], inherited: Sequence[ArmRecord] = ()) -> None:
         self.arms = tuple(arms)
@@ -88,9 +88,9 @@ class Bandit(Weights):
 
         Args:
             per_dollar: judge by gain for each dollar.
-            evaluation_usd: what an evaluation is worth to you; it comes on top of what an ask's completions cost.
-            half_life: after how many asks a result counts half, since what helps early may not help late; None keeps
-                all in full.
+            evaluation_usd: what an evaluation costs you; added to what the completions of an ask cost.
+            half_life: after how many asks a result counts half, since what helps early may not help late; None counts
+                all results in full.
         """
         if evaluation_usd < 0 or (half_life is not None and half_life <= 0):
             raise ConfigError(
@@ -100,7 +100,7 @@ class Bandit(Weights):
         self._per_dollar = per_dollar
         self._evaluation_usd = evaluation_usd
         self._factor = 1.0 if half_life is None else 0.5 ** (1 / half_life)
-        # Apart from the record, which shows what was, unfaded.
+        # Apart from the record, which does not fade.
         self.known = [ArmTally() for _ in arms]
 
     def asked(self, arm: int) -> None:
@@ -116,7 +116,7 @@ class Bandit(Weights):
         self.known[arm].end(gain, usd)
 
     def prices(self, tallies: Sequence[ArmTally]) -> list[float]:
-        """What one ask of each arm costs, in dollars; all alike where money does not count."""
+        """What an ask of each arm costs, in dollars; 1 for all where money does not count."""
         if not self._per_dollar:
             return [1.0] * len(tallies)
         mean = sum(tally.usd for tally in tallies) / max(1e-12, sum(tally.pulls for tally in tallies))
@@ -132,7 +132,7 @@ class Ucb1(Bandit):
         if 0 in tried:
             return tried.index(0)
         total = 2 * math.log(max(math.e, sum(tried)))
-        # An arm whose first results are still to come may be as good as any.
+        # An arm without any result yet may be as good as any.
         means = [tally.gain / tally.pulls if tally.pulls > 0 else 1.0 for tally in self.known]
         bounds = [mean + math.sqrt(total / count) for mean, count in zip(means, tried, strict=True)]
         prices = self.prices(self.known)
@@ -153,10 +153,10 @@ class Thompson(Bandit):
 
 
 class Router(Thompson):
-    """Operators by weight, then the model that suits a base of this size, learnt from earlier runs and from this one.
+    """Operators by weight, then the model that suits a base of this size, learnt from earlier runs and this run.
 
     For each (operator, model) gains are kept by the size of the base, on a binary scale; a size of which little is
-    known leans on what is known of the others.
+    known borrows from what is known of all sizes together.
     """
 
     lean = 4.0
@@ -184,13 +184,13 @@ class Router(Thompson):
 
     def routed(self, arm: int, base: Individual, rng: np.random.Generator) -> int:
         models = [place for place, other in enumerate(self.arms) if other.operator == self.arms[arm].operator]
-        return models[self.sampled([self._leaning(place, scale_of(base)) for place in models], rng)]
+        return models[self.sampled([self._smoothed(place, scale_of(base)) for place in models], rng)]
 
     def ended(self, arm: int, base: Individual, *, gain: float, usd: float) -> None:
         super().ended(arm, base, gain=gain, usd=usd)
         self._by_scale[arm, scale_of(base)].end(gain, usd)
 
-    def _leaning(self, arm: int, scale: int) -> ArmTally:
+    def _smoothed(self, arm: int, scale: int) -> ArmTally:
         here, all_sizes = self._by_scale[arm, scale], self.known[arm]
         part = min(1.0, self.lean / max(all_sizes.pulls, 1e-12))
         return ArmTally(

@@ -26,7 +26,7 @@ from pymoo.optimize import minimize
 from evo.genomes import Architecture
 from evo.protocols import Arm, Context, FloatArray, Operator, Problem
 from evo.search.islands import ChooseParents, Island
-from evo.search.parents import Choosable, Tournament
+from evo.search.parents import ParentPool, Tournament
 from evo.search.population import RankedPopulation
 from evo.search.search import Search, SearchSettings
 from evo.search.selectors import Weights
@@ -90,7 +90,7 @@ class Method:
 def by_random_weights(size: int, low: FloatArray, width: FloatArray) -> ChooseParents:
     """Tournaments of several objectives: each adds the scaled ones up, by weights that it draws anew."""
 
-    def choose(choosable: Choosable, count: int, rng: np.random.Generator) -> list[Individual]:
+    def choose(choosable: ParentPool, count: int, rng: np.random.Generator) -> list[Individual]:
         living = list(choosable.population)
         rivals = [living[int(place)] for place in rng.choice(len(living), min(size, len(living)), replace=False)]
         weights = rng.dirichlet(np.ones(len(low)))

@@ -17,10 +17,10 @@ from evo.errors import ConfigError
 from evo.genomes import Vector
 from evo.registry import make, names
 from evo.search.parents import (
-    Choosable,
     EpsilonLexicase,
     Lexicase,
     Novelty,
+    ParentPool,
     ParetoPerCase,
     PowerLaw,
     RankProportional,
@@ -71,13 +71,13 @@ def ids(chosen: Sequence[Individual]) -> list[int]:
 
 def chosen_by(choice: Any, living: MatingPool, count: int = 1, seed: int = 0) -> list[int]:
     choose = (make("parents", choice, {}) if isinstance(choice, str) else choice).choose
-    return ids(choose(Choosable(living, list(living)[:2]), count, np.random.default_rng(seed)))
+    return ids(choose(ParentPool(living, list(living)[:2]), count, np.random.default_rng(seed)))
 
 
 def frequencies(choice: Any, living: MatingPool, draws: int = 3000) -> list[int]:
     """How often each of the living was the base."""
     rng = np.random.default_rng(7)
-    choosable = Choosable(living, ())
+    choosable = ParentPool(living, ())
     counts = Counter(choice.choose(choosable, 1, rng)[0].id for _ in range(draws))
     return [counts[one.id] for one in living]
 
@@ -215,7 +215,7 @@ def test_those_best_on_some_case_come_first_and_then_those_best_among_the_others
 def test_a_case_that_none_of_the_others_has_a_score_on_says_nothing_about_them() -> None:
     rows = [dict.fromkeys("abcdz", 9.0), dict.fromkeys("abc", 5.0), {"d": 5.0}]
     living, rng = scored(rows), np.random.default_rng(0)
-    mates = Counter(ParetoPerCase().choose(Choosable(living, ()), 2, rng)[1].id for _ in range(3000))
+    mates = Counter(ParetoPerCase().choose(ParentPool(living, ()), 2, rng)[1].id for _ in range(3000))
     assert fits([mates[1], mates[2]], [3, 1])
 
 
