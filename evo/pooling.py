@@ -1,4 +1,4 @@
-"""Several scores of one genome, each on cases of its own, as one."""
+"""Several scores of a genome, each on cases of its own, as a single score."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evo.values import Score
 def pooled(scores: Sequence[Score]) -> Score:
     """Objectives and descriptors as means weighted by the number of cases, violations the largest, cases together.
 
-    The feedback is what the parts say, one after the other. One score alone comes back as it is.
+    The feedback is that of the parts in turn. A single score comes back as it is.
 
     Raises:
         ValueError: no score, or no case in any.
@@ -20,7 +20,7 @@ def pooled(scores: Sequence[Score]) -> Score:
         return scores[0]
     weights = [len(part.cases) for part in scores]
     if not any(weights):
-        raise ValueError("scores without cases have no weights by which they could be put together")
+        raise ValueError("scores without cases have no weights by which they could be pooled")
     violations: dict[str, float] = {}
     for part in scores:
         violations |= {name: max(amount, violations.get(name, amount)) for name, amount in part.violations.items()}

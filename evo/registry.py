@@ -65,7 +65,10 @@ def make_problem(name: str, options: Mapping[str, Any]) -> Problem:
 
 
 def make(group: Group, name: str, options: Mapping[str, Any], *given: Any) -> Any:
-    """What a name stands for, called with what it is always given and with the user's options.
+    """The object that a name stands for, called with its fixed arguments and with the user's options.
+
+    Args:
+        given: positional arguments that every object of the group takes.
 
     Raises:
         UnknownNameError: no such name.

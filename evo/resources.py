@@ -12,16 +12,16 @@ from evo.errors import ConfigError, unknown
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one evaluation keeps busy, and so is set aside for it.
+    """What an evaluation keeps busy, and so is reserved for it.
 
     Attributes:
         cpus: cores; a fraction where it mostly waits, for a model say.
         gpus: a fraction where several share one, else whole; for the scorer, since a candidate's process sees none.
-        memory_bytes: that no other task is promised; 0 sets none aside. No limit: that is `Limits.memory_bytes`.
+        memory_bytes: reserved; 0 reserves none. Not a limit: that is `Limits.memory_bytes`.
         custom: amounts of what the nodes of a cluster were started with, by name; a fraction or whole.
 
     Raises:
-        ConfigError: an amount that no machine can set aside.
+        ConfigError: an amount that no machine can reserve.
     """
 
     cpus: float = 1.0
@@ -42,7 +42,7 @@ class Resources:
         """The same with other values for some fields.
 
         Raises:
-            ConfigError: an unknown field, or an amount that no machine can set aside.
+            ConfigError: an unknown field, or an amount that no machine can reserve.
         """
         known = [field.name for field in fields(self)]
         for name in otherwise:
@@ -52,7 +52,7 @@ class Resources:
 
     @property
     def key(self) -> Hashable:
-        """The same for all that take the same."""
+        """Equal for equal resources."""
         return self.cpus, self.gpus, self.memory_bytes, tuple(sorted(self.custom.items()))
 
     def __str__(self) -> str:

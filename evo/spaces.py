@@ -1,7 +1,7 @@
 """Declared spaces of architectures: what each slot may hold, and which slots are there only for what others hold.
 
 A design is a choice for each slot that is active, and for no other: so designs that would differ in inactive slots only
-are one and the same. Numbers are snapped to a grid, so that equal designs have equal texts.
+are the same. Numbers are snapped to a grid, so that equal designs have equal texts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MOST_NUMBERS = 2**53
 
 
 class Domain(ABC):
-    """What one slot may hold.
+    """What a slot may hold.
 
     A share is a place in the domain from 0 to 1, on its own scale; each of n options or whole numbers has 1/n of it.
     """
@@ -35,7 +35,7 @@ class Domain(ABC):
 
     @abstractmethod
     def nearest(self, value: object) -> SlotValue | None:
-        """The choice that is nearest to a value; None where nothing is near it."""
+        """The choice that is nearest to a value; None where no choice is near it."""
 
     @abstractmethod
     def read(self, value: object) -> SlotValue | None:
@@ -55,7 +55,7 @@ class Domain(ABC):
 
     @abstractmethod
     def at(self, share: float) -> SlotValue:
-        """The choice at a place; beyond the ends, the one at the end."""
+        """The choice at a place; beyond the ends, the choice at the end."""
 
     @abstractmethod
     def words(self) -> str:
@@ -159,7 +159,7 @@ class Whole(Domain):
 
 @dataclass(frozen=True, slots=True)
 class Real(Domain):
-    """Reals from `low` to `high`, kept to three digits: of the value on a log scale, of the width on a linear one.
+    """Reals from `low` to `high`, kept to three digits: of the value on a log scale, of the width on a linear scale.
 
     Raises:
         ConfigError: bounds that are no finite numbers in order, or not above 0 on a log scale.
@@ -232,7 +232,7 @@ class Slots:
         order: the slots, each behind those that it depends on, else as they were declared.
 
     Raises:
-        ConfigError: a condition on a slot or a choice that there is not, or one that depends on itself.
+        ConfigError: a condition on an unknown slot or choice, or a slot that depends on itself.
     """
 
     options: Mapping[str, Offered]
@@ -284,14 +284,14 @@ class Slots:
         return design
 
     def from_json(self, found: object, base: Mapping[str, SlotValue] | None = None) -> Design:
-        """The design that JSON describes, which may be anything; what it says of inactive slots is passed over.
+        """The design that JSON describes, which may be anything; what it says of inactive slots is ignored.
 
         Args:
             found: an object with a member for each slot, or null where the slot is inactive.
             base: a design that slots are taken from for which it has nothing.
 
         Raises:
-            GenomeError: it describes none, and why in one sentence.
+            GenomeError: it describes no design; says why in a sentence.
         """
         if not isinstance(found, dict):
             raise GenomeError(f"expected a JSON object with a member for each slot, got {_shown(found)}")
@@ -376,7 +376,7 @@ def _listed(slots: Sequence[str]) -> str:
 
 
 def _shown(value: object) -> str:
-    """A value as JSON, in one short line; of lists and objects only that they are one."""
+    """A value as a short line of JSON; of lists and objects merely that they are such."""
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "an object"
     text = json.dumps(value, ensure_ascii=False, default=lambda other: type(other).__name__)

@@ -1,6 +1,6 @@
 """Configuration: strict YAML, `--set a.b=c`, and where each value came from.
 
-Layers, each over the one before: the defaults here, the problem's own defaults, the file, the command line.
+Layers, each over the layer before: the defaults of the schema, the problem's own defaults, the file, the command line.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def load_config(target: str, overrides: Sequence[str] = ()) -> Loaded:
 
 
 def _suited(defaults: dict[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
-    """A problem's defaults, without its mixture of operators where another is stated: mixtures do not add up."""
+    """A problem's defaults, without its mixture of operators where the user states a mixture: mixtures do not add up."""
     if "operators" not in (stated.get("search") or {}) or "search" not in defaults:
         return defaults
     rest = {key: value for key, value in defaults["search"].items() if key != "operators"}
@@ -98,7 +98,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _normalised(values: dict[str, Any]) -> dict[str, Any]:
-    """Sections that are written as a bare name, spelt out."""
+    """With sections that are written as a bare name spelt out."""
     short = {key: {"name": value} for key in NAMED_SECTIONS if isinstance(value := _found(values, key), str)}
     return _merge([("", values), ("", _nest(short))])
 
@@ -210,7 +210,7 @@ def _sentence(error: ValidationError, prefix: str = "") -> str:
     parts = []
     for problem in error.errors():
         key = prefix + ".".join(str(place) for place in problem["loc"])
-        # Where a key is meant to be named, or is not known at all, someone may have typed a secret.
+        # Where the name of a variable is expected, or the key is unknown, the value may be a secret.
         private = problem["type"] in ("extra_forbidden", "unexpected_keyword_argument") or key.startswith(
             "model.endpoints"
         )

@@ -60,8 +60,9 @@ class ModelConfig(Section):
 
     Attributes:
         name: of the model; None searches by model-free operators.
-        pool: models that propose, by name, each with its share; empty lets the one that is named propose alone.
-        endpoints: by name; none means OpenAI, or the server that OPENAI_BASE_URL names.
+        pool: models that propose, by name, each with its share; empty lets the model `name` propose alone.
+        endpoints: by name; none means OpenAI, or the server that OPENAI_BASE_URL names. A price is "free" or dollars;
+            without a price it is looked up, and a loopback address is free.
     """
 
     name: str | None = None
@@ -94,10 +95,10 @@ class OperatorConfig(Section):
 
 
 class SelectorConfig(Section):
-    """Who chooses the operator and the model of each ask.
+    """What selects the operator and the model of each ask.
 
     Attributes:
-        name: "weights" (fixed shares), "ucb1", "thompson", "router", or another registered one.
+        name: "weights" (fixed shares), "ucb1", "thompson", "router", or another registered selector.
         options: its own, such as per_dollar.
     """
 
@@ -106,7 +107,7 @@ class SelectorConfig(Section):
 
 
 class SurvivalConfig(Section):
-    """Who stays.
+    """Which individuals stay in a population.
 
     Attributes:
         name: registered name.
@@ -118,11 +119,11 @@ class SurvivalConfig(Section):
 
 
 class ParentsConfig(Section):
-    """How parents are chosen.
+    """How parents are selected.
 
     Attributes:
         name: "tournament", "uniform", "best" (hill climbing), "seed" (best of n), "rank_proportional", "power_law",
-            "pareto_per_case", "lexicase", "epsilon_lexicase", "novelty", or another registered one.
+            "pareto_per_case", "lexicase", "epsilon_lexicase", "novelty", or another registered method.
         options: its own.
     """
 
@@ -140,7 +141,7 @@ class IslandConfig(Section):
 
 @dataclass(frozen=True, slots=True)
 class Islands(IslandSettings):
-    """Populations that know nothing of each other but for migrants, and what single islands do differently.
+    """The islands of a search, and what single islands do differently.
 
     Attributes:
         own: what islands do differently, in the order of their numbers.
@@ -154,20 +155,20 @@ def _listed(value: Any) -> Any:
 
 
 class SearchConfig(Section):
-    """How.
+    """How the search goes on.
 
     Attributes:
-        population: how many survive, on each island.
+        population: how many individuals survive, on each island.
         deterministic: tell results in the order of asking, so that a run is the same whatever the timing.
         max_in_flight: of a deterministic search, how many offspring are in flight at once.
-        generation_size: how many newcomers are ranked together with the living at once; 0 ranks each as it comes.
-        noise: where evaluations are noisy: who leads, and is in doubt, is measured again.
-        niches: a map that takes the population's place; None for none.
+        generation_size: how many newcomers are ranked together with the population at once; 0 ranks each as it comes.
+        noise: what is done where the same genome is not always evaluated to the same.
+        niches: an archive in the place of the population; None for none.
         reference: of the hypervolume, by objective, in its own direction; None takes the worst of the first 20.
         operators: operator name to weight, or to a weight and options; empty takes all that fit the genome, by their
             own weights.
-        learn_from: folders of earlier runs, whose lessons and records this one begins with.
-        max_stale_proposals: after how many proposals in a row that gave nothing new to give up; None means 200 where
+        learn_from: folders of earlier runs, whose lessons and records this run begins with.
+        max_stale_proposals: proposals in a row without a new genome after which to give up; None means 200 where
             proposals cost money, else 2,000.
     """
 
@@ -188,10 +189,10 @@ class SearchConfig(Section):
     max_stale_proposals: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
-    def _generations_fill_no_map(self) -> SearchConfig:
+    def _generations_fill_no_archive(self) -> SearchConfig:
         if self.generation_size and self.niches is not None:
             raise ValueError(
-                "generation_size and niches exclude each other: a cell of a map takes each newcomer as it comes"
+                "generation_size and niches exclude each other: a cell of an archive takes each newcomer as it comes"
             )
         return self
 
@@ -215,12 +216,12 @@ class BudgetConfig(Section):
 
 
 class EvaluationConfig(Section):
-    """On which of a problem's cases a candidate is scored, where it has some that can be scored one at a time.
+    """On which of a problem's cases a candidate is scored, where they can be scored separately.
 
     Attributes:
         policy: "full" (as a whole), "minibatch", "cascade", "challenge", "racing", "low_rank", or another registered
-            one.
-        options: its own, such as batch and finalists of racing.
+            policy.
+        options: its own, such as batch_size and finalists of racing.
     """
 
     policy: str = "full"
@@ -240,9 +241,9 @@ class ExecutorConfig(Section):
     """Where evaluations run.
 
     Attributes:
-        name: "ray", "local", or another registered one.
-        workers: side by side at most; None takes every CPU there is, also of nodes that join later.
-        address: of a Ray cluster; None starts one here.
+        name: "ray", "local", or another registered executor.
+        workers: side by side at most; None takes every CPU, also of nodes that join later.
+        address: of a Ray cluster; None starts Ray here.
         resources: of each evaluation, by field of `evo.resources.Resources`; what is left out is the problem's.
         stragglers: an evaluation that takes longer than this many times the 95th percentile of its peers is also given
             to an idle worker, and the first answer counts; None never.
@@ -258,12 +259,12 @@ class ExecutorConfig(Section):
 
 
 class SandboxConfig(Section):
-    """How candidates are held.
+    """How candidates are isolated.
 
     Attributes:
-        require_isolation: "namespace" refuses to run where only the weaker fallback can be had.
-        wall_seconds: overrides the problem's limit for one evaluation.
-        memory_bytes: overrides the problem's limit for one evaluation.
+        require_isolation: "namespace" refuses to run where only the weaker fallback is available.
+        wall_seconds: overrides the problem's limit for an evaluation.
+        memory_bytes: overrides the problem's limit for an evaluation.
     """
 
     require_isolation: Literal["any", "namespace"] = "any"
@@ -272,7 +273,7 @@ class SandboxConfig(Section):
 
 
 class Config(Section):
-    """All of it."""
+    """The whole configuration."""
 
     problem: ProblemConfig
     seed: int = Field(default=0, ge=0)

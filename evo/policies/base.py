@@ -30,7 +30,7 @@ VARIANCE_PULLS = 10.0
 
 @dataclass(frozen=True, slots=True, order=True)
 class Pull:
-    """One candidate's score on one case, both by index."""
+    """The score of a candidate on a case, both by index."""
 
     candidate: int
     case: int
@@ -97,7 +97,7 @@ class CandidateBatch:
 
 
 class Schedule(Protocol):
-    """Decides which pulls to make for one batch, and what they decide. Larger scores are better."""
+    """Decides which pulls to make for a batch, and which candidates they promote. Larger scores are better."""
 
     @property
     def done(self) -> bool:
@@ -236,7 +236,7 @@ def sample_means(scores: FloatArray, seen: BoolArray) -> tuple[FloatArray, Float
 
 
 def own_variance(squares: FloatArray, counts: IntArray, pooled: float) -> FloatArray:
-    """Variance of one score about its row's fit, shape (n,).
+    """Variance of a single score about its row's fit, shape (n,).
 
     A row's own squares say little while it has few pulls, so `VARIANCE_PULLS` more of the pooled variance are added.
     """

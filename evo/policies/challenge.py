@@ -46,7 +46,7 @@ def chance_to_win(differences: Sequence[float] | FloatArray, cases: int) -> floa
     equal differences are no certainty.
 
     Args:
-        differences: candidate minus incumbent, one a case, the cases drawn at random.
+        differences: candidate minus incumbent on each case, the cases drawn at random.
         cases: how many there are in all.
     """
     mean, variance = _difference(np.asarray(differences, dtype=np.float64), cases)

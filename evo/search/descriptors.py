@@ -108,7 +108,7 @@ def descriptor(name: str, subject: Subject | None = None) -> Descriptor:
     raise ConfigError(unknown("descriptor", name, [*_PLAIN, *(f"{prefix}:..." for prefix in _PREFIXED)]))
 
 
-# Several descriptors of one program are asked for in a row; its digest, which is its hash, is known by then.
+# Several descriptors of the same program are asked for in a row; its digest, which is its hash, is known by then.
 @lru_cache(maxsize=64)
 def syntax_of(program: Program) -> Syntax | None:
     """Counts over its Python regions together; None where there are none, or where a region does not parse."""

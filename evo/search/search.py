@@ -239,7 +239,7 @@ class Search:
         self._seeds_left -= ask.operator == SEED_OPERATOR
 
     def tell(self, candidate: Candidate, evaluation: Evaluation) -> TellResult:
-        """Take in a result. A failed evaluation counts as one of the budget, and never enters the population."""
+        """Take in a result. A failed evaluation counts for the budget, and never enters the population."""
         individual = self._individual(candidate, evaluation)
         result = self._place(individual)
         self.population.islands[candidate.ask.island].learn(individual)
@@ -285,7 +285,7 @@ class Search:
             genome=candidate.genome,
             evaluation=evaluation,
             thought=candidate.thought,
-            past=(*parents[0].past, parents[0].step)[-PAST_LIMIT:] if parents else (),
+            past=(*parents[0].past, parents[0].as_ancestor)[-PAST_LIMIT:] if parents else (),
             vector=candidate.vector,
             generation=1 + max((parent.generation for parent in parents), default=-1),
         )
@@ -305,7 +305,7 @@ class Search:
         return _UnderWay(ask, AskSnapshot((individual,)), None)
 
     def _uncertain(self, here: MatingPool, busy: Collection[int]) -> Individual | None:
-        """A member of an island, or an individual of the front in no population: the one measured less."""
+        """A member of an island or an absent individual of the front, whichever is measured less."""
         rng = generator(self.settings.seed, self._asked, "reevaluate")
         if rng.random() >= self.settings.noise.reevaluation_rate:
             return None

@@ -1,4 +1,4 @@
-"""A pool sorted into fronts, kept up to date one newcomer at a time."""
+"""A pool sorted into fronts, kept up to date with each newcomer."""
 
 from __future__ import annotations
 
@@ -122,7 +122,9 @@ def _pushed_down(points: FloatArray, front: IntArray, beaten: IntArray, new: tup
     while len(pushers) and level < len(sizes):
         group = beaten[levels == level]
         moving = group[_dominated(points[group], pushers)]
-        if len(moving) == sizes[level]:  # each of the next front is dominated by a point of this front, so all below follow
+        if (
+            len(moving) == sizes[level]
+        ):  # each of the next front is dominated by a point of this front, so all below follow
             pushed[front >= level] += 1
             break
         pushed[moving] += 1

@@ -53,7 +53,7 @@ class Grid:
         return fitted
 
     def boxes(self, objectives: FloatArray) -> FloatArray:
-        """The box of each point, as its number along each objective, shape (n, m); without epsilon the points themselves.
+        """The box of each point, as a number along each objective, shape (n, m); without epsilon the points themselves.
 
         Raises:
             ValueError: there is an epsilon, and the grid was not fitted.

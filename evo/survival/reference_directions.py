@@ -23,11 +23,12 @@ FAR = 1e100  # beyond this, all is as far from the front; its square is finite
 
 
 class ReferenceDirections(FrontSurvival):
-    """NSGA-III's order: by front, and of the last front leaves one from the direction that most individuals share.
+    """NSGA-III's order: by front; of the last front a member of the direction that most individuals share leaves.
 
-    Who leaves is whom NSGA-III's niching would leave over when it fills all places but one; where it draws lots, the
-    one furthest from its direction goes. The extremes by which objectives are normalised never leave: the pool itself
-    remembers them, and the order depends on nothing but the pool. Parents of a front are as good as one another.
+    That member is the individual that NSGA-III's niching would leave over when it fills all places but the last; where
+    niching draws at random, the furthest from its direction leaves. The extremes by which objectives are normalised
+    never leave: so the pool itself remembers them, and the order depends on the pool alone. Parents of the same front
+    are equally good.
 
     Source: Deb and Jain, "An evolutionary many-objective optimization algorithm using reference-point-based
     nondominated sorting approach, part I", 2014.
@@ -35,12 +36,12 @@ class ReferenceDirections(FrontSurvival):
     Args:
         divisions: of each objective's axis, for directions on an even lattice (Das and Dennis).
         directions: how many, for directions spread by Riesz energy (Blank, Deb, Dhebar, Bandaru and Seada, 2021), which
-            takes seconds to work out. With neither, as many even ones as fit into the population.
+            takes seconds to compute. With neither, as many even directions as fit into the population.
         epsilon: name of an objective to the difference in it that counts; see `Grid`.
         tolerance: a total violation up to this counts as none.
 
     Raises:
-        ConfigError: both divisions and directions, or less than one of them.
+        ConfigError: both divisions and directions, or a number of them below 1.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class ReferenceDirections(FrontSurvival):
 
     def fitted(self, objectives: Sequence[Objective], capacity: int) -> Self:
         fitted = super().fitted(objectives, capacity)
-        fitted._crowding = None  # those of a population that it was fitted to before
+        fitted._crowding = None  # that of a population that it was fitted to before
         fitted._crowding = fitted.spread(len(objectives), capacity)
         return fitted
 
@@ -78,7 +79,7 @@ class ReferenceDirections(FrontSurvival):
 
 
 class DirectionCrowding:
-    """How few share one's direction, and how near to it one is.
+    """How few individuals share a direction, and how near each is to its direction.
 
     Args:
         directions: no component below 0, shape (k, m).
@@ -97,8 +98,8 @@ class DirectionCrowding:
         shared = np.bincount(niche)[niche] + distance / (1.0 + distance)
         if rank.max() == 0:
             shared[extremes] = -np.inf
-        lonely: FloatArray = -shared[rank == rank.max()]
-        return lonely
+        distances: FloatArray = -shared[rank == rank.max()]
+        return distances
 
     def associated(self, points: FloatArray) -> tuple[IntArray, FloatArray]:
         """The direction nearest to each point by right angles, and its distance from it.
@@ -109,7 +110,7 @@ class DirectionCrowding:
         Returns:
             Both of shape (n,).
         """
-        # Of unit vectors the nearest is the one at the least angle, and so the line at the least distance.
+        # Of unit vectors the nearest is at the least angle, and so its line is at the least distance.
         lengths = np.sqrt((points * points).sum(axis=1, keepdims=True))
         _, niche = self._tree.query(points / np.where(lengths > 0, lengths, 1.0))
         direction = self._directions[niche]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from evo.genomes import Genome, Prompt
 from evo.models import Completion
-from evo.values import Ask, Evaluation, Individual, Lesson, Objective, Space, Step
+from evo.values import Ancestor, Ask, Evaluation, Individual, Lesson, Objective, Space
 
 FOUR = (
     Prompt(
@@ -91,7 +91,7 @@ def odd_prompts() -> dict[str, tuple[tuple[Genome, ...], Space | None]]:
 def prompt_parents(prompts: Sequence[Prompt], feedback: str = FEEDBACK) -> list[Individual]:
     """Individuals with these genomes; the first has two ancestors."""
     past = tuple(
-        Step(
+        Ancestor(
             90 + number, "seed", Evaluation("ok", {"accuracy": 40.0 + number, "prompt_tokens": 50.0}), f"idea\n{number}"
         )
         for number in range(2)
