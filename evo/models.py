@@ -136,7 +136,7 @@ NO_MODEL = "this problem's evaluations ask a language model, and the run has non
 
 
 async def complete_all(model: Model, requests: Sequence[Request]) -> list[Completion]:
-    """All completions, side by side, in the order of the requests; where a call raises, the others are awaited first."""
+    """All completions, in the order of the requests, side by side; where a call raises, all others end first."""
     answers = await asyncio.gather(*map(model.complete, requests), return_exceptions=True)
     completions = [answer for answer in answers if isinstance(answer, Completion)]
     for answer in answers:

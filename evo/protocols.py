@@ -52,8 +52,8 @@ class Run(Protocol):
             program: to load, in a process of its own.
             entry: the function to call.
             harness: source that defines `wrap(entry)`; called beside the candidate, it returns the function that is
-                called instead, to save round trips. It shares the candidate's process, so what it returns deserves no more
-                trust than what the candidate returns: send it no answer key, and check its result.
+                called instead, to save round trips. It shares the candidate's process, so what it returns deserves no
+                more trust than what the candidate returns: send it no answer key, and check its result.
         """
         ...
 

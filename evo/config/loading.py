@@ -57,7 +57,7 @@ def load_config(target: str, overrides: Sequence[str] = ()) -> Loaded:
 
 
 def _suited(defaults: dict[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
-    """A problem's defaults, without its mixture of operators where the user states a mixture: mixtures do not add up."""
+    """A problem's defaults, without its mixture of operators where the user states a mixture."""
     if "operators" not in (stated.get("search") or {}) or "search" not in defaults:
         return defaults
     rest = {key: value for key, value in defaults["search"].items() if key != "operators"}
@@ -208,14 +208,13 @@ def _validated(values: dict[str, Any]) -> Config:
 
 def _sentence(error: ValidationError, prefix: str = "") -> str:
     parts = []
-    for problem in error.errors():
-        key = prefix + ".".join(str(place) for place in problem["loc"])
+    for detail in error.errors():
+        key = prefix + ".".join(str(place) for place in detail["loc"])
         # Where the name of a variable is expected, or the key is unknown, the value may be a secret.
-        private = problem["type"] in ("extra_forbidden", "unexpected_keyword_argument") or key.startswith(
-            "model.endpoints"
-        )
-        value = "" if private else f" = {problem['input']!r}"
-        said = problem["msg"].removeprefix("Value error, ")
+        unknown_key = detail["type"] in ("extra_forbidden", "unexpected_keyword_argument")
+        private = unknown_key or key.startswith("model.endpoints")
+        value = "" if private else f" = {detail['input']!r}"
+        said = detail["msg"].removeprefix("Value error, ")
         parts.append(f"{key}{value}: {said[0].lower()}{said[1:]}")
     return "; ".join(parts)
 

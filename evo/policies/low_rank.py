@@ -43,9 +43,9 @@ class LowRankSchedule(Race):
     errors of the factors cancel on average over the cases seen. Its variance is what its own regression says, plus what
     the members disagree by.
 
-    Source: Zhou et al., "On speeding up language model evaluation" (UCB-E-LRF), 2024. Differences: cases come in a shared
-    random order, not where members disagree most, so that no estimate leans on the fit alone; and pulls are
-    shared out as in `Race`.
+    Source: Zhou et al., "On speeding up language model evaluation" (UCB-E-LRF), 2024. Differences: cases come in a
+    shared random order, not where members disagree most, so that no estimate leans on the fit alone; and pulls are
+    allotted as in `Race`.
 
     Args:
         rng: puts the cases in order, and starts the members.
