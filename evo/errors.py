@@ -1,23 +1,25 @@
 """Every error the platform raises on purpose.
 
 EvoError
-├── UserError            a mistake the user can mend: exit 2 and one sentence, never a traceback
+├── UserError            a mistake the user can fix: exit 2 and a sentence, never a traceback
 │   ├── ConfigError      an unknown key, a bad value
 │   ├── UnknownNameError no problem, operator, survival or executor of that name
 │   ├── GenomeError      a genome that cannot be read
 │   ├── RunFolderError   missing, already there, unwritable, or in use by another process
 │   ├── JournalError     a journal that cannot be read or written
 │   └── LineageError     a lineage database that is absent, damaged or full, or a query it refuses
-│       ├── LineageLockedError    another process holds it
+│       ├── LineageLockedError    another process has it open
 │       └── LineageDamagedError what is there is no whole database
 ├── CandidateError       what a candidate did wrong; becomes an Evaluation, never reaches the user as an error
 ├── SandboxError         the sandbox itself is broken (not the candidate)
-└── StoppedError         an interruption that leaves nothing to finish, or a second one: stop now, exit 130
+└── StoppedError         an interruption that leaves nothing to finish, or a second interruption: stop now, exit 130
 """
 
 from __future__ import annotations
 
+import difflib
 import errno
+from collections.abc import Iterable
 from typing import Literal
 
 Outcome = Literal["ok", "invalid", "timeout", "oom", "crash", "lost", "pruned"]
@@ -32,11 +34,11 @@ class EvoError(Exception):
 
 
 class UserError(EvoError):
-    """A mistake the user can mend; the message says what, where and what to do."""
+    """A mistake the user can fix; the message says what, where and what to do."""
 
 
 class ConfigError(UserError):
-    """A configuration that means nothing: an unknown key, a value out of range."""
+    """A configuration that cannot be used: an unknown key, a value out of range."""
 
 
 class UnknownNameError(UserError):
@@ -60,7 +62,7 @@ class LineageError(UserError):
 
 
 class LineageLockedError(LineageError):
-    """A lineage database that another process, or a writer of this one, holds right now."""
+    """A lineage database that another process, or a writer of this process, has open right now."""
 
 
 class LineageDamagedError(LineageError):
@@ -85,3 +87,11 @@ class StoppedError(EvoError):
 
 class SandboxError(EvoError):
     """The sandbox could not start, or broke; says nothing about the candidate."""
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """A sentence for a name that is not known, with the nearest known name."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, 1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    return f"unknown {what} {name!r}{hint} known: {', '.join(names) or 'none'}"

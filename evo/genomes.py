@@ -23,7 +23,7 @@ class Genome:
 
     Attributes:
         kind: names the subclass in files and tables.
-        canonical: one text for all genomes that mean the same; the digest is taken of it.
+        canonical: the same text for all genomes that mean the same; the digest is taken of it.
         digest: 128-bit BLAKE2b of kind and canonical text, in hex.
         size: how big it is, in the kind's own unit (see the subclass); an objective where parsimony counts.
     """
@@ -56,7 +56,7 @@ class Program(Genome):
     """Source text in one or more files; the first is the main one. Size: syntax nodes of the marked regions.
 
     Two programs whose Python regions differ in comments or spacing only have the same canonical text. The size of a
-    file in another language, or of one that does not parse, is its count of non-blank lines.
+    file in another language, or of a file that does not parse, is its count of non-blank lines.
 
     Attributes:
         files: file name to text, at least one.
@@ -77,7 +77,7 @@ class Program(Genome):
 
     @classmethod
     def single(cls, text: str, name: str = "main.py") -> Program:
-        """A program of one file."""
+        """A program of a single file."""
         return cls({name: text})
 
     @property
@@ -122,7 +122,7 @@ class Prompt(Genome):
         format: renderer settings, name to text.
 
     Raises:
-        GenomeError: no part, or something in it that is no text.
+        GenomeError: no part, or a value that is not a text.
     """
 
     parts: Mapping[str, str]
@@ -133,7 +133,7 @@ class Prompt(Genome):
     def __post_init__(self) -> None:
         if not self.parts:
             raise GenomeError("a prompt needs at least one part")
-        object.__setattr__(self, "demonstrations", tuple(dict(one) for one in self.demonstrations))
+        object.__setattr__(self, "demonstrations", tuple(dict(demonstration) for demonstration in self.demonstrations))
         for texts in (self.parts, self.format, *self.demonstrations):
             if not all(isinstance(text, str) for pair in texts.items() for text in pair):
                 raise GenomeError(f"parts, demonstrations and format of a prompt are texts by name, got {texts!r:.200}")
@@ -145,7 +145,10 @@ class Prompt(Genome):
 
     @cached_property
     def size(self) -> int:
-        texts = [*self.parts.values(), *(text for one in self.demonstrations for text in one.values())]
+        texts = [
+            *self.parts.values(),
+            *(text for demonstration in self.demonstrations for text in demonstration.values()),
+        ]
         return sum(len(text.split()) for text in texts)
 
     def fields(self) -> dict[str, Any]:
@@ -157,15 +160,15 @@ class Prompt(Genome):
 
 @dataclass(frozen=True, eq=True)
 class Architecture(Genome):
-    """One choice per active slot of a declared space. Size: number of choices.
+    """A choice for each active slot of a declared space. Size: number of choices.
 
-    Which genomes are designs of a space, the space knows: see `evo.spaces.Slots`.
+    Whether it is a design of a space, `evo.spaces.Slots.contains` says.
 
     Attributes:
         choices: slot name to the choice made there; no inactive slot.
 
     Raises:
-        GenomeError: something in it that is neither a text, nor a finite number, nor true or false.
+        GenomeError: a choice that is neither a text, nor a finite number, nor true or false.
     """
 
     choices: Mapping[str, SlotValue]
@@ -222,7 +225,7 @@ class Vector(Genome):
         return {"values": list(self.values)}
 
 
-KINDS: Mapping[str, type[Genome]] = {one.kind: one for one in (Program, Prompt, Architecture, Vector)}
+KINDS: Mapping[str, type[Genome]] = {genome.kind: genome for genome in (Program, Prompt, Architecture, Vector)}
 
 
 def genome_from_json(fields: Mapping[str, Any]) -> Genome:

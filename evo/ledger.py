@@ -1,4 +1,4 @@
-"""What completions cost together, and the caps that they may not pass.
+"""The ledger: what completions cost together, and the caps that they may not pass.
 
 Money is counted in whole nano-dollars, so that sums are exact in any order: what was spent is the sum over the
 completions to the last digit.
@@ -51,21 +51,21 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A worst case that is set aside until what was really used is known."""
+    """A worst case that is reserved until the actual charge is known."""
 
     id: int
     worst: Charge
 
 
 class Ledger:
-    """What was spent and what is set aside, together never over a cap.
+    """What was spent and what is reserved, together never over a cap.
 
-    Only an endpoint that charges more than the worst case can push it over: that is counted as it is, and every later
+    Only an endpoint that charges more than the worst case can push it over: that is counted in full, and every later
     reservation is refused.
 
     Attributes:
         before: what an earlier part of the run spent.
-        spent: what was settled, from the start of the run, a resumed one's earlier part included.
+        spent: what was settled, from the start of the run, the earlier sessions of a resumed run included.
         reserved: the worst cases of what is under way.
     """
 
@@ -109,7 +109,7 @@ class Ledger:
 
     def _refusal(self, asked: Charge, reserved: Charge) -> str:
         for name, limit in self._limits.items():
-            spent, held, wanted = (getattr(one, name) for one in (self.spent, reserved, asked))
+            spent, held, wanted = (getattr(charge, name) for charge in (self.spent, reserved, asked))
             if spent + held + wanted > limit:
                 figures = (_shown(name, amount) for amount in (limit, spent, held, wanted))
                 return "the cap of {} is reached: {} spent, {} reserved, {} asked".format(*figures)
@@ -135,7 +135,7 @@ def _limits(caps: Caps) -> dict[str, int]:
 
 
 def nanodollars(usd: float | Decimal, rounding: str = ROUND_CEILING) -> int:
-    """Dollars in whole nano-dollars; upwards unless told otherwise, so that nothing is counted short."""
+    """Dollars in whole nano-dollars; rounded up by default, so that no amount is counted short."""
     exact = usd if isinstance(usd, Decimal) else Decimal(repr(float(usd)))
     return int((exact * NANO).to_integral_value(rounding))
 

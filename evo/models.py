@@ -1,13 +1,17 @@
-"""What passes between operators and language models: requests, completions, endpoints, prices. Values only."""
+"""Language models: requests, completions, endpoints and prices, and the protocol of a model. Values only."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
+from urllib.parse import urlsplit
+
+from annotated_types import Ge, Gt, Interval
 
 from evo.errors import EvoError, UserError
 
@@ -17,16 +21,16 @@ _SORTED = json.JSONEncoder(sort_keys=True).encode
 
 
 class BudgetSpentError(EvoError):
-    """A call would have gone over a cap, so it was not sent; the search ends."""
+    """A call might have passed a cap, so it was not sent; the search ends."""
 
 
 class ModelAccessError(UserError):
-    """A key that is missing or refused, or a model that an endpoint does not have; the run stops at once."""
+    """A missing or refused key, or a model that an endpoint does not have; the run stops at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation."""
+    """A turn of a conversation."""
 
     role: Literal["system", "user", "assistant"]
     text: str
@@ -34,15 +38,15 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked of a model.
+    """A request to a model.
 
     Attributes:
         purpose: what it is for, as the lineage shows it: "diff", "reflect", "task".
         model: a model's name; empty takes the run's default.
         max_tokens: of the reply; the worst case that is reserved before it is sent.
         schema: JSON schema of the reply, where it has to be JSON.
-        output: "vector" asks an embedding model for the one message's vector instead of a reply; the completion's text
-            is then that vector as base64 of little-endian 32-bit floats.
+        output: "vector" asks an embedding model for the vector of the only message instead of a reply; the text of the
+            completion is then that vector, as base64 of little-endian 32-bit floats.
     """
 
     purpose: str
@@ -57,7 +61,7 @@ class Request:
 
     @property
     def digest(self) -> str:
-        """128-bit BLAKE2b of all that the model sees, in hex; recorded completions are found by it."""
+        """128-bit BLAKE2b, in hex, of all that the model sees; recorded completions are found by it."""
         if not self._digest:
             object.__setattr__(self, "_digest", self._digested())
         return self._digest
@@ -65,7 +69,7 @@ class Request:
     def _digested(self) -> str:
         seen = {
             "model": self.model,
-            "messages": [[one.role, one.text] for one in self.messages],
+            "messages": [[message.role, message.text] for message in self.messages],
             "sampling": [self.temperature, self.max_tokens, self.seed],
             "schema": dict(self.schema) if self.schema else None,
         }
@@ -76,7 +80,7 @@ class Request:
     def to_json(self) -> dict[str, Any]:
         shown = (name for name in self.__dataclass_fields__ if name != "_digest")
         fields = {name: getattr(self, name) for name in shown}
-        return {**fields, "messages": [[one.role, one.text] for one in self.messages]}
+        return {**fields, "messages": [[message.role, message.text] for message in self.messages]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +89,13 @@ class Completion:
 
     Attributes:
         outcome: ok, or why the text is missing or incomplete.
-        text: the reply; whatever of it came where the outcome is not ok.
-        input_tokens: as the endpoint counts them, cached ones and those of charged tries that failed included;
-            estimated where it says nothing.
+        text: the reply; as much of it as came where the outcome is not ok.
+        input_tokens: as the endpoint counts them, cached tokens and those of failed but charged tries included;
+            estimated where it does not count.
         cost_usd: what was charged, failed attempts included.
         seconds: from the first attempt to the last answer, the wait for a free place left out.
         requests: HTTP requests that were sent for it.
-        error: what went wrong, in one sentence; never holds a key.
+        error: what went wrong, in a sentence; never holds a key.
     """
 
     outcome: CompletionOutcome
@@ -132,7 +136,7 @@ NO_MODEL = "this problem's evaluations ask a language model, and the run has non
 
 
 async def complete_all(model: Model, requests: Sequence[Request]) -> list[Completion]:
-    """All completions, side by side, in the order of the requests; where one raises, the others are awaited first."""
+    """All completions, in the order of the requests, side by side; where a call raises, all others end first."""
     answers = await asyncio.gather(*map(model.complete, requests), return_exceptions=True)
     completions = [answer for answer in answers if isinstance(answer, Completion)]
     for answer in answers:
@@ -143,14 +147,14 @@ async def complete_all(model: Model, requests: Sequence[Request]) -> list[Comple
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How an endpoint does.
+    """The state of an endpoint.
 
     Attributes:
         in_flight: completions under way, those that wait between two tries included.
         calls: completions that ended.
         failures: in a row, up to now.
-        paused: calls wait, because it failed so often.
-        pause_left_seconds: until it is probed again.
+        paused: whether calls wait, because it failed so often.
+        pause_left_seconds: until it is tried again.
     """
 
     in_flight: int
@@ -164,9 +168,9 @@ class Health:
 class Price:
     """Dollars per million tokens."""
 
-    input_usd: float
-    output_usd: float
-    cached_usd: float | None = None
+    input_usd: Annotated[float, Ge(0)]
+    output_usd: Annotated[float, Ge(0)]
+    cached_usd: Annotated[float, Ge(0)] | None = None
 
 
 FREE = Price(0.0, 0.0, 0.0)
@@ -180,27 +184,38 @@ class Endpoint:
         base_url: as in "http://127.0.0.1:8000/v1"; None takes OPENAI_BASE_URL, or OpenAI itself.
         key_variable: name of the environment variable that holds the key, empty where none is needed; the key itself
             is never in a configuration.
-        models: names that are sent here; empty takes whatever no other endpoint names.
+        models: names of the models that it serves; empty serves all that no other endpoint names.
         concurrency: calls at once.
         requests_per_minute: None for no limit of ours.
         tokens_per_minute: None for no limit of ours.
-        timeout_seconds: of one HTTP request.
-        retries: HTTP requests beyond the first for one completion, at most.
+        timeout_seconds: of an HTTP request.
+        retries: HTTP requests beyond the first for a completion, at most.
         price: for all its models; None looks each up, and a loopback address is free.
         api: "chat" for chat completions, which every server speaks; "responses" for OpenAI's newer interface.
+
+    Raises:
+        ValueError: a URL with a password in it, or a key in place of the name of its variable.
     """
 
     name: str
     base_url: str | None = None
     key_variable: str = "OPENAI_API_KEY"
     models: tuple[str, ...] = ()
-    concurrency: int = 16
-    requests_per_minute: float | None = None
-    tokens_per_minute: float | None = None
-    timeout_seconds: float = 120.0
-    retries: int = 3
+    concurrency: Annotated[int, Interval(ge=1, le=10_000)] = 16
+    requests_per_minute: Annotated[float, Gt(0)] | None = None
+    tokens_per_minute: Annotated[float, Gt(0)] | None = None
+    timeout_seconds: Annotated[float, Gt(0)] = 120.0
+    retries: Annotated[int, Interval(ge=0, le=20)] = 3
     price: Price | None = None
     api: Literal["chat", "responses"] = "chat"
+
+    def __post_init__(self) -> None:
+        if self.key_variable and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", self.key_variable):
+            raise ValueError(
+                "key_variable must name an environment variable in capitals, as in OPENAI_API_KEY; never the key itself"
+            )
+        if self.base_url is not None and "@" in urlsplit(self.base_url).netloc:
+            raise ValueError("base_url must not hold a user or a password; put the key into an environment variable")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Several scores of one genome, each on cases of its own, as one."""
+"""Several scores of a genome, each on cases of its own, as a single score."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from evo.values import Score
 def pooled(scores: Sequence[Score]) -> Score:
     """Objectives and descriptors as means weighted by the number of cases, violations the largest, cases together.
 
-    The feedback is what the parts say, one after the other. One score alone comes back as it is.
+    The feedback is that of the parts in turn. A single score comes back as it is.
 
     Raises:
         ValueError: no score, or no case in any.
     """
     if len(scores) == 1:
         return scores[0]
-    weights = [len(one.cases) for one in scores]
+    weights = [len(part.cases) for part in scores]
     if not any(weights):
-        raise ValueError("scores without cases have no weights by which they could be put together")
+        raise ValueError("scores without cases have no weights by which they could be pooled")
     violations: dict[str, float] = {}
-    for one in scores:
-        violations |= {name: max(amount, violations.get(name, amount)) for name, amount in one.violations.items()}
+    for part in scores:
+        violations |= {name: max(amount, violations.get(name, amount)) for name, amount in part.violations.items()}
     return Score(
-        _means([one.objectives for one in scores], weights),
+        _means([part.objectives for part in scores], weights),
         violations,
-        "\n\n".join(dict.fromkeys(one.feedback for one in scores if one.feedback)),
-        {name: score for one in scores for name, score in one.cases.items()},
-        _means([one.descriptors for one in scores], weights),
+        "\n\n".join(dict.fromkeys(part.feedback for part in scores if part.feedback)),
+        {name: score for part in scores for name, score in part.cases.items()},
+        _means([part.descriptors for part in scores], weights),
     )
 
 

@@ -1,4 +1,7 @@
-"""The plug-in points. Each fits on a screen and has a contract suite in evo/testing/contracts."""
+"""The plug-in points: Problem, Operator, OperatorSelector, Executor and Gateway, with the values that they take.
+
+Each fits on a screen and has a contract suite in `evo.testing.contracts` that a plug-in's tests can subclass.
+"""
 
 from __future__ import annotations
 
@@ -28,58 +31,58 @@ class Function(Protocol):
     """
 
     def __call__(self, *arguments: Any) -> Any:
-        """The candidate's answer. It is hostile data: check its type, shape and finiteness.
+        """The value that the candidate returned. It is hostile data: check its type, shape and finiteness.
 
         Raises:
-            CandidateError: the candidate raised, hung, died or answered with something that is no data.
+            CandidateError: the candidate raised, hung, died or returned something that is not data.
         """
         ...
 
 
 class Run(Protocol):
-    """What an evaluation may use: programs run in the sandbox, and language models by way of the driver's gateway.
+    """What an evaluation may use: programs run in the sandbox, and language models through the driver's gateway.
 
-    Opening a program raises nothing at once: one that fails to load fails at the first call.
+    Opening a program raises nothing at once: a program that fails to load fails at the first call.
     """
 
     def __call__(self, program: Program, entry: str, *, harness: str | None = None) -> AbstractContextManager[Function]:
         """A context that holds the candidate's process; `limits` of the problem apply to the whole context.
 
         Args:
-            program: what to load, in a process of its own.
+            program: to load, in a process of its own.
             entry: the function to call.
             harness: source that defines `wrap(entry)`; called beside the candidate, it returns the function that is
-                called instead, to save round trips. It shares the candidate's process, so what it returns is no more to
-                be trusted than what the candidate returns: send it no answer key, and check what it says.
+                called instead, to save round trips. It shares the candidate's process, so what it returns deserves no
+                more trust than what the candidate returns: send it no answer key, and check its result.
         """
         ...
 
     def ask(self, requests: Sequence[Request]) -> list[Completion]:
-        """The completions of all the requests, which are sent side by side; in the order of the requests.
+        """The completions of all requests, in the order of the requests, which are sent side by side.
 
-        A request that was answered before in this run has the same completion again, and is not paid for twice.
+        A request that was answered before in this run gets the same completion, and is not paid for twice.
 
         Raises:
             BudgetSpentError, ModelAccessError, ConfigError, CancelledError: let it through; the evaluation is undone,
-                and so nobody's failure.
+                and does not count as the candidate's failure.
             CandidateError: "invalid", where the run has no model.
         """
         ...
 
 
 class Problem(Protocol):
-    """What is searched. Subclass it to have the defaults; the arguments of __init__ are its options in a config file.
+    """What is searched. Subclass it to have the defaults; the arguments of __init__ are its options in a configuration.
 
     Attributes:
-        description: what is wanted, for a reader and for a model.
+        description: the task, for a reader and for a model.
         objectives: at least one; all of them in every score.
         space: bounds or slots, for vectors and architectures.
-        limits: what one evaluation may use.
+        limits: what an evaluation may use.
         imports: modules to load once before candidates run (they may import others, more slowly).
-        resources: what one evaluation keeps busy: cores (a fraction where it mostly waits for a model), GPUs and more.
+        resources: what an evaluation keeps busy: cores (a fraction where it mostly waits for a model), GPUs and more.
         needs_model: whether its evaluations ask a language model.
-        final_parts: on which the best are measured once the search is over.
-        defaults: overrides of the configuration's own defaults that suit this problem, as dotted keys.
+        final_parts: parts on which the best are evaluated once the search is over.
+        defaults: values that suit this problem better than the configuration's own defaults, by dotted key.
     """
 
     description: str = ""
@@ -100,18 +103,18 @@ class Problem(Protocol):
         """Score a genome, in the trusted worker; the candidate itself only through `run`.
 
         Raises:
-            CandidateError: it failed; any other exception is told as `invalid` with its text.
+            CandidateError: the candidate failed; any other exception becomes the outcome `invalid` with its text.
         """
         ...
 
     def case_names(self, part: Part) -> Sequence[str]:
-        """Names of the cases that can be scored one at a time, each once; () where there are none."""
+        """Names of the cases that can be scored separately, each once; () where there are none."""
         return ()
 
     def evaluate_cases(self, genome: Genome, run: Run, part: Part, cases: Sequence[str]) -> Score:
         """Score a genome on these cases alone: objectives of them, and `Score.cases` with exactly them.
 
-        A case's score does not depend on which others are asked for. Only for problems that name cases.
+        A case's score does not depend on which other cases are asked for. Only for problems that name cases.
 
         Args:
             cases: some of `case_names(part)`, at least one, each once.
@@ -122,14 +125,14 @@ class Problem(Protocol):
         raise TypeError(f"{type(self).__name__} names cases, so it must define evaluate_cases")
 
     def combined(self, scores: Sequence[Score]) -> Score:
-        """What `evaluate_cases` says of disjoint groups of cases as one score; quick, for it runs in the driver.
+        """The scores of disjoint groups of cases, as `evaluate_cases` gave them, as a single score; runs in the driver.
 
         By default means, weighted by the number of cases; see `evo.pooling.pooled`.
         """
         return pooled(scores)
 
     def baselines(self, part: Part) -> Mapping[str, Mapping[str, float]]:
-        """Scores of known solutions by name, to stand beside the search's own; {} where there are none."""
+        """Objectives of known solutions by name, to compare the search with; {} where there are none."""
         return {}
 
 
@@ -143,10 +146,10 @@ class Context:
         objectives: the problem's objectives.
         description: the problem's text.
         model: answers requests to a language model; None where the run has none. A request that names no model goes to
-            the one that was chosen for this ask.
+            the model that was selected for this ask.
         lessons: lessons of the search so far and of earlier runs, the most useful first.
         record: how operators and models have done so far.
-        memory: what the operator has learnt on the island that asks; None for one that learns nothing.
+        memory: what the operator has learnt on the island that asks; None for an operator that learns nothing.
     """
 
     rng: np.random.Generator
@@ -160,10 +163,10 @@ class Context:
 
 
 class Memory(Protocol):
-    """What an operator learns on one island from what came of its offspring. Pure: it follows from what it was told."""
+    """What an operator learns on an island from the results of its offspring. Pure: it follows from these results."""
 
     def observe(self, individual: Individual) -> None:
-        """Take in a result, a failure too: of an offspring of its operator, or of a seed."""
+        """Take in a result, failures included: of an offspring of its operator, or of a seed."""
         ...
 
     def view(self) -> object:
@@ -172,16 +175,16 @@ class Memory(Protocol):
 
 
 class Operator(Protocol):
-    """Makes one offspring from `arity` parents of its `kind`.
+    """Makes an offspring from `arity` parents of its `kind`.
 
     Attributes:
         arity: how many parents it takes, base first.
-        kind: kind of genome that it varies ("program", "prompt", "architecture", "vector").
-        weight: its share of the asks, relative to the others', where a configuration names none; 0 for an operator
+        kind: of the genomes that it varies ("program", "prompt", "architecture", "vector").
+        weight: its share of the asks, relative to the others', where a configuration states none; 0 for an operator
             that proposes only where it is named.
         needs_model: whether it asks a language model; taken for False where it is missing.
-        repairs: whether it would rather have a base whose evaluation failed; taken for False where it is missing.
-        memory: called with the space and the objectives, it makes an empty `Memory`, one for each island; missing in an
+        repairs: whether it prefers a base whose evaluation failed; taken for False where it is missing.
+        memory: called with the space and the objectives, it makes an empty `Memory` for each island; missing in an
             operator that learns nothing.
     """
 
@@ -200,13 +203,13 @@ class Operator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A way to make offspring: an operator with the language model that it asks.
+    """A choice of the operator selector: an operator with the language model that it asks.
 
     Attributes:
-        model: None for an operator without one.
+        model: None for an operator that asks no model.
         arity: how many parents it takes.
         weight: its share of the asks where weights decide.
-        repairs: whether its base is one that failed, where there is one.
+        repairs: whether its base is a failed individual, where there is any.
     """
 
     operator: str
@@ -218,13 +221,13 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class ArmRecord:
-    """What came of an arm so far.
+    """How an arm has done so far.
 
     Attributes:
         pulls: asks that ended.
-        gain: sum over them: 1 for an offspring that entered the front, 0.5 for one that survived, else 0.
+        gain: sum over them: 1 for an offspring that entered the front, 0.5 for an offspring that survived, else 0.
         usd: what their completions cost together.
-        scale: of the bases' sizes that this is about, as `evo.search.selectors.scale_of` says it; None for all sizes together.
+        scale: of the sizes of the bases, by `evo.search.selectors.scale_of`; None for all sizes together.
     """
 
     operator: str
@@ -236,14 +239,14 @@ class ArmRecord:
 
 
 class OperatorSelector(Protocol):
-    """Decides which operator proposes next, and by which model. Pure: what it does follows from what it was told."""
+    """Selects the operator that proposes next, and its model. Pure: what it does follows from the calls it received."""
 
     def choose(self, rng: np.random.Generator) -> int:
         """The arm for the next ask, before its parents are known."""
         ...
 
     def routed(self, arm: int, base: Individual, rng: np.random.Generator) -> int:
-        """The same arm, or one that differs from it in the model only, now that the base is known."""
+        """The same arm, or an arm that differs in the model only, now that the base is known."""
         ...
 
     def asked(self, arm: int) -> None:
@@ -261,18 +264,18 @@ class OperatorSelector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What an executor is made for: the problem, by name so that any worker can make it, and how to run it.
+    """What an executor evaluates: the problem, by name so that any worker can make it, and how to run it.
 
     Attributes:
-        workers: side by side at most; None takes all that there is, also what joins later.
+        workers: side by side at most; None takes all CPUs, also those that join later.
         address: of a cluster; None starts what is needed here.
         limits: instead of the problem's own, where given.
-        require_namespace: refuse to evaluate where only weaker isolation can be had.
+        require_namespace: refuse to evaluate where only weaker isolation is available.
         key_variables: environment variables that hold keys, which no worker may see.
-        run: the run's name, by which others on a cluster know it.
+        run: the run's name, which a cluster shows.
         resources: of each evaluation, instead of the problem's own, where given.
-        stragglers: an evaluation that takes longer than this many times what its peers take is also given to a worker
-            that is idle; None never does so.
+        stragglers: an evaluation that takes longer than this many times what its peers take is also given to an idle
+            worker; None never does so.
         placement_timeout_seconds: how long to wait for a machine that has room for an evaluation at all.
     """
 
@@ -291,12 +294,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class ClusterEvent:
-    """What cluster_event the workers of a run; told as an event of its lineage.
+    """Something that happened to the workers of a run; recorded as an event of its lineage.
 
     Attributes:
         kind: "node_joined", "node_left", "reissued" (an overdue evaluation was also given to another worker), "no_room"
-            (no machine has what an evaluation takes), "room" (one has it again). "" is no event: there is room for more
-            evaluations than were asked for, and nothing else may happen for long that would show it.
+            (no machine has what an evaluation takes), "room" (a machine has it again). "" is not recorded: it says that
+            there is room for more evaluations than were asked for, which may not show otherwise for long.
         detail: JSON; a "no_room" has a `reason` for the user.
     """
 
@@ -308,16 +311,16 @@ OnEvent: TypeAlias = Callable[[ClusterEvent], None]
 
 
 def ignore_event(event: ClusterEvent) -> None:
-    """Where nobody records incidents."""
+    """Takes no note of an event, where events are not recorded."""
 
 
 class Executor(Protocol):
     """Evaluates genomes side by side, each in a sandbox.
 
     Attributes:
-        capacity: how many evaluations it can make good use of at once, those that wait their turn included. May change
-            as it learns how long they take, and as machines come and go.
-        on_event: called in the event loop with what befalls the workers, when it is noticed; set by who records it.
+        capacity: how many evaluations it can use at once, those that wait for a worker included. May change as it
+            learns how long they take, and as machines join and leave.
+        on_event: called in the event loop with each cluster event; set by the recorder of a run.
     """
 
     on_event: OnEvent
@@ -334,31 +337,31 @@ class Executor(Protocol):
         model: Model | None = None,
         resources: Resources | None = None,
     ) -> Evaluation:
-        """Evaluate one genome.
+        """Evaluate a genome.
 
         Args:
             cases: those to score it on; None scores it as a whole. The limits apply to each call.
             model: answers what the problem asks by `Run.ask`, here in the driver's process.
-            resources: that it takes, instead of what the job says; an executor without a choice of machines ignores it.
+            resources: that it takes, instead of the job's; an executor without a choice of machines ignores it.
 
         Raises:
             SandboxError: the machine cannot evaluate at all; never for what a candidate does.
-            UserError: no machine has what it takes, and none has come in time.
+            UserError: no machine has what it takes, and none joined in time.
             BudgetSpentError, ModelAccessError: by the model.
         """
         ...
 
     async def close(self) -> None:
-        """Cancel what is under way, and end every process that was started here."""
+        """Cancel evaluations under way, and end every process that was started here."""
         ...
 
 
 class Gateway(Model, Protocol):
-    """The one place that holds keys and money: sends requests to endpoints, within the caps."""
+    """The only place that holds keys and pays: sends requests to endpoints, within the caps."""
 
     @property
     def ledger(self) -> Ledger:
-        """What was spent and is reserved; to be read."""
+        """What was spent and is reserved; read-only."""
         ...
 
     @property
@@ -367,15 +370,15 @@ class Gateway(Model, Protocol):
         ...
 
     def health(self) -> Mapping[str, Health]:
-        """Endpoint name to how it does."""
+        """Endpoint name to its health."""
         ...
 
     def worst(self, request: Request) -> Charge:
-        """The most that a completion is charged where nothing is tried twice."""
+        """The most that a completion is charged without retries."""
         ...
 
     def release(self) -> None:
-        """The run stops: cancel the calls that have nothing on the wire, and try nothing again."""
+        """The run stops: cancel the calls that were not sent, and retry none."""
         ...
 
     async def close(self) -> None:

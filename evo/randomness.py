@@ -1,4 +1,4 @@
-"""All randomness of a run: a generator for each use and number, from the run's seed alone."""
+"""Random streams of a run: a generator for each use and number, from the run's seed alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Use = Literal["parents", "proposal", "islands", "reevaluate", "policy", "batch"]
 
 
 def generator(seed: int, number: int, use: Use) -> np.random.Generator:
-    """The randomness of one ask, tell or contest, which no other shares."""
+    """The random stream of an ask, a tell or a batch, which no other shares."""
     named: Any = Named(f"{seed} {number} {use}")  # numpy takes it, and its stubs do not say so
     return np.random.Generator(np.random.PCG64(named))
 

@@ -1,7 +1,7 @@
 """The marked regions of a program: the only text that a search may change.
 
 A region lies between a line that contains EVOLVE-BLOCK-START and one that contains EVOLVE-BLOCK-END, each in a comment
-of the file's own language. A file without markers is one region as a whole.
+of the file's own language. A file without markers is a region as a whole.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def with_regions(text: str, replacements: tuple[str, ...]) -> str:
     """
     regions = find_regions(text)
     if len(regions) != len(replacements):
-        raise GenomeError(f"expected {len(regions)} replacements, one a region, got {len(replacements)}")
+        raise GenomeError(f"expected {len(regions)} replacements, one for each region, got {len(replacements)}")
     lines = text.split("\n")
     for region, replacement in reversed(list(zip(regions, replacements, strict=True))):
         lines[region.first : region.last] = replacement.split("\n") if replacement else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import inspect
@@ -15,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, cast
 
-from evo.errors import ConfigError, UnknownNameError
+from evo.errors import ConfigError, UnknownNameError, unknown
 from evo.protocols import Problem
 
 Group = Literal["problems", "operators", "survival", "executors", "gateways", "selectors", "parents", "policies"]
@@ -66,7 +65,10 @@ def make_problem(name: str, options: Mapping[str, Any]) -> Problem:
 
 
 def make(group: Group, name: str, options: Mapping[str, Any], *given: Any) -> Any:
-    """What a name stands for, called with what it is always given and with the user's options.
+    """The object that a name stands for, called with its fixed arguments and with the user's options.
+
+    Args:
+        given: positional arguments that every object of the group takes.
 
     Raises:
         UnknownNameError: no such name.
@@ -81,13 +83,6 @@ def make(group: Group, name: str, options: Mapping[str, Any], *given: Any) -> An
         return factory(*given, **options)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{what} {name} does not take these options ({error}): {dict(options)}") from error
-
-
-def unknown(what: str, name: str, known: Mapping[str, Any]) -> str:
-    """One sentence for a name that is not known, with the nearest that is."""
-    near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
-    return f"unknown {what} {name!r}{hint} known: {', '.join(sorted(known)) or 'none'}"
 
 
 def _one_of(group: Group) -> str:

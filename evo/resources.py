@@ -7,21 +7,21 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from evo.errors import ConfigError
+from evo.errors import ConfigError, unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one evaluation keeps busy, and so is set aside for it.
+    """What an evaluation keeps busy, and so is reserved for it.
 
     Attributes:
         cpus: cores; a fraction where it mostly waits, for a model say.
         gpus: a fraction where several share one, else whole; for the scorer, since a candidate's process sees none.
-        memory_bytes: that no other task is promised; 0 sets none aside. No limit: that is `Limits.memory_bytes`.
+        memory_bytes: reserved; 0 reserves none. Not a limit: that is `Limits.memory_bytes`.
         custom: amounts of what the nodes of a cluster were started with, by name; a fraction or whole.
 
     Raises:
-        ConfigError: an amount that no machine can set aside.
+        ConfigError: an amount that no machine can reserve.
     """
 
     cpus: float = 1.0
@@ -39,19 +39,20 @@ class Resources:
                 raise ConfigError(f"resources: above 1, {name} must be whole, got {amount}")
 
     def but(self, otherwise: Mapping[str, Any]) -> Resources:
-        """The same with some fields otherwise.
+        """The same with other values for some fields.
 
         Raises:
-            ConfigError: a field that there is not, or an amount that cannot be.
+            ConfigError: an unknown field, or an amount that no machine can reserve.
         """
-        known = [one.name for one in fields(self)]
-        if unknown := [name for name in otherwise if name not in known]:
-            raise ConfigError(f"unknown resource {unknown[0]!r}; known: {', '.join(known)}; others go into custom")
+        known = [field.name for field in fields(self)]
+        for name in otherwise:
+            if name not in known:
+                raise ConfigError(f"{unknown('resource', name, known)}; others go into custom")
         return replace(self, **otherwise)
 
     @property
     def key(self) -> Hashable:
-        """The same for all that take the same."""
+        """Equal for equal resources."""
         return self.cpus, self.gpus, self.memory_bytes, tuple(sorted(self.custom.items()))
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The boundary at which a candidate's or a scorer's failure becomes data."""
+"""Scoring: the only place where a failure of a candidate or a scorer becomes data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from evo.values import Evaluation, Objective, Part, Score, clip_text
 
 
 def scored(problem: Problem, genome: Genome, run: Run, part: Part, *, cases: Sequence[str] | None = None) -> Evaluation:
-    """A problem's score of a genome, checked; whatever goes wrong with it is in the evaluation.
+    """A problem's score of a genome, checked; any failure is in the evaluation.
 
     Args:
         cases: those to score it on; None scores it as a whole.
@@ -34,8 +34,8 @@ def scored(problem: Problem, genome: Genome, run: Run, part: Part, *, cases: Seq
 
 
 def combined(problem: Problem, parts: Sequence[Evaluation]) -> Evaluation:
-    """What a problem makes of evaluations that went well, each on cases of its own; without their times and places."""
-    scores = [Score(one.objectives, one.violations, one.feedback, one.cases, one.descriptors) for one in parts]
+    """Successful evaluations on disjoint cases as a single evaluation; without their times and workers."""
+    scores = [Score(part.objectives, part.violations, part.feedback, part.cases, part.descriptors) for part in parts]
     return _judged(problem, lambda: problem.combined(scores))
 
 
@@ -61,7 +61,7 @@ def _of_exactly(cases: Sequence[str], score: Score) -> Score:
 
 
 def _checked(values: object, objectives: Sequence[Objective]) -> dict[str, float]:
-    expected = [one.name for one in objectives]
+    expected = [objective.name for objective in objectives]
     if not isinstance(values, dict) or set(values) != set(expected):
         got = sorted(map(str, values)) if isinstance(values, dict) else values
         raise CandidateError("invalid", f"expected the objectives {expected}, got {got!r}"[:300])

@@ -1,7 +1,7 @@
 """Declared spaces of architectures: what each slot may hold, and which slots are there only for what others hold.
 
 A design is a choice for each slot that is active, and for no other: so designs that would differ in inactive slots only
-are one and the same. Numbers are snapped to a grid, so that equal designs have equal texts.
+are the same. Numbers are snapped to a grid, so that equal designs have equal texts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evo.errors import ConfigError, GenomeError
 from evo.genomes import SlotValue
@@ -24,7 +23,7 @@ MOST_NUMBERS = 2**53
 
 
 class Domain(ABC):
-    """What one slot may hold.
+    """What a slot may hold.
 
     A share is a place in the domain from 0 to 1, on its own scale; each of n options or whole numbers has 1/n of it.
     """
@@ -36,7 +35,7 @@ class Domain(ABC):
 
     @abstractmethod
     def nearest(self, value: object) -> SlotValue | None:
-        """The choice that is nearest to a value; None where nothing is near it."""
+        """The choice that is nearest to a value; None where no choice is near it."""
 
     @abstractmethod
     def read(self, value: object) -> SlotValue | None:
@@ -56,7 +55,7 @@ class Domain(ABC):
 
     @abstractmethod
     def at(self, share: float) -> SlotValue:
-        """The choice at a place; beyond the ends, the one at the end."""
+        """The choice at a place; beyond the ends, the choice at the end."""
 
     @abstractmethod
     def words(self) -> str:
@@ -74,21 +73,21 @@ class Options(Domain):
     choices: tuple[SlotValue, ...]
 
     def nearest(self, value: object) -> SlotValue | None:
-        return next((one for one in self.choices if same(one, value)), None)
+        return next((choice for choice in self.choices if same(choice, value)), None)
 
     def read(self, value: object) -> SlotValue | None:
         # JSON does not tell 1 from 1.0.
-        equal = [one for one in self.choices if _is_number(one) and _is_number(value) and one == value]
+        equal = [choice for choice in self.choices if _is_number(choice) and _is_number(value) and choice == value]
         return equal[0] if len(equal) == 1 else self.nearest(value)
 
     def draw(self, rng: np.random.Generator) -> SlotValue:
         return self.choices[int(rng.integers(len(self.choices)))]
 
     def neighbours(self, value: SlotValue) -> tuple[SlotValue, ...]:
-        return tuple(one for one in self.choices if not same(one, value))
+        return tuple(choice for choice in self.choices if not same(choice, value))
 
     def share(self, value: SlotValue) -> float:
-        index = next(index for index, one in enumerate(self.choices) if same(one, value))
+        index = next(index for index, choice in enumerate(self.choices) if same(choice, value))
         return (index + 0.5) / len(self.choices)
 
     def at(self, share: float) -> SlotValue:
@@ -114,7 +113,7 @@ class Whole(Domain):
     step: int = 1
 
     def __post_init__(self) -> None:
-        numbers = all(type(one) is int for one in (self.low, self.high, self.step))
+        numbers = all(type(number) is int for number in (self.low, self.high, self.step))
         if not numbers or self.step < 1 or not 0 <= (self.high - self.low) // self.step < MOST_NUMBERS:
             raise ConfigError(f"a slot needs whole numbers from low up to high, at least 1 apart; got {self}")
 
@@ -137,7 +136,7 @@ class Whole(Domain):
 
     def neighbours(self, value: SlotValue) -> tuple[SlotValue, ...]:
         index = self._index(value)
-        return tuple(self.low + self.step * one for one in (index - 1, index + 1) if 0 <= one < self.count)
+        return tuple(self.low + self.step * place for place in (index - 1, index + 1) if 0 <= place < self.count)
 
     def share(self, value: SlotValue) -> float:
         return (self._index(value) + 0.5) / self.count
@@ -160,7 +159,7 @@ class Whole(Domain):
 
 @dataclass(frozen=True, slots=True)
 class Real(Domain):
-    """Reals from `low` to `high`, kept to three digits: of the value on a log scale, of the width on a linear one.
+    """Reals from `low` to `high`, kept to three digits: of the value on a log scale, of the width on a linear scale.
 
     Raises:
         ConfigError: bounds that are no finite numbers in order, or not above 0 on a log scale.
@@ -192,7 +191,7 @@ class Real(Domain):
         return ()
 
     def share(self, value: SlotValue) -> float:
-        low, high, place = (self._scaled(one) for one in (self.low, self.high, float(value)))
+        low, high, place = (self._scaled(bound) for bound in (self.low, self.high, float(value)))
         return (place - low) / (high - low) if high > low else 0.5
 
     def at(self, share: float) -> float:
@@ -233,7 +232,7 @@ class Slots:
         order: the slots, each behind those that it depends on, else as they were declared.
 
     Raises:
-        ConfigError: a condition on a slot or a choice that there is not, or one that depends on itself.
+        ConfigError: a condition on an unknown slot or choice, or a slot that depends on itself.
     """
 
     options: Mapping[str, Offered]
@@ -254,7 +253,8 @@ class Slots:
         """Whether a slot is there, given the choices for the active ones among those before it in the order."""
         condition = self.when.get(slot, {})
         return all(
-            other in choices and any(same(one, choices[other]) for one in wanted) for other, wanted in condition.items()
+            other in choices and any(same(choice, choices[other]) for choice in wanted)
+            for other, wanted in condition.items()
         )
 
     def contains(self, choices: object) -> bool:
@@ -284,14 +284,14 @@ class Slots:
         return design
 
     def from_json(self, found: object, base: Mapping[str, SlotValue] | None = None) -> Design:
-        """The design that JSON describes, which may be anything; what it says of inactive slots is passed over.
+        """The design that JSON describes, which may be anything; what it says of inactive slots is ignored.
 
         Args:
             found: an object with a member for each slot, or null where the slot is inactive.
             base: a design that slots are taken from for which it has nothing.
 
         Raises:
-            GenomeError: it describes none, and why in one sentence.
+            GenomeError: it describes no design; says why in a sentence.
         """
         if not isinstance(found, dict):
             raise GenomeError(f"expected a JSON object with a member for each slot, got {_shown(found)}")
@@ -301,18 +301,6 @@ class Slots:
         for slot in self.order:
             if self.is_active(slot, design):
                 design[slot] = self._read(slot, found.get(slot), (base or {}).get(slot))
-        return design
-
-    def encoded(self, design: Mapping[str, SlotValue]) -> NDArray[np.float64]:
-        """A design as a point of the unit cube, for optimisers of vectors: shape (slots,); 0.5 for inactive slots."""
-        return np.array([self.domain(slot).share(design[slot]) if slot in design else 0.5 for slot in self.order])
-
-    def decoded(self, point: Sequence[float] | NDArray[np.float64]) -> Design:
-        """The design at a point of the unit cube, shape (slots,)."""
-        design: Design = {}
-        for slot, share in zip(self.order, point, strict=True):
-            if self.is_active(slot, design):
-                design[slot] = self.domain(slot).at(float(share))
         return design
 
     def describe(self) -> str:
@@ -326,14 +314,14 @@ class Slots:
 
     def _check(self, slot: str, condition: Mapping[str, tuple[SlotValue, ...]]) -> None:
         for other, wanted in condition.items():
-            if missing := [one for one in (slot, other) if one not in self.options]:
+            if missing := [name for name in (slot, other) if name not in self.options]:
                 raise ConfigError(f"the condition of slot {slot!r} names {missing[0]!r}, which is no slot")
             if isinstance(wanted, str) or not wanted:
                 raise ConfigError(
                     f"the condition of slot {slot!r} needs a tuple of choices of {other!r}, got {wanted!r}"
                 )
             domain = self.domain(other)
-            if strange := [one for one in wanted if one not in domain]:
+            if strange := [choice for choice in wanted if choice not in domain]:
                 raise ConfigError(f"slot {slot!r} waits for {other!r} to be {strange[0]!r}; it is {domain.words()}")
 
     def _read(self, slot: str, value: object, otherwise: SlotValue | None) -> SlotValue:
@@ -357,9 +345,9 @@ class Slots:
         return {"description": self._words(slot), **nullable}
 
 
-def same(one: object, other: object) -> bool:
+def same(first: object, other: object) -> bool:
     """Equal as a genome's canonical text sees it: 1, 1.0 and True are three choices."""
-    return type(one) is type(other) and one == other
+    return type(first) is type(other) and first == other
 
 
 def _ordered(slots: list[str], when: Mapping[str, Mapping[str, object]]) -> tuple[str, ...]:
@@ -388,9 +376,9 @@ def _listed(slots: Sequence[str]) -> str:
 
 
 def _shown(value: object) -> str:
-    """A value as JSON, in one short line; of lists and objects only that they are one."""
+    """A value as a short line of JSON; of lists and objects merely that they are such."""
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "an object"
-    text = json.dumps(value, ensure_ascii=False, default=lambda one: type(one).__name__)
+    text = json.dumps(value, ensure_ascii=False, default=lambda other: type(other).__name__)
     text = " ".join(text.encode("utf-8", "replace").decode().splitlines())
     return text if len(text) <= 80 else f"{text[:76]} ..."

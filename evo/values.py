@@ -1,4 +1,4 @@
-"""The frozen values that pass along the line: Ask, Proposal, Candidate, Evaluation, Individual."""
+"""The frozen values that pass from step to step of the loop: Ask, Proposal, Candidate, Evaluation, Individual."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ REEVALUATE_OPERATOR = "reevaluate"
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """One thing to minimise or maximise.
+    """A quantity to minimise or maximise.
 
     Attributes:
         name: as it appears in tables and on screen.
-        direction: the user's own; only survival turns it round.
+        direction: as the user states it; only survival turns maximisation into minimisation.
         unit: "%", "s", "nodes"; empty for a bare number.
     """
 
@@ -41,28 +41,28 @@ class Objective:
 
     @property
     def sign(self) -> float:
-        """Multiply a value by this to have something to minimise."""
+        """1 to minimise, -1 to maximise: a value times this is to be minimised."""
         return 1.0 if self.direction == "min" else -1.0
 
     def cost(self, individual: Individual) -> float:
         """The value by which an individual is compared, to be minimised."""
         return self.sign * individual.compared[self.name]
 
-    def better(self, one: Evaluation, other: Evaluation) -> bool:
+    def better(self, first: Evaluation, second: Evaluation) -> bool:
         """Whether the first evaluation is strictly better in this objective."""
-        return self.sign * one.objectives[self.name] < self.sign * other.objectives[self.name]
+        return self.sign * first.objectives[self.name] < self.sign * second.objectives[self.name]
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one evaluation may use.
+    """What an evaluation may use.
 
     Attributes:
         wall_seconds: from the start of the candidate's process to its last answer.
         memory_bytes: address space of each of its processes.
         output_bytes: what it may print; more makes the print fail.
         reply_bytes: the largest value that it may return.
-        processes: 1 forbids it to start any other; threads do not count.
+        processes: 1 forbids it to start another; threads do not count.
     """
 
     wall_seconds: float = 10.0
@@ -85,7 +85,7 @@ Space = Box | Slots
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """An edge of the lineage: which individual, and what it was to the child."""
+    """An edge of the lineage: a parent, and its role for the child."""
 
     id: int
     role: Role
@@ -93,12 +93,12 @@ class Parent:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A request for one offspring.
+    """A request for an offspring.
 
     Attributes:
         id: 0, 1, 2, ... in the order of asking.
-        operator: name of the operator that shall propose; "seed" takes the problem's own first genomes, "reevaluate"
-            measures its only parent once more.
+        operator: name of the operator that proposes; "seed" takes the problem's own first genomes, "reevaluate"
+            evaluates its only parent again.
         parents: individuals to vary, base first.
         model: name of the language model, None for model-free operators.
     """
@@ -112,12 +112,12 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """A lesson in words, drawn from the search by a model and shown to it again later.
+    """A lesson in words that a model drew from the search, and is shown later.
 
     Attributes:
-        kind: "short" for what one comparison taught, "long" for what was distilled from many.
+        kind: "short" for the lesson of a single comparison, "long" for what was distilled from many.
         ask: that it came with; -1 where it was learnt in an earlier run.
-        gain: of the individual that it came with: 1 entered the front, 0.5 survived, 0 neither, or none came of it.
+        gain: of the individual that it came with: 1 where it entered the front, 0.5 where it survived, else 0.
     """
 
     kind: LessonKind
@@ -128,16 +128,16 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What an operator answered.
+    """What an operator proposed.
 
     Attributes:
         outcome: ok, or why there is no genome: the reply cannot be read (unparsable; truncated where it was cut off),
-            the model or the operator would not (refused), it is nothing new (duplicate), no reply came (as
+            the model or the operator declined (refused), the genome is not new (duplicate), no reply came (as
             `evo.models.Completion` names it), or the operator itself failed (error).
         genome: present exactly when outcome is ok.
         thought: the idea behind it in words, or why it failed.
-        lessons: lessons learnt on the way, kept in the lineage whatever the outcome; kind and text count, the rest is
-            filled in by the search.
+        lessons: learnt on the way, kept in the lineage whatever the outcome; kind and text count, the search fills in
+            the rest.
     """
 
     outcome: ProposalOutcome
@@ -156,7 +156,7 @@ class Candidate:
 
     Attributes:
         id: 0, 1, 2, ... without gaps, in the order of admission; the individual keeps it.
-        vector: its embedding, where one was asked for.
+        vector: its embedding; () without an embedding model.
     """
 
     id: int
@@ -168,14 +168,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What a problem says of a genome that ran.
+    """A problem's score of a genome.
 
     Attributes:
         objectives: name to value, in the problem's own direction.
         violations: name to amount by which a constraint is broken; feasible means all are <= 0.
         feedback: text for the next proposal.
         cases: name of a case (an instance, an example, a test) to its score, larger is better; {} where there are none.
-        descriptors: name to value of what tells niches apart, beside what the genome itself says.
+        descriptors: name to value, for niches, beside the descriptors of the genome itself.
     """
 
     objectives: Mapping[str, float]
@@ -187,23 +187,23 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What evaluating one genome gave.
+    """The result of evaluating a genome.
 
     Attributes:
-        outcome: ok, or why there is no result (invalid, timeout, oom, crash, lost), or "pruned": nothing went wrong,
-            but after some of the cases others were more promising.
+        outcome: ok, or why there is no result (invalid, timeout, oom, crash, lost), or "pruned": it did not fail, but
+            after some of the cases others were more promising.
         objectives: name to value, in the problem's own direction; finite, and empty unless outcome is ok.
         violations: name to amount by which a constraint is broken; feasible means all are <= 0.
         feedback: text for the next proposal (stderr, failing cases), at most 8 KiB.
-        seconds: wall time of the evaluation; of its parts together, where cases were scored apart.
+        seconds: wall time of the evaluation; of its parts together, where cases were scored separately.
         cpu_seconds: CPU time of the candidate's process; 0 where none ran.
         memory_bytes: peak resident memory of the candidate's process; 0 where none ran.
         isolation: how the candidate was held: "bubblewrap", "process", or "none" where nothing of it ran.
-        worker: name of the process that evaluated, or that did the last part of it.
+        worker: name of the process that evaluated it, or the last part of it.
         node: name of the machine.
         started: seconds since 1970 when it began.
-        cases: name of a case to its score, larger is better; finite; those that were seen, whatever the outcome.
-        descriptors: name to value of what tells niches apart; finite.
+        cases: name of a case to its score, larger is better; finite; all that were scored, whatever the outcome.
+        descriptors: name to value, for niches; finite.
     """
 
     outcome: Outcome
@@ -235,8 +235,8 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """An ancestor, as far as its descendants remember it."""
+class Ancestor:
+    """An ancestor, as its descendants record it."""
 
     id: int
     operator: str
@@ -246,7 +246,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """What the measurements of one candidate come to, in one objective.
+    """The measurements of a candidate in an objective, summed up.
 
     Attributes:
         count: of measurements.
@@ -260,14 +260,14 @@ class Repeats:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Repeats:
-        """All of them at once; the order of the values may change the last digits."""
+        """The summary of all values; their order may change the last digits."""
         repeats = cls()
         for value in values:
             repeats = repeats.with_value(value)
         return repeats
 
     def with_value(self, value: float) -> Repeats:
-        """One measurement more.
+        """With a further measurement.
 
         Raises:
             ValueError: it is not finite.
@@ -280,7 +280,7 @@ class Repeats:
 
     @property
     def variance(self) -> float:
-        """Of a single measurement, by these alone; infinite where fewer than two were made."""
+        """Variance of a single measurement, by these alone; infinite for fewer than two."""
         return self.squares / (self.count - 1) if self.count > 1 else math.inf
 
 
@@ -289,12 +289,12 @@ class Individual:
     """An evaluated member of the search's history.
 
     Attributes:
-        tell: its place in the order of telling: 0, 1, 2, ...
-        past: its nearest ancestors in the line of bases, the oldest first; at most PAST_LIMIT.
-        vector: its embedding, where one was asked for.
-        generation: 0 for a seed, else one more than the highest among its parents.
-        evaluation: where it was measured several times: the first, with the means of objectives, violations and cases.
-        repeats: name of an objective to all that was measured; {} where that was once.
+        tell: number of its result: 0, 1, 2, ... in the order of results.
+        past: its nearest ancestors by way of bases, the oldest first; at most PAST_LIMIT.
+        vector: its embedding; () without an embedding model.
+        generation: 0 for a seed, else 1 more than the highest among its parents.
+        evaluation: where it was evaluated several times: the first, with the means of objectives, violations and cases.
+        repeats: name of an objective to a summary of its measurements; {} after a single evaluation.
         appraised: name of an objective to the value that counts where evaluations are noisy: a bound of the mean on its
             bad side, or the mean; {} where the evaluation's own count.
     """
@@ -305,7 +305,7 @@ class Individual:
     genome: Genome
     evaluation: Evaluation
     thought: str = ""
-    past: tuple[Step, ...] = ()
+    past: tuple[Ancestor, ...] = ()
     vector: tuple[float, ...] = ()
     generation: int = 0
     repeats: Mapping[str, Repeats] = field(default_factory=dict)
@@ -318,13 +318,13 @@ class Individual:
 
     @property
     def measurements(self) -> int:
-        """How often it was measured with success."""
-        return max((one.count for one in self.repeats.values()), default=1)
+        """How often it was evaluated with success."""
+        return max((repeats.count for repeats in self.repeats.values()), default=1)
 
     @property
-    def step(self) -> Step:
-        """What descendants remember of it."""
-        return Step(self.id, self.ask.operator, self.evaluation, self.thought)
+    def as_ancestor(self) -> Ancestor:
+        """What descendants record of it."""
+        return Ancestor(self.id, self.ask.operator, self.evaluation, self.thought)
 
     @property
     def ok(self) -> bool:

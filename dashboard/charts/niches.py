@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
@@ -14,11 +14,19 @@ from dashboard.queries import MOST_POINTS
 from dashboard.queries.niches import Elite, NicheMap, cell_centroids, grid_place
 from dashboard.queries.objectives import Objective
 from dashboard.words import axis, hover, number
-from evo.search.niches import Dimension
 
 # Pixels along each side of the drawing of a CVT.
 RASTER = int(math.sqrt(MOST_POINTS))
 Best = dict[tuple[int, int], Elite]
+
+
+class Side(NamedTuple):
+    """A dimension of the archive that is drawn: the range of a descriptor."""
+
+    descriptor: str
+    low: float
+    high: float
+    cells: int
 
 
 def niche_map(of: NicheMap, axes: tuple[int, int | None], objective: Objective, *, revision: str) -> go.Figure:
@@ -39,7 +47,8 @@ def merged(of: NicheMap, axes: tuple[int, int | None]) -> int:
     """How many cells of a grid along each side share a square of the drawing, so that a browser can draw them all."""
     if of.settings is None or of.settings.kind != "grid":
         return 1
-    sides = [of.settings.dimensions[position].cells for position in axes if position is not None]
+    all_cells = [side.cells for side in of.settings.dimensions.values()]
+    sides = [all_cells[position] for position in axes if position is not None]
     many = 1
     while math.prod(-(-cells // many) for cells in sides) > MOST_POINTS:
         many += 1
@@ -107,7 +116,7 @@ def _cells(
     best: Best,
     across: Sequence[float],
     upwards: Sequence[float],
-    sides: tuple[Dimension, Dimension | None],
+    sides: tuple[Side, Side | None],
     objective: Objective,
     revision: str,
 ) -> go.Figure:
@@ -157,15 +166,15 @@ def _cost(elite: Elite, objective: Objective) -> tuple[bool, float, int]:
     return not elite.feasible, elite.value if objective[1] == "min" else -elite.value, elite.individual
 
 
-def _sides(of: NicheMap, axes: tuple[int, int | None]) -> tuple[Dimension, Dimension | None]:
+def _sides(of: NicheMap, axes: tuple[int, int | None]) -> tuple[Side, Side | None]:
     assert of.settings is not None
     across, upwards = axes
-    dimensions = of.settings.dimensions
-    return dimensions[across], None if upwards is None else dimensions[upwards]
+    sides = [Side(name, side.low, side.high, side.cells) for name, side in of.settings.dimensions.items()]
+    return sides[across], None if upwards is None else sides[upwards]
 
 
-def _steps(side: Dimension, count: int, whole: float) -> list[float]:
-    """The borders of `count` equal parts of a side; the last part may reach past its end."""
+def _steps(side: Side, count: int, whole: float) -> list[float]:
+    """The borders of so many equal parts of a side; the last one may reach over its end."""
     return [side.low + (side.high - side.low) * at / whole for at in range(count + 1)]
 
 

@@ -137,7 +137,7 @@ def hypervolumes(reader: LineageReader, reference: tuple[tuple[str, str, float],
     """)
     named = [Objective(name, cast(Direction, direction)) for name, direction, _ in reference]
     measure = Indicators(named, reference={name: value for name, _, value in reference})
-    fronts = {after: measure.retell(np.array(costs, dtype=float)).hypervolume for after, costs in members.rows}
+    fronts = {after: measure.replace_front(np.array(costs, dtype=float)).hypervolume for after, costs in members.rows}
     return Table(CURVES, tuple((*row[:4], fronts.get(row[0])) for row in known.rows))
 
 

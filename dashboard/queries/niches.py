@@ -80,7 +80,7 @@ class NicheMap:
             return 0
         if self.settings.kind == "cvt":
             return self.settings.cells
-        return math.prod(side.cells for side in self.settings.dimensions)
+        return math.prod(side.cells for side in self.settings.dimensions.values())
 
     @property
     def feasible(self) -> int:
@@ -95,8 +95,8 @@ def settings(reader: LineageReader) -> NicheSettings | None:
     stated = (known.get("search") or {}).get("niches")
     if not stated:
         return None
-    sides = tuple(Dimension(name, **side) for name, side in stated["dimensions"].items())
-    return NicheSettings(sides, **{name: value for name, value in stated.items() if name != "dimensions"})
+    sides = {name: Dimension(**side) for name, side in stated["dimensions"].items()}
+    return NicheSettings(**{**stated, "dimensions": sides})
 
 
 def niche_map(reader: LineageReader, before: NicheMap | None, stretch: Stretch) -> NicheMap:
@@ -108,7 +108,7 @@ def niche_map(reader: LineageReader, before: NicheMap | None, stretch: Stretch) 
     how = settings(reader)
     if how is None:
         return NicheMap()
-    if unknown := tuple(side.descriptor for side in how.dimensions if side.descriptor.startswith(UNKNOWN)):
+    if unknown := tuple(name for name in how.dimensions if name.startswith(UNKNOWN)):
         return NicheMap(how, unknown)
     members = _members(reader, stretch)
     looked = members[:MOST_ELITES]
@@ -151,7 +151,7 @@ def cell_centroids(how: NicheSettings) -> Centroids:
 
 def grid_place(how: NicheSettings, cell: int) -> tuple[int, ...]:
     """The place of a grid's cell: its number along each dimension."""
-    return tuple(int(place) for place in np.unravel_index(cell, [side.cells for side in how.dimensions]))
+    return tuple(int(place) for place in np.unravel_index(cell, [side.cells for side in how.dimensions.values()]))
 
 
 def _members(reader: LineageReader, stretch: Stretch) -> list[int]:
@@ -171,7 +171,7 @@ def _placed(reader: LineageReader, how: NicheSettings, fresh: Sequence[int]) -> 
     """The descriptors of individuals; NaN for a descriptor that an individual does not have."""
     if not fresh:
         return {}
-    sides: list[Descriptor] = [descriptor(side.descriptor, Subject()) for side in how.dimensions]
+    sides: list[Descriptor] = [descriptor(name, Subject()) for name in how.dimensions]
     ids = ", ".join(map(str, fresh))
     named: dict[str, dict[int, dict[str, float]]] = {"objectives": {}, "descriptors": {}}
     for table, values in named.items():

@@ -50,7 +50,7 @@ def _parts(filters: Filters) -> None:
 
 def _axes(how: NicheSettings) -> tuple[int, int | None]:
     """The dimensions of the archive that are drawn."""
-    names = [side.descriptor for side in how.dimensions]
+    names = list(how.dimensions)
     if len(names) == 1:
         return 0, None
     if len(names) == 2:

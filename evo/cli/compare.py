@@ -20,13 +20,12 @@ from evo.engine.baselines import BASELINES, with_baseline
 from evo.engine.factories import with_access
 from evo.engine.run import resume, run
 from evo.engine.setup import prepare
-from evo.errors import ConfigError, EvoError, RunFolderError, StoppedError, UnknownNameError
+from evo.errors import ConfigError, EvoError, RunFolderError, StoppedError, UnknownNameError, unknown
 from evo.journal.folder import JOURNAL, held
 from evo.journal.log import cut_torn_line, read_events
 from evo.journal.replay import latest_config
 from evo.lineage import Table
 from evo.lineage.live import LiveLineage
-from evo.registry import unknown
 
 DEFAULT_METHODS = (OWN, "best_of_n")
 

@@ -1,1 +1,1 @@
-"""Configuration: what every key means, and how a file, a problem and a command line become one."""
+"""Configuration: what every key means, and how a file, a problem and a command line make a configuration."""

@@ -1,23 +1,24 @@
 """Configuration: strict YAML, `--set a.b=c`, and where each value came from.
 
-Layers, each over the one before: the defaults here, the problem's own defaults, the file, the command line.
+Layers, each over the layer before: the defaults of the schema, the problem's own defaults, the file, the command line.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from evo.config.old_keys import renamed
 from evo.config.schema import Config, ProblemConfig
-from evo.errors import ConfigError
+from evo.errors import ConfigError, unknown
 from evo.protocols import Problem
-from evo.registry import make_problem, unknown
+from evo.registry import make_problem
 
 NAMED_SECTIONS = ("problem", "executor", "model", "search.selector", "search.survival", "search.parents")
 
@@ -33,7 +34,11 @@ class Loaded:
     def values(self) -> Iterator[tuple[str, Any, str]]:
         """Dotted key, value and source, in the order of declaration."""
         for key, value in _leaves(self.config.model_dump()):
-            yield key, value, next((self.sources[one] for one in _prefixes(key) if one in self.sources), "default")
+            yield (
+                key,
+                value,
+                next((self.sources[prefix] for prefix in _prefixes(key) if prefix in self.sources), "default"),
+            )
 
 
 def load_config(target: str, overrides: Sequence[str] = ()) -> Loaded:
@@ -55,7 +60,7 @@ def load_config(target: str, overrides: Sequence[str] = ()) -> Loaded:
 
 
 def _suited(defaults: dict[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
-    """A problem's defaults, without its mixture of operators where another is stated: mixtures do not add up."""
+    """A problem's defaults, without its mixture of operators where the user states a mixture."""
     if "operators" not in (stated.get("search") or {}) or "search" not in defaults:
         return defaults
     rest = {key: value for key, value in defaults["search"].items() if key != "operators"}
@@ -96,7 +101,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _normalised(values: dict[str, Any]) -> dict[str, Any]:
-    """Sections that are written as a bare name, spelt out."""
+    """With sections that are written as a bare name spelt out."""
     short = {key: {"name": value} for key in NAMED_SECTIONS if isinstance(value := _found(values, key), str)}
     return _merge([("", values), ("", _nest(short))])
 
@@ -151,18 +156,41 @@ def _merge(layers: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
     return merged
 
 
-def _check_keys(values: Mapping[str, Any], model: type[BaseModel], where: str = "") -> None:
-    known = model.model_fields
+def _check_keys(values: Mapping[str, Any], section: type, where: str = "") -> None:
+    known = _annotations(section)
     for key, value in values.items():
         if key not in known:
             raise ConfigError(unknown(f"key in [{where}]" if where else "key", str(key), known))
-        section = known[key].annotation
-        if isinstance(section, type) and issubclass(section, BaseModel) and value is not None:
-            if not isinstance(value, Mapping):
-                raise ConfigError(
-                    f"[{key}] must be a section with keys {', '.join(section.model_fields)}; got {value!r}"
-                )
-            _check_keys(value, section, f"{where}.{key}" if where else key)
+        _check_value(value, known[key], f"{where}.{key}" if where else key)
+
+
+def _check_value(value: Any, annotation: Any, where: str) -> None:
+    """Check the keys of whatever sections the value of a key is made of."""
+    if _is_section(annotation):
+        if value is not None and not isinstance(value, Mapping):
+            keys = ", ".join(_annotations(annotation))
+            raise ConfigError(f"[{where.rpartition('.')[2]}] must be a section with keys {keys}; got {value!r}")
+        _check_keys(value or {}, annotation, where)
+    elif get_origin(annotation) in (Union, UnionType) and isinstance(value, Mapping):
+        for kind in filter(_is_section, get_args(annotation)):
+            _check_keys(value, kind, where)
+    elif get_origin(annotation) in (dict, Mapping) and isinstance(value, Mapping):
+        for name, each in value.items():
+            _check_value(each, get_args(annotation)[1], f"{where}.{name}")
+    elif get_origin(annotation) is tuple and isinstance(value, list | tuple):
+        for place, each in enumerate(value):
+            _check_value(each, get_args(annotation)[0], f"{where}.{place}")
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and (issubclass(annotation, BaseModel) or is_dataclass(annotation))
+
+
+def _annotations(section: Any) -> dict[str, Any]:
+    """The keys of a section with their types, in the order of declaration."""
+    names = section.model_fields if issubclass(section, BaseModel) else section.__dataclass_fields__
+    hints = get_type_hints(section)
+    return {name: hints[name] for name in names}
 
 
 def _problem_section(values: Any) -> ProblemConfig:
@@ -183,12 +211,13 @@ def _validated(values: dict[str, Any]) -> Config:
 
 def _sentence(error: ValidationError, prefix: str = "") -> str:
     parts = []
-    for one in error.errors():
-        key = prefix + ".".join(str(place) for place in one["loc"])
-        # Where a key is meant to be named, or is not known at all, someone may have typed a secret.
-        private = one["type"] == "extra_forbidden" or ".endpoints." in key
-        value = "" if private else f" = {one['input']!r}"
-        said = one["msg"].removeprefix("Value error, ")
+    for detail in error.errors():
+        key = prefix + ".".join(str(place) for place in detail["loc"])
+        # Where the name of a variable is expected, or the key is unknown, the value may be a secret.
+        unknown_key = detail["type"] in ("extra_forbidden", "unexpected_keyword_argument")
+        private = unknown_key or key.startswith("model.endpoints")
+        value = "" if private else f" = {detail['input']!r}"
+        said = detail["msg"].removeprefix("Value error, ")
         parts.append(f"{key}{value}: {said[0].lower()}{said[1:]}")
     return "; ".join(parts)
 

@@ -1,4 +1,4 @@
-"""Keys of configurations that were renamed: the old ones are still read, and each is said once."""
+"""Renamed keys of configurations: the old keys are still read, each with a line that names the new key."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DETERMINISTIC: Mapping[str, bool] = {"ask": True, "arrival": False}
 
 
 def renamed(values: Mapping[str, Any], say: Callable[[str], None] = LOG.warning) -> dict[str, Any]:
-    """The same values under today's keys.
+    """The same values under the current keys.
 
     Args:
         say: called with a sentence for each old key.

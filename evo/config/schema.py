@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
-from evo.values import Topology
+from evo.models import FREE, Endpoint
+from evo.resources import Resources
+from evo.search.duplicates import DuplicateFilter
+from evo.search.islands import IslandSettings
+from evo.search.niches import NicheSettings
+from evo.search.noise import NoiseSettings
 
 
 class Section(BaseModel):
@@ -30,44 +34,25 @@ class ProblemConfig(Section):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class PriceConfig(Section):
-    """Dollars per million tokens."""
-
-    input_usd: float = Field(ge=0)
-    output_usd: float = Field(ge=0)
-    cached_usd: float | None = Field(default=None, ge=0)
-
-
-def _name_of_a_variable(text: str) -> str:
-    if text and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", text):
-        raise ValueError("must name an environment variable in capitals, as in OPENAI_API_KEY; never the key itself")
-    return text
-
-
-def _without_password(url: str | None) -> str | None:
-    if url is not None and "@" in urlsplit(url).netloc:
-        raise ValueError("must not hold a user or a password; put the key into an environment variable")
-    return url
+def _named(endpoints: Any) -> Any:
+    """Each endpoint with the name that it is listed under, and the price "free" spelt out."""
+    if not isinstance(endpoints, Mapping) or not all(isinstance(each, Mapping) for each in endpoints.values()):
+        return endpoints
+    for name, stated in endpoints.items():
+        if "name" in stated:
+            raise ValueError(f"the endpoint {name} is named by its key; leave out its 'name'")
+        if isinstance(price := stated.get("price"), str) and price != "free":
+            raise ValueError(f"the price of {name} must be free, or input_usd and output_usd per million tokens")
+    return {
+        name: {**stated, "name": name, **({"price": asdict(FREE)} if stated.get("price") == "free" else {})}
+        for name, stated in endpoints.items()
+    }
 
 
-class EndpointConfig(Section):
-    """An OpenAI-compatible server; see `evo.models.Endpoint`.
-
-    Attributes:
-        key_variable: name of the environment variable that holds the key.
-        price: "free" or numbers; without it prices are looked up, and a loopback address is free.
-    """
-
-    base_url: Annotated[str | None, AfterValidator(_without_password)] = None
-    key_variable: Annotated[str, AfterValidator(_name_of_a_variable)] = "OPENAI_API_KEY"
-    models: tuple[str, ...] = ()
-    concurrency: int = Field(default=16, ge=1, le=10_000)
-    requests_per_minute: float | None = Field(default=None, gt=0)
-    tokens_per_minute: float | None = Field(default=None, gt=0)
-    timeout_seconds: float = Field(default=120.0, gt=0)
-    retries: int = Field(default=3, ge=0, le=20)
-    price: Literal["free"] | PriceConfig | None = None
-    api: Literal["chat", "responses"] = "chat"
+def _unnamed(endpoints: Mapping[str, Endpoint]) -> dict[str, Any]:
+    """As a configuration states them."""
+    fields = {name: asdict(endpoint) for name, endpoint in endpoints.items()}
+    return {name: {key: value for key, value in each.items() if key != "name"} for name, each in fields.items()}
 
 
 class ModelConfig(Section):
@@ -75,13 +60,16 @@ class ModelConfig(Section):
 
     Attributes:
         name: of the model; None searches by model-free operators.
-        pool: models that propose, by name, each with its share; empty lets the one that is named propose alone.
-        endpoints: by name; none means OpenAI, or the server that OPENAI_BASE_URL names.
+        pool: models that propose, by name, each with its share; empty lets the model `name` propose alone.
+        endpoints: by name; none means OpenAI, or the server that OPENAI_BASE_URL names. A price is "free" or dollars;
+            without a price it is looked up, and a loopback address is free.
     """
 
     name: str | None = None
     pool: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
-    endpoints: dict[str, EndpointConfig] = Field(default_factory=dict)
+    endpoints: Annotated[dict[str, Endpoint], BeforeValidator(_named), PlainSerializer(_unnamed)] = Field(
+        default_factory=dict
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -107,10 +95,10 @@ class OperatorConfig(Section):
 
 
 class SelectorConfig(Section):
-    """Who chooses the operator and the model of each ask.
+    """What selects the operator and the model of each ask.
 
     Attributes:
-        name: "weights" (fixed shares), "ucb1", "thompson", "router", or another registered one.
+        name: "weights" (fixed shares), "ucb1", "thompson", "router", or another registered selector.
         options: its own, such as per_dollar.
     """
 
@@ -119,7 +107,7 @@ class SelectorConfig(Section):
 
 
 class SurvivalConfig(Section):
-    """Who stays.
+    """Which individuals stay in a population.
 
     Attributes:
         name: registered name.
@@ -131,11 +119,11 @@ class SurvivalConfig(Section):
 
 
 class ParentsConfig(Section):
-    """How parents are chosen.
+    """How parents are selected.
 
     Attributes:
         name: "tournament", "uniform", "best" (hill climbing), "seed" (best of n), "rank_proportional", "power_law",
-            "pareto_per_case", "lexicase", "epsilon_lexicase", "novelty", or another registered one.
+            "pareto_per_case", "lexicase", "epsilon_lexicase", "novelty", or another registered method.
         options: its own.
     """
 
@@ -143,97 +131,44 @@ class ParentsConfig(Section):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class DimensionConfig(Section):
-    """One side of the map of niches: bounds of a descriptor, and into how many cells they are divided."""
-
-    low: float
-    high: float
-    cells: int = Field(default=10, ge=1)
-
-
-class NichesConfig(Section):
-    """A map of niches in place of a population; see `evo.search.niches.NicheSettings`.
-
-    Attributes:
-        dimensions: descriptor to its bounds.
-    """
-
-    dimensions: dict[str, DimensionConfig]
-    kind: Literal["grid", "cvt"] = "grid"
-    cells: int = Field(default=1000, ge=1)
-    seed: int = Field(default=0, ge=0)
-    elites_per_cell: int = Field(default=1, ge=1)
-    qd_score_offset: float | None = None
-
-
-class OwnConfig(Section):
-    """What one island does otherwise; what is left out is as everywhere."""
+class IslandConfig(Section):
+    """What a single island does differently; what is left out is as in the search's section."""
 
     survival: str | SurvivalConfig | None = None
     parents: str | ParentsConfig | None = None
     operators: dict[str, float | OperatorConfig] | None = None
 
 
-class IslandsConfig(Section):
-    """Populations that know nothing of each other but for migrants; see `evo.search.islands.IslandSettings`.
+@dataclass(frozen=True, slots=True)
+class Islands(IslandSettings):
+    """The islands of a search, and what single islands do differently.
 
     Attributes:
-        own: what islands do otherwise than the search's section says, in the order of their numbers.
+        own: what islands do differently, in the order of their numbers.
     """
 
-    count: int = Field(default=1, ge=1, le=10_000)
-    topology: Topology = "ring"
-    every: int | None = Field(default=None, ge=1)
-    stagnation: int | None = Field(default=None, ge=1)
-    migrants: int = Field(default=1, ge=1)
-    reset_every: int | None = Field(default=None, ge=1)
-    birth_after: int | None = Field(default=None, ge=1)
-    most: int = Field(default=16, ge=1, le=10_000)
-    own: tuple[OwnConfig, ...] = ()
+    own: tuple[IslandConfig, ...] = ()
 
 
 def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-class DuplicateFilterConfig(Section):
-    """When a proposal is turned away as a near duplicate of a living individual, before it is evaluated.
-
-    Attributes:
-        text: likeness of their texts, 0 to 1, from which it is; None does not compare.
-        vectors: cosine of their embeddings from which it is; None does not compare.
-        model: for embeddings; has to be named where `vectors` is given.
-    """
-
-    text: float | None = Field(default=None, gt=0, le=1)
-    vectors: float | None = Field(default=None, gt=0, le=1)
-    model: str | None = None
-
-
-class NoiseConfig(Section):
-    """What is done where the same genome is not always evaluated to the same; see `evo.search.noise.NoiseSettings`."""
-
-    reevaluation_rate: float = Field(default=0.0, ge=0, lt=1)
-    confidence: float = Field(default=0.95, gt=0, lt=1)
-    compare: Literal["bound", "mean"] = "bound"
-    repeats: int = Field(default=1, ge=1, le=1000)
-
-
 class SearchConfig(Section):
-    """How.
+    """How the search goes on.
 
     Attributes:
-        population: how many survive, on each island.
+        population: how many individuals survive, on each island.
         deterministic: tell results in the order of asking, so that a run is the same whatever the timing.
         max_in_flight: of a deterministic search, how many offspring are in flight at once.
-        generation_size: how many newcomers are ranked together with the living at once; 0 ranks each as it comes.
-        noise: where evaluations are noisy: who leads, and is in doubt, is measured again.
-        niches: a map that takes the population's place; None for none.
+        generation_size: how many newcomers are ranked together with the population at once; 0 ranks each as it comes.
+        noise: what is done where the same genome is not always evaluated to the same.
+        niches: an archive in the place of the population; None for none.
         reference: of the hypervolume, by objective, in its own direction; None takes the worst of the first 20.
         operators: operator name to weight, or to a weight and options; empty takes all that fit the genome, by their
             own weights.
-        learn_from: folders of earlier runs, whose lessons and records this one begins with.
-        max_stale_proposals: after how many proposals in a row that gave nothing new to give up; None means 200 where
+        learn_from: folders of earlier runs, whose lessons and records this run begins with.
+        max_stale_proposals: proposals in a row without a new genome after which to give up; None means 200 where
             proposals cost money, else 2,000.
     """
 
@@ -242,22 +177,22 @@ class SearchConfig(Section):
     max_in_flight: int = Field(default=16, ge=1, le=100_000)
     survival: SurvivalConfig = SurvivalConfig()
     generation_size: int = Field(default=0, ge=0, le=1_000_000)
-    noise: NoiseConfig = NoiseConfig()
-    islands: IslandsConfig = IslandsConfig()
-    niches: NichesConfig | None = None
+    noise: NoiseSettings = NoiseSettings()
+    islands: Islands = Islands()
+    niches: NicheSettings | None = None
     parents: ParentsConfig = ParentsConfig()
     reference: dict[str, float] | None = None
     operators: dict[str, float | OperatorConfig] = Field(default_factory=dict)
     selector: SelectorConfig = SelectorConfig()
-    duplicate_filter: DuplicateFilterConfig = DuplicateFilterConfig()
+    duplicate_filter: DuplicateFilter = DuplicateFilter()
     learn_from: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     max_stale_proposals: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
-    def _generations_fill_no_map(self) -> SearchConfig:
+    def _generations_fill_no_archive(self) -> SearchConfig:
         if self.generation_size and self.niches is not None:
             raise ValueError(
-                "generation_size and niches exclude each other: a cell of a map takes each newcomer as it comes"
+                "generation_size and niches exclude each other: a cell of an archive takes each newcomer as it comes"
             )
         return self
 
@@ -281,35 +216,35 @@ class BudgetConfig(Section):
 
 
 class EvaluationConfig(Section):
-    """On which of a problem's cases a candidate is scored, where it has some that can be scored one at a time.
+    """On which of a problem's cases a candidate is scored, where they can be scored separately.
 
     Attributes:
         policy: "full" (as a whole), "minibatch", "cascade", "challenge", "racing", "low_rank", or another registered
-            one.
-        options: its own, such as batch and finalists of racing.
+            policy.
+        options: its own, such as batch_size and finalists of racing.
     """
 
     policy: str = "full"
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class ResourcesConfig(Section):
-    """What an evaluation takes, where it is otherwise than the problem says; see `evo.resources.Resources`."""
-
-    cpus: float | None = Field(default=None, gt=0)
-    gpus: float | None = Field(default=None, ge=0)
-    memory_bytes: int | None = Field(default=None, ge=0)
-    custom: dict[str, Annotated[float, Field(gt=0)]] | None = None
+def _stated_resources(amounts: Any) -> Any:
+    """What is stated of `evo.resources.Resources`, tried out; null is as if it were left out."""
+    if not isinstance(amounts, Mapping):
+        raise ValueError("must be amounts by name, as in {gpus: 1}")
+    stated = {name: amount for name, amount in amounts.items() if amount is not None}
+    Resources().but(stated)
+    return stated
 
 
 class ExecutorConfig(Section):
     """Where evaluations run.
 
     Attributes:
-        name: "ray", "local", or another registered one.
-        workers: side by side at most; None takes every CPU there is, also of nodes that join later.
-        address: of a Ray cluster; None starts one here.
-        resources: of each evaluation; what is left out is the problem's.
+        name: "ray", "local", or another registered executor.
+        workers: side by side at most; None takes every CPU, also of nodes that join later.
+        address: of a Ray cluster; None starts Ray here.
+        resources: of each evaluation, by field of `evo.resources.Resources`; what is left out is the problem's.
         stragglers: an evaluation that takes longer than this many times the 95th percentile of its peers is also given
             to an idle worker, and the first answer counts; None never.
         placement_timeout_seconds: how long a run waits for a node that has room for an evaluation at all.
@@ -318,18 +253,18 @@ class ExecutorConfig(Section):
     name: str = "ray"
     workers: int | None = Field(default=None, ge=1)
     address: str | None = None
-    resources: ResourcesConfig = ResourcesConfig()
+    resources: Annotated[dict[str, Any], BeforeValidator(_stated_resources)] = Field(default_factory=dict)
     stragglers: float | None = Field(default=4.0, gt=1)
     placement_timeout_seconds: float = Field(default=600.0, ge=0)
 
 
 class SandboxConfig(Section):
-    """How candidates are held.
+    """How candidates are isolated.
 
     Attributes:
-        require_isolation: "namespace" refuses to run where only the weaker fallback can be had.
-        wall_seconds: overrides the problem's limit for one evaluation.
-        memory_bytes: overrides the problem's limit for one evaluation.
+        require_isolation: "namespace" refuses to run where only the weaker fallback is available.
+        wall_seconds: overrides the problem's limit for an evaluation.
+        memory_bytes: overrides the problem's limit for an evaluation.
     """
 
     require_isolation: Literal["any", "namespace"] = "any"
@@ -338,7 +273,7 @@ class SandboxConfig(Section):
 
 
 class Config(Section):
-    """All of it."""
+    """The whole configuration."""
 
     problem: ProblemConfig
     seed: int = Field(default=0, ge=0)

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from evo.config.schema import Config, DuplicateFilterConfig, OperatorConfig, ParentsConfig, SearchConfig, SurvivalConfig
+from evo.config.schema import Config, OperatorConfig, ParentsConfig, SearchConfig, SurvivalConfig
 from evo.engine.mixture import make_mixture, needs_model
-from evo.errors import ConfigError, UnknownNameError
+from evo.errors import ConfigError, UnknownNameError, unknown
 from evo.protocols import Problem
-from evo.registry import make_problem, resolve, unknown
+from evo.registry import make_problem, resolve
+from evo.search.duplicates import DuplicateFilter
 from evo.values import Box, Slots
 
 Operators = Mapping[str, float | OperatorConfig]
@@ -58,7 +59,7 @@ def random(config: Config, problem: Problem) -> Config:
 def model_free(config: Config, problem: Problem) -> Config:
     """The same search by the problem's model-free operators; evaluations that ask a model go on asking it."""
     model = config.model.model_copy(update={"name": None, "pool": {}})
-    duplicate_filter = DuplicateFilterConfig(text=config.search.duplicate_filter.text)
+    duplicate_filter = DuplicateFilter(config.search.duplicate_filter.text)
     default = SearchConfig(operators=problem.defaults.get("search.operators", {})).operators
     free = {name: stated for name, stated in default.items() if not needs_model(resolve("operators", name))}
     changed = _searching(config.model_copy(update={"model": model}), duplicate_filter=duplicate_filter, operators=free)

@@ -10,7 +10,7 @@ from typing import TypeVar
 from evo.config.schema import Config
 from evo.errors import ConfigError, UserError
 from evo.models import Model
-from evo.policies.base import Batch, Policy, Pull, Schedule, Verdict
+from evo.policies.base import CandidateBatch, Policy, Pull, Schedule, Verdict
 from evo.protocols import Executor, Problem
 from evo.registry import make
 from evo.resources import Resources
@@ -130,7 +130,7 @@ class Evaluator:
     def _started(self, entries: Sequence[Entry]) -> Schedule | None:
         first = entries[0]
         return self._policy.start(
-            Batch(len(entries), self._cases, self._seed, first.candidate.id, incumbent=first.incumbent)
+            CandidateBatch(len(entries), self._cases, self._seed, first.candidate.id, incumbent=first.incumbent)
         )
 
     async def _decided(self, entries: Sequence[Entry], schedule: Schedule) -> list[Verdict]:
@@ -212,7 +212,7 @@ def make_policy(config: Config, problem: Problem) -> Policy:
         )
     for count in sorted({1, policy.batch_size}) if policy.needs_cases else ():
         try:
-            policy.start(Batch(count, cases, incumbent=dict.fromkeys(cases, 0.0)))
+            policy.start(CandidateBatch(count, cases, incumbent=dict.fromkeys(cases, 0.0)))
         except (TypeError, ValueError) as error:
             raise ConfigError(f"evaluation.options do not suit policy {name}: {error}") from error
     return policy

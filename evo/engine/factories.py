@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from evo.config.loading import Loaded
-from evo.config.schema import Config, EndpointConfig, PriceConfig
+from evo.config.schema import Config
 from evo.errors import ConfigError
 from evo.journal.log import read_events
 from evo.ledger import Charge, Ledger
-from evo.models import FREE, Caps, Completion, Endpoint, Price
+from evo.models import Caps, Completion, Endpoint
 from evo.protocols import Executor, Gateway, Job, Problem
 from evo.registry import make_problem, portable, resolve
 from evo.resources import Resources
@@ -65,9 +65,8 @@ def make_gateway(config: Config, environment: Mapping[str, str], spent: Charge) 
 
 
 def endpoints_of(config: Config) -> list[Endpoint]:
-    """The endpoints of a configuration; without any, what the environment describes."""
-    described = config.model.endpoints or {"openai": EndpointConfig()}
-    return [_endpoint(name, stated) for name, stated in described.items()]
+    """The endpoints of a configuration; without any, the one that the environment describes."""
+    return list(config.model.endpoints.values()) or [Endpoint("openai")]
 
 
 async def check_access(config: Config, environment: Mapping[str, str]) -> None:
@@ -87,17 +86,6 @@ def reusable_from(journal: Path) -> Callable[[str], Completion | None]:
     events = (event for _, event in read_events(journal) if event["event"] == "completion")
     known = {event["digest"]: Completion.from_json({**event["completion"], "cost_usd": 0.0}) for event in events}
     return known.get
-
-
-def _endpoint(name: str, stated: EndpointConfig) -> Endpoint:
-    fields = stated.model_dump(exclude={"price"})
-    return Endpoint(name=name, **fields, price=_price(stated.price))
-
-
-def _price(price: str | PriceConfig | None) -> Price | None:
-    if isinstance(price, PriceConfig):
-        return Price(price.input_usd, price.output_usd, price.cached_usd)
-    return FREE if price == "free" else None
 
 
 def make_executor(config: Config, problem: Problem, run: str = "") -> Executor:
@@ -134,4 +122,4 @@ def limits_of(config: Config, problem: Problem) -> Limits:
 
 def resources_of(config: Config, problem: Problem) -> Resources:
     """What an evaluation takes: as the problem says, with the configuration's over it."""
-    return problem.resources.but(config.executor.resources.model_dump(exclude_none=True))
+    return problem.resources.but(config.executor.resources)

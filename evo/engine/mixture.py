@@ -12,7 +12,7 @@ from evo.registry import make, names
 from evo.search.descriptors import Subject
 from evo.search.generations import Generations
 from evo.search.islands import Island
-from evo.search.niches import Archive, Dimension, Niches, NicheSettings
+from evo.search.niches import Archive, Niches
 from evo.search.parents import Best, Parents, PowerLaw
 from evo.search.population import RankedPopulation
 from evo.survival import Newest
@@ -152,7 +152,7 @@ class IslandMaker:
             )
         selector = mixture.selector(config, self._inherited)
         population, memories = self._population(how, survival), self._memories(mixture)
-        return Island(population, selector, mixture.arms, parents.choose, memories=memories)
+        return Island(population, selector, mixture.arms, parents.choose, memories)
 
     def _memories(self, mixture: Mixture) -> dict[str, Memory]:
         learning = {
@@ -185,8 +185,4 @@ class IslandMaker:
 
 
 def _archive(config: Config, subject: Subject) -> Archive | None:
-    how = config.search.niches
-    if how is None:
-        return None
-    sides = tuple(Dimension(name, side.low, side.high, side.cells) for name, side in how.dimensions.items())
-    return Archive(NicheSettings(sides, **how.model_dump(exclude={"dimensions"})), subject)
+    return None if config.search.niches is None else Archive(config.search.niches, subject)

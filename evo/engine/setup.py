@@ -21,9 +21,6 @@ from evo.policies.base import Policy
 from evo.policies.full import Full
 from evo.protocols import Context, Gateway, Operator, Problem
 from evo.registry import make_problem
-from evo.search.duplicates import DuplicateFilter
-from evo.search.islands import IslandSettings
-from evo.search.noise import NoiseSettings
 from evo.search.search import Search, SearchSettings
 
 MAX_STALE_PROPOSALS_FREE, MAX_STALE_PROPOSALS_PAID = 2000, 200
@@ -102,8 +99,8 @@ def _settings(config: Config, seeds: int, *, asks_models: bool) -> SearchSetting
         deterministic=stated.deterministic,
         max_in_flight=stated.max_in_flight,
         reference=stated.reference,
-        islands=IslandSettings(**stated.islands.model_dump(exclude={"own"})),
-        duplicate_filter=DuplicateFilter(filtered.text, filtered.vectors),
-        noise=NoiseSettings(**stated.noise.model_dump()),
+        islands=stated.islands,
+        duplicate_filter=filtered,
+        noise=stated.noise,
         max_stale_proposals=stated.max_stale_proposals or default_stale,
     )

@@ -199,7 +199,7 @@ def _apply_admission(event: AdmissionEvent, search: Search, replayed: Replayed) 
     ask, proposal, vector = _answered(event.ask, replayed), _proposal_of(event), tuple(event.vector)
     candidate = search.admit(ask, proposal, vector)
     if isinstance(candidate, str):  # earlier versions compared with the population of that moment
-        candidate = search.admit(ask, proposal, vector, living=search.population)
+        candidate = search.admit(ask, proposal, vector, compared_with=search.population)
     if isinstance(candidate, str) or candidate.id != event.individual:
         raise ValueError(f"individual {event.individual} would not be admitted now")
     replayed.candidates[candidate.id] = candidate

@@ -30,7 +30,7 @@ VARIANCE_PULLS = 10.0
 
 @dataclass(frozen=True, slots=True, order=True)
 class Pull:
-    """One candidate's score on one case, both by index."""
+    """The score of a candidate on a case, both by index."""
 
     candidate: int
     case: int
@@ -68,7 +68,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class CandidateBatch:
     """The candidates that are scored together, and on what.
 
     Attributes:
@@ -97,7 +97,7 @@ class Batch:
 
 
 class Schedule(Protocol):
-    """Decides which pulls to make for one batch, and what they decide. Larger scores are better."""
+    """Decides which pulls to make for a batch, and which candidates they promote. Larger scores are better."""
 
     @property
     def done(self) -> bool:
@@ -149,7 +149,7 @@ class Policy(ABC):
     reason: str = "others were more promising"
 
     @abstractmethod
-    def start(self, batch: Batch) -> Schedule | None:
+    def start(self, batch: CandidateBatch) -> Schedule | None:
         """The schedule for a batch; None scores each candidate as a whole.
 
         Raises:
@@ -236,7 +236,7 @@ def sample_means(scores: FloatArray, seen: BoolArray) -> tuple[FloatArray, Float
 
 
 def own_variance(squares: FloatArray, counts: IntArray, pooled: float) -> FloatArray:
-    """Variance of one score about its row's fit, shape (n,).
+    """Variance of a single score about its row's fit, shape (n,).
 
     A row's own squares say little while it has few pulls, so `VARIANCE_PULLS` more of the pooled variance are added.
     """

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from evo.errors import ConfigError
-from evo.policies.base import Batch, Policy, Pull, RoundSchedule, check_batch_size, grid
+from evo.policies.base import CandidateBatch, Policy, Pull, RoundSchedule, check_batch_size, grid
 from evo.protocols import IntArray
 from evo.resources import Resources
 
@@ -70,7 +70,7 @@ class Cascade(Policy):
                 " stages: [{share: 0.1, threshold: 0.3}], or a fraction to keep and a batch_size above 1"
             )
 
-    def start(self, batch: Batch) -> CascadeSchedule:
+    def start(self, batch: CandidateBatch) -> CascadeSchedule:
         count, order = len(batch.cases), range(len(batch.cases)) if self.in_order else None
         return CascadeSchedule(batch.candidates, count, stages=self._made(), rng=batch.shared_rng, order=order)
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import stdtr
 
 from evo.errors import ConfigError
-from evo.policies.base import Batch, Estimate, Policy, Pull, RoundSchedule, bounded, grid
+from evo.policies.base import CandidateBatch, Estimate, Policy, Pull, RoundSchedule, bounded, grid
 from evo.protocols import FloatArray, IntArray
 
 PRIOR_DIFFERENCES = 2
@@ -32,7 +32,7 @@ class Challenge(Policy):
 
     reason = "by now it would hardly be better than its parent"
 
-    def start(self, batch: Batch) -> ChallengeSchedule | None:
+    def start(self, batch: CandidateBatch) -> ChallengeSchedule | None:
         if any(name not in batch.incumbent for name in batch.cases):
             return None
         known = [batch.incumbent[name] for name in batch.cases]
@@ -46,7 +46,7 @@ def chance_to_win(differences: Sequence[float] | FloatArray, cases: int) -> floa
     equal differences are no certainty.
 
     Args:
-        differences: candidate minus incumbent, one a case, the cases drawn at random.
+        differences: candidate minus incumbent on each case, the cases drawn at random.
         cases: how many there are in all.
     """
     mean, variance = _difference(np.asarray(differences, dtype=np.float64), cases)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evo.policies.base import Batch, Policy
+from evo.policies.base import CandidateBatch, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,5 +13,5 @@ class Full(Policy):
 
     needs_cases = False
 
-    def start(self, batch: Batch) -> None:
+    def start(self, batch: CandidateBatch) -> None:
         return None

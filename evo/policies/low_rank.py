@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evo.errors import ConfigError
-from evo.policies.base import Batch, own_variance
+from evo.policies.base import CandidateBatch, own_variance
 from evo.policies.racing import ROUND_PULLS, Fit, Race, Racing
 from evo.protocols import FloatArray
 
@@ -31,7 +31,7 @@ class LowRank(Racing):
     rank: int = 2
     members: int = 4
 
-    def start(self, batch: Batch) -> Race:
+    def start(self, batch: CandidateBatch) -> Race:
         return LowRankSchedule(batch.candidates, len(batch.cases), rng=batch.rng, policy=self)
 
 
@@ -43,9 +43,9 @@ class LowRankSchedule(Race):
     errors of the factors cancel on average over the cases seen. Its variance is what its own regression says, plus what
     the members disagree by.
 
-    Source: Zhou et al., "On speeding up language model evaluation" (UCB-E-LRF), 2024. Differences: cases come in one
-    random order for all, not where members disagree most, so that no estimate leans on the fit alone; and pulls are
-    shared out as in `Race`.
+    Source: Zhou et al., "On speeding up language model evaluation" (UCB-E-LRF), 2024. Differences: cases come in a
+    shared random order, not where members disagree most, so that no estimate leans on the fit alone; and pulls are
+    allotted as in `Race`.
 
     Args:
         rng: puts the cases in order, and starts the members.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evo.errors import ConfigError
-from evo.policies.base import Batch, Policy, Pull, RoundSchedule, grid
+from evo.policies.base import CandidateBatch, Policy, Pull, RoundSchedule, grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Minibatch(Policy):
 
     whole = False
 
-    def start(self, batch: Batch) -> MinibatchSchedule:
+    def start(self, batch: CandidateBatch) -> MinibatchSchedule:
         return MinibatchSchedule(batch.candidates, len(batch.cases), rng=batch.shared_rng, size=self.size)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from evo.errors import ConfigError
 from evo.policies.base import (
-    Batch,
+    CandidateBatch,
     Estimate,
     Policy,
     Pull,
@@ -57,7 +57,7 @@ class Racing(Policy):
                 f"finalists must be from 1 to below the batch of {self.batch_size}, got {self.finalists!r}"
             )
 
-    def start(self, batch: Batch) -> Race:
+    def start(self, batch: CandidateBatch) -> Race:
         return RacingSchedule(batch.candidates, len(batch.cases), rng=batch.rng, policy=self)
 
 
@@ -68,7 +68,7 @@ class Fit:
     Attributes:
         mean: over all cases.
         variance: of that as an estimate; 0 where every case was seen.
-        spread: variance that one more score has about the fit, which says how fast `variance` will shrink.
+        spread: variance of a further score about the fit, which says how fast `variance` will shrink.
     """
 
     mean: FloatArray
@@ -96,7 +96,7 @@ class Race(RoundSchedule):
             together, that a candidate is better than the best when a race ends before the pulls are used up.
 
     Raises:
-        ConfigError: a share or an error out of range, or less than one pull a candidate.
+        ConfigError: a share or an error out of range, or fewer pulls than candidates.
     """
 
     def __init__(self, candidates: int, cases: int, *, rng: np.random.Generator, policy: Racing) -> None:

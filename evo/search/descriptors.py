@@ -1,22 +1,22 @@
-"""What tells niches apart: numbers that describe an individual, each by its name.
+"""Descriptors: numbers that describe an individual and span an archive of niches, each by its name.
 
 | name | of | what |
 | --- | --- | --- |
 | `size` | any genome | its size, in its kind's own unit |
 | `depth` | programs | depth of the syntax tree, a statement at the top being 1 |
-| `nesting` | programs | how many loops, conditions, functions and the like stand in each other |
+| `nesting` | programs | how deep loops, conditions, functions and the like are nested |
 | `loops`, `branches`, `calls`, `functions`, `comprehensions` | programs | how many |
 | `constants` | programs | how many numbers |
 | `words`, `parts`, `demonstrations` | prompts | how many |
 | `share:STYLE` | programs | share of the syntax nodes, for instance `share:calls` |
 | `share:CHOICE` | architectures | share of the slots in which that choice was made |
-| `slot:NAME` | architectures | place of the choice among the slot's options, from 0; of a slot of numbers, the number |
+| `slot:NAME` | architectures | position of the choice among the options, from 0; the number itself for numbers |
 | `x:I` | vectors | a coordinate, counted from 0 |
 | `embedding:K` | any with an embedding | length along the K-th fixed random direction; mostly within -3 to 3 |
 | `objective:NAME` | any | that objective, in its own direction |
 | `evaluation:NAME` | any | that descriptor of the evaluation, as the problem gave it |
 
-Of a program the marked regions in Python count. What cannot be said of an individual is NaN.
+Of a program the marked regions in Python count. A descriptor that an individual does not have is NaN.
 """
 
 from __future__ import annotations
@@ -31,10 +31,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from evo.errors import ConfigError
+from evo.errors import ConfigError, unknown
 from evo.genomes import Architecture, Genome, Program, Prompt, Vector
 from evo.regions import region_texts
-from evo.registry import unknown
 from evo.values import Box, Individual, Objective, Slots, Space
 
 Descriptor: TypeAlias = Callable[[Individual], float]
@@ -60,11 +59,11 @@ SYMBOLS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is known beforehand of the individuals to describe; what is not known is not checked.
+    """What is known in advance of the individuals to describe; what is not known is not checked.
 
     Attributes:
-        objectives: that they all have.
-        space: that their genomes lie in.
+        objectives: of all individuals.
+        space: of their genomes.
         kind: of their genomes; "" where it is not known.
     """
 
@@ -75,13 +74,13 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Syntax:
-    """What a program's regions look like.
+    """Counts over the syntax of a program's regions.
 
     Attributes:
         counts: how many of each of `STYLES`.
         nodes: how many syntax nodes in all.
         depth: of the deepest region.
-        nesting: of the region with the most blocks in each other.
+        nesting: of the region whose blocks are nested deepest.
     """
 
     counts: Mapping[str, int]
@@ -94,7 +93,7 @@ def descriptor(name: str, subject: Subject | None = None) -> Descriptor:
     """The number of that name as a function of an individual.
 
     Raises:
-        ConfigError: no such name, or one that such individuals can never have.
+        ConfigError: an unknown name, or a descriptor that such individuals can never have.
     """
     about = subject or Subject()
     prefix, colon, rest = name.partition(":")
@@ -106,20 +105,20 @@ def descriptor(name: str, subject: Subject | None = None) -> Descriptor:
         kinds, made = _PREFIXED[prefix]
         _check_kind(name, kinds, about)
         return made(rest, about)
-    raise ConfigError(unknown("descriptor", name, {**_PLAIN, **{f"{one}:...": () for one in _PREFIXED}}))
+    raise ConfigError(unknown("descriptor", name, [*_PLAIN, *(f"{prefix}:..." for prefix in _PREFIXED)]))
 
 
-# Several descriptors of one program are asked for in a row; its digest, which is its hash, is known by then.
+# Several descriptors of the same program are asked for in a row; its digest, which is its hash, is known by then.
 @lru_cache(maxsize=64)
 def syntax_of(program: Program) -> Syntax | None:
-    """What its Python regions look like together; None where there are none, or one of them does not parse."""
+    """Counts over its Python regions together; None where there are none, or where a region does not parse."""
     texts = [region for name, text in program.files.items() if name.endswith(".py") for region in region_texts(text)]
-    looks = [_looks(tree) for tree in map(_parsed, texts) if tree is not None]
-    if not looks or len(looks) < len(texts):
+    regions = [_counted(tree) for tree in map(_parsed, texts) if tree is not None]
+    if not regions or len(regions) < len(texts):
         return None
-    counts = {style: sum(one.counts[style] for one in looks) for style in STYLES}
-    nodes = sum(one.nodes for one in looks)
-    return Syntax(counts, nodes, max(one.depth for one in looks), max(one.nesting for one in looks))
+    counts = {style: sum(syntax.counts[style] for syntax in regions) for style in STYLES}
+    nodes = sum(syntax.nodes for syntax in regions)
+    return Syntax(counts, nodes, max(syntax.depth for syntax in regions), max(syntax.nesting for syntax in regions))
 
 
 def _parsed(text: str) -> ast.Module | None:
@@ -131,11 +130,11 @@ def _parsed(text: str) -> ast.Module | None:
     return None
 
 
-def _looks(tree: ast.Module) -> Syntax:
-    """By a stack of our own, since a program may be nested deeper than Python's."""
+def _counted(tree: ast.Module) -> Syntax:
+    """With an explicit stack, since a program may be nested deeper than Python's stack."""
     kinds: dict[type[ast.AST], int] = {}
     numbers = deepest = most = 0
-    stack: list[tuple[ast.AST, int, int]] = [(one, 1, 0) for one in tree.body]
+    stack: list[tuple[ast.AST, int, int]] = [(statement, 1, 0) for statement in tree.body]
     while stack:
         node, depth, nesting = stack.pop()
         kind = type(node)
@@ -151,7 +150,7 @@ def _looks(tree: ast.Module) -> Syntax:
             if isinstance(value, ast.AST):
                 stack.append((value, depth + 1, nesting))
             elif isinstance(value, list):
-                stack.extend((one, depth + 1, nesting) for one in value if isinstance(one, ast.AST))
+                stack.extend((child, depth + 1, nesting) for child in value if isinstance(child, ast.AST))
     counts = {style: sum(kinds.get(kind, 0) for kind in family) for style, family in NODES.items()}
     return Syntax({**counts, "constants": numbers}, sum(kinds.values()), deepest, most)
 
@@ -162,8 +161,8 @@ def _check_kind(name: str, kinds: tuple[str, ...], about: Subject) -> None:
 
 
 def _of_syntax(read: Callable[[Syntax], float]) -> Descriptor:
-    def value(one: Individual) -> float:
-        syntax = syntax_of(one.genome) if isinstance(one.genome, Program) else None
+    def value(individual: Individual) -> float:
+        syntax = syntax_of(individual.genome) if isinstance(individual.genome, Program) else None
         return math.nan if syntax is None else float(read(syntax))
 
     return value
@@ -174,18 +173,18 @@ def _of_style(style: str) -> Descriptor:
 
 
 def _of_prompt(read: Callable[[Prompt], int]) -> Descriptor:
-    return lambda one: float(read(one.genome)) if isinstance(one.genome, Prompt) else math.nan
+    return lambda individual: float(read(individual.genome)) if isinstance(individual.genome, Prompt) else math.nan
 
 
 def _objective(name: str, about: Subject) -> Descriptor:
-    known = {one.name: one for one in about.objectives}
+    known = {objective.name: objective for objective in about.objectives}
     if known and name not in known:
         raise ConfigError(unknown("objective", name, known))
-    return lambda one: float(one.evaluation.objectives.get(name, math.nan))
+    return lambda individual: float(individual.evaluation.objectives.get(name, math.nan))
 
 
 def _evaluation(name: str, about: Subject) -> Descriptor:
-    return lambda one: float(one.evaluation.descriptors.get(name, math.nan))
+    return lambda individual: float(individual.evaluation.descriptors.get(name, math.nan))
 
 
 def _coordinate(place: str, about: Subject) -> Descriptor:
@@ -193,8 +192,8 @@ def _coordinate(place: str, about: Subject) -> Descriptor:
     if isinstance(about.space, Box) and index >= len(about.space.lower):
         raise ConfigError(f"descriptor 'x:{index}': the space has {len(about.space.lower)} coordinates, from 0")
 
-    def value(one: Individual) -> float:
-        values = one.genome.values if isinstance(one.genome, Vector) else ()
+    def value(individual: Individual) -> float:
+        values = individual.genome.values if isinstance(individual.genome, Vector) else ()
         return values[index] if index < len(values) else math.nan
 
     return value
@@ -202,7 +201,7 @@ def _coordinate(place: str, about: Subject) -> Descriptor:
 
 def _embedding(place: str, about: Subject) -> Descriptor:
     index = _whole("embedding", place)
-    return lambda one: _projected(one.vector, index)
+    return lambda individual: _projected(individual.vector, index)
 
 
 def _projected(vector: tuple[float, ...], index: int) -> float:
@@ -228,11 +227,13 @@ def _slot(name: str, about: Subject) -> Descriptor:
     if options and name not in options:
         raise ConfigError(unknown("slot", name, options))
     offered = options.get(name, ())
-    # Typed, since 1, 1.0 and True are equal and yet different choices.
-    places = {(type(one), one): place for place, one in enumerate(offered if isinstance(offered, tuple) else ())}
+    # With types, since 1, 1.0 and True are equal and yet different choices.
+    places = {
+        (type(choice), choice): place for place, choice in enumerate(offered if isinstance(offered, tuple) else ())
+    }
 
-    def value(one: Individual) -> float:
-        choice = one.genome.choices.get(name) if isinstance(one.genome, Architecture) else None
+    def value(individual: Individual) -> float:
+        choice = individual.genome.choices.get(name) if isinstance(individual.genome, Architecture) else None
         number = choice if isinstance(choice, int | float) else math.nan
         return float(places.get((type(choice), choice), number))  # type: ignore[arg-type]
 
@@ -242,16 +243,20 @@ def _slot(name: str, about: Subject) -> Descriptor:
 def _share(what: str, about: Subject) -> Descriptor:
     known = _known_shares(about)
     if known and what not in known:
-        raise ConfigError(unknown("share", what, dict.fromkeys(known)))
-    return lambda one: _share_of(one.genome, what)
+        raise ConfigError(unknown("share", what, known))
+    return lambda individual: _share_of(individual.genome, what)
 
 
 def _known_shares(about: Subject) -> tuple[str, ...]:
-    """What a share can be of; () where that cannot be told."""
+    """What a share can be of; () where that is not known."""
     if not isinstance(about.space, Slots):
         return STYLES if about.kind == "program" else ()
-    choices = [one for one in about.space.options.values() if isinstance(one, tuple)]
-    return tuple(str(one) for offered in choices for one in offered) if len(choices) == len(about.space.options) else ()
+    choices = [offered for offered in about.space.options.values() if isinstance(offered, tuple)]
+    return (
+        tuple(str(choice) for offered in choices for choice in offered)
+        if len(choices) == len(about.space.options)
+        else ()
+    )
 
 
 def _share_of(genome: Genome, what: str) -> float:
@@ -267,9 +272,9 @@ def _whole(prefix: str, text: str) -> int:
     return int(text)
 
 
-# Name to the kinds of genome that it is of (none named: of all), and what it is.
+# Name to the kinds of genome that have it (none named: all kinds), and the descriptor.
 _PLAIN: Mapping[str, tuple[tuple[str, ...], Descriptor]] = {
-    "size": ((), lambda one: float(one.genome.size)),
+    "size": ((), lambda individual: float(individual.genome.size)),
     "depth": (("program",), _of_syntax(lambda syntax: syntax.depth)),
     "nesting": (("program",), _of_syntax(lambda syntax: syntax.nesting)),
     **{style: (("program",), _of_style(style)) for style in STYLES},

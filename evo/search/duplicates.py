@@ -6,8 +6,10 @@ import base64
 import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Interval
 from rapidfuzz import fuzz, process
 
 from evo.genomes import Genome
@@ -18,57 +20,62 @@ REMEMBERED = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class DuplicateFilter:
-    """Limits above which a newcomer counts as a near duplicate of a living individual; None never does.
+    """When a proposal is rejected as a near duplicate of a member of the population, before it is evaluated.
+
+    The section search.duplicate_filter of a configuration.
 
     Attributes:
-        text: normalised insertions and deletions between canonical texts, 0 to 1.
-        vectors: cosine of their embeddings, -1 to 1.
+        text: similarity of canonical texts from which a proposal is a duplicate, by normalised insertions and
+            deletions, 0 to 1; None does not compare texts.
+        vectors: cosine of embeddings from which it is; None does not compare embeddings.
+        model: that makes the embeddings; has to be named where `vectors` is given.
     """
 
-    text: float | None = None
-    vectors: float | None = None
+    text: Annotated[float, Interval(gt=0, le=1)] | None = None
+    vectors: Annotated[float, Interval(gt=0, le=1)] | None = None
+    model: str | None = None
 
     @property
     def compares(self) -> bool:
-        """Whether any two genomes could be too alike."""
+        """Whether genomes are compared at all."""
         return self.text is not None or self.vectors is not None
 
-    def duplicate(self, genome: Genome, vector: tuple[float, ...], living: Iterable[Individual]) -> str:
-        """What says that a living individual is a near duplicate; empty where none is."""
+    def duplicate(self, genome: Genome, vector: tuple[float, ...], population: Iterable[Individual]) -> str:
+        """Why a genome is a near duplicate of a member of the population; empty where it is not."""
         if not self.compares:
             return ""
-        others = list(living)
+        others = list(population)
         return self._by_text(genome, others) or self._by_vector(vector, others)
 
     def _by_text(self, genome: Genome, others: list[Individual]) -> str:
         if self.text is None:
             return ""
-        texts = [one.genome.canonical for one in others]
+        texts = [other.genome.canonical for other in others]
         found = process.extractOne(genome.canonical, texts, scorer=fuzz.ratio, score_cutoff=100 * self.text)
-        return f"its text is {found[1] / 100:.3f} alike that of {others[found[2]].id}" if found else ""
+        return f"its text is {found[1] / 100:.3f} like that of {others[found[2]].id}" if found else ""
 
     def _by_vector(self, vector: tuple[float, ...], others: list[Individual]) -> str:
-        fitting = [one for one in others if len(one.vector) == len(vector)]
+        fitting = [other for other in others if len(other.vector) == len(vector)]
         if self.vectors is None or not vector or not fitting:
             return ""
-        stacked = np.array([one.vector for one in fitting])
+        stacked = np.array([other.vector for other in fitting])
         cosines = stacked @ np.array(vector) / (np.linalg.norm(stacked, axis=1) * np.linalg.norm(vector) + 1e-30)
         nearest = int(np.argmax(cosines))
         if cosines[nearest] < self.vectors:
             return ""
-        return f"its embedding is {cosines[nearest]:.3f} alike that of {fitting[nearest].id}"
+        return f"its embedding is {cosines[nearest]:.3f} like that of {fitting[nearest].id}"
 
 
 def vector_of(text: str) -> tuple[float, ...]:
-    """The vector in a completion's text; () where it holds none."""
+    """The embedding in the text of a completion; () where the text holds none."""
     try:
         numbers = np.frombuffer(base64.b64decode(text, validate=True), dtype="<f4")
     except (binascii.Error, ValueError):
         return ()
-    return tuple(float(one) for one in numbers) if np.isfinite(numbers).all() else ()
+    return tuple(float(number) for number in numbers) if np.isfinite(numbers).all() else ()
 
 
-class Seen:
+class SeenGenomes:
     """Digests of the genomes proposed last: at least the last `remembered`, at most twice as many.
 
     Of a digest 64 bits are kept: that two of a million genomes are taken for the same has a chance of 3 in 10^8.
@@ -87,7 +94,7 @@ class Seen:
         return key in self._young or key in self._old
 
     def add(self, digest: str) -> None:
-        """Remember a digest in hexadecimal; the older half is forgotten where it is one too many."""
+        """Remember a digest in hexadecimal; the older half is forgotten where there are too many."""
         if len(self._young) == self._remembered:
             self._young, self._old = _Digests(2 * self._remembered), self._young
         self._young.add(_key(digest))

@@ -17,8 +17,8 @@ FIRST_ROOM = 16
 class Nondominated:
     """Points of which none dominates another, in the order in which they came; of equals, the first stays.
 
-    They are kept a column to an objective, in room that doubles: a newcomer costs two comparisons with each column,
-    and nobody is copied but when somebody leaves.
+    They are kept in an array with a column for each objective, whose room doubles: a newcomer costs two comparisons
+    with each column, and points are copied only when others leave.
     """
 
     def __init__(self, objectives: int) -> None:
@@ -30,11 +30,11 @@ class Nondominated:
 
     @property
     def points(self) -> FloatArray:
-        """All of them, to be read before the next one enters, shape (n, m)."""
+        """All points, shape (n, m); to be read before the next point enters."""
         return self._room[:, : self._count].T
 
     def beaten(self, costs: FloatArray) -> IntArray | None:
-        """Positions of those that a newcomer dominates, ascending; None where it has no place among them.
+        """Positions of the points that a newcomer dominates, ascending; None where a point dominates or equals it.
 
         Args:
             costs: to be minimised, shape (m,).
@@ -45,7 +45,7 @@ class Nondominated:
         return np.flatnonzero(np.logical_and.reduce(columns >= newcomer, axis=0))
 
     def enter(self, costs: FloatArray, beaten: IntArray) -> None:
-        """Let a newcomer in, in the place of those that it was said to have beaten."""
+        """Add a newcomer in the place of the points that it dominates, as `beaten` gave them."""
         if len(beaten):
             staying = np.delete(self._room[:, : self._count], beaten, axis=1)
             self._count = staying.shape[1]
@@ -57,7 +57,7 @@ class Nondominated:
 
 
 class Front:
-    """Grows by individuals, drops those that a newcomer dominates; of equals, the first stays."""
+    """The nondominated individuals so far; of equals, the first stays."""
 
     def __init__(self, objectives: int) -> None:
         self._members: list[Individual] = []
@@ -80,20 +80,20 @@ class Front:
         if beaten is None:
             return False, []
         self._points.enter(costs, beaten)
-        # From the back, so that the places of the others stay what they are.
+        # From the back, so that the positions of the others stay valid.
         left = [self._members.pop(place).id for place in reversed(beaten.tolist())]
         self._members.append(newcomer)
         return True, left[::-1]
 
 
 def front_of(pool: Sequence[Individual], objectives: Sequence[Objective]) -> Front:
-    """The front of those that there are.
+    """The front of a pool of individuals.
 
     Args:
         pool: feasible and ok, in the order of telling.
     """
-    front, costs = Front(len(objectives)), np.array([costs_of(one, objectives) for one in pool])
-    # Most of a large pool is dominated, and that is found out faster of all at once than one by one.
+    front, costs = Front(len(objectives)), np.array([costs_of(member, objectives) for member in pool])
+    # Most of a large pool is dominated, which is found faster for all at once than for each newcomer.
     for place in np.flatnonzero(moocore.is_nondominated(costs, keep_weakly=True)).tolist() if len(pool) else ():
         front.add(pool[place], costs[place])
     return front

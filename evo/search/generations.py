@@ -1,4 +1,4 @@
-"""Generations: newcomers wait until there are enough of them, and are then ranked together with their elders."""
+"""Generations: newcomers wait until there are enough of them, and are then ranked together with the population."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from evo.values import SEED_OPERATOR, Individual
 
 
 class Generations:
-    """A population that is renewed in steps: (mu + lambda), as in NSGA-II, where others are renewed by each newcomer.
+    """A population that is renewed a generation at a time, (mu + lambda) as in NSGA-II, not by each newcomer.
 
     By `RankAndCrowding` the survivors are those of NSGA-II, the last front pruned one at a time (Kukkonen and Deb,
     "Improved pruning of non-dominated solutions based on crowding distance for bi-objective optimization problems",
-    2006; pymoo's "pcd"), not all at once by distances that no longer hold when the first has left.
+    2006; pymoo's "pcd"), not all at once by distances that no longer hold once the first is gone.
 
-    Nothing waits for a generation to be full: asks go on, and their parents are of the last one. Whoever waits lives
-    on the island already, so an unfinished generation counts as living, at the end of a run too. Seeds do not wait, and
-    neither does who comes where nobody is.
+    Nothing waits for a generation to be full: asks go on, and their parents are of the last generation. Individuals
+    that wait are on the island already, so an unfinished generation counts as part of it, at the end of a run too.
+    Seeds do not wait, and neither does a newcomer to an empty island.
 
     Args:
-        population: of those that may be parents, empty.
+        population: the mating pool, empty.
         size: of a generation, at least 1; with 1 every newcomer renews it.
     """
 
@@ -38,25 +38,25 @@ class Generations:
 
     @property
     def mating_pool(self) -> RankedPopulation:
-        """Those that have been ranked."""
+        """The members that have been ranked."""
         return self._population
 
     def add(self, newcomer: Individual) -> list[int]:
-        """Let a newcomer in; the ids that had to go, many at once where it was the last of its generation."""
+        """Add a newcomer; the ids that leave, many at once where it was the last of its generation."""
         if newcomer.ask.operator == SEED_OPERATOR or not len(self._population):
             return self._population.add(newcomer)
         self._waiting.append(newcomer)
         return self._renew() if len(self._waiting) >= self._size else []
 
     def revise(self, known: Mapping[int, Individual]) -> None:
-        """Take members as they are known by now, by their ids, and rank the mating_pool anew; nobody comes or goes."""
+        """Replace members by what is known of them now, by id, and rank the mating pool; none enters or leaves."""
         self._population.revise(known)
-        self._waiting = [known.get(one.id, one) for one in self._waiting]
+        self._waiting = [known.get(member.id, member) for member in self._waiting]
 
     def remove(self, identity: int) -> None:
-        """Let a member go, whatever it is worth; where it was the last adult, the first that waits takes its place."""
+        """Remove a member, however good it is; where the mating pool is empty then, the first that waits joins it."""
         self._population.remove(identity)
-        self._waiting = [one for one in self._waiting if one.id != identity]
+        self._waiting = [member for member in self._waiting if member.id != identity]
         if not len(self._population) and self._waiting:
             self._population.add(self._waiting.pop(0))
 

@@ -1,6 +1,6 @@
-"""Indicators of how a search does: hypervolume, size of the front, bests and diversity, kept up to date by each tell.
+"""Indicators of how a search does: hypervolume, size of the front, bests and diversity, updated by each result.
 
-They follow from what was told, in its order, and from nothing else; so a replayed journal gives them again.
+They follow from the results in their order and from nothing else, so a replayed journal gives the same values.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ MARGIN = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What the indicators say after a tell.
+class IndicatorValues:
+    """The values of the indicators after a result.
 
     Attributes:
-        hypervolume: of all feasible individuals told so far, in the product of the objectives' units; of one objective,
+        hypervolume: of all feasible individuals so far, in the product of the objectives' units; of one objective,
             how far the best is below the reference. None while there is no reference point, with more than
             HYPERVOLUME_OBJECTIVES objectives, and where it is too large for a number.
-        front: how many individuals no other dominates, of equals one.
-        best: name of an objective to its best value, in the problem's own direction; {} before the first tell.
+        front: how many individuals no other dominates; equals count once.
+        best: name of an objective to its best value, in the problem's own direction; {} before the first result.
         diversity: mean distance of a member of the front to the nearest other, each objective divided by its range over
             the front; 0 for fewer than two.
-        outside: how many feasible individuals lay outside the reference point and counted for nothing.
+        outside: how many feasible individuals lay outside the reference point and did not count.
     """
 
     hypervolume: float | None = None
@@ -49,14 +49,14 @@ class Reading:
 
 
 class Indicators:
-    """Keeps a `Reading` of all that it is told.
+    """Keeps the `IndicatorValues` of all feasible individuals that it observes.
 
     The reference point is given, or fixed by the first feasible individuals: for each objective the worst of them and
     MARGIN of their range beyond it (1.0 where they are all equal). It never changes after that, so the hypervolume
     never falls. A search that ends before there are so many has no hypervolume.
 
     Attributes:
-        reading: after the latest tell.
+        reading: the values after the latest result.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Indicators:
         reference: Mapping[str, float] | None = None,
         first: int = FIRST_FEASIBLE,
     ) -> None:
-        """An empty tracker.
+        """Indicators of no individual yet.
 
         Args:
             objectives: at least one.
@@ -77,46 +77,46 @@ class Indicators:
             ConfigError: a reference that lacks an objective, names another, or is not finite; `first` below 1.
         """
         _check(objectives, reference, first)
-        self.reading = Reading()
+        self.reading = IndicatorValues()
         self._objectives = tuple(objectives)
-        self._signs = np.array([one.sign for one in objectives])
+        self._signs = np.array([objective.sign for objective in objectives])
         self._first = first
-        self._told = 0
+        self._observed = 0
         self._low, self._high = np.full(len(objectives), np.inf), np.full(len(objectives), -np.inf)
         self._front = Nondominated(len(objectives))
         self._spacing = _Spacing()
         self._volume: _Volume | None = None
         self._reference: FloatArray | None = None
         if reference is not None:
-            self._fix(np.array([one.sign * reference[one.name] for one in objectives]))
+            self._fix(np.array([objective.sign * reference[objective.name] for objective in objectives]))
 
     @property
     def reference(self) -> Mapping[str, float] | None:
         """Name of each objective to its reference value, in the problem's own direction; None until it is fixed."""
         return None if self._reference is None else self._named(self._reference)
 
-    def tell(self, costs: FloatArray) -> Reading:
-        """The reading after a feasible individual.
+    def observe(self, costs: FloatArray) -> IndicatorValues:
+        """The values after a further feasible individual.
 
         Args:
             costs: its objectives in their order, finite, to be minimised, shape (m,).
         """
-        self._told += 1
+        self._observed += 1
         self._note_range(costs)
         beaten = self._front.beaten(costs)
         if beaten is not None:
             self._enter(costs, beaten)
-        if self._reference is None and self._told == self._first:
+        if self._reference is None and self._observed == self._first:
             self._fix(_beyond(self._low, self._high))
         elif self._outside(costs):
             self.reading = replace(self.reading, outside=self.reading.outside + 1)
         return self.reading
 
-    def retell(self, costs: FloatArray) -> Reading:
-        """The reading where what was told before counts as these: so the hypervolume may fall, and the best too.
+    def replace_front(self, costs: FloatArray) -> IndicatorValues:
+        """The values with another front in the place of all that was observed, so they may get worse.
 
         Args:
-            costs: of the front as it is known by now, none dominated by another, shape (n, m).
+            costs: of the front as it is known now, none dominated by another, shape (n, m).
         """
         self._front, self._spacing = Nondominated(costs.shape[1]), _Spacing()
         self._low = costs.min(axis=0, initial=np.inf)
@@ -177,17 +177,17 @@ class _Volume(Protocol):
     size: float
 
     def add(self, costs: FloatArray, before: FloatArray) -> None:
-        """Take in a point.
+        """Add a point.
 
         Args:
-            costs: within the reference, and not dominated by those before, shape (m,).
-            before: all points of which none dominates another up to now, shape (n, m).
+            costs: within the reference, and not dominated by the points before, shape (m,).
+            before: the nondominated points so far, shape (n, m).
         """
         ...
 
 
 class _Staircase:
-    """Two objectives: corners in the order of the first, so that a newcomer meets only those that it beats."""
+    """Two objectives: corners in the order of the first, so that a newcomer meets only points that it dominates."""
 
     def __init__(self, reference: FloatArray) -> None:
         right, top = reference.tolist()
@@ -222,24 +222,24 @@ class _Body:
         limited = np.maximum(before.T, costs[:, np.newaxis])
         within = np.logical_and.reduce(limited < self._reference[:, np.newaxis], axis=0)
         added = box - self.covered(limited[:, within].T)
-        # Only rounding makes this negative; NaN passes, and says that there is no number for it.
+        # Only rounding makes this negative; NaN passes, and means that the volume is too large for a number.
         self.size += 0.0 if added < 0 else added
 
     def covered(self, points: FloatArray) -> float:
-        """The volume that these dominate together; NaN where it is too large for a number.
+        """The volume that these points dominate together; NaN where it is too large for a number.
 
         Args:
             points: within the reference, shape (n, m).
         """
         if len(points) == 0:
             return 0.0
-        few = points[moocore.is_nondominated(points)]
-        covered = float(moocore.hypervolume(few, ref=self._reference))
+        nondominated = points[moocore.is_nondominated(points)]
+        covered = float(moocore.hypervolume(nondominated, ref=self._reference))
         return covered if math.isfinite(covered) else math.nan
 
 
 def _volume_of(points: FloatArray, reference: FloatArray) -> _Volume:
-    """That of points all within the reference, none dominated by another, shape (n, m)."""
+    """The volume of points within the reference, none dominated by another, shape (n, m)."""
     if len(reference) != 2:
         body = _Body(reference)
         body.size = body.covered(points)
@@ -253,7 +253,7 @@ def _volume_of(points: FloatArray, reference: FloatArray) -> _Volume:
 class _Spacing:
     """Distance of each member of a front to the nearest other, each objective divided by its range over the front.
 
-    While the range stays, only the neighbours of those who come and go are looked at; when it changes, everybody is.
+    While the range stays, only the neighbours of points that enter or leave are looked at; when it changes, all are.
     """
 
     def __init__(self) -> None:
@@ -266,15 +266,15 @@ class _Spacing:
 
         Args:
             points: the front, the newcomer last, shape (n, m).
-            beaten: places in the front before it of those that left, shape (k,).
-            left: those that left, shape (k, m).
+            beaten: positions, in the front before it, of the points that left, shape (k,).
+            left: the points that left, shape (k, m).
         """
         low, high = points.min(axis=0), points.max(axis=0)
-        alike = np.array_equal(low, self._low) and np.array_equal(high, self._high)
+        same_range = np.array_equal(low, self._low) and np.array_equal(high, self._high)
         self._low, self._high = low, high
         if len(points) < 2:
             self._nearest = np.zeros(len(points))
-        elif alike and len(self._nearest) - len(beaten) > 1:
+        elif same_range and len(self._nearest) - len(beaten) > 1:
             self._update(in_unit_box(points, low, high), beaten, in_unit_box(left, low, high))
         else:
             scaled = in_unit_box(points, low, high)
@@ -284,13 +284,13 @@ class _Spacing:
     def _update(self, points: FloatArray, beaten: IntArray, left: FloatArray) -> None:
         others, newcomer = points[:-1], points[-1]
         nearest = np.delete(self._nearest, beaten)
-        bereft = np.zeros(len(others), dtype=bool)
+        orphaned = np.zeros(len(others), dtype=bool)
         for gone in left:
-            # A little too many rather than one too few, whatever the last digit.
-            bereft |= _distances(others, gone) <= nearest * (1 + 1e-9)
+            # With a tolerance: rather too many than too few, whatever the last digit.
+            orphaned |= _distances(others, gone) <= nearest * (1 + 1e-9)
         gaps = _distances(others, newcomer)
         nearest = np.minimum(nearest, gaps)
-        for place in np.flatnonzero(bereft):
+        for place in np.flatnonzero(orphaned):
             distances = _distances(points, points[place])
             distances[place] = np.inf
             nearest[place] = distances.min()
@@ -298,7 +298,7 @@ class _Spacing:
 
 
 def in_unit_box(points: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
-    """Points with each column divided by its range, `low` at 0; a column without a range is 0 throughout."""
+    """Points with each column divided by its range, `low` at 0; a constant column is 0."""
     # By halves, since a range may be too large for a number.
     extent = high / 2 - low / 2
     return (points / 2 - low / 2) / np.where(extent > 0, extent, 1.0)
@@ -321,7 +321,7 @@ def _check(objectives: Sequence[Objective], reference: Mapping[str, float] | Non
         raise ConfigError(f"the first {first} feasible individuals cannot fix a reference point; expected at least 1")
     if reference is None:
         return
-    names = {one.name for one in objectives}
+    names = {objective.name for objective in objectives}
     if set(reference) != names:
         given, wanted = ", ".join(sorted(reference)) or "nothing", ", ".join(sorted(names))
         raise ConfigError(f"the reference point names {given}; expected a value for each of {wanted}")

@@ -1,17 +1,18 @@
-"""Islands: populations that know nothing of each other but for migrants, each with its own way of making offspring."""
+"""Islands: populations that evolve apart and exchange migrants, each with its own way of making offspring."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge, Interval
 
 from evo.protocols import Arm, Memory, OperatorSelector
 from evo.randomness import generator
-from evo.search.parents import Choosable
+from evo.search.parents import ParentPool
 from evo.search.population import cost_of
 from evo.survival.protocols import Population
 from evo.values import SEED_OPERATOR, Individual, Objective, Topology
@@ -19,42 +20,45 @@ from evo.values import SEED_OPERATOR, Individual, Objective, Topology
 FAILURES_KEPT = 16
 
 Reason = Literal["founded", "migrated", "reset", "born"]
-ChooseParents = Callable[[Choosable, int, np.random.Generator], list[Individual]]
+ChooseParents = Callable[[ParentPool, int, np.random.Generator], list[Individual]]
 
 
 @dataclass(frozen=True, slots=True)
 class IslandSettings:
-    """How many islands there are, and what passes between them. Counts are of tells.
+    """How many islands there are, and when individuals move between them.
+
+    The section search.islands of a configuration. Periods are counted in tells.
 
     Attributes:
-        count: at the beginning.
-        topology: whom migrants go to: the next island, all of them from the first and the first from all, or any.
-        every: on an island, between two migrations from it; None never migrates by count.
-        stagnation: without a better individual on an island, after which the others send it migrants; None never does.
+        count: islands at the beginning.
+        topology: where migrants go: "ring", to the next island; "star", from the first island to all others and from
+            them to the first; "random", to any other.
+        every: tells on an island between two migrations from it; None never migrates by count.
+        stagnation: tells on an island without a better individual after which it receives migrants; None never does.
         migrants: how many at once, the best first.
-        reset_every: in all, after which the weaker half of the islands is emptied and founded again by a survivor of
-            the better half (FunSearch, Romera-Paredes et al., 2024); None never does.
-        birth_after: without a better individual anywhere, after which another island is founded; None never is.
-        most: islands there may be.
+        reset_every: tells in all after which the weaker half of the islands is emptied, each to be founded again by the
+            best of an island of the better half (FunSearch, Romera-Paredes et al., 2024); None never resets.
+        birth_after: tells without a better individual anywhere after which another island is founded; None never does.
+        most: islands that there may be.
     """
 
-    count: int = 1
+    count: Annotated[int, Interval(ge=1, le=10_000)] = 1
     topology: Topology = "ring"
-    every: int | None = None
-    stagnation: int | None = None
-    migrants: int = 1
-    reset_every: int | None = None
-    birth_after: int | None = None
-    most: int = 16
+    every: Annotated[int, Ge(1)] | None = None
+    stagnation: Annotated[int, Ge(1)] | None = None
+    migrants: Annotated[int, Ge(1)] = 1
+    reset_every: Annotated[int, Ge(1)] | None = None
+    birth_after: Annotated[int, Ge(1)] | None = None
+    most: Annotated[int, Interval(ge=1, le=10_000)] = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """An individual came to an island where it was not born.
+    """An individual was copied to an island where it was not born.
 
     Attributes:
         source: island that it came from.
-        removed: who left the target for it, itself perhaps among them; on a reset, all who lived there.
+        removed: ids that left the target for it, its own perhaps among them; on a reset, the target's whole population.
     """
 
     individual: int
@@ -70,38 +74,38 @@ WORST: Merit = (float("inf"), float("inf"))
 
 @dataclass(slots=True)
 class Island:
-    """A population, and what makes offspring of it.
+    """A population, with what chooses parents and operators for it.
 
     Attributes:
-        best: violation and first objective, to be minimised, of the best that was ever here.
-        count_told: results of offspring that were asked for here.
-        stale: how many of them since the best became better, or since help was sent.
-        failed: of which each may be mended once, the latest last.
         memories: of operators that learn, by name.
+        best: violation and first objective, to be minimised, of the best individual that was ever here.
+        count_told: results of offspring that were asked for here.
+        stale: how many of them since the best improved, or since migrants were sent to it.
+        failed: failed individuals that an operator may still repair, each once; the latest last.
     """
 
     population: Population
     selector: OperatorSelector
     arms: tuple[Arm, ...]
     parents: ChooseParents
+    memories: Mapping[str, Memory]
     best: Merit = WORST
     count_told: int = 0
     stale: int = 0
     failed: deque[Individual] = field(default_factory=lambda: deque(maxlen=FAILURES_KEPT))
-    memories: Mapping[str, Memory] = field(default_factory=dict)
 
     def learn(self, individual: Individual) -> None:
-        """Tell what came of an ask to those who learn from it; of a seed to all."""
+        """Let the operator that proposed an individual learn from it; all operators learn from a seed."""
         for name, memory in self.memories.items():
             if individual.ask.operator in (name, SEED_OPERATOR):
                 memory.observe(individual)
 
 
 class Archipelago:
-    """All islands. What happens between them follows from the order of tells and the search's seed.
+    """All islands. What passes between them follows from the order of tells and the search's seed.
 
     Args:
-        make: an empty island by its number.
+        make: makes an empty island, by its number.
     """
 
     def __init__(
@@ -116,11 +120,11 @@ class Archipelago:
         self.islands = [make(number) for number in range(settings.count)]
 
     def __len__(self) -> int:
-        """How many individuals live, each counted once."""
-        return len(self.islands[0].population) if len(self.islands) == 1 else len({one.id for one in self})
+        """How many individuals there are, each counted once."""
+        return len(self.islands[0].population) if len(self.islands) == 1 else len({member.id for member in self})
 
     def __iter__(self) -> Iterator[Individual]:
-        """All who live; one that migrated comes more than once."""
+        """All individuals, island by island; a migrant comes once for each island that it is on."""
         for island in self.islands:
             yield from island.population
 
@@ -130,32 +134,37 @@ class Archipelago:
         return settled[ask % len(settled)] if settled else None
 
     def add(self, newcomer: Individual, number: int) -> list[int]:
-        """Let an individual live on an island; the ids that left it."""
+        """Add an individual to an island's population; the ids that left for it."""
         self._note(newcomer, number)
         return self.islands[number].population.add(newcomer)
 
     def revise(self, known: Mapping[int, Individual]) -> None:
-        """Take individuals as they are known by now, by their ids; what is the best so far is what lives as such."""
+        """Replace members by what is known of them now, by id; the best so far is then the best of the populations."""
         for island in self.islands:
             island.population.revise(known)
-            island.best = min((self._merit(one) for one in island.population), default=WORST)
+            island.best = min((self._merit(member) for member in island.population), default=WORST)
         self._best = min(island.best for island in self.islands)
 
     def remove(self, identity: int) -> list[int]:
-        """Let an individual go wherever it lives, unless nobody else does; the islands that it left."""
-        if not any(one.id != identity for one in self):
+        """Remove an individual from every population, unless it is the last of all; the islands that it left."""
+        if not any(member.id != identity for member in self):
             return []
-        homes = [number for number, one in enumerate(self.islands) if any(it.id == identity for it in one.population)]
+        homes = [
+            number
+            for number, island in enumerate(self.islands)
+            if any(member.id == identity for member in island.population)
+        ]
         for number in homes:
             self.islands[number].population.remove(identity)
         return homes
 
     def after(self, tell: int, number: int, *, seeds_left: int) -> list[Move]:
-        """What passes between the islands after a result of this island.
+        """Found, migrate, reset and give birth after a result of an island, where it is time to.
 
         Args:
             tell: how many results there are by now.
-            seeds_left: how many of the problem's own genomes are still to be told.
+            number: of the island.
+            seeds_left: how many of the problem's own genomes have no result yet.
         """
         self.islands[number].count_told += 1
         self.islands[number].stale += 1
@@ -177,13 +186,13 @@ class Archipelago:
         return individual.evaluation.violation, cost_of(individual, self._objectives[0])
 
     def _elite(self, number: int, count: int) -> list[Individual]:
-        return sorted(self.islands[number].population, key=lambda one: (self._merit(one), one.id))[:count]
+        return sorted(self.islands[number].population, key=lambda member: (self._merit(member), member.id))[:count]
 
     def _settled(self, but: int | None = None) -> list[int]:
-        return [number for number, one in enumerate(self.islands) if len(one.population) and number != but]
+        return [number for number, island in enumerate(self.islands) if len(island.population) and number != but]
 
     def _found(self, rng: np.random.Generator) -> list[Move]:
-        """Give each empty island a founder: the best of another."""
+        """Give each empty island a founder: the best of another island."""
         return [
             self._send(self._elite(source, 1)[0], source, target, "founded")
             for target, island in enumerate(self.islands)
@@ -214,10 +223,10 @@ class Archipelago:
     def _migrate(self, source: int, targets: Sequence[int]) -> list[Move]:
         elite = self._elite(source, self._settings.migrants)
         return [
-            self._send(one, source, target, "migrated")
+            self._send(member, source, target, "migrated")
             for target in targets
-            for one in elite
-            if all(one.id != other.id for other in self.islands[target].population)
+            for member in elite
+            if all(member.id != other.id for other in self.islands[target].population)
         ]
 
     def _reset(self, tell: int, rng: np.random.Generator) -> list[Move]:
@@ -229,10 +238,12 @@ class Archipelago:
         return [self._refound(target, int(rng.choice(better))) for target in weaker]
 
     def _refound(self, target: int, source: int) -> Move:
-        """An island that is emptied, and a founder for it; what it learnt of its arms stays."""
-        gone, old = tuple(one.id for one in self.islands[target].population), self.islands[target]
-        fresh = self._make(target)
-        self.islands[target] = Island(fresh.population, old.selector, old.arms, old.parents, count_told=old.count_told)
+        """Empty an island and give it a founder; what its selector and its operators have learnt stays."""
+        old = self.islands[target]
+        gone = tuple(member.id for member in old.population)
+        self.islands[target] = replace(
+            self._make(target), selector=old.selector, memories=old.memories, count_told=old.count_told
+        )
         move = self._send(self._elite(source, 1)[0], source, target, "reset")
         return Move(move.individual, source, target, "reset", gone)
 
@@ -245,8 +256,8 @@ class Archipelago:
         source = int(rng.choice(settled))
         return [self._send(self._elite(source, 1)[0], source, len(self.islands) - 1, "born")]
 
-    def _send(self, one: Individual, source: int, target: int, reason: Reason) -> Move:
-        return Move(one.id, source, target, reason, tuple(self.add(one, target)))
+    def _send(self, individual: Individual, source: int, target: int, reason: Reason) -> Move:
+        return Move(individual.id, source, target, reason, tuple(self.add(individual, target)))
 
     @staticmethod
     def _any(numbers: Sequence[int], rng: np.random.Generator) -> int | None:

@@ -9,22 +9,22 @@ LONG_LIMIT = 3
 
 
 class LessonMemory:
-    """Lessons as later operators see them: the latest distilled ones, then short ones by gain, then by recency.
+    """Lessons as later operators see them: the latest distilled lessons, then short lessons by gain, then by recency.
 
     Attributes:
-        best: what an operator is shown; replaced, never changed.
+        best: what an operator is shown; a new tuple after each change.
     """
 
     def __init__(self) -> None:
         self.best: tuple[Lesson, ...] = ()
 
     def add(self, lessons: tuple[Lesson, ...]) -> None:
-        """Take lessons in; the least useful ones are forgotten, and of equal texts all but the best."""
+        """Add lessons; the least useful are forgotten, and of equal texts all but the best."""
         if not lessons:
             return
-        best = {one.text: one for one in sorted((*self.best, *lessons), key=_rank)}.values()
-        long = sorted((one for one in best if one.kind == "long"), key=lambda one: one.ask, reverse=True)
-        short = sorted((one for one in best if one.kind == "short"), key=_rank, reverse=True)
+        best = {lesson.text: lesson for lesson in sorted((*self.best, *lessons), key=_rank)}.values()
+        long = sorted((lesson for lesson in best if lesson.kind == "long"), key=lambda lesson: lesson.ask, reverse=True)
+        short = sorted((lesson for lesson in best if lesson.kind == "short"), key=_rank, reverse=True)
         self.best = (*long[:LONG_LIMIT], *short[:SHORT_LIMIT])
 
 

@@ -1,17 +1,18 @@
-"""Noisy evaluations in a search: whom to measure again, and what the measurements of an individual come to.
+"""Noisy evaluations in a search: which individual to re-evaluate, and what several evaluations of it come to.
 
-The rules for one objective are in `evo.policies.noise`. Here they meet individuals with several objectives, each in its
-own direction, with constraints.
+The statistics of a single objective are in `evo.policies.noise`. Here they are applied to individuals with several
+objectives, each in its own direction, and with constraints.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import moocore
 import numpy as np
+from annotated_types import Interval
 
 from evo.policies.noise import challenger_of, estimate, pooled_variance, variance_of
 from evo.protocols import FloatArray
@@ -23,23 +24,25 @@ SILENCE = 20
 
 @dataclass(frozen=True, slots=True)
 class NoiseSettings:
-    """What is done against noise.
+    """What is done where the same genome is not always evaluated to the same: the section search.noise.
 
     Attributes:
-        repeats: how often each who lives is measured at least, before anything else is asked for on its island.
-        reevaluation_rate: share of the asks after the seeds that measure a living individual again, where one is in doubt.
+        reevaluation_rate: share of the asks after the seeds that re-evaluate an individual of the population, where it
+            is uncertain which is better.
         confidence: of the bound.
-        compare: by a bound of the mean on its bad side, or by the mean alone.
+        compare: individuals by a bound of the mean on its bad side, or by the mean alone.
+        repeats: how often each individual of the population is evaluated at least, before anything else is asked for on
+            its island.
     """
 
-    reevaluation_rate: float = 0.0
-    confidence: float = 0.95
+    reevaluation_rate: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    confidence: Annotated[float, Interval(gt=0, lt=1)] = 0.95
     compare: Literal["bound", "mean"] = "bound"
-    repeats: int = 1
+    repeats: Annotated[int, Interval(ge=1, le=1000)] = 1
 
     @property
     def reevaluates(self) -> bool:
-        """Whether anybody is ever measured more than once."""
+        """Whether any individual is ever evaluated more than once."""
         return self.reevaluation_rate > 0 or self.repeats > 1
 
 
@@ -49,7 +52,7 @@ class Noise:
 
     Attributes:
         variances: of a single measurement, by objective; {} until something was measured twice.
-        repeated: how many measurements were not an individual's first.
+        repeated: how many evaluations were not the first of an individual.
     """
 
     settings: NoiseSettings
@@ -59,54 +62,59 @@ class Noise:
 
     @property
     def silent(self) -> bool:
-        """Whether nothing that was measured again ever varied."""
+        """Whether all re-evaluations gave the same values so far."""
         return not any(self.variances.values())
 
     def learnt(self, known: Collection[Individual]) -> Noise:
-        """After one measurement more, by what these were measured to; where none was measured twice, as before."""
+        """After a re-evaluation, with variances from these individuals; as before where none was measured twice."""
         pooled = {
-            one.name: pooled_variance([member.repeats[one.name] for member in known if member.repeats])
-            for one in self.objectives
+            objective.name: pooled_variance([member.repeats[objective.name] for member in known if member.repeats])
+            for objective in self.objectives
         }
         found = {name: min(variance, LARGEST) for name, variance in pooled.items() if variance is not None}
         return replace(self, variances={**self.variances, **found}, repeated=self.repeated + 1)
 
     def appraised(self, individual: Individual) -> Individual:
-        """With the values by which it is compared; as it is until something was measured twice."""
+        """With the values by which it is compared; unchanged until something was measured twice."""
         if not self.variances:
             return individual
-        values = {one.name: self._value(one, repeats_of(individual, one)) for one in self.objectives}
+        values = {
+            objective.name: self._value(objective, repeats_of(individual, objective)) for objective in self.objectives
+        }
         return individual if values == individual.appraised else replace(individual, appraised=values)
 
-    def too_few_evaluations(self, living: Iterable[Individual], busy: Collection[int]) -> Individual | None:
-        """Of those that were measured less often than each has to be, the first; busy ones are on their way there."""
+    def too_few_evaluations(self, members: Iterable[Individual], busy: Collection[int]) -> Individual | None:
+        """The first member with fewer evaluations than `repeats`; busy members are being evaluated already."""
         if self.settings.repeats == 1:
             return None
-        return next((one for one in living if one.measurements < self.settings.repeats and one.id not in busy), None)
+        return next(
+            (member for member in members if member.measurements < self.settings.repeats and member.id not in busy),
+            None,
+        )
 
-    def most_uncertain(self, living: Iterable[Individual], busy: Collection[int]) -> Individual | None:
-        """Whom to measure again: a leader, or who may dominate it after all, whichever is known less well.
+    def most_uncertain(self, members: Iterable[Individual], busy: Collection[int]) -> Individual | None:
+        """Which member to re-evaluate: a leader or its challenger, whichever is known less well; None without doubt.
 
-        Leaders are the feasible that no other dominates by its means; the one known least comes first. While nothing
-        has varied they are all in doubt, and none is any more once so many as SILENCE agreed.
+        Leaders are feasible members that no other dominates by its means; the least known leader comes first. While
+        nothing has varied all of them are uncertain; after SILENCE re-evaluations that agreed, none is.
 
         Args:
-            busy: ids of those that are being measured.
+            busy: ids of members that are being re-evaluated.
         """
-        pool = [one for one in living if one.evaluation.violation <= 0]
+        pool = [member for member in members if member.evaluation.violation <= 0]
         if len(pool) < 2 or (self.silent and self.repeated >= SILENCE):
             return None
-        pairs = self._doubtful_pairs(pool)
+        pairs = self._uncertain_pairs(pool)
         return next((pool[place] for pair in pairs for place in pair if pool[place].id not in busy), None)
 
-    def _doubtful_pairs(self, pool: Sequence[Individual]) -> Iterator[tuple[int, int]]:
-        """Places of leader and challenger, the less known first; the pair of the least known leader first."""
-        means, doubts = self._means(pool), self._doubts(pool)
-        scale = np.array([self._variance(one.name) or 1.0 for one in self.objectives])
-        unsure: FloatArray = (doubts / scale).sum(axis=1)
+    def _uncertain_pairs(self, pool: Sequence[Individual]) -> Iterator[tuple[int, int]]:
+        """Positions of leader and challenger, the less known first; the pair of the least known leader first."""
+        means, variances = self._means(pool), self._variances(pool)
+        scale = np.array([self._variance(objective.name) or 1.0 for objective in self.objectives])
+        unsure: FloatArray = (variances / scale).sum(axis=1)
         leaders = np.flatnonzero(moocore.is_nondominated(means, keep_weakly=False))
         for leader in leaders[np.argsort(-unsure[leaders], kind="stable")].tolist():
-            challenger = leader if self.silent else challenger_of(leader, means, doubts)
+            challenger = leader if self.silent else challenger_of(leader, means, variances)
             if challenger is not None:
                 yield (challenger, leader) if unsure[challenger] > unsure[leader] else (leader, challenger)
 
@@ -117,17 +125,23 @@ class Noise:
         return float(np.clip(bounds.upper if objective.direction == "min" else bounds.lower, -LARGEST, LARGEST))
 
     def _means(self, pool: Sequence[Individual]) -> FloatArray:
-        means = [[one.sign * member.evaluation.objectives[one.name] for one in self.objectives] for member in pool]
+        means = [
+            [objective.sign * member.evaluation.objectives[objective.name] for objective in self.objectives]
+            for member in pool
+        ]
         clipped: FloatArray = np.clip(np.array(means), -LARGEST, LARGEST)
         return clipped
 
-    def _doubts(self, pool: Sequence[Individual]) -> FloatArray:
+    def _variances(self, pool: Sequence[Individual]) -> FloatArray:
         """Variances of the means, shape (n, m)."""
         return np.array(
-            [[self._doubt(repeats_of(member, one), one.name) for one in self.objectives] for member in pool]
+            [
+                [self._variance_of_mean(repeats_of(member, objective), objective.name) for objective in self.objectives]
+                for member in pool
+            ]
         )
 
-    def _doubt(self, repeats: Repeats, name: str) -> float:
+    def _variance_of_mean(self, repeats: Repeats, name: str) -> float:
         return variance_of(repeats, self._variance(name)) / repeats.count
 
     def _variance(self, name: str) -> float:
@@ -144,19 +158,19 @@ def repeats_of(individual: Individual, objective: Objective) -> Repeats:
 def reevaluated_individual(
     individual: Individual, evaluation: Evaluation, objectives: Sequence[Objective]
 ) -> Individual:
-    """An individual with one measurement more, its evaluation the means over all.
+    """An individual with a further evaluation: its values are the means over all.
 
     Args:
-        evaluation: that went well.
+        evaluation: with outcome ok.
     """
     repeats = {
-        one.name: repeats_of(individual, one).with_value(_bounded(evaluation.objectives[one.name]))
-        for one in objectives
+        objective.name: repeats_of(individual, objective).with_value(_bounded(evaluation.objectives[objective.name]))
+        for objective in objectives
     }
     before, count = individual.evaluation, individual.measurements + 1
     means = replace(
         before,
-        objectives={name: one.mean for name, one in repeats.items()},
+        objectives={name: measured.mean for name, measured in repeats.items()},
         violations=_averaged(before.violations, evaluation.violations, count),
         cases={**evaluation.cases, **before.cases, **_averaged_cases(before.cases, evaluation.cases, count)},
     )
@@ -164,7 +178,7 @@ def reevaluated_individual(
 
 
 def _averaged(before: Mapping[str, float], now: Mapping[str, float], count: int) -> dict[str, float]:
-    """Mean violations after `count` measurements; one that was not told was none."""
+    """Mean violations after `count` measurements; a missing violation counts as 0."""
     pairs = {name: (before.get(name, 0.0), now.get(name, 0.0)) for name in [*before, *now]}
     return {name: _bounded(old) + (_bounded(new) - _bounded(old)) / count for name, (old, new) in pairs.items()}
 
@@ -179,5 +193,5 @@ def _averaged_cases(before: Mapping[str, float], now: Mapping[str, float], count
 
 
 def _bounded(value: float) -> float:
-    """So that sums and differences are finite."""
+    """A value whose sums and differences are finite."""
     return min(max(value, -LARGEST), LARGEST)

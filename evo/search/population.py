@@ -1,4 +1,4 @@
-"""The living: a bounded set of individuals, ordered by a survival."""
+"""The population: a bounded set of individuals, ordered by a survival."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def cost_of(individual: Individual, objective: Objective) -> float:
 class RankedPopulation:
     """At most `capacity` individuals with objectives.
 
-    The pool is kept in the order of ids, so that ties fall the same way however results arrive.
+    Members are kept in the order of ids, so that ties fall the same way in whatever order results arrive.
 
     Raises:
         ConfigError: the survival has options that do not fit these objectives.
@@ -52,7 +52,7 @@ class RankedPopulation:
 
     @property
     def mating_pool(self) -> RankedPopulation:
-        """All of them."""
+        """All members."""
         return self
 
     @property
@@ -61,10 +61,10 @@ class RankedPopulation:
         return self._ranking
 
     def add(self, newcomer: Individual) -> list[int]:
-        """Let a newcomer in; the ids that had to go for it, its own perhaps among them."""
+        """Add a newcomer; the ids that leave for it, its own perhaps among them."""
         costs, violation = costs_of(newcomer, self._objectives), newcomer.evaluation.violation
         if len(self._members) == self._capacity and self._ranking.rejects(costs, violation):
-            return [newcomer.id]  # as most are, and nothing has to be ranked
+            return [newcomer.id]  # most newcomers are rejected here, and nothing has to be ranked
         place = bisect.bisect(self._ids, newcomer.id)
         self._ids.insert(place, newcomer.id)
         self._members.insert(place, newcomer)
@@ -72,33 +72,33 @@ class RankedPopulation:
         return self._drop_excess()
 
     def merge(self, newcomers: Sequence[Individual]) -> list[int]:
-        """Let several in and rank old and new together, in one step; the ids that had to go."""
+        """Add several newcomers and rank old and new together, in a single step; the ids that leave."""
         self._settle([*self._members, *newcomers])
         return self._drop_excess()
 
     def revise(self, known: Mapping[int, Individual]) -> None:
-        """Take members as they are known by now, by their ids, and rank all of them anew; nobody comes or goes."""
-        self._settle([known.get(one.id, one) for one in self._members])
+        """Replace members by what is known of them now, by id, and rank all again; none enters or leaves."""
+        self._settle([known.get(member.id, member) for member in self._members])
 
     def remove(self, identity: int) -> None:
-        """Let a member go, whatever it is worth."""
-        self._settle([one for one in self._members if one.id != identity])
+        """Remove a member, however good it is."""
+        self._settle([member for member in self._members if member.id != identity])
 
-    def better(self, one: int, other: int) -> int:
-        """Which of two positions wins: the lower rank, then the lonelier, then the first named."""
+    def better(self, first: int, second: int) -> int:
+        """Which of two positions wins: the lower rank, then the larger crowding distance, then the first."""
         ranking = self._ranking
-        if ranking.rank[one] != ranking.rank[other]:
-            return one if ranking.rank[one] < ranking.rank[other] else other
-        return one if ranking.crowding(one) >= ranking.crowding(other) else other
+        if ranking.rank[first] != ranking.rank[second]:
+            return first if ranking.rank[first] < ranking.rank[second] else second
+        return first if ranking.crowding(first) >= ranking.crowding(second) else second
 
     def _settle(self, members: Sequence[Individual]) -> None:
-        self._members = sorted(members, key=lambda one: one.id)
-        self._ids = [one.id for one in self._members]
+        self._members = sorted(members, key=lambda member: member.id)
+        self._ids = [member.id for member in self._members]
         self._ranking = self._ranked()
 
     def _ranked(self) -> Ranking:
-        costs = np.array([costs_of(one, self._objectives) for one in self._members])
-        violation = np.array([one.evaluation.violation for one in self._members])
+        costs = np.array([costs_of(member, self._objectives) for member in self._members])
+        violation = np.array([member.evaluation.violation for member in self._members])
         return self._survival.ranking(costs.reshape(-1, len(self._objectives)), violation)
 
     def _drop_excess(self) -> list[int]:

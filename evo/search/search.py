@@ -1,4 +1,4 @@
-"""The search as a pure state machine: no clock, no file, no network, no randomness but what derives from its seed.
+"""The search: a pure state machine with no clock, file or network, whose randomness derives from its seed alone.
 
 Five transitions change it: `ask`, `admit`, `drop`, `tell`, `reevaluated`. The same transitions in the same order give
 the same state, so a journal of them is a checkpoint.
@@ -13,13 +13,13 @@ import numpy as np
 
 from evo.protocols import Arm, ArmRecord
 from evo.randomness import generator
-from evo.search.duplicates import DuplicateFilter, Seen
+from evo.search.duplicates import DuplicateFilter, SeenGenomes
 from evo.search.front import Front, front_of
 from evo.search.indicators import Indicators
 from evo.search.islands import Archipelago, Island, IslandSettings, Move
 from evo.search.lessons import LessonMemory
 from evo.search.noise import Noise, NoiseSettings, reevaluated_individual
-from evo.search.parents import Choosable
+from evo.search.parents import ParentPool
 from evo.search.population import costs_of
 from evo.survival.protocols import MatingPool
 from evo.values import (
@@ -46,12 +46,13 @@ class SearchSettings:
         seed: of all its randomness.
         evaluations: how many genomes may be evaluated in all.
         seeds: how many genomes the problem gave to start from.
-        deterministic: tell results in the order of asking, so that a run does not depend on timing.
-        max_in_flight: of a deterministic search, how many offspring are in flight at once, whatever the number of workers.
+        deterministic: results are told in the order of asking, so that a run does not depend on timing.
+        max_in_flight: of a deterministic search, how many offspring are in flight at once, whatever the number of
+            workers.
         islands: how many there are, and what passes between them.
         duplicate_filter: when a proposal counts as a near duplicate.
         reference: of the hypervolume, by objective; None fixes it by the first feasible individuals.
-        max_stale_proposals: after how many proposals in a row that gave nothing new the search ends.
+        max_stale_proposals: proposals in a row without a new genome after which the search ends.
         noise: what is done where the same genome is not always evaluated to the same.
     """
 
@@ -72,11 +73,11 @@ class TellResult:
     """What a tell changed.
 
     Attributes:
-        survived: whether the newcomer lives on the island that asked for it.
-        removed: ids that left that island for it.
-        entered_front: whether nothing told so far dominates it.
+        survived: whether the newcomer is in the population of the island that asked for it.
+        removed: ids that left that population for it.
+        entered_front: whether no individual so far dominates it.
         left_front: ids that it dominates and that were in the front.
-        moves: what passed between islands after it.
+        moves: between islands, after it.
     """
 
     individual: Individual
@@ -94,16 +95,16 @@ class TellResult:
 
 @dataclass(frozen=True, slots=True)
 class ReevaluationResult:
-    """What another measurement of an individual changed.
+    """What the re-evaluation of an individual changed.
 
     Attributes:
-        individual: as it is known by now.
-        tell: its place in the order of telling, which it shares with offspring.
-        evaluation: this measurement alone.
-        gone: islands that it left, since it failed.
+        individual: with all its evaluations taken together.
+        tell: number of this result; results of offspring and re-evaluations are counted together.
+        evaluation: this evaluation alone.
+        gone: islands that the individual left, since it failed.
         entered_front: ids that are in the front now and were not.
-        left_front: ids that were and are not.
-        moves: what passed between islands after it.
+        left_front: ids that were in the front and are not.
+        moves: between islands, after it.
     """
 
     individual: Individual
@@ -130,13 +131,13 @@ class _UnderWay:
     ask: Ask
     ask_snapshot: AskSnapshot
     arm: int | None
-    living: tuple[Individual, ...] | None = None
+    compared_with: tuple[Individual, ...] | None = None
     usd: float = 0.0
     lessons: tuple[Lesson, ...] = ()
 
 
 class Search:
-    """Steady-state search: every tell may change the population, and no slow candidate holds the others."""
+    """Steady-state search: every tell may change the population, and no slow candidate holds up the others."""
 
     def __init__(
         self,
@@ -145,7 +146,7 @@ class Search:
         *,
         island: Callable[[int], Island],
     ) -> None:
-        """A search that was told nothing yet.
+        """A search without any result yet.
 
         Args:
             island: makes an empty island, by its number.
@@ -164,18 +165,18 @@ class Search:
         self.lessons = LessonMemory()
         self._asked = 0
         self._stale_proposals = 0
-        self._seen = Seen()
+        self._seen = SeenGenomes()
         self._seeds: list[Individual] = []
         self._seeds_left = settings.seeds
         self._open: dict[int, _UnderWay] = {}
 
     @property
     def exhausted(self) -> bool:
-        """Whether so many proposals in a row gave nothing new that more of them would be a waste."""
+        """Whether so many proposals in a row gave no new genome that more of them would be a waste."""
         return self._stale_proposals >= self.settings.max_stale_proposals
 
     def ask(self) -> Ask | None:
-        """The next offspring to make; None while there is none to ask for (wait for a tell, or the search is over)."""
+        """The next offspring to make; None while there is none (wait for a tell, or the search is over)."""
         if self.count_told + len(self.under_way) >= self.settings.evaluations or self.exhausted:
             return None
         if self.settings.deterministic and len(self.under_way) >= self.settings.max_in_flight:
@@ -184,19 +185,19 @@ class Search:
             number = self._asked % len(self.population.islands)
             opened = _UnderWay(Ask(self._asked, SEED_OPERATOR, island=number), AskSnapshot(), None)
         elif (turn := self.population.turn(self._asked)) is not None:
-            opened = self._again(turn) or self._offspring(turn)
+            opened = self._reevaluation(turn) or self._offspring(turn)
         else:
             return None
         self._asked += 1
         if self.settings.duplicate_filter.compares and self.settings.deterministic:
-            # Who is told before it is admitted depends on timing, and so would who is refused for being alike.
-            opened.living = tuple(self.population)
+            # Which results come before its admission depends on timing; what it is compared with must not.
+            opened.compared_with = tuple(self.population)
         self.under_way[opened.ask.id] = opened.ask
         self._open[opened.ask.id] = opened
         return opened.ask
 
     def spend(self, ask: int, usd: float) -> None:
-        """Take note of what a completion for an ask that is under way cost."""
+        """Add what a completion for an ask under way cost."""
         self._open[ask].usd += usd
 
     def admit(
@@ -205,24 +206,24 @@ class Search:
         proposal: Proposal,
         vector: tuple[float, ...] = (),
         *,
-        living: Iterable[Individual] | None = None,
+        compared_with: Iterable[Individual] | None = None,
     ) -> Candidate | str:
-        """Let a proposed genome through to evaluation, or say why not; `drop` the ask then.
+        """Admit a proposed genome to evaluation, or say why it is a duplicate; `drop` the ask then.
 
         Args:
             proposal: with a genome.
-            vector: the genome's embedding, where one was asked for.
-            living: whom it may not be alike; None takes who lives, in the order of asking who lived when it was asked
-                for.
+            vector: the genome's embedding; () without an embedding model.
+            compared_with: individuals that it may not be a near duplicate of; None takes the population, in a
+                deterministic search as it was at the ask.
         """
         genome = proposal.genome
         if genome is None:
             raise ValueError(f"ask {ask.id}: only a proposal with a genome can be admitted")
         if genome.digest in self._seen:
             return "it was proposed before"
-        then = self._open[ask.id].living if living is None else living
+        others = self._open[ask.id].compared_with if compared_with is None else compared_with
         if reason := self.settings.duplicate_filter.duplicate(
-            genome, vector, self.population if then is None else then
+            genome, vector, self.population if others is None else others
         ):
             return reason
         self._seen.add(genome.digest)
@@ -231,42 +232,41 @@ class Search:
         return Candidate(self.admitted - 1, ask, genome, proposal.thought, vector)
 
     def drop(self, ask: Ask, lessons: tuple[Lesson, ...] = ()) -> None:
-        """End an ask that gave nothing to evaluate; its lessons count all the same."""
+        """End an ask that gave no genome to evaluate; its lessons are kept."""
         self._open[ask.id].lessons = lessons
         self._end(ask, 0.0)
         self._stale_proposals += 1
         self._seeds_left -= ask.operator == SEED_OPERATOR
 
     def tell(self, candidate: Candidate, evaluation: Evaluation) -> TellResult:
-        """Take in a result. A failed evaluation is counted, and never enters the population."""
+        """Take in a result. A failed evaluation counts for the budget, and never enters the population."""
         individual = self._individual(candidate, evaluation)
-        told = self._place(individual)
+        result = self._place(individual)
         self.population.islands[candidate.ask.island].learn(individual)
-        self._end(candidate.ask, told.gain)
+        self._end(candidate.ask, result.gain)
         self.count_told += 1
         self._stale_proposals = 0
         self._seeds_left -= candidate.ask.operator == SEED_OPERATOR
         moves = self.population.after(self.count_told, candidate.ask.island, seeds_left=self._seeds_left)
-        return replace(told, moves=tuple(moves)) if moves else told
+        return replace(result, moves=tuple(moves)) if moves else result
 
     def reevaluated(self, ask: Ask, evaluation: Evaluation) -> ReevaluationResult:
-        """Take in another measurement of the individual that an ask was for.
+        """Take in another evaluation of the individual that an ask was for.
 
-        A lost one says nothing. One that failed otherwise ends the individual: who fails now and then is no elite.
-        Whoever has left the population and the front stays out, whatever it is measured to.
+        A lost evaluation changes nothing. Any other failure removes the individual: what fails now and then is no
+        elite. An individual that has left the population and the front stays out, whatever its values.
         """
-        one = self.ask_snapshot(ask).parents[0]
+        individual = self.ask_snapshot(ask).parents[0]
         self._end(ask, 0.0)
         self.count_told += 1
-        told = ReevaluationResult(one, self.count_told - 1, evaluation)
+        result = ReevaluationResult(individual, self.count_told - 1, evaluation)
         if evaluation.outcome == "ok":
-            told = self._reconsidered(
-                replace(told, individual=reevaluated_individual(one, evaluation, self.objectives))
-            )
+            known = reevaluated_individual(individual, evaluation, self.objectives)
+            result = self._reconsidered(replace(result, individual=known))
         elif evaluation.outcome != "lost":
-            told = self._reconsidered(replace(told, gone=tuple(self.population.remove(one.id))))
+            result = self._reconsidered(replace(result, gone=tuple(self.population.remove(individual.id))))
         moves = self.population.after(self.count_told, ask.island, seeds_left=self._seeds_left)
-        return replace(told, moves=tuple(moves))
+        return replace(result, moves=tuple(moves))
 
     def ask_snapshot(self, ask: Ask) -> AskSnapshot:
         """What the operator of an ask that is under way may see."""
@@ -274,67 +274,74 @@ class Search:
 
     def inherit(self, lessons: Sequence[Lesson]) -> None:
         """Begin with lessons of earlier runs."""
-        self.lessons.add(tuple(replace(one, ask=-1) for one in lessons))
+        self.lessons.add(tuple(replace(lesson, ask=-1) for lesson in lessons))
 
     def _individual(self, candidate: Candidate, evaluation: Evaluation) -> Individual:
         parents = self.ask_snapshot(candidate.ask).parents
         individual = Individual(
-            *(candidate.id, self.count_told, candidate.ask, candidate.genome, evaluation),
+            id=candidate.id,
+            tell=self.count_told,
+            ask=candidate.ask,
+            genome=candidate.genome,
+            evaluation=evaluation,
             thought=candidate.thought,
-            past=(*parents[0].past, parents[0].step)[-PAST_LIMIT:] if parents else (),
+            past=(*parents[0].past, parents[0].as_ancestor)[-PAST_LIMIT:] if parents else (),
             vector=candidate.vector,
-            generation=1 + max((one.generation for one in parents), default=-1),
+            generation=1 + max((parent.generation for parent in parents), default=-1),
         )
         return self.noise.appraised(individual) if individual.ok else individual
 
-    def _again(self, number: int) -> _UnderWay | None:
-        """An ask to measure somebody again, where each has to be, or it is time for that and somebody is in doubt."""
+    def _reevaluation(self, number: int) -> _UnderWay | None:
+        """An ask to re-evaluate an individual, where each has to be, or where it is uncertain which is better."""
         if not self.settings.noise.reevaluates:
             return None
         busy = {ask.parents[0].id for ask in self.under_way.values() if ask.operator == REEVALUATE_OPERATOR}
-        living = self.population.islands[number].population
-        one = self.noise.too_few_evaluations(living, busy) or self._doubtful(living.mating_pool, busy)
-        if one is None:
+        population = self.population.islands[number].population
+        individual = self.noise.too_few_evaluations(population, busy)
+        individual = individual or self._uncertain(population.mating_pool, busy)
+        if individual is None:
             return None
-        ask = Ask(self._asked, REEVALUATE_OPERATOR, (Parent(one.id, "base"),), number)
-        return _UnderWay(ask, AskSnapshot((one,)), None)
+        ask = Ask(self._asked, REEVALUATE_OPERATOR, (Parent(individual.id, "base"),), number)
+        return _UnderWay(ask, AskSnapshot((individual,)), None)
 
-    def _doubtful(self, here: MatingPool, busy: Collection[int]) -> Individual | None:
-        """One of an island's living, or one that was lucky, entered the front and left; whichever was measured less."""
+    def _uncertain(self, here: MatingPool, busy: Collection[int]) -> Individual | None:
+        """A member of an island or an absent individual of the front, whichever is measured less."""
         rng = generator(self.settings.seed, self._asked, "reevaluate")
         if rng.random() >= self.settings.noise.reevaluation_rate:
             return None
-        living = {one.id for one in self.population}
-        absent = [one for one in self.front if one.id not in living]
+        present = {member.id for member in self.population}
+        absent = [member for member in self.front if member.id not in present]
         found = [self.noise.most_uncertain([*here, *absent], busy)] if absent else []
-        doubtful = [one for one in (*found, self.noise.most_uncertain(here, busy)) if one is not None]
-        return min(doubtful, key=lambda member: member.measurements, default=None)
+        uncertain = [member for member in (*found, self.noise.most_uncertain(here, busy)) if member is not None]
+        return min(uncertain, key=lambda member: member.measurements, default=None)
 
-    def _reconsidered(self, told: ReevaluationResult) -> ReevaluationResult:
-        """Who is how good, and who is in the front, now that more is known; of those that live or were in the front."""
-        one, before = told.individual, {member.id for member in self.front}
-        living = {member.id: member for member in self.population}
-        known = {member.id: member for member in (*self.front, *self.best.values())} | living
-        if one.id in known:
-            known[one.id] = one
-        if told.evaluation.outcome != "ok" and one.id not in living:
-            known.pop(one.id, None)
-        self.noise = self.noise.learnt(({one.id: one} | known).values())
+    def _reconsidered(self, result: ReevaluationResult) -> ReevaluationResult:
+        """Compare the individuals of the populations and the front again, now that more is known."""
+        individual, before = result.individual, {member.id for member in self.front}
+        present = {member.id: member for member in self.population}
+        known = {member.id: member for member in (*self.front, *self.best.values())} | present
+        if individual.id in known:
+            known[individual.id] = individual
+        if result.evaluation.outcome != "ok" and individual.id not in present:
+            known.pop(individual.id, None)
+        self.noise = self.noise.learnt(({individual.id: individual} | known).values())
         known = {identity: self.noise.appraised(member) for identity, member in known.items()}
         self.population.revise(known)
         self._seeds = [known.get(seed.id, seed) for seed in self._seeds]
-        self._stand(sorted(known.values(), key=lambda member: member.tell))
+        self._rebuild(sorted(known.values(), key=lambda member: member.tell))
         after = {member.id for member in self.front}
         entered, left = tuple(sorted(after - before)), tuple(sorted(before - after))
-        return replace(told, individual=self.noise.appraised(one), entered_front=entered, left_front=left)
+        return replace(result, individual=self.noise.appraised(individual), entered_front=entered, left_front=left)
 
-    def _stand(self, known: Sequence[Individual]) -> None:
-        """Bests, front and indicators anew, from these alone, in the order of telling."""
-        feasible = [one for one in known if one.evaluation.violation <= 0]
+    def _rebuild(self, known: Sequence[Individual]) -> None:
+        """Bests, front and indicators from these individuals alone, which come in the order of telling."""
+        feasible = [member for member in known if member.evaluation.violation <= 0]
         self.front = front_of(feasible, self.objectives)
-        self.best = {one.name: min(feasible, key=one.cost) for one in self.objectives} if feasible else {}
-        costs = [costs_of(one, self.objectives) for one in self.front]
-        self.indicators.retell(np.array(costs).reshape(-1, len(self.objectives)))
+        self.best = (
+            {objective.name: min(feasible, key=objective.cost) for objective in self.objectives} if feasible else {}
+        )
+        costs = [costs_of(member, self.objectives) for member in self.front]
+        self.indicators.replace_front(np.array(costs).reshape(-1, len(self.objectives)))
 
     def _place(self, individual: Individual) -> TellResult:
         if individual.evaluation.outcome == "pruned":
@@ -353,14 +360,14 @@ class Search:
     def _end(self, ask: Ask, gain: float) -> None:
         ended = self._open.pop(ask.id)
         del self.under_way[ask.id]
-        self.lessons.add(tuple(replace(one, ask=ask.id, gain=gain) for one in ended.lessons))
+        self.lessons.add(tuple(replace(lesson, ask=ask.id, gain=gain) for lesson in ended.lessons))
         if ended.arm is not None:
             self.population.islands[ask.island].selector.ended(
                 ended.arm, ended.ask_snapshot.parents[0], gain=gain, usd=ended.usd
             )
 
     def _note_feasible(self, individual: Individual) -> tuple[bool, list[int]]:
-        """Bests and front; the infeasible have no part in either."""
+        """Update bests and front; infeasible individuals are in neither."""
         if individual.evaluation.violation > 0:
             return False, []
         for objective in self.objectives:
@@ -368,7 +375,7 @@ class Search:
             if best is None or objective.cost(individual) < objective.cost(best):
                 self.best[objective.name] = individual
         costs = costs_of(individual, self.objectives)
-        self.indicators.tell(costs)
+        self.indicators.observe(costs)
         return self.front.add(individual, costs)
 
     def _offspring(self, number: int) -> _UnderWay:
@@ -380,14 +387,14 @@ class Search:
         taken = island.arms[arm]
         mates: list[Role] = ["mate"] * (taken.arity - 1)
         roles: list[Role] = ["base", *mates]
-        parents = tuple(Parent(one.id, role) for one, role in zip(chosen, roles, strict=True))
+        parents = tuple(Parent(parent.id, role) for parent, role in zip(chosen, roles, strict=True))
         ask = Ask(self._asked, taken.operator, parents, number, taken.model)
-        # Counting up what each arm came to is of use to a model alone.
+        # Only a model is shown how the arms have done.
         record = island.selector.record() if ask.model else ()
         memory = island.memories[taken.operator].view() if taken.operator in island.memories else None
         return _UnderWay(ask, AskSnapshot(tuple(chosen), self.lessons.best, record, memory), arm)
 
     def _chosen(self, island: Island, arm: Arm, rng: np.random.Generator) -> list[Individual]:
-        """Parents, base first; of those that failed each is mended once, the latest first."""
-        chosen = island.parents(Choosable(island.population.mating_pool, self._seeds), arm.arity, rng)
+        """Parents, base first; each failed individual is the base of a repair once, the latest first."""
+        chosen = island.parents(ParentPool(island.population.mating_pool, self._seeds), arm.arity, rng)
         return [island.failed.pop(), *chosen[1:]] if arm.repairs and island.failed else chosen

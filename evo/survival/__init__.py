@@ -1,7 +1,7 @@
-"""Survival: who stays. The one place where objectives are numbers to be minimised.
+"""Survival: which individuals stay in a population. Objectives are numbers to be minimised here, and only here.
 
 By fronts: `RankAndCrowding` (NSGA-II), `ReferenceDirections` (NSGA-III), `HypervolumeContribution` (SMS-EMOA), which
-differ in who leaves the last front. By one order of all: `Lexicographic`, `WeightedSum`. Without selection: `Newest`.
+differ in what leaves the last front. By a total order: `Lexicographic`, `WeightedSum`. Without selection: `Newest`.
 
 Feasible individuals come before infeasible ones, and those by total violation, in all but `Newest`.
 """

@@ -10,7 +10,7 @@ from evo.survival.spread import crowding_distances
 
 
 class RankAndCrowding(FrontSurvival):
-    """NSGA-II's order: by front, and of the last front the most crowded leaves; of parents the lonelier is better.
+    """NSGA-II's order: by front, then by crowding distance, for survival and for parents.
 
     Source: Deb, Pratap, Agarwal and Meyarivan, "A fast and elitist multiobjective genetic algorithm: NSGA-II", 2002.
 
@@ -27,7 +27,7 @@ class RankAndCrowding(FrontSurvival):
 
 
 class Crowding:
-    """The distance to one's neighbours in the front."""
+    """The distance to the neighbours in the front."""
 
     guides_parents = True
 

@@ -1,4 +1,4 @@
-"""A pool sorted into fronts, kept up to date one newcomer at a time."""
+"""A pool sorted into fronts, kept up to date with each newcomer."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from evo.survival.grid import Grid
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fronts:
-    """A pool in fronts: feasible by dominance, then infeasible by violation; twins come last.
+    """A pool in fronts: feasible by dominance, then infeasible by violation; duplicates come last.
 
     Programs that do the same score the same to the last digit, and would fill a population with copies of a few points
     (measured on bin packing: 7 of 10 searches beat best fit so, 10 of 10 with this). So of individuals with equal
-    objectives the newest keeps its rank, the second newest ranks behind all fronts of newest ones, and so on. On a
-    grid, those in one box count as equal, and the nearest to its best corner comes before the newest.
+    objectives the newest keeps its rank, the second newest ranks behind all fronts of newest individuals, and so on. On
+    a grid, those in the same box count as equal, and the nearest to its best corner comes before the newest.
 
     Attributes:
         objectives: to be minimised, shape (n, m).
         violation: 0 where feasible, shape (n,).
         front: by dominance among the feasible, 0 the best, shape (n,); 0 for the infeasible.
-        layer: how many twins come first, shape (n,); 0 for the infeasible.
+        layer: how many duplicates come first, shape (n,); 0 for the infeasible.
     """
 
     objectives: FloatArray
@@ -46,7 +46,7 @@ class Fronts:
         return cls(objectives, with_tolerance, front, layer, grid)
 
     def rank(self) -> IntArray:
-        """All of it in one number, 0 the best, shape (n,)."""
+        """Front, layer and violation as a single rank, 0 the best, shape (n,)."""
         feasible = self.violation <= 0
         rank: IntArray = self.front + self.layer * (1 + self.front.max(initial=-1))
         if not feasible.all():
@@ -55,7 +55,7 @@ class Fronts:
         return rank
 
     def with_newcomer(self, place: int, objectives: FloatArray, violation: float) -> Fronts:
-        """The pool with one more at `place`, as if sorted from scratch.
+        """The pool with a newcomer at `place`, as if sorted from scratch.
 
         Source: Li, Deb, Zhang, Suganthan and Chen, "Efficient nondomination level update method for steady-state
         evolutionary multiobjective optimization", 2017.
@@ -71,13 +71,13 @@ class Fronts:
         return grown._sorted_in(place) if with_tolerance[0] <= 0 else grown
 
     def last(self) -> FloatArray | None:
-        """The boxes of the last front, shape (k, m); None where twins or infeasible ones rank behind it."""
+        """The boxes of the last front, shape (k, m); None where duplicates or infeasible members rank behind it."""
         if not len(self.front) or self.layer.any() or self.violation.any():
             return None
         return self.grid.boxes(self.objectives[self.front == self.front.max()])
 
     def without(self, dropped: list[int]) -> Fronts:
-        """The pool without some that nobody is ranked behind: they dominated nobody, so no front changes."""
+        """The pool without members of the worst ranks: they dominate no other, so no front changes."""
         staying = np.ones(len(self.front), dtype=bool)
         staying[dropped] = False
         objectives, violation = self.objectives[staying], self.violation[staying]
@@ -89,14 +89,14 @@ class Fronts:
         others = feasible[feasible != place]
         front, layer = self.front.copy(), self.layer.copy()
         front[place], front[others] = _sorted_in(boxes[others], front[others], boxes[place])
-        twins = feasible[(boxes[feasible] == boxes[place]).all(axis=1)]
-        if len(twins) > 1:  # alone it is in layer 0, as it was put there
-            layer[twins] = _layers(self.objectives[twins], self.grid)
+        duplicates = feasible[(boxes[feasible] == boxes[place]).all(axis=1)]
+        if len(duplicates) > 1:  # alone it stays in layer 0
+            layer[duplicates] = _layers(self.objectives[duplicates], self.grid)
         return replace(self, front=front, layer=layer)
 
 
 def _layers(objectives: FloatArray, grid: Grid) -> IntArray:
-    """How many come before each among those of its box: nearer to its best corner, or else newer; shape (n,), n > 0."""
+    """How many of its box come before each: nearer to the best corner, or else newer; shape (n,), n > 0."""
     boxes, count = grid.boxes(objectives), np.arange(len(objectives))
     order = np.lexsort((-count, *objectives.T[::-1], grid.excess(objectives), *boxes.T))
     boxes = boxes[order]
@@ -115,14 +115,16 @@ def _sorted_in(points: FloatArray, front: IntArray, newcomer: FloatArray) -> tup
 
 
 def _pushed_down(points: FloatArray, front: IntArray, beaten: IntArray, new: tuple[int, FloatArray]) -> IntArray:
-    """Whoever is dominated by one that came into its front moves down a front, and pushes others in its turn."""
+    """Points dominated by a newcomer to their front move down a front, and push others down in turn."""
     levels, sizes, pushed = front[beaten], np.bincount(front), front.copy()
     level, newcomer = new
     pushers = newcomer[np.newaxis]
     while len(pushers) and level < len(sizes):
         group = beaten[levels == level]
         moving = group[_dominated(points[group], pushers)]
-        if len(moving) == sizes[level]:  # each in the next front is dominated by one of this, so all below follow
+        if (
+            len(moving) == sizes[level]
+        ):  # each of the next front is dominated by a point of this front, so all below follow
             pushed[front >= level] += 1
             break
         pushed[moving] += 1
@@ -132,8 +134,8 @@ def _pushed_down(points: FloatArray, front: IntArray, beaten: IntArray, new: tup
 
 
 def _dominated(points: FloatArray, pushers: FloatArray) -> IntArray:
-    """Which points are behind one of the pushers, none of which equals any of them."""
+    """Which points are dominated by any of the pushers, none of which equals a point."""
     behind = np.ones((len(points), len(pushers)), dtype=bool)
-    for one, other in zip(points.T, pushers.T, strict=True):
-        behind &= other <= one[:, np.newaxis]
+    for point, other in zip(points.T, pushers.T, strict=True):
+        behind &= other <= point[:, np.newaxis]
     return np.flatnonzero(behind.any(axis=1))

@@ -1,4 +1,4 @@
-"""How finely objectives and violations are told apart."""
+"""Epsilon-dominance: how finely objectives and violations are distinguished."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from evo.values import Objective
 
 
 class Grid:
-    """Cuts the space of objectives into boxes, and takes small violations for none.
+    """Divides the space of objectives into boxes, and takes small violations for none.
 
-    Of two points in different boxes the one in the better box is better, which is epsilon-dominance. Of points in the
-    same box the one nearest to the box's best corner is, so a point that dominates another always comes before it.
-    Boxes decide who is better and nothing else: how far apart points lie is measured on the objectives themselves.
+    Of two points in different boxes the point in the better box is better, which is epsilon-dominance. Of points in the
+    same box the nearest to the box's best corner is better, so a point that dominates another always comes before it.
+    Boxes decide which point is better and nothing else: distances between points are those of the objectives.
 
     Source: Laumanns, Thiele, Deb and Zitzler, "Combining convergence and diversity in evolutionary multiobjective
     optimization", 2002; the order within a box is that of Deb, Mohan and Mishra's epsilon-MOEA, 2003.
 
     Args:
-        epsilon: name of an objective to the width of a box in its own unit; where it has none, any difference counts.
-        tolerance: a total violation up to this counts as none. To survival only: the front and the bests that a run
+        epsilon: name of an objective to the width of a box in its own unit; without an entry any difference counts.
+        tolerance: a total violation up to this counts as none, in survival only: the front and the bests that a run
             reports break no constraint at all.
 
     Raises:
@@ -42,10 +42,10 @@ class Grid:
         self._widths: FloatArray | None = None
 
     def fitted(self, objectives: Sequence[Objective]) -> Grid:
-        """The same grid, knowing which objective is which.
+        """The same grid for these objectives.
 
         Raises:
-            ConfigError: an epsilon for an objective that there is not.
+            ConfigError: an epsilon for an unknown objective.
         """
         fitted = Grid(self._epsilon, self.tolerance)
         if self._epsilon:
@@ -53,7 +53,7 @@ class Grid:
         return fitted
 
     def boxes(self, objectives: FloatArray) -> FloatArray:
-        """The box that each point is in, by its number along each objective, shape (n, m); the points without a grid.
+        """The box of each point, as a number along each objective, shape (n, m); without epsilon the points themselves.
 
         Raises:
             ValueError: there is an epsilon, and the grid was not fitted.
@@ -78,7 +78,7 @@ class Grid:
             return np.nan_to_num(objectives / widths)
 
     def with_tolerance(self, violation: FloatArray) -> FloatArray:
-        """Violations with the tolerable ones as 0, shape (n,)."""
+        """Violations, those within the tolerance as 0, shape (n,)."""
         return np.where(violation <= self.tolerance, 0.0, violation)
 
     @property
@@ -91,10 +91,10 @@ class Grid:
 
 
 def by_objective(amounts: Mapping[str, float], objectives: Sequence[Objective], what: str) -> FloatArray:
-    """The amounts in the order of the objectives, 0 for one without, shape (m,).
+    """The amounts in the order of the objectives, 0 where there is none, shape (m,).
 
     Raises:
-        ConfigError: an amount for an objective that there is not.
+        ConfigError: an amount for an unknown objective.
     """
     names = [objective.name for objective in objectives]
     for name in amounts:

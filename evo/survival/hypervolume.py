@@ -13,9 +13,9 @@ from evo.survival.spread import best_of_each, spans
 
 
 class HypervolumeContribution(FrontSurvival):
-    """SMS-EMOA's order: by front, and of the last front leaves who adds least to its hypervolume.
+    """SMS-EMOA's order: by front; of the last front the member that adds least to its hypervolume leaves.
 
-    Parents of a front are as good as one another, as in the paper. A tell takes milliseconds for up to three objectives
+    Parents of the same front are equally good, as in the paper. A tell takes milliseconds for up to three objectives
     and grows steeply beyond: 25 ms for 200 individuals and five objectives.
 
     Source: Beume, Naujoks and Emmerich, "SMS-EMOA: multiobjective selection based on dominated hypervolume", 2007.
@@ -33,7 +33,7 @@ class HypervolumeContribution(FrontSurvival):
 
 
 class Contributions:
-    """The hypervolume that a member of a front adds to it; without end for the best of each objective.
+    """The hypervolume that a member of a front adds to it; infinite for the best of each objective.
 
     The reference point is the paper's, the worst of the front plus 1, where 1 is the span of the front: so the scale of
     an objective does not matter. That the best of an objective stays is the paper's rule for two objectives.
@@ -50,7 +50,7 @@ class Contributions:
 
 
 def exclusive_hypervolumes(points: FloatArray, reference: float) -> FloatArray:
-    """What each point alone dominates, up to a reference point, shape (n,).
+    """The volume that each point alone dominates, up to a reference point, shape (n,).
 
     Args:
         points: none of which dominates or equals another, all below `reference`, shape (n, m).
@@ -64,7 +64,7 @@ def exclusive_hypervolumes(points: FloatArray, reference: float) -> FloatArray:
     if dimensions == 3:
         volumes: FloatArray = moocore.hv_contributions(points, ref=np.full(3, reference))
         return volumes
-    return np.array([_exclusive(points, one, reference) for one in range(len(points))])
+    return np.array([_exclusive(points, member, reference) for member in range(len(points))])
 
 
 def _rectangles(points: FloatArray, reference: float) -> FloatArray:
@@ -75,10 +75,10 @@ def _rectangles(points: FloatArray, reference: float) -> FloatArray:
     return volumes
 
 
-def _exclusive(points: FloatArray, one: int, reference: float) -> FloatArray:
-    """Its box less what the others dominate of it; ten times as fast as two whole hypervolumes at 200 points."""
-    shared = np.maximum(points[one], np.delete(points, one, axis=0))
+def _exclusive(points: FloatArray, member: int, reference: float) -> FloatArray:
+    """The box of a member less what the others dominate of it; ten times as fast as two hypervolumes at 200 points."""
+    shared = np.maximum(points[member], np.delete(points, member, axis=0))
     shared = shared[moocore.is_nondominated(shared)]
     taken = moocore.hypervolume(shared, ref=np.full(points.shape[1], reference)) if len(shared) else 0.0
-    volume: FloatArray = np.prod(reference - points[one]) - taken
+    volume: FloatArray = np.prod(reference - points[member]) - taken
     return volume

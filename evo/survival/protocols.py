@@ -1,4 +1,4 @@
-"""Who lives on an island, how a pool is put in order, and who stays: the plug-in points of selection."""
+"""The plug-in points of selection: a population with its mating pool, the ranking of a pool, and survival."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class MatingPool(Protocol):
     def __getitem__(self, position: int) -> Individual: ...
 
     def add(self, newcomer: Individual) -> list[int]:
-        """Let a newcomer that has objectives in; the ids that had to go for it, its own perhaps among them."""
+        """Add a newcomer with objectives; the ids that leave for it, its own perhaps among them."""
         ...
 
-    def better(self, one: int, other: int) -> int:
-        """Which of two positions wins a tournament; the first named of equals."""
+    def better(self, first: int, second: int) -> int:
+        """Which of two positions wins a tournament; of equals the first named."""
         ...
 
 
 class Population(Protocol):
-    """Who lives on an island, in the order of their ids."""
+    """The individuals of an island, in the order of their ids."""
 
     def __len__(self) -> int: ...
 
@@ -36,24 +36,24 @@ class Population(Protocol):
 
     @property
     def mating_pool(self) -> MatingPool:
-        """Those of them that may be parents; at least one where anybody lives."""
+        """The individuals that may be parents; empty only where the population is."""
         ...
 
     def add(self, newcomer: Individual) -> list[int]:
-        """Let a newcomer that has objectives in; the ids that had to go, its own perhaps among them."""
+        """Add a newcomer with objectives; the ids that leave, its own perhaps among them."""
         ...
 
     def revise(self, known: Mapping[int, Individual]) -> None:
-        """Take members as they are known by now, by their ids, and order all of them anew; nobody comes or goes."""
+        """Replace members by what is known of them now, by id, and rank all again; none enters or leaves."""
         ...
 
     def remove(self, identity: int) -> None:
-        """Let a member go, whatever it is worth."""
+        """Remove a member, however good it is."""
         ...
 
 
 class Ranking(Protocol):
-    """A pool put in order: by rank, then by how lonely a member is within its front. A value: it never changes."""
+    """A pool in order: by rank, then by crowding distance within a front. An immutable value."""
 
     @property
     def rank(self) -> IntArray:
@@ -61,38 +61,38 @@ class Ranking(Protocol):
         ...
 
     def crowding(self, member: int) -> float:
-        """How lonely this member of the pool is among those of its rank, as a parent; larger is better."""
+        """The crowding distance of a member within its front, by which parents are compared; larger is better."""
         ...
 
     def worst(self, count: int) -> list[int]:
-        """The `count` members to drop, as indices into the pool, as they leave; ties fall on the later one."""
+        """The `count` members to drop, as indices into the pool, as they leave; of equals the later leaves."""
         ...
 
     def with_newcomer(self, place: int, objectives: FloatArray, violation: float) -> Ranking:
-        """The ranking of the pool with one more before the member at `place`: the same as if ranked from scratch.
+        """The ranking of the pool with a newcomer before the member at `place`: the same as if ranked from scratch.
 
         Args:
-            objectives: its own, shape (m,).
-            violation: its own.
+            objectives: of the newcomer, shape (m,).
+            violation: of the newcomer.
         """
         ...
 
     def rejects(self, objectives: FloatArray, violation: float) -> bool:
-        """Whether a newcomer is seen at a glance to come last of all, so that it would leave first.
+        """Whether a quick check shows that a newcomer would rank last of all, so that it would leave first.
 
         Args:
-            objectives: its own, shape (m,).
-            violation: its own.
+            objectives: of the newcomer, shape (m,).
+            violation: of the newcomer.
         """
         ...
 
     def without(self, dropped: list[int]) -> Ranking:
-        """The ranking of the others once these, which `worst` named, are gone: the same as if ranked from scratch."""
+        """The ranking without these members, which `worst` named: the same as if ranked from scratch."""
         ...
 
 
 class Survival(Protocol):
-    """Decides who stays. A value: it never changes. Subclass it to have the defaults."""
+    """Decides which individuals stay. An immutable value. Subclass it to have the defaults."""
 
     def fitted(self, objectives: Sequence[Objective], capacity: int) -> Survival:
         """This survival, made for a population of `capacity` with these objectives.

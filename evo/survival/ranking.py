@@ -1,4 +1,4 @@
-"""The ranking of a pool in fronts, whatever decides who leaves the last of them."""
+"""The ranking of a pool in fronts, with any rule for what leaves the last front."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from evo.values import Objective
 
 
 class Spread(Protocol):
-    """Tells the members of one front apart.
+    """Orders the members of a front.
 
     Attributes:
-        guides_parents: whether the lonelier of a front is also the better parent.
+        guides_parents: whether, of a front, the member with the larger crowding distance is the better parent.
     """
 
     guides_parents: bool
 
     def crowding_distance(self, objectives: FloatArray, rank: IntArray) -> FloatArray:
-        """How lonely each member of the last front is, in the order of the pool; the one with the least leaves first.
+        """The crowding distance of each member of the last front, in the order of the pool; the smallest leaves first.
 
         Args:
             objectives: of a pool of feasible individuals, shape (n, m).
-            rank: theirs, shape (n,); the last front is that of the highest.
+            rank: of each, shape (n,); the last front is that of the highest rank.
         """
         ...
 
 
 class FrontRanking:
-    """Ranks of a pool, with crowding_distance worked out a front at a time, when first asked for."""
+    """Ranks of a pool; crowding distances are computed a front at a time, when first asked for."""
 
     def __init__(self, fronts: Fronts, spread: Spread) -> None:
         self.rank = fronts.rank()
         self._fronts = fronts
         self._spread = spread
-        self._lonely: dict[int, tuple[IntArray, FloatArray]] = {}
+        self._distances: dict[int, tuple[IntArray, FloatArray]] = {}
 
     def crowding(self, member: int) -> float:
         if not self._spread.guides_parents:
             return 0.0
-        members, lonely = self._front(int(self.rank[member]))
-        return float(lonely[np.searchsorted(members, member)])
+        members, distances = self._front(int(self.rank[member]))
+        return float(distances[np.searchsorted(members, member)])
 
     def worst(self, count: int) -> list[int]:
         return list(islice(self._leaving(), count))
@@ -59,7 +59,7 @@ class FrontRanking:
         return FrontRanking(self._fronts.with_newcomer(place, objectives, violation), self._spread)
 
     def rejects(self, objectives: FloatArray, violation: float) -> bool:
-        # Who is dominated by one of the last front dominates nobody, and has no twin, as those would be behind it too.
+        # Dominated by a member of the last front, it dominates and equals none: those would rank behind that front.
         last, grid = self._last, self._fronts.grid
         if last is None or violation > grid.tolerance:
             return False
@@ -75,20 +75,20 @@ class FrontRanking:
         return self._fronts.last()
 
     def _leaving(self) -> Iterator[int]:
-        """All of the pool, each the one to leave when those before it have left."""
+        """All of the pool in the order of leaving, each ranked after those before it have left."""
         ranking, places = self, np.arange(len(self.rank))
         while len(places):
-            members, lonely = ranking._front(int(ranking.rank.max()))
-            one = int(members[np.flatnonzero(lonely == lonely.min())[-1]])
-            yield int(places[one])
-            ranking, places = ranking.without([one]), np.delete(places, one)
+            members, distances = ranking._front(int(ranking.rank.max()))
+            member = int(members[np.flatnonzero(distances == distances.min())[-1]])
+            yield int(places[member])
+            ranking, places = ranking.without([member]), np.delete(places, member)
 
     def _front(self, rank: int) -> tuple[IntArray, FloatArray]:
-        """Members of a front, and how lonely each is."""
-        if rank not in self._lonely:
+        """Members of a front, and the crowding distance of each."""
+        if rank not in self._distances:
             members = np.flatnonzero(self.rank == rank)
-            self._lonely[rank] = members, self._crowding_distance(rank, members)
-        return self._lonely[rank]
+            self._distances[rank] = members, self._crowding_distance(rank, members)
+        return self._distances[rank]
 
     def _crowding_distance(self, rank: int, members: IntArray) -> FloatArray:
         objectives = self._fronts.objectives
@@ -99,7 +99,7 @@ class FrontRanking:
 
 
 class FrontSurvival(Survival):
-    """What the survivals by fronts have in common: the grid on which objectives are compared."""
+    """What survivals by fronts have in common: the grid on which objectives are compared."""
 
     def __init__(self, epsilon: Mapping[str, float] | None, tolerance: float) -> None:
         self._grid = Grid(epsilon, tolerance)
@@ -116,5 +116,5 @@ class FrontSurvival(Survival):
         return FrontRanking(Fronts.of(objectives, violation, self._grid), spread)
 
     def spread(self, objectives: int, capacity: int) -> Spread:
-        """Tells the members of one front apart in a population of `capacity`."""
+        """Orders the members of a front in a population of `capacity`."""
         raise TypeError(f"{type(self).__name__} must define spread")

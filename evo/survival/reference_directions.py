@@ -23,11 +23,12 @@ FAR = 1e100  # beyond this, all is as far from the front; its square is finite
 
 
 class ReferenceDirections(FrontSurvival):
-    """NSGA-III's order: by front, and of the last front leaves one from the direction that most individuals share.
+    """NSGA-III's order: by front; of the last front a member of the direction that most individuals share leaves.
 
-    Who leaves is whom NSGA-III's niching would leave over when it fills all places but one; where it draws lots, the
-    one furthest from its direction goes. The extremes by which objectives are normalised never leave: the pool itself
-    remembers them, and the order depends on nothing but the pool. Parents of a front are as good as one another.
+    That member is the individual that NSGA-III's niching would leave over when it fills all places but the last; where
+    niching draws at random, the furthest from its direction leaves. The extremes by which objectives are normalised
+    never leave: so the pool itself remembers them, and the order depends on the pool alone. Parents of the same front
+    are equally good.
 
     Source: Deb and Jain, "An evolutionary many-objective optimization algorithm using reference-point-based
     nondominated sorting approach, part I", 2014.
@@ -35,12 +36,12 @@ class ReferenceDirections(FrontSurvival):
     Args:
         divisions: of each objective's axis, for directions on an even lattice (Das and Dennis).
         directions: how many, for directions spread by Riesz energy (Blank, Deb, Dhebar, Bandaru and Seada, 2021), which
-            takes seconds to work out. With neither, as many even ones as fit into the population.
+            takes seconds to compute. With neither, as many even directions as fit into the population.
         epsilon: name of an objective to the difference in it that counts; see `Grid`.
         tolerance: a total violation up to this counts as none.
 
     Raises:
-        ConfigError: both divisions and directions, or less than one of them.
+        ConfigError: both divisions and directions, or a number of them below 1.
     """
 
     def __init__(
@@ -59,26 +60,26 @@ class ReferenceDirections(FrontSurvival):
                 raise ConfigError(f"{name} of nsga3 is {count}; expected a number from 1 up, or none at all")
         self._divisions = divisions
         self._directions = directions
-        self._niches: Niches | None = None
+        self._crowding: DirectionCrowding | None = None
 
     def fitted(self, objectives: Sequence[Objective], capacity: int) -> Self:
         fitted = super().fitted(objectives, capacity)
-        fitted._niches = None  # those of a population that it was fitted to before
-        fitted._niches = fitted.spread(len(objectives), capacity)
+        fitted._crowding = None  # that of a population that it was fitted to before
+        fitted._crowding = fitted.spread(len(objectives), capacity)
         return fitted
 
-    def spread(self, objectives: int, capacity: int) -> Niches:
-        if self._niches is not None:
-            return self._niches
+    def spread(self, objectives: int, capacity: int) -> DirectionCrowding:
+        if self._crowding is not None:
+            return self._crowding
         if self._divisions is not None:
-            return Niches(_lattice(objectives, self._divisions))
+            return DirectionCrowding(_lattice(objectives, self._divisions))
         if self._directions is not None:
-            return Niches(_spread_out(objectives, self._directions))
-        return Niches(_fitting(objectives, capacity))
+            return DirectionCrowding(_spread_out(objectives, self._directions))
+        return DirectionCrowding(_fitting(objectives, capacity))
 
 
-class Niches:
-    """How few share one's direction, and how near to it one is.
+class DirectionCrowding:
+    """How few individuals share a direction, and how near each is to its direction.
 
     Args:
         directions: no component below 0, shape (k, m).
@@ -97,8 +98,8 @@ class Niches:
         shared = np.bincount(niche)[niche] + distance / (1.0 + distance)
         if rank.max() == 0:
             shared[extremes] = -np.inf
-        lonely: FloatArray = -shared[rank == rank.max()]
-        return lonely
+        distances: FloatArray = -shared[rank == rank.max()]
+        return distances
 
     def associated(self, points: FloatArray) -> tuple[IntArray, FloatArray]:
         """The direction nearest to each point by right angles, and its distance from it.
@@ -109,7 +110,7 @@ class Niches:
         Returns:
             Both of shape (n,).
         """
-        # Of unit vectors the nearest is the one at the least angle, and so the line at the least distance.
+        # Of unit vectors the nearest is at the least angle, and so its line is at the least distance.
         lengths = np.sqrt((points * points).sum(axis=1, keepdims=True))
         _, niche = self._tree.query(points / np.where(lengths > 0, lengths, 1.0))
         direction = self._directions[niche]
@@ -138,7 +139,7 @@ def normalised(objectives: FloatArray, front: IntArray) -> tuple[FloatArray, Int
     plane = HyperplaneNormalization(points.shape[1])
     with warnings.catch_warnings():  # pymoo switches all warnings off for the rest of the process
         plane.update(points, nds=front)
-    at_axes = [np.flatnonzero((points[front] == one).all(axis=1))[0] for one in plane.extreme_points]
+    at_axes = [np.flatnonzero((points[front] == point).all(axis=1))[0] for point in plane.extreme_points]
     extremes = front[np.concatenate((best_of_each(points[front]), at_axes))]
     return points / np.where(plane.nadir_point > 0, plane.nadir_point, 1.0), extremes
 

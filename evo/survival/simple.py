@@ -1,4 +1,4 @@
-"""Survivals by one order of all individuals, and the one without selection."""
+"""Survivals by a total order of all individuals, and a survival without selection."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Keys(Protocol):
 
 
 class OrderRanking:
-    """Ranks of a pool that say all there is to say: nobody is lonelier than another. Of equals the newest is best.
+    """Ranks of a pool in a total order, without crowding distances. Of equals the newest is best.
 
-    Equals are not held back as they are in fronts: one number has no spread to be kept, and a step to an equal is how a
-    search crosses a plateau.
+    Equals do not rank behind all others as they do in fronts: a single number has no spread to keep, and a step to an
+    equal is how a search crosses a plateau.
 
     Args:
         values: what the pool is sorted by, shape (k, n).
@@ -61,7 +61,7 @@ class OrderRanking:
         column = self._keys(objectives[np.newaxis], np.array([violation]))
         values = np.concatenate((self._values[:, :place], column, self._values[:, place:]), axis=1)
         others = self._best_first + (self._best_first >= place)
-        position = bisect.bisect(others, _sortable(values, place), key=lambda one: _sortable(values, one))
+        position = bisect.bisect(others, _sortable(values, place), key=lambda member: _sortable(values, member))
         best_first = np.concatenate((others[:position], [place], others[position:]))
         return OrderRanking(self._keys, values, best_first)
 
@@ -82,7 +82,7 @@ def _sortable(values: FloatArray, member: int) -> tuple[float, ...]:
 class Lexicographic(Survival):
     """The first objective decides, the next where that is equal: feasible before infeasible, of equals the newest.
 
-    With one objective this is plain elitism.
+    With a single objective this is plain elitism.
 
     Args:
         epsilon: name of an objective to the difference in it that counts; see `Grid`.
@@ -106,14 +106,14 @@ class Lexicographic(Survival):
 
 
 class WeightedSum(Survival):
-    """The least weighted sum stays, elitism by one number: feasible before infeasible; of equals as in Lexicographic.
+    """The least weighted sums stay, feasible before infeasible; equals as in Lexicographic.
 
     Args:
-        weights: name of an objective to its weight; one without has 0. A sum, so the scales of objectives matter.
+        weights: name of an objective to its weight, 0 without an entry. The scales of objectives matter.
         tolerance: a total violation up to this counts as none.
 
     Raises:
-        ConfigError: no weight, or one below 0.
+        ConfigError: no weight, or a weight below 0.
     """
 
     def __init__(self, *, weights: Mapping[str, float], tolerance: float = 0.0) -> None:
@@ -139,7 +139,7 @@ class WeightedSum(Survival):
 
 
 class AgeRanking:
-    """Nobody is better than another, and the oldest leaves."""
+    """All are equally good, and the oldest leaves."""
 
     def __init__(self, count: int) -> None:
         self.rank = np.zeros(count, dtype=np.intp)
@@ -161,7 +161,7 @@ class AgeRanking:
 
 
 class Newest(Survival):
-    """The oldest leaves, whatever it is worth, and nobody is better than another: no selection, for comparison.
+    """The oldest leaves, however good, and all are equally good parents: no selection, for comparison.
 
     A pool comes in the order of ids, so age is a member's place in it.
     """

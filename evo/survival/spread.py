@@ -31,7 +31,7 @@ def crowding_distances(points: FloatArray) -> FloatArray:
 
 
 def best_of_each(points: FloatArray) -> IntArray:
-    """The best point of each objective, shape (m,); where several are, the one with the least sum of all objectives.
+    """The best point of each objective, shape (m,); of equals the point with the least sum of all objectives.
 
     Args:
         points: on a common scale, shape (n, m), n > 0.

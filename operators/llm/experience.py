@@ -51,7 +51,7 @@ def record_lines(record: Sequence[ArmRecord]) -> list[str]:
 
 def trajectory(base: Individual, context: Context, cut: Cut) -> list[StepView]:
     """The ancestors of the base that are remembered, the oldest first, and the base itself."""
-    steps = (*base.past, base.step)
+    steps = (*base.past, base.as_ancestor)
     moves = [change(one.evaluation, other.evaluation, context.objectives) for one, other in pairwise(steps)]
     return [
         StepView(

@@ -9,8 +9,7 @@ from typing import Literal, cast, get_args
 
 import numpy as np
 
-from evo.errors import ConfigError
-from evo.registry import unknown
+from evo.errors import ConfigError, unknown
 
 Fault = Literal[
     "rate_limited",

@@ -15,12 +15,11 @@ from evo.journal.recorder import Recorder
 from evo.models import Completion, Message, Request
 from evo.protocols import Arm, Problem
 from evo.search.islands import Island
-from evo.search.parents import PARENT_CHOICES
 from evo.search.population import RankedPopulation
 from evo.search.search import Search, SearchSettings
-from evo.search.selectors import Weights
 from evo.survival import RankAndCrowding
 from evo.values import Ask, Candidate, Evaluation, Individual, Objective, Proposal
+from tests.support.made import island_of
 
 OBJECTIVES = (Objective("error", "min"), Objective("steps", "min"), Objective("size", "min"))
 LINES, LINE_BYTES = 64, 64
@@ -103,4 +102,4 @@ def _program(lines: list[str]) -> Program:
 
 def _island(population: int) -> Island:
     living = RankedPopulation(population, OBJECTIVES, RankAndCrowding())
-    return Island(living, Weights(ARMS), ARMS, PARENT_CHOICES["uniform"])
+    return island_of(living, ARMS, parents="uniform")

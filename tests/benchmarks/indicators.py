@@ -10,9 +10,10 @@ from functools import partial
 import numpy as np
 
 from evo.genomes import Vector
+from evo.registry import make, names
 from evo.search.front import Front
 from evo.search.indicators import Indicators
-from evo.search.parents import PARENT_CHOICES, Choosable
+from evo.search.parents import ParentPool
 from evo.search.population import RankedPopulation, costs_of
 from evo.survival import RankAndCrowding
 from evo.values import Ask, Evaluation, Individual, Objective
@@ -60,11 +61,11 @@ def of_telling(size: int) -> Iterator[Row]:
     front = Front(len(OBJECTIVES))
     for _ in range(size):
         one = next(newcomers)
-        indicators.tell(costs_of(one, OBJECTIVES))
+        indicators.observe(costs_of(one, OBJECTIVES))
         front.add(one, costs_of(one, OBJECTIVES))
     more = [(one, costs_of(one, OBJECTIVES)) for one, _ in zip(newcomers, range(100), strict=False)]
     told, added = iter(more), iter(more)
-    tell = milliseconds(len(more), lambda: indicators.tell(next(told)[1]))
+    tell = milliseconds(len(more), lambda: indicators.observe(next(told)[1]))
     yield Row(
         f"indicators of a tell, front of {size}", tell, "ms", HYPERVOLUME_AIM if size == 200 else None, at_most=True
     )
@@ -78,8 +79,9 @@ def of_choosing(size: int) -> Iterator[Row]:
     living = RankedPopulation(size, OBJECTIVES, RankAndCrowding())
     for _ in range(size):
         living.add(next(newcomers))
-    choosable = Choosable(living, list(living)[:1])
-    for name, choose in PARENT_CHOICES.items():
+    choosable = ParentPool(living, list(living)[:1])
+    for name in names("parents"):
+        choose = make("parents", name, {}).choose
         choose(choosable, 2, rng)
 
         def enter() -> None:

@@ -26,7 +26,7 @@ from pymoo.optimize import minimize
 from evo.genomes import Architecture
 from evo.protocols import Arm, Context, FloatArray, Operator, Problem
 from evo.search.islands import ChooseParents, Island
-from evo.search.parents import PARENT_CHOICES, Choosable
+from evo.search.parents import ParentPool, Tournament
 from evo.search.population import RankedPopulation
 from evo.search.search import Search, SearchSettings
 from evo.search.selectors import Weights
@@ -52,14 +52,14 @@ class Method:
     operators: tuple[Operator, ...]
     population: int = POPULATION
     survival: Callable[[], Survival] = RankAndCrowding
-    parents: ChooseParents = PARENT_CHOICES["tournament"]
+    parents: ChooseParents = Tournament().choose
 
     def island(self, problem: Problem) -> Callable[[int], Island]:
         arms = tuple(Arm(str(number), None, one.arity, one.weight or 1.0) for number, one in enumerate(self.operators))
 
         def empty(number: int) -> Island:
             living = RankedPopulation(self.population, problem.objectives, self.survival())
-            return Island(living, Weights(arms), arms, self.parents)
+            return Island(living, Weights(arms), arms, self.parents, {})
 
         return empty
 
@@ -90,7 +90,7 @@ class Method:
 def by_random_weights(size: int, low: FloatArray, width: FloatArray) -> ChooseParents:
     """Tournaments of several objectives: each adds the scaled ones up, by weights that it draws anew."""
 
-    def choose(choosable: Choosable, count: int, rng: np.random.Generator) -> list[Individual]:
+    def choose(choosable: ParentPool, count: int, rng: np.random.Generator) -> list[Individual]:
         living = list(choosable.population)
         rivals = [living[int(place)] for place in rng.choice(len(living), min(size, len(living)), replace=False)]
         weights = rng.dirichlet(np.ones(len(low)))

@@ -49,7 +49,7 @@ def evaluated(point: FloatArray) -> Evaluation:
 
 def by_search(operator: Operator, seed: int) -> tuple[float, float]:
     """QD score, as a share of the most there could be, and coverage."""
-    sides = tuple(Dimension(f"evaluation:{name}", -BOUND, BOUND, SIDE) for name in ("left", "right"))
+    sides = {f"evaluation:{name}": Dimension(-BOUND, BOUND, SIDE) for name in ("left", "right")}
     archive = Archive(NicheSettings(sides, qd_score_offset=0.0), Subject((HEIGHT,)))
     made: list[Niches] = []
 
@@ -94,7 +94,7 @@ def medians(found: list[tuple[float, float]]) -> tuple[float, float]:
 def seconds_per_add(kind: str, cells: int) -> float:
     """Of a newcomer to a map that is nearly full, by two descriptors."""
     rng, side = np.random.default_rng(0), round(cells**0.5)
-    sides = tuple(Dimension(f"x:{place}", 0.0, 1.0, side) for place in range(2))
+    sides = {f"x:{place}": Dimension(0.0, 1.0, side) for place in range(2)}
     settings = NicheSettings(sides, kind, cells=side * side, qd_score_offset=0.0)  # type: ignore[arg-type]
     niches = Niches(Archive(settings), (HEIGHT,), Lexicographic())
     individuals = [

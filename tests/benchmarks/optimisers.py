@@ -14,16 +14,15 @@ import numpy as np
 from evo.genomes import Genome, Vector
 from evo.protocols import Arm, Context, FloatArray, Operator
 from evo.search.islands import Island
-from evo.search.parents import PARENT_CHOICES, ParentsName
 from evo.search.population import RankedPopulation
 from evo.search.search import Search, SearchSettings
-from evo.search.selectors import Weights
 from evo.survival import Lexicographic
-from evo.survival.protocols import MatingPool
+from evo.survival.protocols import Population
 from evo.values import SEED_OPERATOR, Ask, Box, Evaluation, Objective, Proposal
 from operators.cma_es import CmaEs
 from operators.vectors import DifferentialEvolution, Gaussian, GaussianModel
 from tests.benchmarks.rows import Row
+from tests.support.made import island_of
 
 DIMENSIONS = 10
 BOX = Box((-5.0,) * DIMENSIONS, (5.0,) * DIMENSIONS)
@@ -62,9 +61,9 @@ class Engine:
     """
 
     operator: Operator
-    living: Callable[[], MatingPool]
+    living: Callable[[], Population]
     seeds: int
-    parents: ParentsName = "tournament"
+    parents: str = "tournament"
 
 
 def searched(landscape: Landscape, engine: Engine, *, evaluations: int, seed: int) -> Search:
@@ -74,7 +73,7 @@ def searched(landscape: Landscape, engine: Engine, *, evaluations: int, seed: in
 
     def island(number: int) -> Island:
         memories = {"varied": begin(landscape.box, landscape.objectives)} if begin else {}
-        return Island(engine.living(), Weights(arms), arms, PARENT_CHOICES[engine.parents], memories=memories)
+        return island_of(engine.living(), arms, parents=engine.parents, memories=memories)
 
     search = Search(SearchSettings(seed, evaluations, seeds=engine.seeds), landscape.objectives, island=island)
     asyncio.run(_advance(search, landscape, engine.operator))

@@ -75,7 +75,7 @@ def test_a_node_holds_as_many_as_its_scarcest_resource_allows(resources: Resourc
         ({"memory_bytes": True}, "memory_bytes must be a number, got True"),
         ({"custom": {"licence": 0}}, "licence must be above 0, got 0"),
         ({"custom": 3}, "custom resources are amounts by name"),
-        ({"licence": 1}, "unknown resource 'licence'; known: cpus, gpus, memory_bytes, custom; others go into custom"),
+        ({"licence": 1}, "unknown resource 'licence'; known: cpus, custom, gpus, memory_bytes; others go into custom"),
     ],
     ids=str,
 )

@@ -90,7 +90,7 @@ def test_a_run_without_niches_has_no_map(plain: Run) -> None:
 
 
 def test_descriptors_that_the_lineage_does_not_have_are_named(monkeypatch: pytest.MonkeyPatch, plain: Run) -> None:
-    how = NicheSettings((Dimension("slot:op", 0, 3, 3), Dimension("size", 0, 9, 3)))
+    how = NicheSettings({"slot:op": Dimension(0, 3, 3), "size": Dimension(0, 9, 3)})
     monkeypatch.setattr(niches, "settings", lambda reader: how)
     of = niches.niche_map(plain, None, WHOLE)
     assert (of.unknown, of.elites, of.cells) == (("slot:op",), (), 9)
@@ -162,7 +162,7 @@ def test_each_elite_is_drawn(mapped: Run) -> None:
 
 
 def test_a_large_grid_is_drawn_in_squares_that_show_their_best() -> None:
-    how = NicheSettings((Dimension("x:0", 0, 1, 200), Dimension("x:1", 0, 1, 100)))
+    how = NicheSettings({"x:0": Dimension(0, 1, 200), "x:1": Dimension(0, 1, 100)})
     elites = tuple(
         niches.Elite(number, cell, (0.0, 0.0), value, True, "made", 0)
         for number, (cell, value) in enumerate(((0, 2.0), (1, 1.0), (101, 3.0), (19_999, 4.0)))

@@ -170,19 +170,6 @@ def test_draws_are_even_on_the_domains_own_scale() -> None:
 
 
 @given(SEEDS)
-def test_a_design_as_a_point_gives_the_design_again(seed: int) -> None:
-    point = SPACE.encoded(design(seed))
-    assert point.shape == (len(SPACE.options),)
-    assert ((point >= 0) & (point <= 1)).all()
-    assert SPACE.decoded(point) == design(seed)
-
-
-@given(SEEDS)
-def test_any_point_of_the_cube_is_a_design(seed: int) -> None:
-    assert SPACE.contains(SPACE.decoded(rng(seed).uniform(-0.2, 1.2, len(SPACE.options))))
-
-
-@given(SEEDS)
 def test_a_design_fits_the_schema_and_json_gives_it_again(seed: int) -> None:
     one = design(seed)
     told = {slot: one.get(slot) for slot in SPACE.options}

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import numpy as np
 
 from evo.genomes import Genome, Vector
-from evo.protocols import Arm
+from evo.protocols import Arm, Memory
+from evo.registry import make
 from evo.search.islands import Island
-from evo.search.parents import PARENT_CHOICES, ParentsName
 from evo.search.population import RankedPopulation
 from evo.search.search import Search, SearchSettings
 from evo.search.selectors import Weights
 from evo.survival import RankAndCrowding
+from evo.survival.protocols import Population
 from evo.values import Ask, Candidate, Evaluation, Individual, Objective, Outcome, Proposal
 
 TWO = (Objective("cost", "min"), Objective("gain", "max"))
@@ -29,13 +31,25 @@ def individual(identity: int, cost: float, gain: float, violation: float = 0.0) 
     return Individual(identity, identity, ask, Vector((float(identity),)), evaluation(cost, gain, violation=violation))
 
 
+def island_of(
+    population: Population,
+    arms: tuple[Arm, ...],
+    *,
+    parents: str = "tournament",
+    memories: Mapping[str, Memory] | None = None,
+) -> Island:
+    """An island with fixed weights of its arms."""
+    choose = make("parents", parents, {}).choose
+    return Island(population, Weights(arms), arms, choose, {} if memories is None else memories)
+
+
 def search(
     *,
     population: int = 6,
     evaluations: int = 10_000,
     seed: int = 0,
     seeds: int = 1,
-    parents: ParentsName = "tournament",
+    parents: str = "tournament",
     **more: object,
 ) -> Search:
     arms = Arm("one", None, 1, 1.0), Arm("two", None, 2, 2.0)
@@ -44,13 +58,12 @@ def search(
 
 
 def searching(
-    arms: tuple[Arm, ...], settings: SearchSettings, *, population: int = 6, parents: ParentsName = "tournament"
+    arms: tuple[Arm, ...], settings: SearchSettings, *, population: int = 6, parents: str = "tournament"
 ) -> Search:
     """A search on islands that are all alike."""
 
     def island(number: int) -> Island:
-        living = RankedPopulation(population, TWO, RankAndCrowding())
-        return Island(living, Weights(arms), arms, PARENT_CHOICES[parents])
+        return island_of(RankedPopulation(population, TWO, RankAndCrowding()), arms, parents=parents)
 
     return Search(settings, TWO, island=island)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from evo.genomes import Prompt
 from evo.models import Completion
 from evo.testing.contracts.parents import FOUR
-from evo.values import Ask, Evaluation, Individual, Lesson, Objective, Step
+from evo.values import Ancestor, Ask, Evaluation, Individual, Lesson, Objective
 
 OBJECTIVES = (Objective("accuracy", "max", "%"), Objective("prompt_tokens", "min"))
 DESCRIPTION = "Answer sums. {{ description }}"
@@ -22,7 +22,7 @@ TIPS = (
 def prompt_parents(prompts: Sequence[Prompt], feedback: str = FEEDBACK) -> list[Individual]:
     """Individuals with these genomes; the first has two ancestors."""
     past = tuple(
-        Step(
+        Ancestor(
             90 + number, "seed", Evaluation("ok", {"accuracy": 40.0 + number, "prompt_tokens": 50.0}), f"idea\n{number}"
         )
         for number in range(2)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from evo.config.loading import load_config
+from evo.config.loading import config_from_json, load_config
 from evo.errors import ConfigError, UserError
 
 TOY = "evo.testing.toys:Valley"
@@ -53,6 +54,24 @@ def test_a_stated_mixture_of_operators_takes_the_place_of_the_problems_own() -> 
         (["problem.options.dimension=3"], "unknown option of problem .* 'dimension'; did you mean 'dimensions'"),
         (["problem=bin_pakcing"], "unknown problem 'bin_pakcing'; did you mean 'bin_packing'"),
         (["seed=[1"], "the value is no YAML"),
+        (["search.islands.cuont=2"], r"unknown key in \[search.islands\] 'cuont'; did you mean 'count'"),
+        (["search.islands.every=0"], "search.islands.every = 0: input should be greater than or equal to 1"),
+        (
+            ["search.islands.own=[{survivall: newest}]"],
+            r"in \[search.islands.own.0\] 'survivall'; did you mean 'survival'",
+        ),
+        (["search.niches={dimension: {}}"], r"in \[search.niches\] 'dimension'; did you mean 'dimensions'"),
+        (["search.niches={dimensions: {size: {hihg: 3}}}"], r"in \[search.niches.dimensions.size\] 'hihg'; .* 'high'"),
+        (["model.endpoints.lab.modles=[x]"], r"in \[model.endpoints.lab\] 'modles'; did you mean 'models'"),
+        (["model.endpoints.lab.name=lab"], "the endpoint lab is named by its key"),
+        (["model.endpoints.lab.price=fre"], "the price of lab must be free, or input_usd and output_usd"),
+        (
+            ["model.endpoints.lab.price={input: 3}"],
+            r"in \[model.endpoints.lab.price\] 'input'; did you mean 'input_usd'",
+        ),
+        (["model.endpoints.lab.base_url=http://a:b@c/"], "base_url must not hold a user or a password"),
+        (["executor.resources.gpu=1"], "unknown resource 'gpu'; did you mean 'gpus'"),
+        (["executor.resources=3"], "executor.resources = 3: must be amounts by name"),
     ],
 )
 def test_a_mistake_is_one_sentence_that_names_the_nearest_known_thing(overrides: list[str], complaint: str) -> None:
@@ -72,6 +91,40 @@ def test_a_mistake_is_one_sentence_that_names_the_nearest_known_thing(overrides:
 def test_a_file_that_means_nothing_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         load_config(written(tmp_path, text))
+
+
+def test_no_message_repeats_what_may_be_a_key() -> None:
+    for override in ("model.endpoints.lab={name: sk-123}", "model.endpoints.lab.key_variable=sk-123"):
+        with pytest.raises(ConfigError) as raised:
+            load_config(TOY, [override])
+        assert "sk-123" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        [
+            "model.endpoints.lab={price: free, models: [a, b]}",
+            "model.endpoints.far.price={input_usd: 1, output_usd: 2}",
+        ],
+        ["search.niches={dimensions: {size: {low: 0, high: 3}}}", "search.islands.own=[{survival: newest}]"],
+        [
+            "executor.resources={gpus: 1, custom: {tpu: 2}}",
+            "search.noise.repeats=3",
+            "search.duplicate_filter.text=0.9",
+        ],
+    ],
+)
+def test_a_configuration_is_the_same_after_a_journal_recorded_it(overrides: list[str]) -> None:
+    config = load_config(TOY, overrides).config
+    assert config_from_json(json.loads(json.dumps(config.model_dump()))) == config
+
+
+def test_what_an_older_journal_left_open_is_still_open() -> None:
+    recorded = load_config(TOY).config.model_dump()
+    recorded["executor"]["resources"] = {"cpus": None, "gpus": 1, "memory_bytes": None, "custom": None}
+    assert config_from_json(recorded).executor.resources == {"gpus": 1}
 
 
 def test_a_missing_file_is_named() -> None:

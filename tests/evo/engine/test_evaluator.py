@@ -17,7 +17,7 @@ from evo.engine.evaluator import Entry, Evaluator
 from evo.errors import UserError
 from evo.genomes import Genome, Vector
 from evo.models import BudgetSpentError, Model
-from evo.policies.base import Batch, Policy
+from evo.policies.base import CandidateBatch, Policy
 from evo.policies.minibatch import Minibatch
 from evo.policies.racing import Race, Racing
 from evo.pooling import pooled
@@ -81,7 +81,7 @@ class Penniless(Forgetful):
 class Idle(Racing):
     """Its schedule names no pull, for ever."""
 
-    def start(self, batch: Batch) -> Race:
+    def start(self, batch: CandidateBatch) -> Race:
         schedule = super().start(batch)
         schedule.next(10_000)
         return schedule

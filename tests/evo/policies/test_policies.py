@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evo.errors import ConfigError
-from evo.policies.base import Batch, Pull, RoundSchedule, Schedule
+from evo.policies.base import CandidateBatch, Pull, RoundSchedule, Schedule
 from evo.policies.cascade import Cascade, CascadeSchedule, Stage
 from evo.policies.challenge import Challenge, ChallengeSchedule, chance_to_win
 from evo.policies.full import Full
@@ -133,17 +133,17 @@ def test_a_subset_of_all_cases_knows_every_mean_exactly() -> None:
 
 
 def test_full_has_no_schedule_and_a_challenge_none_without_the_parents_scores() -> None:
-    batch = Batch(1, ("a", "b"), incumbent={"a": 1.0})
+    batch = CandidateBatch(1, ("a", "b"), incumbent={"a": 1.0})
     assert Full().start(batch) is None
     assert Challenge().start(batch) is None
-    assert Challenge().start(Batch(1, ("a",), incumbent={"a": 1.0})) is not None
+    assert Challenge().start(CandidateBatch(1, ("a",), incumbent={"a": 1.0})) is not None
 
 
 def test_batches_of_a_run_share_the_minibatch_and_the_order_of_a_cascade_but_not_that_of_a_race() -> None:
     cases = tuple(map(str, range(100)))
 
     def first_cases(policy: Minibatch | Cascade | Racing, first: int) -> set[int]:
-        return {pull.case for pull in policy.start(Batch(4, cases, seed=3, first=first)).next(20)}
+        return {pull.case for pull in policy.start(CandidateBatch(4, cases, seed=3, first=first)).next(20)}
 
     for policy in (Minibatch(5), Cascade(stages=[{"share": 0.05, "threshold": 0.5}])):
         assert first_cases(policy, 0) == first_cases(policy, 4)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo.search.duplicates import Seen
+from evo.search.duplicates import SeenGenomes
 
 
 def digest(number: int) -> str:
@@ -17,7 +17,7 @@ def digest(number: int) -> str:
 
 @given(st.lists(st.integers(0, 300), max_size=300))
 def test_it_agrees_with_a_set_while_it_forgets_nothing(numbers: list[int]) -> None:
-    seen, known = Seen(512), set[int]()
+    seen, known = SeenGenomes(512), set[int]()
     for number in numbers:
         assert (digest(number) in seen) == (number in known)
         seen.add(digest(number))
@@ -26,7 +26,7 @@ def test_it_agrees_with_a_set_while_it_forgets_nothing(numbers: list[int]) -> No
 
 
 def test_the_latest_are_remembered_and_the_oldest_forgotten() -> None:
-    seen = Seen(64)
+    seen = SeenGenomes(64)
     for number in range(1000):
         seen.add(digest(number))
         assert all(digest(one) in seen for one in range(max(0, number - 63), number + 1))
@@ -35,7 +35,7 @@ def test_the_latest_are_remembered_and_the_oldest_forgotten() -> None:
 
 @pytest.mark.parametrize("key", ["0" * 32, "0" * 15 + "1" + "0" * 16, "f" * 32])
 def test_every_digest_can_be_remembered(key: str) -> None:
-    seen = Seen(4)
+    seen = SeenGenomes(4)
     assert key not in seen
     seen.add(key)
     seen.add(key)

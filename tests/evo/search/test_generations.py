@@ -17,17 +17,15 @@ from evo.genomes import Vector
 from evo.lineage import open_run
 from evo.protocols import Arm, FloatArray
 from evo.search.generations import Generations
-from evo.search.islands import Island, IslandSettings
-from evo.search.parents import PARENT_CHOICES
+from evo.search.islands import IslandSettings
 from evo.search.population import RankedPopulation, costs_of
 from evo.search.search import Search, SearchSettings
-from evo.search.selectors import Weights
 from evo.survival import HypervolumeContribution, Lexicographic, RankAndCrowding, ReferenceDirections
 from evo.survival.protocols import Survival
 from evo.values import Ask, Individual
 from tests.conftest import TOY, Evo
 from tests.evo.search.test_islands import residents, told
-from tests.support.made import TWO, evaluation, individual
+from tests.support.made import TWO, evaluation, individual, island_of
 from tests.support.runs import events, sorted_history
 
 ARMS = (Arm("one", None, 1, 1.0), Arm("two", None, 2, 2.0))
@@ -50,7 +48,7 @@ def searching(size: int, how: IslandSettings | None = None, *, seed: int = 0, se
     return Search(
         search_settings,
         TWO,
-        island=lambda number: Island(generations(4, size), Weights(ARMS), ARMS, PARENT_CHOICES["tournament"]),
+        island=lambda number: island_of(generations(4, size), ARMS),
     )
 
 

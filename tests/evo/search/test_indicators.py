@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from evo.errors import ConfigError
 from evo.search.front import Front
-from evo.search.indicators import HYPERVOLUME_OBJECTIVES, Indicators, Reading
+from evo.search.indicators import HYPERVOLUME_OBJECTIVES, Indicators, IndicatorValues
 from evo.values import Objective
 from tests.support.made import TWO, individual
 
@@ -45,7 +45,7 @@ def told(points: Points, reference: float | None = 5.0, first: int = 20) -> Indi
     fixed = None if reference is None else given_reference(dimensions, reference)
     indicators = Indicators(objectives(dimensions), reference=fixed, first=first)
     for point in points:
-        indicators.tell(np.array(point))
+        indicators.observe(np.array(point))
     return indicators
 
 
@@ -89,7 +89,7 @@ def test_hypervolume_stays_exact_over_thousands_of_tells() -> None:
 @given(archives())
 def test_hypervolume_never_falls(points: Points) -> None:
     indicators = Indicators(objectives(len(points[0])), reference=given_reference(len(points[0]), 5.0))
-    readings = [indicators.tell(np.array(point)).hypervolume for point in points]
+    readings = [indicators.observe(np.array(point)).hypervolume for point in points]
     assert readings == sorted(readings, key=lambda value: value or 0.0)
 
 
@@ -110,7 +110,7 @@ def test_a_dominated_newcomer_changes_nothing(points: Points, data: st.DataObjec
     worse = [value + data.draw(st.sampled_from([0.0, 1e-3])) for value in better]
     indicators = told(points, reference=1000.0)
     before = indicators.reading
-    assert indicators.tell(np.array(worse)) == before
+    assert indicators.observe(np.array(worse)) == before
 
 
 @given(archives())
@@ -169,13 +169,13 @@ def test_the_first_feasible_fix_the_reference_for_good(points: Points, first: in
 
 def test_reference_and_bests_are_in_the_direction_of_the_problem() -> None:
     indicators = Indicators(TWO, first=2)
-    indicators.tell(np.array([1.0, -10.0]))
-    reading = indicators.tell(np.array([3.0, -20.0]))
+    indicators.observe(np.array([1.0, -10.0]))
+    reading = indicators.observe(np.array([3.0, -20.0]))
     assert dict(indicators.reference or {}) == pytest.approx({"cost": 3.2, "gain": 9.0})
     assert reading.best == {"cost": 1.0, "gain": 20.0}
-    told_so = Indicators(TWO, reference={"gain": 9.0, "cost": 3.2})
-    told_so.tell(np.array([1.0, -10.0]))
-    assert told_so.tell(np.array([3.0, -20.0])).hypervolume == pytest.approx(reading.hypervolume)
+    given = Indicators(TWO, reference={"gain": 9.0, "cost": 3.2})
+    given.observe(np.array([1.0, -10.0]))
+    assert given.observe(np.array([3.0, -20.0])).hypervolume == pytest.approx(reading.hypervolume)
 
 
 def test_points_outside_the_reference_count_for_nothing_and_are_counted() -> None:
@@ -201,12 +201,12 @@ def test_with_too_many_objectives_there_is_no_hypervolume_but_all_the_rest() -> 
 def test_what_is_too_large_for_a_number_is_none_and_never_a_wrong_one(dimensions: int) -> None:
     far = [-1.7e308] * dimensions
     indicators = Indicators(objectives(dimensions), reference=given_reference(dimensions, 1.7e308))
-    assert indicators.tell(np.array(far)).hypervolume is None
-    assert indicators.tell(np.array([1.0, *far[1:]])).hypervolume is None
+    assert indicators.observe(np.array(far)).hypervolume is None
+    assert indicators.observe(np.array([1.0, *far[1:]])).hypervolume is None
 
 
 def test_before_the_first_tell_there_is_nothing() -> None:
-    assert Indicators(TWO).reading == Reading(None, 0, {}, 0.0, 0)
+    assert Indicators(TWO).reading == IndicatorValues(None, 0, {}, 0.0, 0)
 
 
 @pytest.mark.parametrize(

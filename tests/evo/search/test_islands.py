@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from evo.genomes import Vector
 from evo.lineage import open_run
 from evo.protocols import Arm
-from evo.search.islands import IslandSettings
+from evo.search.islands import Island, IslandSettings
+from evo.search.population import RankedPopulation
 from evo.search.search import Search, SearchSettings, TellResult
-from evo.values import Candidate, Proposal
+from evo.survival import RankAndCrowding
+from evo.values import Candidate, Individual, Proposal
 from tests.conftest import TOY, Evo
-from tests.support.made import evaluation, searching
+from tests.support.made import TWO, evaluation, island_of, searching
 
 ARMS = (Arm("one", None, 1, 1.0), Arm("two", None, 2, 2.0))
 maybe = st.none() | st.integers(1, 12)
@@ -139,6 +141,73 @@ def test_stagnation_everywhere_gives_birth_to_an_island_up_to_the_most() -> None
     one = archipelago(IslandSettings(birth_after=10, most=3))
     moves = [move for tell in told(one, 200) for move in tell.moves]
     assert [(move.reason, move.target) for move in moves] == [("born", 1), ("born", 2)]
+
+
+class Diary:
+    """A memory of the ids that it observed."""
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+
+    def observe(self, individual: Individual) -> None:
+        self.ids.append(individual.id)
+
+    def view(self) -> tuple[int, ...]:
+        return tuple(self.ids)
+
+
+def learning(how: IslandSettings) -> Search:
+    """A search whose operators learn on each island."""
+
+    def island(number: int) -> Island:
+        diaries = {arm.operator: Diary() for arm in ARMS}
+        return island_of(RankedPopulation(4, TWO, RankAndCrowding()), ARMS, memories=diaries)
+
+    return Search(SearchSettings(0, 10_000, islands=how), TWO, island=island)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        IslandSettings(count=3),
+        IslandSettings(count=3, every=5, stagnation=7),
+        IslandSettings(count=4, reset_every=15),
+        IslandSettings(birth_after=10, most=4),
+        IslandSettings(count=2, reset_every=20, birth_after=15, most=6),
+    ],
+    ids=["founded", "migrated", "reset", "born", "reset and born"],
+)
+def test_operators_learn_on_every_island_however_it_came_to_be(how: IslandSettings) -> None:
+    one = learning(how)
+    told(one, 120)
+    for number, island in enumerate(one.population.islands):
+        assert set(island.memories) == {arm.operator for arm in ARMS}, f"island {number}"
+    while (ask := one.ask()) and len(one.under_way) < 20:
+        assert isinstance(one.ask_snapshot(ask).memory, tuple)
+
+
+def test_a_reset_keeps_what_operators_and_the_selector_have_learnt() -> None:
+    one = learning(IslandSettings(count=4, reset_every=40))
+    told(one, 39)
+    before = [(dict(island.memories), island.selector, island.count_told) for island in one.population.islands]
+    views = [{name: memory.view() for name, memory in memories.items()} for memories, _, _ in before]
+    [last] = told(one, 1)
+    for target in (move.target for move in last.moves if move.reason == "reset"):
+        island = one.population.islands[target]
+        if target != last.individual.ask.island:
+            assert {name: memory.view() for name, memory in island.memories.items()} == views[target]
+            assert (island.selector, island.count_told) == before[target][1:]
+
+
+def test_cma_es_goes_on_proposing_after_islands_were_reset(evo: Evo, tmp_path: Path) -> None:
+    how = ("--set", "search.islands={count: 2, reset_every: 30}", "--set", "search.operators={cma_es: 1}")
+    here = ("--set", "executor=evo.testing.executor:InProcessExecutor", "--set", "budget.evaluations=150")
+    answer = evo("run", "sphere", *how, *here, "--name", "reset")
+    assert answer.code == 0, answer.err
+    reader = open_run(tmp_path / "runs/reset")
+    assert reader.sql("SELECT count(*) FROM arrivals WHERE reason = 'reset'").scalar() > 3
+    assert reader.sql("SELECT DISTINCT outcome FROM proposals").rows == (("ok",),)
+    assert reader.sql("SELECT DISTINCT operator FROM individuals WHERE tell >= 100").rows == (("cma_es",),)
 
 
 @pytest.fixture

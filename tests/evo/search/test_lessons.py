@@ -86,7 +86,7 @@ def test_a_text_that_is_nearly_a_living_one_is_a_twin_and_another_is_not() -> No
     others = [living(3, "def f(x):\n    return x + 1\n"), living(7, "def g(items):\n    return sorted(items)[0]\n")]
     near = Program.single("def g(items):\n    return sorted(items)[1]\n")
     far = Program.single("class Tree:\n    pass\n")
-    assert DuplicateFilter(text=0.95).duplicate(near, (), others) == "its text is 0.980 alike that of 7"
+    assert DuplicateFilter(text=0.95).duplicate(near, (), others) == "its text is 0.980 like that of 7"
     assert DuplicateFilter(text=0.95).duplicate(far, (), others) == ""
     assert DuplicateFilter().duplicate(others[0].genome, (), others) == ""
 
@@ -95,7 +95,7 @@ def test_vectors_of_almost_the_same_direction_are_twins() -> None:
     others = [living(3, "a = 1\n", (1.0, 0.0)), living(4, "b = 1\n"), living(5, "c = 1\n", (0.0, 2.0))]
     genome = Program.single("d = 1\n")
     assert (
-        DuplicateFilter(vectors=0.99).duplicate(genome, (0.01, 5.0), others) == "its embedding is 1.000 alike that of 5"
+        DuplicateFilter(vectors=0.99).duplicate(genome, (0.01, 5.0), others) == "its embedding is 1.000 like that of 5"
     )
     assert DuplicateFilter(vectors=0.99).duplicate(genome, (1.0, 1.0), others) == ""
     assert DuplicateFilter(vectors=0.99).duplicate(genome, (), others) == ""
@@ -108,7 +108,7 @@ def test_a_near_duplicate_is_turned_away_before_it_is_evaluated_and_says_of_whom
     ask = one.ask()
     assert ask is not None
     answer = one.admit(ask, Proposal("ok", Program.single("value = 1234567891\n")))
-    assert answer == "its text is 0.964 alike that of 0"
+    assert answer == "its text is 0.964 like that of 0"
     assert one.admitted == 1
 
 

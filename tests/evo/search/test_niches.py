@@ -19,16 +19,14 @@ from evo.protocols import Arm
 from evo.search.descriptors import Subject
 from evo.search.islands import Island
 from evo.search.niches import Archive, Dimension, Niches, NicheSettings, centroids
-from evo.search.parents import PARENT_CHOICES
 from evo.search.search import Search, SearchSettings
-from evo.search.selectors import Weights
 from evo.survival import Lexicographic, RankAndCrowding
-from evo.survival.protocols import MatingPool, Survival
+from evo.survival.protocols import Survival
 from evo.values import Ask, Evaluation, Individual, Objective
 from tests.conftest import TOY, Evo
-from tests.support.made import TWO, advance
+from tests.support.made import TWO, advance, island_of
 
-SIDES = (Dimension("x:0", 0.0, 1.0, 3), Dimension("x:1", 0.0, 2.0, 2))
+SIDES = {"x:0": Dimension(0.0, 1.0, 3), "x:1": Dimension(0.0, 2.0, 2)}
 ONE = (Objective("gain", "max"),)
 
 place = st.floats(-0.5, 2.5, width=16)
@@ -198,7 +196,7 @@ def test_what_lies_out_of_bounds_counts_as_at_the_border() -> None:
 
 
 def test_one_without_a_descriptor_has_no_cell_and_leaves_at_once() -> None:
-    niches = Niches(Archive(NicheSettings((Dimension("evaluation:speed", 0, 1),))), TWO, Lexicographic())
+    niches = Niches(Archive(NicheSettings({"evaluation:speed": Dimension(0, 1)})), TWO, Lexicographic())
     nowhere = one_of(0, (0.5, 0.5, 1.0, 1.0, 0.0))
     assert niches.add(nowhere) == [0]
     assert (len(niches), niches.rejected, niches.coverage) == (0, 1, 0.0)
@@ -218,7 +216,7 @@ def test_a_deep_cell_keeps_a_front_where_domination_decides() -> None:
 
 
 def test_a_grid_of_ten_finds_the_cell_of_each_tenth() -> None:
-    ten = Archive(NicheSettings((Dimension("x:0", 0, 100, 10),)))
+    ten = Archive(NicheSettings({"x:0": Dimension(0, 100, 10)}))
     found = [ten.cell_of(one_of(0, (value, 0, 0, 0, 0))) for value in (0, 9.9, 10, 55, 90, 99.9, 100)]
     assert found == [0, 0, 1, 5, 9, 9, 9]
 
@@ -235,7 +233,7 @@ def test_cells_of_a_cvt_follow_from_their_seed_and_are_about_equally_large() -> 
 
 
 def test_a_point_is_in_the_cell_whose_middle_is_nearest_whatever_the_scale_of_a_dimension() -> None:
-    wide = Archive(NicheSettings((Dimension("x:0", 0, 1), Dimension("x:1", 0, 1e6)), "cvt", cells=20))
+    wide = Archive(NicheSettings({"x:0": Dimension(0, 1), "x:1": Dimension(0, 1e6)}, "cvt", cells=20))
     middles = centroids(20, 2, seed=0)
     for point in np.random.default_rng(3).random((50, 2)):
         nearest = int(((middles - point) ** 2).sum(axis=1).argmin())
@@ -245,17 +243,17 @@ def test_a_point_is_in_the_cell_whose_middle_is_nearest_whatever_the_scale_of_a_
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        (NicheSettings(()), "need at least one dimension"),
-        (NicheSettings((SIDES[0], SIDES[0])), "each descriptor once"),
-        (NicheSettings((Dimension("size", 5, 5),)), "bounds of 'size' are 5 and 5; expected low < high"),
-        (NicheSettings((Dimension("size", 0, float("inf")),)), "expected low < high, finite"),
-        (NicheSettings((Dimension("size", 0, float("nan")),)), "expected low < high, finite"),
-        (NicheSettings((Dimension("size", 0, 5, 0),)), "divided into 0 cells"),
-        (NicheSettings((Dimension("size", 0, 5),), elites_per_cell=0), "elites_per_cell of niches is 0"),
-        (NicheSettings((Dimension("size", 0, 5),), "cvt", cells=0), "a cvt of 0 cells"),
-        (NicheSettings((Dimension("size", 0, 5),), "hex"), "unknown kind of niches 'hex'; known: grid, cvt"),  # type: ignore[arg-type]
-        (NicheSettings((Dimension("size", 0, 5, 2000), Dimension("x:0", 0, 5, 2000))), "a grid of 4000000 cells"),
-        (NicheSettings((Dimension("sise", 0, 5),)), "unknown descriptor 'sise'; did you mean 'size'"),
+        (NicheSettings({}), "need at least one dimension"),
+        (NicheSettings({"size": Dimension(5, 5)}), "bounds of 'size' are 5 and 5; expected low < high"),
+        (NicheSettings({"size": Dimension(0, float("inf"))}), "expected low < high, finite"),
+        (NicheSettings({"size": Dimension(0, float("nan"))}), "expected low < high, finite"),
+        (NicheSettings({"size": Dimension(0, 5, 0)}), "divided into 0 cells"),
+        (NicheSettings({"size": Dimension(0, 5)}, elites_per_cell=0), "elites_per_cell of niches is 0"),
+        (NicheSettings({"size": Dimension(0, 5)}, "cvt", cells=0), "a cvt of 0 cells"),
+        (NicheSettings({"size": Dimension(0, 5)}, seed=-1), "the seed of niches is -1"),
+        (NicheSettings({"size": Dimension(0, 5)}, "hex"), "unknown kind of niches 'hex'; known: grid, cvt"),  # type: ignore[arg-type]
+        (NicheSettings({"size": Dimension(0, 5, 2000), "x:0": Dimension(0, 5, 2000)}), "a grid of 4000000 cells"),
+        (NicheSettings({"sise": Dimension(0, 5)}), "unknown descriptor 'sise'; did you mean 'size'"),
     ],
 )
 def test_settings_that_make_no_map_are_refused_with_the_reason(settings: NicheSettings, reason: str) -> None:
@@ -268,8 +266,8 @@ def test_a_search_over_niches_fills_them_and_replays_to_the_same_living() -> Non
 
     def run() -> Search:
         def island(number: int) -> Island:
-            living: MatingPool = Niches(archive("cvt"), TWO, Lexicographic())
-            return Island(living, Weights(arms), arms, PARENT_CHOICES["uniform"])
+            niches = Niches(archive("cvt"), TWO, Lexicographic())
+            return island_of(niches, arms, parents="uniform")
 
         search, rng = Search(SearchSettings(0, 200), TWO, island=island), np.random.default_rng(5)
         for _ in range(120):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,15 @@ import numpy as np
 import pytest
 
 from evo.genomes import Vector
-from evo.policies.noise import Repeats, challenger_of, measure_next
+from evo.policies.noise import challenger_of
 from evo.protocols import Arm, Context, Problem
 from evo.scoring import scored
 from evo.search.generations import Generations
-from evo.search.islands import Island, IslandSettings
+from evo.search.islands import IslandSettings
 from evo.search.niches import Archive, Dimension, Niches, NicheSettings
 from evo.search.noise import Noise, NoiseSettings, reevaluated_individual
-from evo.search.parents import PARENT_CHOICES
 from evo.search.population import RankedPopulation
 from evo.search.search import ReevaluationResult, Search, SearchSettings, TellResult
-from evo.search.selectors import Weights
 from evo.survival import HypervolumeContribution, Lexicographic, Newest, RankAndCrowding, ReferenceDirections
 from evo.survival.protocols import Population, Survival
 from evo.testing.in_process import run_in_process
@@ -37,8 +35,9 @@ from evo.values import (
     Objective,
     Outcome,
     Proposal,
+    Repeats,
 )
-from tests.support.made import TWO, evaluation, individual
+from tests.support.made import TWO, evaluation, individual, island_of
 from tests.support.runs import events
 
 ARMS = (Arm("nudge", None, 1, 1.0),)
@@ -54,7 +53,7 @@ def searching(
     search = Search(
         settings,
         problem.objectives,
-        island=lambda number: Island(living(), Weights(ARMS), ARMS, PARENT_CHOICES["tournament"]),
+        island=lambda number: island_of(living(), ARMS),
     )
     told: list[TellResult | ReevaluationResult] = []
     while len(told) < evaluations and (ask := search.ask()):
@@ -170,9 +169,7 @@ def test_revised_or_left_by_one_a_population_is_as_if_it_had_always_been_so(surv
 
 
 def test_a_niche_knows_what_its_elite_is_worth_by_now_and_that_it_left() -> None:
-    niches = Niches(
-        Archive(NicheSettings((Dimension("x:0", 0.0, 2.0, 2),), qd_score_offset=10.0)), TWO, Lexicographic()
-    )
+    niches = Niches(Archive(NicheSettings({"x:0": Dimension(0.0, 2.0, 2)}, qd_score_offset=10.0)), TWO, Lexicographic())
     for number in (0, 1):
         niches.add(individual(number, 4.0 + number, 0.0))
     assert niches.qd_score == 11.0
@@ -193,7 +190,7 @@ def test_without_it_nobody_is_measured_again_and_nothing_is_appraised() -> None:
     assert not any(one.repeats or one.appraised for one in search.population)
 
 
-SIDES = NicheSettings((Dimension("x:0", -2.0, 2.0, 6),), elites_per_cell=2)
+SIDES = NicheSettings({"x:0": Dimension(-2.0, 2.0, 6)}, elites_per_cell=2)
 LIVINGS: dict[str, MakeLiving] = {
     "rank_and_crowding": lambda: RankedPopulation(10, HEIGHT, RankAndCrowding()),
     "nsga3": lambda: RankedPopulation(10, HEIGHT, ReferenceDirections()),
@@ -209,7 +206,7 @@ LIVINGS: dict[str, MakeLiving] = {
 @pytest.mark.parametrize("count", [1, 3])
 def test_an_individual_is_the_same_wherever_it_lives_and_leads(name: str, count: int) -> None:
     islands = IslandSettings(count=count, every=10, reset_every=90)
-    settings = SearchSettings(1, 10_000, islands=islands, noise=NoiseSettings(0.3))
+    settings = SearchSettings(2, 10_000, islands=islands, noise=NoiseSettings(0.3))
     search, told = searching(settings, Fog(luck=6.0, crash_again=1.0), LIVINGS[name], 300)
     assert any(isinstance(one, ReevaluationResult) and one.gone for one in told), (
         "some failed when they were measured again"
@@ -280,21 +277,36 @@ def test_values_without_bounds_end_in_no_nan() -> None:
     assert noise.most_uncertain([one, individual(1, 0.0, 0.0)], ()) is not None
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_with_one_objective_whom_to_measure_again_is_as_the_policy_says(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    living = []
-    for number in range(6):
-        truth, times = rng.normal(0, 2), int(rng.integers(2, 6))
-        values = rng.normal(truth, 0.5, times).tolist()
-        one = Individual(
-            *(number, number, Ask(number, "seed"), Vector((0.0,))), Evaluation("ok", {"height": values[0]})
-        )
-        for value in values[1:]:
-            one = reevaluated_individual(one, Evaluation("ok", {"height": value}), HEIGHT)
-        living.append(one)
-    found = Noise(NoiseSettings(0.3), HEIGHT).learnt(living).most_uncertain(living, ())
-    expected = measure_next([one.repeats["height"] for one in living])
+def measured(*values: Sequence[float]) -> tuple[Noise, list[Individual]]:
+    """What is known of noise after individuals were measured to these heights, one after the other."""
+    members = []
+    for number, heights in enumerate(values):
+        ask = Ask(number, "seed")
+        member = Individual(number, number, ask, Vector((0.0,)), Evaluation("ok", {"height": heights[0]}))
+        for height in heights[1:]:
+            member = reevaluated_individual(member, Evaluation("ok", {"height": height}), HEIGHT)
+        members.append(member)
+    return Noise(NoiseSettings(0.3), HEIGHT).learnt(members), members
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        # A lucky leader that was measured once comes first, and so does any leader where the noise is unknown.
+        ([(0.1, 0.3), (0.2, 0.0), (0.45,)], 2),
+        ([(1.0,), (2.0,)], 1),
+        # Of leader and challenger it is whichever is known less well.
+        ([(1.0, 1.4, 1.2, 1.2), (0.8, 1.2)], 1),
+        # Where leader and rest are far apart, where nothing varies, and alone, nothing is uncertain.
+        ([(0.0, 0.1, 0.2), (9.0, 9.1, 9.2)], None),
+        ([(1.0, 1.5)], None),
+    ],
+)
+def test_re_evaluation_goes_to_the_uncertain_leader_or_its_challenger(
+    values: list[tuple[float, ...]], expected: int | None
+) -> None:
+    noise, members = measured(*values)
+    found = noise.most_uncertain(members, ())
     assert (None if found is None else found.id) == expected
 
 
@@ -331,9 +343,7 @@ def made(heights: list[float]) -> Search:
     """A search whose individual k was measured to be heights[k]."""
     settings = SearchSettings(0, 10_000, noise=NoiseSettings(0.5, compare="mean"))
     living = RankedPopulation(10, HEIGHT, RankAndCrowding())
-    search = Search(
-        settings, HEIGHT, island=lambda number: Island(living, Weights(ARMS), ARMS, PARENT_CHOICES["tournament"])
-    )
+    search = Search(settings, HEIGHT, island=lambda number: island_of(living, ARMS))
     while search.count_told < len(heights):
         ask = search.ask()
         assert ask is not None

@@ -15,12 +15,12 @@ from scipy import stats
 
 from evo.errors import ConfigError
 from evo.genomes import Vector
+from evo.registry import make, names
 from evo.search.parents import (
-    PARENT_CHOICES,
-    Choosable,
     EpsilonLexicase,
     Lexicase,
     Novelty,
+    ParentPool,
     ParetoPerCase,
     PowerLaw,
     RankProportional,
@@ -34,7 +34,7 @@ from evo.values import Ask, Evaluation, Individual, Objective
 ONE = (Objective("cost", "min"),)
 TWO = (Objective("cost", "min"), Objective("other", "min"))
 BY_CASE = ("pareto_per_case", "lexicase", "epsilon_lexicase")
-LIVING = [name for name in PARENT_CHOICES if name != "seed"]
+LIVING = [name for name in names("parents") if name != "seed"]
 
 scores = st.integers(0, 3).map(float)
 costs = st.integers(0, 4).map(float)
@@ -70,14 +70,14 @@ def ids(chosen: Sequence[Individual]) -> list[int]:
 
 
 def chosen_by(choice: Any, living: MatingPool, count: int = 1, seed: int = 0) -> list[int]:
-    choose = PARENT_CHOICES[choice] if isinstance(choice, str) else choice.choose
-    return ids(choose(Choosable(living, list(living)[:2]), count, np.random.default_rng(seed)))
+    choose = (make("parents", choice, {}) if isinstance(choice, str) else choice).choose
+    return ids(choose(ParentPool(living, list(living)[:2]), count, np.random.default_rng(seed)))
 
 
 def frequencies(choice: Any, living: MatingPool, draws: int = 3000) -> list[int]:
     """How often each of the living was the base."""
     rng = np.random.default_rng(7)
-    choosable = Choosable(living, ())
+    choosable = ParentPool(living, ())
     counts = Counter(choice.choose(choosable, 1, rng)[0].id for _ in range(draws))
     return [counts[one.id] for one in living]
 
@@ -176,8 +176,8 @@ def test_lexicase_takes_the_cases_in_any_order_whatever_their_names() -> None:
     # First on a: 0 and 1, then b or c decides; first on b: 1; first on c: 2.
     rows = [{"a": 2.0, "b": 1.0, "c": 1.0}, {"a": 2.0, "b": 2.0, "c": 0.0}, {"a": 0.0, "b": 0.0, "c": 2.0}]
     exact = [1 / 6, 1 / 2, 1 / 3]
-    for names in ("abc", "bca", "cba"):
-        renamed = [dict(zip(names, row.values(), strict=True)) for row in rows]
+    for letters in ("abc", "bca", "cba"):
+        renamed = [dict(zip(letters, row.values(), strict=True)) for row in rows]
         assert fits(frequencies(Lexicase(), scored(renamed)), exact)
 
 
@@ -215,7 +215,7 @@ def test_those_best_on_some_case_come_first_and_then_those_best_among_the_others
 def test_a_case_that_none_of_the_others_has_a_score_on_says_nothing_about_them() -> None:
     rows = [dict.fromkeys("abcdz", 9.0), dict.fromkeys("abc", 5.0), {"d": 5.0}]
     living, rng = scored(rows), np.random.default_rng(0)
-    mates = Counter(ParetoPerCase().choose(Choosable(living, ()), 2, rng)[1].id for _ in range(3000))
+    mates = Counter(ParetoPerCase().choose(ParentPool(living, ()), 2, rng)[1].id for _ in range(3000))
     assert fits([mates[1], mates[2]], [3, 1])
 
 

@@ -32,7 +32,7 @@ from evo.survival import (
 )
 from evo.survival.hypervolume import exclusive_hypervolumes
 from evo.survival.protocols import Ranking, Survival
-from evo.survival.reference_directions import Niches, normalised
+from evo.survival.reference_directions import DirectionCrowding, normalised
 from evo.survival.spread import crowding_distances
 from evo.values import Ask, Evaluation, Individual, Objective
 
@@ -454,7 +454,7 @@ def test_the_best_of_an_objective_stays_under_sms_emoa_however_little_it_adds() 
 def test_points_belong_to_the_direction_that_pymoo_says(dimensions: int) -> None:
     points = np.random.default_rng(0).random((300, dimensions))
     directions = sphere(40, dimensions, seed=1)
-    niche, distance = Niches(directions).associated(points)
+    niche, distance = DirectionCrowding(directions).associated(points)
     ideal, nadir = np.zeros(dimensions), np.ones(dimensions)
     expected, expected_distance, _ = associate_to_niches(points, directions, ideal, nadir)
     assert niche.tolist() == expected.tolist()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from evo.genomes import Program
 from evo.models import BudgetSpentError, Completion, Request
 from evo.testing.scripted import ScriptedModel
-from evo.values import Evaluation, Lesson, Step
+from evo.values import Ancestor, Evaluation, Lesson
 from operators.llm.reflection import Distil, Reflect, ReflectiveOperator
 from tests.support.model_operators import CONTEXT, always, but_for_call, proposed, sent_by
 from tests.support.model_replies import CORPUS, FAILED, NEW, PROGRAMS, code, parents_of
@@ -121,7 +121,7 @@ def test_distilling_shows_the_last_long_lessons_and_the_short_ones_and_no_progra
 
 
 def test_without_lessons_one_is_drawn_from_the_past_and_the_feedback_of_the_base() -> None:
-    past = (Step(1, "seed", Evaluation("ok", {"excess": 6.0, "size": 9.0}), "Best fit."),)
+    past = (Ancestor(1, "seed", Evaluation("ok", {"excess": 6.0, "size": 9.0}), "Best fit."),)
     sent = sent_by(Distil(), [replace(PAIR[0], past=past)])
     assert '1. measured excess = 6 %, size = 9 nodes, idea "Best fit."' in sent
     assert "excess 6 -> 4 (better)" in sent

@@ -16,7 +16,7 @@ from evo.genomes import Program
 from evo.models import Request
 from evo.protocols import ArmRecord, Context
 from evo.testing.scripted import ScriptedModel
-from evo.values import FEEDBACK_LIMIT_BYTES, Evaluation, Individual, Lesson, Outcome, Step
+from evo.values import FEEDBACK_LIMIT_BYTES, Ancestor, Evaluation, Individual, Lesson, Outcome
 from operators.llm.program_operators import Crossover, Diff, Directional, Inspired, ProgramOperator, Repair, Rewrite
 from operators.llm.reflection import Distil, Reflect, ReflectiveOperator
 from tests.support.model_operators import CLASSES, CONTEXT, always, each_operator, good_reply, proposed, sent_by
@@ -42,10 +42,10 @@ STDERR = (
     'Traceback (most recent call last):\n  File "main.py", line 9, in priority\nZeroDivisionError: division by zero\n'
 )
 PAST = (
-    Step(3, "seed", Evaluation("ok", {"excess": 6.5, "size": 9.0}, {"full": 0.5}), ""),
-    Step(5, "model_diff", Evaluation("timeout", feedback="10 s"), HOSTILE_TIP),
-    Step(8, "model_diff", Evaluation("ok", {"excess": 6.5, "size": 12.0}), "Best fit."),
-    Step(9, "eoh_e1", Evaluation("ok", {"excess": 5.0, "size": 8.0}), "Worst fit."),
+    Ancestor(3, "seed", Evaluation("ok", {"excess": 6.5, "size": 9.0}, {"full": 0.5}), ""),
+    Ancestor(5, "model_diff", Evaluation("timeout", feedback="10 s"), HOSTILE_TIP),
+    Ancestor(8, "model_diff", Evaluation("ok", {"excess": 6.5, "size": 12.0}), "Best fit."),
+    Ancestor(9, "eoh_e1", Evaluation("ok", {"excess": 5.0, "size": 8.0}), "Worst fit."),
 )
 PAIR = parents_of([PROGRAMS["one region"], Program.single(MARKED.replace("-rest", "-rest * 2"))])
 GROWN = [replace(PAIR[0], past=PAST), PAIR[1]]
@@ -196,7 +196,7 @@ MANY = st.builds(
 MEASURED = st.one_of(
     st.builds(Evaluation, st.just("ok"), MANY, MANY, LONG), st.builds(Evaluation, st.just("crash"), feedback=LONG)
 )
-STEPS = st.lists(st.builds(Step, st.just(1), st.just("x"), MEASURED, LONG), max_size=8).map(tuple)
+STEPS = st.lists(st.builds(Ancestor, st.just(1), st.just("x"), MEASURED, LONG), max_size=8).map(tuple)
 PARENTS = st.lists(st.tuples(st.sampled_from(["x = 1", "é" * 90]), st.integers(1, 3000), MEASURED, LONG), min_size=3)
 TEACHING = st.tuples(
     LONG,
@@ -206,7 +206,7 @@ TEACHING = st.tuples(
 
 
 def _parent(
-    number: int, line: str, lines: int, evaluation: Evaluation, thought: str, past: tuple[Step, ...]
+    number: int, line: str, lines: int, evaluation: Evaluation, thought: str, past: tuple[Ancestor, ...]
 ) -> Individual:
     text = f"y = 0\n# EVOLVE-BLOCK-START\nx = {number}\n{f'# {line}{chr(10)}' * lines}# EVOLVE-BLOCK-END\nz = 0\n"
     return replace(PAIR[0], genome=Program.single(text), evaluation=evaluation, thought=thought, past=past)
@@ -218,7 +218,7 @@ def _parent(
 def test_no_prompt_passes_its_budget_whatever_there_is_to_show(
     operator: type[ProgramOperator],
     parents: list[tuple[str, int, Evaluation, str]],
-    past: tuple[Step, ...],
+    past: tuple[Ancestor, ...],
     teaching: tuple[str, tuple[Lesson, ...], list[ArmRecord]],
     tokens: int,
     shown: int,
