@@ -338,9 +338,7 @@ def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     [("sphere", "executor.workers=1"), ("symbolic_regression", "search.deterministic=true")],
     ids=["at width 1", "deterministic"],
 )
-def test_local_and_distributed_give_the_same_population(
-    evo: Evo, tmp_path: Path, problem: str, setting: str
-) -> None:
+def test_local_and_distributed_give_the_same_population(evo: Evo, tmp_path: Path, problem: str, setting: str) -> None:
     for executor in ("local", "ray"):
         answer = evo("run", problem, *SMALL, "--set", setting, "--set", f"executor={executor}", "--name", executor)
         assert answer.code == 0, answer.err

@@ -36,11 +36,11 @@ def head(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, first_toy_run: Path) -
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(launching, "LOOK_SECONDS", 0.02)
-    for name in ("LOOK_SECONDS", "AGAIN_SECONDS"):
+    monkeypatch.setattr(launching, "POLL_SECONDS", 0.02)
+    for name in ("POLL_SECONDS", "RETRY_SECONDS"):
         monkeypatch.setattr(following, name, 0.05)
     monkeypatch.setattr(copying, "PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(verbs, "STOP_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(verbs, "STOP_POLL_SECONDS", 0.02)
     with FakeJobServer(driver=begins).serving() as server:
         server.jobs["toy"] = job("toy", "SUCCEEDED", 0)
         server.files[JOURNAL] = (first_toy_run / "journal.jsonl").read_bytes()
@@ -115,7 +115,7 @@ def test_what_is_in_the_way_is_one_sentence_and_stays(evo: Evo, head: FakeJobSer
     refused(fetch(evo, head), "home exists and holds no run")
     assert evo("run", *TOY, "--set", "budget.evaluations=5", "--name", "other").code == 0
     before = (tmp_path / "runs/other/journal.jsonl").read_bytes()
-    refused(fetch(evo, head, "runs/other"), "holds another run, or one that was changed", "another folder")
+    refused(fetch(evo, head, "runs/other"), "holds another run, or a changed copy", "another folder")
     assert (tmp_path / "runs/other/journal.jsonl").read_bytes() == before
 
 
@@ -200,7 +200,7 @@ def test_a_copy_that_is_not_of_this_journal_stays_and_is_one_sentence(tmp_path: 
     copy = tmp_path / "journal.jsonl"
     for start in (b"another\n", b"".join(LINES[:50]) + b"changed\n", LINES[0].replace(b"x", b"y") + LINES[1]):
         copy.write_bytes(start)
-        with pytest.raises(UserError, match="holds another run, or one that was changed"):
+        with pytest.raises(UserError, match="holds another run, or a changed copy"):
             bring_up_to_date(copy, Remote(b"".join(LINES[:60])).piece)
         assert copy.read_bytes() == start
 

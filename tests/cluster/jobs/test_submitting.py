@@ -39,7 +39,7 @@ def head(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeJobSer
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(launching, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(launching, "POLL_SECONDS", 0.02)
     with FakeJobServer(driver=begins).serving() as server:
         yield server
 
@@ -365,7 +365,7 @@ def test_an_envelope_opens_for_its_driver_and_its_job_alone() -> None:
         (DRIVER, b"", LAPTOP.public_key, JOB),
         (LAPTOP, envelope, DRIVER.public_key, JOB),  # sent back
     ):
-        with pytest.raises(UserError, match="not sealed for this job by who submitted it"):
+        with pytest.raises(UserError, match="not sealed for this job by its sender"):
             reader.opened(sealed, sender, job)
 
 
