@@ -1,6 +1,6 @@
 """What `evo submit` and the driver of a submitted run agree on: names of files, marks in a log, exit codes.
 
-Standard library only, and an old one at that: `entrypoint` reads this in whatever `python3` a head has on its path.
+Standard library only, and no new features of Python: `entrypoint` imports this in whatever `python3` a head has.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How the driver of a submitted run starts, as a job on a cluster's head.
 
-It starts in whatever `python3` is on the head's path, so this file and `contract` need the standard library alone, and
-an old one at that; the rest (`remote_driver`) runs in the Python that Ray itself runs in.
+It starts in whatever `python3` is on the head's path, so this file and `contract` need the standard library alone, of
+an old Python too; the rest (`remote_driver`) runs in the Python that Ray itself runs in.
 """
 
 from __future__ import annotations

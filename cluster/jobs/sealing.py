@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from evo.errors import UserError
 
 PADDED_BYTES = 4096
-# A key seals one envelope, so that its nonce need not vary.
+# A key seals a single envelope, so that its nonce need not vary.
 _NONCE = bytes(12)
 
 

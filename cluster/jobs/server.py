@@ -59,7 +59,7 @@ class JobServer:
             )
 
     def check_cpus(self) -> None:
-        """Raises UserError: no node has a CPU for evaluations, and no autoscaler would add one."""
+        """Raises UserError: no node has a CPU for evaluations, and no autoscaler would add a CPU."""
         types, alive = self._node_types(), self._alive()
         deadline = time.monotonic() + AUTOSCALER_SECONDS
         while not (types and alive) and time.monotonic() < deadline and not _cpus(alive):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.capacity import Allowance, Node, fair_shares, in_flight, places, room
+from cluster.capacity import GROWTH, Allowance, Node, fair_shares, in_flight, places, room
 from cluster.elastic import Elastic
 from cluster.monitor import ClusterMonitor, View, changes
 from cluster.queues import ResourceQueue, Waiting
@@ -95,7 +95,7 @@ def test_tasks_in_flight_are_bounded_and_never_none(
     places: int, most: int | None, share: float, fixed: bool, busy: bool
 ) -> None:
     found = in_flight(places, Allowance(most, share, fixed), busy=busy)
-    assert 1 <= found <= max(1, 2 * places + 8)
+    assert 1 <= found <= 2 * places + max(GROWTH, places // GROWTH)
     if most is not None and most < places:
         assert found <= most
     if not fixed and (most is None or most > places):
