@@ -1,4 +1,4 @@
-"""The executor for those who name none: local workers at once, and Ray where it pays."""
+"""The executor `auto`: local workers at once, and Ray where it pays."""
 
 from __future__ import annotations
 
@@ -36,10 +36,11 @@ class AutoExecutor:
 
     - With an address, or where an evaluation takes GPUs, memory or custom resources (which local workers do not
       divide), it is `RayExecutor` from the first evaluation on.
-    - Otherwise it is `LocalExecutor`, which is there at once. On one machine Ray does better only where scoring, in
-      Python, keeps the interpreter busy that local workers share. Where that is so, and has cost as much as Ray's start
-      does, Ray is started beside them, in a thread; once it is up, new evaluations go there. It is also started when
-      an evaluation takes something that local workers do not divide, as a later stage of a cascade may; that waits.
+    - Otherwise it is `LocalExecutor`, which is there at once. On a single machine Ray does better only where scoring,
+      in Python, keeps the interpreter busy that local workers share. Where that is so, and has cost as much as Ray's
+      start does, Ray is started beside them, in a thread; once it is up, new evaluations go there. It is also started
+      when an evaluation takes something that local workers do not divide, as a later stage of a cascade may; that
+      waits.
 
     At width 1 nothing runs side by side, and Ray is not started for its scoring. Which executor evaluates changes no
     evaluation.
@@ -101,11 +102,11 @@ class AutoExecutor:
     @property
     def _current(self) -> LocalExecutor | RayExecutor:
         executor = self._ray or self._local
-        assert executor is not None, "made with one of them"
+        assert executor is not None, "made with either"
         return executor
 
     def _ray_pays(self) -> bool:
-        """Whether local workers have been waiting for one another's scoring, and for long enough."""
+        """Whether local workers have been waiting for each other's scoring, and for long enough."""
         now = time.monotonic()
         self._began = self._began or now
         if self._local is None or self._local.width == 1 or cores() == 1:

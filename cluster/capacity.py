@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from evo.resources import Resources
 
 AHEAD = 2
-"""Tasks for each place where evaluations keep it busy: while one runs, the next is there already."""
+"""Tasks for each place where evaluations keep it busy: while the first runs, the next is there already."""
 GROWTH = 8
 """Tasks beyond twice the places there are, so that an autoscaler sees demand, on an empty cluster too."""
 MOST_THAT_WAIT = 64
-"""Evaluations at once on one machine where they outnumber its cores: each has a thread of its own."""
+"""Evaluations at once on a machine where they outnumber its cores: each has a thread of its own."""
 MOST_IN_A_PROCESS = 16
 """Evaluations that share a process where they mostly wait: what they do beside waiting shares its interpreter."""
 _EXACT = 1e-6
@@ -39,7 +39,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What bounds the tasks of one search.
+    """Bounds of the tasks of a search.
 
     Attributes:
         most: evaluations at once; None for no bound but the cluster.
@@ -65,12 +65,12 @@ def reserved(resources: Resources) -> dict[str, float]:
 
 
 def takes_cores_only(resources: Resources) -> bool:
-    """Whether an evaluation takes nothing but cores, or a part of one."""
+    """Whether an evaluation takes nothing but cores, or a part of a core."""
     return not (resources.gpus or resources.memory_bytes or resources.custom)
 
 
 def places_in_a_process(resources: Resources) -> int:
-    """How many evaluations run at once in one process: several where each takes a part of a core, and no more.
+    """How many evaluations run at once in a process: several where each takes a part of a core, and no more.
 
     A process of its own costs a second or two of CPU and some 100 MB before the first evaluation.
     """

@@ -91,7 +91,7 @@ class Dispatcher:
             ray.cancel(reference, force=True)
 
     def _hosts_of(self, queue: ResourceQueue) -> Hosts | None:
-        """The processes that the queue's evaluations share; None where each has one of its own."""
+        """The processes that the queue's evaluations share; None where each has its own."""
         if queue.per_process == 1:
             return None
         if queue not in self._hosts:
@@ -183,7 +183,7 @@ class Dispatcher:
         _deliver(batch, answer)
 
     def _try_each_alone(self, queue: ResourceQueue, batch: Batch) -> None:
-        """Queue its evaluations again, each for a process of its own: one of them may have killed the worker."""
+        """Queue its evaluations again, each for a process of its own: any of them may have killed the worker."""
         for waiting in reversed(batch.members):
             waiting.alone = True
             queue.queue.appendleft(waiting)

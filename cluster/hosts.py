@@ -43,14 +43,14 @@ class Host:
 
 
 class Hosts:
-    """The processes of one queue: as many as its evaluations fill, and no more than the cluster has room for.
+    """The processes of a queue: as many as its evaluations fill, and no more than the cluster has room for.
 
-    Where a process dies, each of its evaluations is sent again as a task of its own, since one of them may have killed
+    Where a process dies, each of its evaluations is sent again as a task of its own, since any of them may have killed
     it. Such tasks need cores too, so there is a process less while there are any.
 
     Args:
         name: under which Ray lists the processes.
-        fixed: whether nobody else wants the cluster's cores.
+        fixed: whether no other search wants the cluster's cores.
         changed: called when a process is ready, or has died.
         failed: called when none can be started.
     """
@@ -94,7 +94,7 @@ class Hosts:
                 self._end(host)
 
     def free(self, batch: Batch | None = None) -> Host | None:
-        """The emptiest process that runs, has room for another evaluation, and does not hold this one already."""
+        """The emptiest process that runs and has room for another evaluation, without those that hold this batch."""
         fullest_first = sorted((host for host in self._hosts if host.is_ready), key=lambda host: -len(host.held))
         # Where there are too many, the emptiest get nothing more, and end when they are empty.
         fed = [host for host in fullest_first[: self._most()] if len(host.held) < self._queue.per_process]

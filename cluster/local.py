@@ -22,7 +22,7 @@ class LocalExecutor:
     """Threads of this process; candidates run in the sandboxes' processes, so only scoring shares this interpreter.
 
     `workers` of the job run at once; by default as many as keep the cores busy. Of an evaluation's resources only
-    the job's cores count: this is one machine, and what else it has is not divided.
+    the job's cores count: this is a single machine, and what else it has is not divided.
 
     It is made at once: threads, sandboxes and their warm parents are made side by side, at the first evaluations.
 

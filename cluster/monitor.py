@@ -18,7 +18,7 @@ NAMESPACE = b"evo"
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A cluster at one moment.
+    """The state of a cluster at a moment.
 
     Attributes:
         free: amount of each resource that no task holds, on all nodes together.

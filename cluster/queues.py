@@ -43,7 +43,7 @@ class Waiting:
         return self.part, None if cases is None else len(cases)
 
     def fits_with(self, first: Waiting) -> bool:
-        """Whether both may go into one task."""
+        """Whether both may go into the same task."""
         alone = self.alone or first.alone or self.mail or first.mail
         return not alone and self.kind == first.kind
 
@@ -77,7 +77,7 @@ class Batch:
 
 
 class ResourceQueue:
-    """The queue for one kind of resources, and how many of its tasks may be in flight.
+    """The queue for evaluations with the same resources, and how many of its tasks may be in flight.
 
     Attributes:
         batched: whether short evaluations share a task; those that mostly wait for a model need not.

@@ -1,4 +1,4 @@
-"""Connect to a Ray cluster, or start one on this machine."""
+"""Connect to a Ray cluster, or start a cluster on this machine."""
 
 from __future__ import annotations
 

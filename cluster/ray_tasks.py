@@ -29,7 +29,7 @@ LARGE_BYTES = 128 << 10
 
 
 class RayExecutor:
-    """Tasks on a Ray cluster: on a given cluster, or on one that is started here and ends with `close`.
+    """Tasks on a Ray cluster: on a given cluster, or on a cluster that is started here and ends with `close`.
 
     Short evaluations share a task; evaluations that mostly wait share processes; others have a task each. Nodes that
     join are used, and the evaluations of nodes that die are sent again. Nothing that is made here outlives the driver.

@@ -90,7 +90,7 @@ class SharedProcess:
         """Answer as soon as the process runs."""
 
     async def evaluate(self, works: bytes, references: Sequence[Any], part: Part, mail: Mail) -> Found:
-        """Evaluate in a thread; a sequence of one work, so that all answers have one form."""
+        """Evaluate in a thread; takes and returns lists, as tasks do."""
         node = ray.get_runtime_context().get_node_id()
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads.pool, self._evaluate, works, references, part, mail, node)

@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from typing import TypeAlias
 
 Kind: TypeAlias = Hashable
-"""Evaluations of one kind are peers."""
+"""Evaluations of the same kind are peers."""
 
 QUANTILE = 0.95
 PEERS = 20

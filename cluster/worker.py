@@ -82,7 +82,7 @@ class WorkerThreads:
         self._workers: list[Worker] = []
 
     def evaluate(self, work: Work, part: Part, *, ask: Answerer | None = None) -> Evaluation:
-        """Evaluate in the calling thread, which is one of the pool's."""
+        """Evaluate in the calling thread, a thread of the pool."""
         if not hasattr(self._own, "worker"):
             self._own.worker = Worker(self._job, self._made.pop() if self._made else None)
             self._workers.append(self._own.worker)

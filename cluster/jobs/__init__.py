@@ -1,4 +1,4 @@
-"""Runs on a Ray cluster elsewhere, through the HTTP port of its head: submit, look, stop, fetch, go on.
+"""Runs on a Ray cluster elsewhere, through the HTTP port of its head: submit, list, stop, fetch, resume.
 
-Imports nothing by itself: `entrypoint` has to begin in whatever Python a head has on its path.
+Imports nothing by itself: `entrypoint` has to start in whatever Python a head has on its path.
 """

@@ -1,6 +1,6 @@
-"""What the laptop, a driver's first lines and the rest of the driver agree on: names of files, and lines of a log.
+"""What `evo submit` and the driver of a submitted run agree on: names of files, marks in a log, exit codes.
 
-Standard library only, and an old one at that: `entrypoint` reads this in whatever `python3` a head has on its path.
+Standard library only, and no new features of Python: `entrypoint` imports this in whatever `python3` a head has.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A journal brought here from a node, in as many goes as it takes: each begins where the copy ends.
+"""Copies a journal from a node, in as many attempts as it takes: each begins where the copy ends.
 
-Ray gives the whole of a file or so many lines of its end, and cuts what takes longer than five minutes. Lines of a
-journal are all different, since each ends in a checksum of all before it. So where a line of the copy comes again, what
-follows it belongs behind it; and a copy that has the line that was the last there is whole up to there, byte for byte.
+Ray serves a whole file or a number of lines of its end, and cuts a transfer after five minutes. Lines of a journal are
+all different, since each ends in a checksum of all before it. So where a line of the copy comes again, what follows it
+belongs behind it; and a copy that has what was the last line there is complete up to there, byte for byte.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from cluster.jobs.server import LostError
 from evo.errors import UserError
 
 Piece = Callable[[int], AbstractContextManager[Iterator[bytes]]]
-"""So many lines of a file's end, or all for -1; nothing where there is no file."""
+"""A number of lines of a file's end, or all for -1; nothing where there is no file."""
 
 SMALLEST_TAIL, TIMES_MORE, NEAR_BYTES = 1000, 8, 1 << 16
 TIMEOUT_SECONDS, PAUSE_SECONDS = 120.0, 2.0
 
 
 def bring_up_to_date(copy: Path, piece: Piece, timeout_seconds: float = TIMEOUT_SECONDS) -> bool:
-    """Make a copy, or an earlier one longer; False where there is nothing to copy.
+    """Make a copy, or continue an earlier copy; False where there is nothing to copy.
 
     Args:
-        timeout_seconds: how long to try again while nothing comes.
+        timeout_seconds: how long to try again while nothing arrives.
 
     Raises:
-        UserError: the copy is of another journal, or nothing comes any more.
+        UserError: the copy is of another journal, or nothing more arrives.
     """
     copy.touch()
     deadline = time.monotonic() + timeout_seconds
@@ -40,7 +40,7 @@ def bring_up_to_date(copy: Path, piece: Piece, timeout_seconds: float = TIMEOUT_
         _cut_to_whole_lines(copy)
         before = copy.stat().st_size
         try:
-            return _brought(copy, piece)
+            return _copied(copy, piece)
         except LostError as error:
             if copy.stat().st_size > before:
                 deadline = time.monotonic() + timeout_seconds
@@ -49,7 +49,7 @@ def bring_up_to_date(copy: Path, piece: Piece, timeout_seconds: float = TIMEOUT_
             time.sleep(min(PAUSE_SECONDS, timeout_seconds / 10))
 
 
-def _brought(copy: Path, piece: Piece) -> bool:
+def _copied(copy: Path, piece: Piece) -> bool:
     last = _last_line(piece)
     if not last:
         return False
@@ -58,7 +58,7 @@ def _brought(copy: Path, piece: Piece) -> bool:
         _lengthen(copy, piece)
         _cut_to_whole_lines(copy)
         if copy.stat().st_size == before:
-            raise LostError("what came was no longer than before")
+            raise LostError("what arrived was no longer than before")
     return True
 
 
@@ -72,7 +72,7 @@ def _lengthen(copy: Path, piece: Piece) -> None:
 
 
 class _Tail:
-    """How many lines of the end begin a little before the end of the copy; looked for by halves.
+    """Finds how many lines of the end begin a little before the end of the copy, by bisection.
 
     Attributes:
         lines: to ask for next.
@@ -84,7 +84,7 @@ class _Tail:
         self._too_few, self._enough, self._start = 0, 0, b""
 
     def near(self, first: bytes) -> int | None:
-        """At which byte of the copy what came begins, if that is near its end; else other lines are to be asked for.
+        """At which byte of the copy the piece begins, if that is near its end; otherwise `lines` changes.
 
         Raises:
             UserError: the copy is not of this file.
@@ -102,7 +102,7 @@ class _Tail:
 
     def _look_further(self, first: bytes) -> None:
         if first == self._start and not self._enough:  # these are more lines than there are
-            raise _another(self.copy)
+            raise _other_run(self.copy)
         self._start, self._too_few = first, self.lines
         halfway = (self._too_few + self._enough) // 2
         self.lines = halfway if self._enough > self._too_few + 1 else self.lines * TIMES_MORE
@@ -127,15 +127,15 @@ def _append(copy: Path, place: int, blocks: Iterator[bytes]) -> None:
 
 
 def _lay_over(target: BinaryIO, block: bytes, copy: Path) -> None:
-    """Compare a block with what the copy has there, and append what it has not."""
+    """Compare a block with what the copy has there, and append the rest."""
     there = target.read(len(block))
     if not block.startswith(there):
-        raise _another(copy)
+        raise _other_run(copy)
     target.write(block[len(there) :])
 
 
-def _another(copy: Path) -> UserError:
-    return UserError(f"{copy.parent} holds another run, or one that was changed; fetch into another folder")
+def _other_run(copy: Path) -> UserError:
+    return UserError(f"{copy.parent} holds another run, or a changed copy; fetch into another folder")
 
 
 def _first_line(blocks: Iterator[bytes]) -> tuple[bytes, bytes]:
@@ -150,7 +150,7 @@ def _first_line(blocks: Iterator[bytes]) -> tuple[bytes, bytes]:
 
 
 def _last_line(piece: Piece) -> bytes:
-    """The last whole line that there is; it may be the last but one, while another is being written."""
+    """The last complete line; a line may be in writing behind it."""
     with piece(2) as blocks:
         whole = b"".join(blocks).rpartition(b"\n")[0]
     return whole[whole.rfind(b"\n") + 1 :] + b"\n" if whole else b""
@@ -168,7 +168,7 @@ def _place_of(line: bytes, copy: Path) -> int | None:
 
 
 def _cut_to_whole_lines(copy: Path) -> None:
-    """Whatever came of a line that did not come whole."""
+    """Cut off a last line that is incomplete."""
     size = copy.stat().st_size
     if not size:
         return

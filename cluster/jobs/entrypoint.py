@@ -1,7 +1,7 @@
-"""How the driver of a submitted run begins, as a job on a cluster's head.
+"""How the driver of a submitted run starts, as a job on a cluster's head.
 
-It starts in whatever `python3` is on the head's path, so this file and `contract` need the standard library alone, and
-an old one at that; the rest (`remote_driver`) runs in the Python that Ray itself runs in.
+It starts in whatever `python3` is on the head's path, so this file and `contract` need the standard library alone, of
+an old Python too; the rest (`remote_driver`) runs in the Python that Ray itself runs in.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ _TRIED = "EVO_DRIVERS_PYTHON"
 
 
 def main() -> None:
-    """What the job runs, in the folder that was shipped."""
-    _become_rays_python()
+    """Run the job, in the folder that was shipped."""
+    _switch_to_rays_python()
     try:
         from cluster.jobs.remote_driver import drive
     except ImportError as error:
@@ -27,7 +27,7 @@ def main() -> None:
         sys.exit(drive(json.load(file)))
 
 
-def _become_rays_python() -> None:
+def _switch_to_rays_python() -> None:
     """Go on in the interpreter of Ray, which may have been started from an environment that is on no path."""
     python = _rays_python()
     if python is None or _prefix(python) == sys.prefix or os.environ.get(_TRIED):

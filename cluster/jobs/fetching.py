@@ -1,4 +1,4 @@
-"""A run brought home from a head: its journal, from which its lineage is made again."""
+"""Fetches a run from a head: its journal, from which its lineage is rebuilt."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from uuid import uuid4
 
 from cluster.jobs.contract import LINKS, ORDER
 from cluster.jobs.copying import bring_up_to_date
-from cluster.jobs.launching import LOOK_SECONDS, launch, said
+from cluster.jobs.launching import POLL_SECONDS, launch, wait_for_message
 from cluster.jobs.packages import Package
-from cluster.jobs.runs import LITTLE_HELP, check_name, latest
+from cluster.jobs.runs import NO_RUN, check_name, latest
 from cluster.jobs.server import JobServer
 from evo.config.loading import config_from_json
 from evo.config.schema import Config
@@ -35,11 +35,11 @@ class FarRun:
         self._node = self._node_of_its_driver() or self._node_of_a_link(run_dir)
 
     def piece(self, lines: int) -> AbstractContextManager[Iterator[bytes]]:
-        """So many lines of the journal's end, or all for -1."""
+        """A number of lines of the journal's end, or all for -1."""
         return self._piece(self._node, lines)
 
     def config(self) -> Config:
-        """Its configuration when it was begun."""
+        """Its configuration when it was started."""
         read = b""
         with self.piece(-1) as blocks:
             for block in blocks:
@@ -49,13 +49,13 @@ class FarRun:
         try:
             return config_from_json(json.loads(read.partition(b"\n")[0])["config"])
         except (ValueError, KeyError) as error:
-            raise UserError(f"the journal of {self.run} on the head does not begin as one does") from error
+            raise UserError(f"the journal of {self.run} on the head does not begin as a journal does") from error
 
     def fetch(self, to: Path) -> None:
-        """Bring its journal into a folder, or up to date there, and the lineage with it.
+        """Copy its journal into a folder, or bring it up to date there, and the lineage with it.
 
         Raises:
-            UserError: the folder holds something else, is in use or cannot be written; or the head is not reached.
+            UserError: the folder holds something else, is in use or cannot be written; or the head cannot be reached.
         """
         if to.exists() and not (to / JOURNAL).is_file() and (not to.is_dir() or any(to.iterdir())):
             raise RunFolderError(f"{to} exists and holds no run; fetch into another folder")
@@ -71,7 +71,7 @@ class FarRun:
         return self._server.file(node, f"{LINKS}/{self.run}/{JOURNAL}", lines=lines)
 
     def _serves(self, node: str) -> bool:
-        """Whether the journal can be had from a node. Ray now and then gives nothing for what is not there."""
+        """Whether a node serves the journal. For a missing file Ray now and then answers with nothing."""
         with self._piece(node, 1) as blocks:
             return next(blocks, b"") != b""
 
@@ -80,13 +80,13 @@ class FarRun:
         return job.node if job and job.node and self._serves(job.node) else None
 
     def _node_of_a_link(self, run_dir: str) -> str:
-        """By a job that makes the link: the head was started anew, and knows nothing of what ran on it before."""
+        """By a job that makes the link: the head was restarted, and knows nothing of earlier jobs."""
         job_id = f"evo-link-{uuid4().hex[:12]}"
         order = {"do": "link", "run": self.run, "run_dir": run_dir, "address": self._server.address}
-        launch(self._server, Package("an order", {}, {ORDER: json.dumps(order)}), job_id, LITTLE_HELP)
-        said(self._server, job_id, "linked")
+        launch(self._server, Package("an order", {}, {ORDER: json.dumps(order)}), job_id, NO_RUN)
+        wait_for_message(self._server, job_id, "linked")
         while not (job := self._server.job(job_id)).over:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         self._server.delete(job_id)
-        assert job.node is not None, "a job that said something has a node"
+        assert job.node is not None, "a job that sent a message has a node"
         return job.node

@@ -1,4 +1,4 @@
-"""The log of a driver, shown as it is written and to its end; a connection that is lost is taken up again."""
+"""Shows the log of a driver as it is written, to its end; a connection that is lost is made again."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from cluster.jobs.runs import Job
 from cluster.jobs.server import JobServer, LostError, UnreachableError, connected
 from evo.errors import UserError
 
-TIMEOUT_SECONDS, LOOK_SECONDS, AGAIN_SECONDS = 600.0, 1.0, 3.0
+TIMEOUT_SECONDS, POLL_SECONDS, RETRY_SECONDS = 600.0, 1.0, 3.0
 
 Show = Callable[[str], None]
 
 
 @dataclass
 class Shown:
-    """Lines as they come in, without those that are Ray's or for us alone.
+    """Shows lines as they arrive, without Ray's own and those that are for `evo submit`.
 
     Attributes:
-        taken: bytes of the log that were taken in, so that a log from its beginning goes on where it was left.
+        taken: bytes of the log so far, so that a log that is read from its beginning continues there.
     """
 
     show: Show
@@ -35,12 +35,12 @@ class Shown:
         *lines, self._partial = (self._partial + block).split(b"\n")
         for line in lines:
             text = line.decode("utf-8", "replace")
-            if not for_us_alone(text):
+            if not is_internal(text):
                 self.show(text)
 
 
-def for_us_alone(line: str) -> bool:
-    """Whether a line of a driver's log is none of the driver's own."""
+def is_internal(line: str) -> bool:
+    """Whether a line of a driver's log is Ray's own or for `evo submit`, and so not to be shown."""
     return line.startswith((LOG_MARK, "Running entrypoint for job ")) or line.endswith("-- Runtime env is setting up.")
 
 
@@ -48,13 +48,13 @@ def follow(server: JobServer, job: Job, show: Show, complain: Show) -> Job:
     """Show a driver's log from its beginning to its end.
 
     Args:
-        complain: is told of connections that are lost and found again.
+        complain: called with a sentence when the connection is lost, and when it is there again.
 
     Returns:
         The job, over.
 
     Raises:
-        UserError: the head was not reached for ten minutes.
+        UserError: the head could not be reached for ten minutes.
     """
     shown = Shown(show)
     over = threading.Event()
@@ -82,7 +82,7 @@ def _until_over(server: JobServer, job: Job, between: Callable[[], None], compla
                 complain(f"{error}; the run goes on there, and the connection is tried again")
             if now - lost_since > TIMEOUT_SECONDS:
                 raise UserError(f"{error}; the run goes on: `evo jobs --address {server.address}`") from error
-            time.sleep(AGAIN_SECONDS)
+            time.sleep(RETRY_SECONDS)
             continue
         if lost_since is not None:
             complain("connected again")
@@ -91,7 +91,7 @@ def _until_over(server: JobServer, job: Job, between: Callable[[], None], compla
 
 
 def _show_what_came(blocks: queue.SimpleQueue[bytes], shown: Shown) -> None:
-    deadline = time.monotonic() + LOOK_SECONDS
+    deadline = time.monotonic() + POLL_SECONDS
     while (left := deadline - time.monotonic()) > 0:
         try:
             shown.take(blocks.get(timeout=left))
@@ -100,9 +100,9 @@ def _show_what_came(blocks: queue.SimpleQueue[bytes], shown: Shown) -> None:
 
 
 def _read(address: str, job: Job, blocks: queue.SimpleQueue[bytes], over: threading.Event) -> None:
-    """Put the log into the queue, from where it was lost; runs in a thread of its own, since Ray never ends the log."""
+    """Put the log into the queue, from where the connection was lost; in a thread, since Ray never ends the log."""
     read = 0
-    while not over.wait(LOOK_SECONDS):
+    while not over.wait(POLL_SECONDS):
         try:
             with connected(address) as server:
                 node = job.node or server.job(job.id).node
@@ -116,17 +116,17 @@ def _read(address: str, job: Job, blocks: queue.SimpleQueue[bytes], over: thread
                         fresh, skip = block[skip:], max(0, skip - len(block))
                         read += len(fresh)
                         blocks.put(fresh)
-        except UserError:  # among them a connection that broke: the other thread says so, and this one tries again
+        except UserError:  # such as a connection that broke: the main thread says so, and this thread tries again
             continue
 
 
 def _show_the_rest(server: JobServer, job: Job, shown: Shown) -> None:
-    """What was written last, after the log was left."""
+    """Show what was written after the last block."""
     for _ in range(3):
         try:
             log = server.log(job.id).encode()
         except LostError:
-            time.sleep(AGAIN_SECONDS)
+            time.sleep(RETRY_SECONDS)
             continue
         shown.take(log[shown.taken :] + (b"" if log.endswith(b"\n") else b"\n"))
         return

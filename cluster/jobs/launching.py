@@ -1,4 +1,4 @@
-"""A driver as a job: what it needs is sent, it is made, and heard until it has said what is waited for."""
+"""Starts a driver as a job: sends the packages, makes the job, and waits for its messages."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cluster.jobs.contract import LOG_MARK
-from cluster.jobs.following import for_us_alone
+from cluster.jobs.following import is_internal
 from cluster.jobs.packages import Package, our_package
 from cluster.jobs.server import JobServer, LostError
 from evo.errors import UserError
 
-START_SECONDS, LOOK_SECONDS = 900.0, 0.5
+START_SECONDS, POLL_SECONDS = 900.0, 0.5
 STOP_SECONDS = 120
-"""What `evo stop` leaves a driver to finish what is under way."""
+"""The time that `evo stop` leaves a driver to finish what is under way."""
 
-# Nothing of the folder that it begins in takes the place of our packages.
+# PYTHONSAFEPATH: no module of the job's folder takes the place of our packages.
 ENTRYPOINT = "exec env PYTHONSAFEPATH=1 python3 -m cluster.jobs.entrypoint"
 
 
-def launch(server: JobServer, theirs: Package, job_id: str, kept: Mapping[str, str]) -> bool:
-    """Make a job that begins in what a package holds; False where there is one of its name.
+def launch(server: JobServer, user: Package, job_id: str, kept: Mapping[str, str]) -> bool:
+    """Make a job that starts in the folder of a package; False where there is a job of its name.
 
     Args:
-        kept: with the job, for whoever looks at it.
+        kept: metadata of the job.
     """
     with tempfile.TemporaryDirectory(prefix="evo-") as folder:
-        packages = [one.packed(Path(folder)) for one in (our_package(), theirs)]
-        for one in packages:
-            if not server.has_package(one.name):
-                server.put_package(one.name, one)
-        ours, beside = (f"gcs://{one.name}" for one in packages)
+        packages = [package.packed(Path(folder)) for package in (our_package(), user)]
+        for package in packages:
+            if not server.has_package(package.name):
+                server.put_package(package.name, package)
+        ours, beside = (f"gcs://{package.name}" for package in packages)
     runtime = {
         "py_modules": [ours],
         "working_dir": beside,
@@ -44,11 +44,11 @@ def launch(server: JobServer, theirs: Package, job_id: str, kept: Mapping[str, s
     return server.submit(job)
 
 
-def said(server: JobServer, job_id: str, word: str) -> object:
-    """Wait until a driver says something.
+def wait_for_message(server: JobServer, job_id: str, word: str) -> object:
+    """Wait until a driver sends a message, and return what it says.
 
     Raises:
-        UserError: it refuses, fails, or says nothing of it in time.
+        UserError: it refuses, fails, or does not send it in time.
     """
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
@@ -66,7 +66,7 @@ def said(server: JobServer, job_id: str, word: str) -> object:
             raise UserError(f"the driver on the head: {words['refused']}")
         if over:
             raise UserError(_why_not(server, job_id, log))
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
     raise UserError(
         f"the driver did not begin within {START_SECONDS:.0f} s; "
         f"`evo jobs --address {shlex.quote(server.address)}` says how it stands"
@@ -74,6 +74,6 @@ def said(server: JobServer, job_id: str, word: str) -> object:
 
 
 def _why_not(server: JobServer, job_id: str, log: str) -> str:
-    lines = [line for line in log.splitlines() if line.strip() and not for_us_alone(line)]
+    lines = [line for line in log.splitlines() if line.strip() and not is_internal(line)]
     why = lines[-1] if lines else " ".join(server.job(job_id).message.split())[-500:]
     return f"the driver on the head ended before it began: {why or 'it said nothing'}"

@@ -1,4 +1,4 @@
-"""What goes to the cluster: our packages, and the folders that hold what a configuration names. Two zips."""
+"""The two zips that go to the cluster: our packages, and the folders that hold the files a configuration names."""
 
 from __future__ import annotations
 
@@ -22,17 +22,16 @@ from evo.journal.folder import JOURNAL
 
 PROJECT = "evo-platform"
 MOST_BYTES = 90 << 20
-"""Of one package, packed; a head takes no request of more than 100 MiB."""
+"""Of a package, packed; a head takes no request of more than 100 MiB."""
 
-
-# Beside all that begins with a dot, such as .git, .venv and .env.
+# Besides all that begins with a dot, such as .git, .venv and .env.
 LEFT_OUT = ("__pycache__", "node_modules", "runs", "*.pyc", "*.duckdb", "*.duckdb.wal", "*.env", "*.pem", "*.key")
 NAMES_PATHS = ("problem", "search", "evaluation")
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """Files on their way.
+    """Files to send.
 
     Attributes:
         files: name within the package to the file here.
@@ -83,7 +82,7 @@ class Package:
 
 
 def our_package() -> Package:
-    """The project's packages, and what tells Python under which names they register their parts."""
+    """The project's packages, and the metadata with their entry points."""
     files: dict[str, Path] = {}
     for package in OUR_PACKAGES:
         spec = importlib.util.find_spec(package)
@@ -96,10 +95,10 @@ def our_package() -> Package:
 
 
 def user_package(config: Config, order: Mapping[str, Any]) -> Package:
-    """What the configuration names of this folder, with what lies beside it, under the paths that it has here.
+    """The files that the configuration names, with what lies beside them, under their paths in this folder.
 
     Raises:
-        UserError: it names a file that would not be found there.
+        UserError: it names a file that would not be found on the head.
     """
     here = Path.cwd()
     files: dict[str, Path] = {}
@@ -115,11 +114,11 @@ def named_paths(config: Config) -> list[Path]:
     """Files and folders here that problem, search and evaluation of a configuration name, by their full paths.
 
     Raises:
-        UserError: one lies outside of this folder, and so would be elsewhere there.
+        UserError: a path lies outside of this folder, and so would not be found on the head.
     """
     here = Path.cwd()
-    told = config.model_dump()
-    found = dict.fromkeys(path for section in NAMES_PATHS for text in _texts(told[section]) for path in _paths(text))
+    fields = config.model_dump()
+    found = dict.fromkeys(path for section in NAMES_PATHS for text in _texts(fields[section]) for path in _paths(text))
     for path in found:
         if here not in path.parents and path != here:
             raise UserError(
@@ -142,22 +141,22 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _paths(text: str) -> Iterator[Path]:
-    """Where a text leads to, if it is the path of a file, "file.py:Name", or "module:Name" of a module here."""
+    """The file that a text names, if it is a path, "file.py:Name", or "module:Name" of a module here."""
     place, colon, attribute = text.rpartition(":")
     named = [text, place] if colon and attribute.isidentifier() else [text]
     if colon and not place.endswith(".py"):
         module = Path(*place.split(".")) if place else Path()
         named += [f"{module}.py", str(module / "__init__.py")]
-    for one in named:
-        if one and len(one) < 1000 and "\0" not in one and "\n" not in one and Path(one).exists():
-            yield Path(os.path.abspath(one))
+    for path in named:
+        if path and len(path) < 1000 and "\0" not in path and "\n" not in path and Path(path).exists():
+            yield Path(os.path.abspath(path))
 
 
 def _below(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Files below a folder by their name in it, without what is nobody's source or a secret."""
+    """Files below a folder by their name in it, without caches, runs and secrets."""
     for parent, folders, names in os.walk(folder):
         at = Path(parent)
-        folders[:] = sorted(name for name in folders if not _left_out(name) and not _another_thing(at / name))
+        folders[:] = sorted(name for name in folders if not _left_out(name) and not _is_environment_or_run(at / name))
         for name in sorted(names):
             file = at / name
             if not _left_out(name) and file.is_file():
@@ -168,7 +167,7 @@ def _left_out(name: str) -> bool:
     return name.startswith(".") or any(fnmatch.fnmatch(name, pattern) for pattern in LEFT_OUT)
 
 
-def _another_thing(folder: Path) -> bool:
+def _is_environment_or_run(folder: Path) -> bool:
     """Virtual environments and run folders, whatever they are called."""
     return (folder / "pyvenv.cfg").exists() or (folder / JOURNAL).exists()
 

@@ -1,6 +1,6 @@
-"""What the driver of a submitted run does on the head: take its variables, find its folder, and search.
+"""The driver of a submitted run, on the head: it receives its variables, finds its folder, and searches.
 
-It tells `evo submit` by way of its log that it waits for variables, that it has begun, or why it will not.
+By its log it sends messages to `evo submit`: that it waits for variables, that it has begun, or why it refuses.
 """
 
 from __future__ import annotations
@@ -28,37 +28,37 @@ from evo.errors import EvoError, RunFolderError, StoppedError, UserError
 from evo.journal.folder import JOURNAL
 from evo.registry import SHIPPED
 
-TIMEOUT_SECONDS, LOOK_SECONDS = 180.0, 0.3
+TIMEOUT_SECONDS, POLL_SECONDS = 180.0, 0.3
 
 Order = Mapping[str, Any]
-Taken = Callable[[str], bytes | None]
+Take = Callable[[str], bytes | None]
 
 
 def drive(order: Order) -> int:
-    """Do what was ordered; the exit code."""
+    """Carry out an order; returns the exit code."""
     driver = Driver(order)
     with _stopped_by_a_signal():
         try:
             return driver.drive()
         except EvoError as error:
-            said = str(error).replace(f"evo resume {driver.folder}", driver.home.resume)
+            reason = str(error).replace(f"evo resume {driver.folder}", driver.home.resume)
             code = 130 if isinstance(error, StoppedError) else FAILED_LATER if driver.has_begun else REFUSED
         except OSError as error:  # a disk that is full, a folder that cannot be written
-            said = f"cannot write {error.filename or 'on the head'}: {error.strerror}"
+            reason = f"cannot write {error.filename or 'on the head'}: {error.strerror}"
             code = FAILED_LATER if driver.has_begun else REFUSED
         except KeyboardInterrupt:
-            said, code = "interrupted; what was recorded is safe", 130
-    say({"refused": said})
-    print(f"evo: {said}", file=sys.stderr)
+            reason, code = "interrupted; what was recorded is safe", 130
+    say({"refused": reason})
+    print(f"evo: {reason}", file=sys.stderr)
     return code
 
 
 class Driver:
-    """One order, carried out.
+    """Carries out an order.
 
     Attributes:
         folder: of the run.
-        home: how it is called where it was submitted.
+        home: what it is called where it was submitted.
         has_begun: whether the search is under way.
     """
 
@@ -113,15 +113,15 @@ class Driver:
         return 0
 
 
-def received(sender: str, job: str, take: Taken, timeout_seconds: float = TIMEOUT_SECONDS) -> dict[str, str]:
+def received(sender: str, job: str, take: Take, timeout_seconds: float = TIMEOUT_SECONDS) -> dict[str, str]:
     """The variables that were sealed for this driver.
 
     Args:
-        sender: public key of who submitted it.
-        take: what lies under a name among the cluster's packages, and takes it away.
+        sender: public key of the side that submitted it.
+        take: returns what lies under a name among the cluster's packages, and deletes it there.
 
     Raises:
-        UserError: they did not come in time, or are not by the sender.
+        UserError: they did not arrive in time, or are not by the sender.
     """
     driver = Party()
     say({"reader": driver.public_key})
@@ -132,7 +132,7 @@ def received(sender: str, job: str, take: Taken, timeout_seconds: float = TIMEOU
                 f"no variables came within {timeout_seconds:.0f} s; "
                 "was `evo submit` ended before it could hand them over? submit again"
             )
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
     return driver.opened(envelope, sender, job)
 
 

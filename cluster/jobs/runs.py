@@ -1,4 +1,4 @@
-"""A run on a cluster: its name, the jobs that were its drivers, and how it stands."""
+"""Runs on a cluster: their names, the jobs that were their drivers, and their status."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One driver of a run, now or before.
+    """A driver of a run, now or before.
 
     Attributes:
         id: the run's name, with a number behind it from the second driver on.
-        run: its name; empty of a job that is no run's driver, but does something small for `evo fetch`.
+        run: its name; empty for a job that drives no run, but makes a link for `evo fetch`.
         run_dir: where run folders lie on the head, as it was given.
         variables: names of the environment variables that were handed over to it.
         began: seconds since 1970; so is `ended`.
-        node: of the driver, as Ray calls it; None until it starts. `host` is its address.
+        node: Ray's id of the driver's node; None until it starts. `host` is its address.
         exit_code: of a driver that ended by itself.
     """
 
@@ -53,46 +53,47 @@ class Job:
 
     @property
     def over(self) -> bool:
-        """Whether its driver is no more."""
+        """Whether its driver has ended."""
         return self.status in ("ended", "failed", "stopped")
 
     @property
     def never_began(self) -> bool:
-        """Whether it refused to start, or never came to be: then its run may be submitted anew."""
+        """Whether it refused to start, or was never started: then its run may be submitted again."""
         return self.status == "failed" and (self.exit_code == REFUSED or self.node is None)
 
 
-def job_from_json(told: Mapping[str, Any]) -> Job | None:
-    """What Ray tells of a job; None of one that is no driver of ours."""
-    about = told.get("metadata") or {}
-    if told.get("type") != "SUBMISSION" or RUN not in about:
+def job_from_json(fields: Mapping[str, Any]) -> Job | None:
+    """A job from Ray's fields; None if it is no driver of ours."""
+    about = fields.get("metadata") or {}
+    if fields.get("type") != "SUBMISSION" or RUN not in about:
         return None
     return Job(
-        id=told["submission_id"],
+        id=fields["submission_id"],
         run=about[RUN],
         problem=about.get(PROBLEM, ""),
         run_dir=about.get(PLACE, ""),
         variables=tuple(about.get(VARIABLES, "").split()),
-        status=STATUSES[told["status"]],
-        began=(told.get("start_time") or 0) / 1000,
-        ended=told["end_time"] / 1000 if told.get("end_time") else None,
-        node=told.get("driver_node_id"),
-        host=urlsplit(told.get("driver_agent_http_address") or "").hostname,
-        exit_code=told.get("driver_exit_code"),
-        message=told.get("message") or "",
+        status=STATUSES[fields["status"]],
+        began=(fields.get("start_time") or 0) / 1000,
+        ended=fields["end_time"] / 1000 if fields.get("end_time") else None,
+        node=fields.get("driver_node_id"),
+        host=urlsplit(fields.get("driver_agent_http_address") or "").hostname,
+        exit_code=fields.get("driver_exit_code"),
+        message=fields.get("message") or "",
     )
 
 
-LITTLE_HELP = {RUN: ""}
+NO_RUN = {RUN: ""}
+"""Kept with a job that drives no run."""
 
 
 def about(run: str, problem: str, run_dir: str, variables: Sequence[str]) -> dict[str, str]:
-    """What is kept with a job: no value of any variable."""
+    """Metadata of a driver's job: no value of any variable."""
     return {RUN: run, PROBLEM: problem, PLACE: run_dir, VARIABLES: " ".join(variables)}
 
 
 def latest(jobs: Sequence[Job], run: str) -> Job | None:
-    """The run's latest driver; one that never began only where there is no other."""
+    """The run's latest driver; a driver that never began only where there is no other."""
     drivers = [job for job in jobs if job.run == run]
     return next((job for job in drivers if not job.never_began), drivers[0] if drivers else None)
 

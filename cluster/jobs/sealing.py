@@ -1,9 +1,9 @@
-"""Environment variables for one driver, sealed by who submitted it: nobody between them can read or replace them.
+"""Encrypts environment variables for a driver, so that nothing between it and the laptop can read or replace them.
 
-Both sides make a key pair for one hand-over. The laptop's public key travels with the job, the driver's in its log, and
-the secret that they agree on (X25519, HKDF-SHA256) encrypts the values (ChaCha20-Poly1305). It depends on the names of
-run and job and on both public keys, so an envelope of another time or for another job does not open, and who only reads
-learns that some variables were handed over. Private keys are never written anywhere.
+Both sides make a key pair for a single hand-over. The laptop's public key travels with the job, the driver's in its
+log, and the secret that they agree on (X25519, HKDF-SHA256) encrypts the values (ChaCha20-Poly1305). It depends on the
+names of run and job and on both public keys, so an envelope of another time or for another job does not open, and a
+reader learns only that some variables were handed over. Private keys are never written anywhere.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from evo.errors import UserError
 
 PADDED_BYTES = 4096
-# A key seals one envelope, so that its nonce need not vary.
+# A key seals a single envelope, so that its nonce need not vary.
 _NONCE = bytes(12)
 
 
 class Party:
-    """One of the two sides, with a key pair of its own.
+    """A side of the hand-over, with a key pair of its own.
 
     Attributes:
         public_key: for the other side, as text.
@@ -45,7 +45,7 @@ class Party:
             reader: public key of the driver.
         """
         text = json.dumps(dict(values)).encode()
-        padded = text.ljust(-len(text) % PADDED_BYTES + len(text))  # its length says nothing about the values'
+        padded = text.ljust(-len(text) % PADDED_BYTES + len(text))  # so that its length says nothing about theirs
         return self._cipher(reader, self.public_key, reader, job).encrypt(_NONCE, padded, job.encode())
 
     def opened(self, envelope: bytes, sender: str, job: str) -> dict[str, str]:
@@ -55,12 +55,12 @@ class Party:
             sender: public key of the laptop, as the job brought it.
 
         Raises:
-            UserError: it is by somebody else, for another job, or not whole.
+            UserError: it is by another sender, for another job, or incomplete.
         """
         try:
             text = self._cipher(sender, sender, self.public_key, job).decrypt(_NONCE, envelope, job.encode())
         except InvalidTag:
-            raise UserError("the variables that came were not sealed for this job by who submitted it") from None
+            raise UserError("the variables that came were not sealed for this job by its sender") from None
         values: dict[str, str] = json.loads(text)
         return values
 

@@ -1,4 +1,4 @@
-"""Ray's job server, spoken to over HTTP: one sentence for each way in which it does not do what is asked."""
+"""A client of Ray's job server, over HTTP, with an error message for each way in which a request fails."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class JobServer:
     """A cluster's head, by the address of its dashboard.
 
     Raises:
-        UserError: from each method, where nobody answers, or not as a job server of a fitting Ray does.
+        UserError: from each method, where nothing answers, or not as a job server of a compatible Ray does.
         LostError: from each method, where an answer broke off.
     """
 
@@ -43,30 +43,30 @@ class JobServer:
         self._token = _token(environment)
         self._asked_for_token = False
         self._client = httpx2.Client(base_url=self.address, timeout=TIMEOUT_SECONDS)
-        self.ray_version = self._fitting_ray()
+        self.ray_version = self._compatible_ray()
 
     def close(self) -> None:
         self._client.close()
 
-    def check_another_python(self) -> None:
+    def check_python(self) -> None:
         """Raises UserError: what we send could not run there."""
         version = self._get("/api/v0/cluster_metadata")["data"]["pythonVersion"]
         needed = metadata.metadata(PROJECT)["Requires-Python"]
         if Version(version) not in SpecifierSet(needed):
             raise UserError(
                 f"the cluster at {self.address} runs Python {version}, and evo needs {needed}; "
-                "make its nodes anew with such a Python"
+                "rebuild its nodes with such a Python"
             )
 
-    def check_without_cpus(self) -> None:
-        """Raises UserError: no node has a CPU for evaluations, and no autoscaler would add one."""
+    def check_cpus(self) -> None:
+        """Raises UserError: no node has a CPU for evaluations, and no autoscaler would add a CPU."""
         types, alive = self._node_types(), self._alive()
         deadline = time.monotonic() + AUTOSCALER_SECONDS
         while not (types and alive) and time.monotonic() < deadline and not _cpus(alive):
-            time.sleep(0.5)  # a head tells of either a few seconds after it has started
+            time.sleep(0.5)  # a head lists either a few seconds after it has started
             types, alive = self._node_types(), self._alive()
-        # Without an autoscaler, Ray tells of one that only names the nodes.
-        if _cpus(alive) or not types or types - {f"node_{one['node_id']}" for one in alive}:
+        # Without an autoscaler Ray reports an autoscaler whose types are the nodes.
+        if _cpus(alive) or not types or types - {f"node_{node['node_id']}" for node in alive}:
             return
         raise UserError(
             f"no node of the cluster at {self.address} has a CPU for evaluations ({len(alive)} nodes are up); "
@@ -75,7 +75,7 @@ class JobServer:
 
     def _alive(self) -> list[dict[str, Any]]:
         nodes = self._get("/api/v0/nodes?detail=true&limit=10000")["data"]["result"]["result"]
-        return [one for one in nodes if one["state"] == "ALIVE"]
+        return [node for node in nodes if node["state"] == "ALIVE"]
 
     def _node_types(self) -> set[str]:
         status = self._get("/api/cluster_status")["data"]["clusterStatus"]
@@ -84,8 +84,8 @@ class JobServer:
 
     def jobs(self) -> list[Job]:
         """The jobs that are drivers of our runs, the latest first."""
-        found = [job_from_json(one) for one in self._get("/api/jobs/")]
-        return sorted((one for one in found if one and one.run), key=lambda job: job.began, reverse=True)
+        found = [job_from_json(fields) for fields in self._get("/api/jobs/")]
+        return sorted((job for job in found if job and job.run), key=lambda job: job.began, reverse=True)
 
     def job(self, job_id: str) -> Job:
         """One of our jobs."""
@@ -94,7 +94,7 @@ class JobServer:
         return found
 
     def has_package(self, name: str) -> bool:
-        """Whether it is there; if so it stays for a while, so that a job can be made that uses it."""
+        """Whether it is there; if so it stays long enough for a job that uses it."""
         return self._answer("GET", f"/api/packages/gcs/{name}", {200, 404}).status_code == 200
 
     def put_package(self, name: str, content: Path | bytes) -> None:
@@ -106,7 +106,7 @@ class JobServer:
             self._answer("PUT", f"/api/packages/gcs/{name}", {200}, content=file, headers=length)
 
     def submit(self, job: Mapping[str, Any]) -> bool:
-        """Whether the job was made; it was not where one of its name is there."""
+        """Whether the job was made; False where there is a job of its name."""
         answer = self._answer("POST", "/api/jobs/", {200, 400, 500}, json=dict(job), timeout=JOB_SECONDS)
         if answer.status_code == 200:
             return True
@@ -127,11 +127,11 @@ class JobServer:
 
     @contextmanager
     def file(self, node: str, name: str, *, lines: int = -1, grows: bool = False) -> Iterator[Iterator[bytes]]:
-        """A file in the folder of Ray's logs on a node, or one that a link there leads to.
+        """A file in the folder of Ray's logs on a node, or behind a link there.
 
         Args:
-            lines: so many from the end; -1 gives all.
-            grows: go on with what is written meanwhile; then it never ends by itself.
+            lines: how many from the end; -1 gives all.
+            grows: continue with what is written meanwhile; then it never ends by itself.
 
         Yields:
             Its bytes; none where there is no such file.
@@ -146,7 +146,7 @@ class JobServer:
         if grows:
             path, query = "/api/v0/logs/stream", {**query, "interval": 0.5}
         with (
-            self._told(),
+            self._translated(),
             self._client.stream("GET", path, params=query, headers=self._headers()) as answer,
         ):
             if answer.status_code == 200:
@@ -157,7 +157,7 @@ class JobServer:
                 raise self._refusal(answer)
             yield iter(())
 
-    def _fitting_ray(self) -> str:
+    def _compatible_ray(self) -> str:
         try:
             version = Version(self._answer("GET", "/api/version", {200, 404}).json()["ray_version"])
         except (LostError, ValueError, KeyError, TypeError, InvalidVersion):
@@ -165,11 +165,12 @@ class JobServer:
                 f"what answers at {self.address} is no job server of Ray; "
                 "expected the address of a head's dashboard, as in http://HEAD:8265"
             ) from None
-        needed = next(one.specifier for one in map(Requirement, metadata.requires(PROJECT) or ()) if one.name == "ray")
+        requirements = map(Requirement, metadata.requires(PROJECT) or ())
+        needed = next(requirement.specifier for requirement in requirements if requirement.name == "ray")
         if version not in needed:
             raise UserError(
                 f"the cluster at {self.address} runs Ray {version}, and this evo needs {needed}; "
-                "install such a Ray on its nodes and start it anew"
+                "install such a Ray on its nodes and restart it"
             )
         return str(version)
 
@@ -177,11 +178,11 @@ class JobServer:
         return self._answer("GET", path, {200}).json()
 
     def _answer(self, method: str, path: str, expected: set[int], **how: Any) -> httpx2.Response:
-        with self._told():
+        with self._translated():
             headers = {**how.pop("headers", {}), **self._headers()}
             answer = self._client.request(method, path, headers=headers, **how)
             if answer.status_code == 401 and self._token and not self._asked_for_token:
-                self._asked_for_token = True  # sent to nobody who does not ask
+                self._asked_for_token = True  # not sent to servers that do not ask for it
                 answer = self._client.request(method, path, headers={**headers, **self._headers()}, **how)
         if answer.status_code not in expected:
             raise self._refusal(answer)
@@ -191,8 +192,8 @@ class JobServer:
         return {"Authorization": f"Bearer {self._token}"} if self._asked_for_token else {}
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """What goes wrong on the way, in our words."""
+    def _translated(self) -> Iterator[None]:
+        """Raise our errors instead of the client's."""
         try:
             yield
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
@@ -216,16 +217,16 @@ class JobServer:
                 f"the cluster at {self.address} does not take your token; "
                 "put that of its head into ~/.ray/auth_token or RAY_AUTH_TOKEN"
             )
-        said = _last_line(answer.text) or answer.reason_phrase
-        return UserError(f"the head at {self.address} answered {answer.status_code}: {said}")
+        reason = _last_line(answer.text) or answer.reason_phrase
+        return UserError(f"the head at {self.address} answered {answer.status_code}: {reason}")
 
 
 def _cpus(nodes: Sequence[Mapping[str, Any]]) -> float:
-    return float(sum((one["resources_total"] or {}).get("CPU", 0.0) for one in nodes))
+    return float(sum((node["resources_total"] or {}).get("CPU", 0.0) for node in nodes))
 
 
 class UnreachableError(UserError):
-    """Nobody answers at the address."""
+    """Nothing answers at the address."""
 
 
 @contextmanager
@@ -269,6 +270,6 @@ def _token(environment: Mapping[str, str]) -> str | None:
 
 
 def _last_line(text: str) -> str:
-    """Of a traceback, what was raised, without the name of its class."""
+    """The message at the end of a traceback."""
     lines = [line.strip() for line in text.splitlines() if line.strip(" .")]
     return re.sub(r"^[\w.]*(Error|Exception): ", "", lines[-1])[:500] if lines else ""

@@ -1,4 +1,4 @@
-"""From a configuration on a laptop to a driver that has begun on a cluster's head."""
+"""Starts the driver of a configuration on a cluster's head, or resumes a run there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.jobs.launching import launch, said
+from cluster.jobs.launching import launch, wait_for_message
 from cluster.jobs.packages import user_package
 from cluster.jobs.runs import Job, about, check_name, latest, next_id
 from cluster.jobs.sealing import Party, place_of
@@ -24,7 +24,7 @@ ON_THE_CLUSTER = "executor.address=auto"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be run on a cluster.
+    """A run that is to be started on a cluster.
 
     Attributes:
         run: its name.
@@ -38,7 +38,7 @@ class Wanted:
 
 
 def name_for(config: Config) -> str:
-    """A name that no other run has, for one that was given none."""
+    """A name for a run that was given none, by its problem and the time."""
     problem = config.problem.name.rpartition(":")[2]
     return f"{re.sub('[^A-Za-z0-9_-]', '-', problem)[:40]}-{time.strftime('%m%d-%H%M%S')}"
 
@@ -47,10 +47,10 @@ def variables_named(names: Sequence[str], environment: Mapping[str, str] = os.en
     """Environment variables by name.
 
     Raises:
-        UserError: one is not set.
+        UserError: a variable is not set.
     """
     for name in names:
-        if "=" in name:  # whoever typed a value shall not find it on the screen
+        if "=" in name:  # the message must not show the value
             raise UserError(f"--env {name.partition('=')[0]}=...: expected a name alone; its value is read from here")
         if not environment.get(name):
             raise UserError(f"--env {name}: there is no such environment variable here; export it first")
@@ -76,14 +76,14 @@ def checked(config: Config) -> Config:
 
 
 def submit(server: JobServer, wanted: Wanted, config: Config) -> Job:
-    """Begin a run on a cluster; it goes on without us.
+    """Start a run on a cluster; it does not need this machine any more.
 
     Raises:
-        UserError: the name is taken, the cluster has no room or does not fit, or the driver refused.
+        UserError: the name is taken, the cluster has no room or is not compatible, or the driver refused.
     """
     check_name(wanted.run)
-    server.check_another_python()
-    server.check_without_cpus()
+    server.check_python()
+    server.check_cpus()
     jobs = server.jobs()
     before = latest(jobs, wanted.run)
     if before and not before.never_began:
@@ -93,16 +93,16 @@ def submit(server: JobServer, wanted: Wanted, config: Config) -> Job:
 
 
 def resume(server: JobServer, wanted: Wanted, config: Config, overrides: Sequence[str]) -> Job:
-    """Go on with a run whose folder is on the head.
+    """Resume a run whose folder is on the head.
 
     Args:
         config: of the run, as its journal has it.
 
     Raises:
-        UserError: it is under way, the cluster does not fit, or the driver refused.
+        UserError: it is under way, the cluster is not compatible, or the driver refused.
     """
-    server.check_another_python()
-    server.check_without_cpus()
+    server.check_python()
+    server.check_cpus()
     jobs = server.jobs()
     order = {"do": "resume", "overrides": [ON_THE_CLUSTER, *overrides]}
     return _started(server, wanted, config, order, next_id(jobs, wanted.run))
@@ -111,16 +111,16 @@ def resume(server: JobServer, wanted: Wanted, config: Config, overrides: Sequenc
 def _taken(run: str, address: str) -> UserError:
     return UserError(
         f"{run} is taken by a run on this cluster; --name OTHER starts another, "
-        f"`evo resume {run} --address {address}` goes on with that one"
+        f"`evo resume {run} --address {address}` resumes that run"
     )
 
 
 def _started(server: JobServer, wanted: Wanted, config: Config, order: Mapping[str, Any], job_id: str) -> Job:
     laptop = Party()
     sender = laptop.public_key if wanted.variables else None
-    told = {**_order(server, wanted, job_id), **order, "sender": sender}
+    full = {**_order(server, wanted, job_id), **order, "sender": sender}
     kept = about(wanted.run, config.problem.name, wanted.run_dir, list(wanted.variables))
-    if not launch(server, user_package(config, told), job_id, kept):
+    if not launch(server, user_package(config, full), job_id, kept):
         raise _taken(wanted.run, server.address)
     try:
         _hand_over(server, laptop, wanted.variables, job_id)
@@ -137,10 +137,10 @@ def _order(server: JobServer, wanted: Wanted, job_id: str) -> dict[str, Any]:
 def _hand_over(server: JobServer, laptop: Party, variables: Mapping[str, str], job_id: str) -> None:
     if not variables:
         return
-    reader = str(said(server, job_id, "reader"))
+    reader = str(wait_for_message(server, job_id, "reader"))
     server.put_package(place_of(reader, job_id), laptop.seal(variables, reader, job_id))
 
 
 def _begun(server: JobServer, job_id: str) -> Job:
-    said(server, job_id, "begun")
+    wait_for_message(server, job_id, "begun")
     return server.job(job_id)

@@ -1,4 +1,4 @@
-"""What `evo submit`, `jobs`, `stop`, `fetch` and `resume --address` do, and what they print."""
+"""The commands `evo submit`, `jobs`, `stop`, `fetch` and `resume --address`, and what they print."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cluster.jobs.contract import FAILED_LATER, REFUSED
 from cluster.jobs.fetching import FarRun
-from cluster.jobs.following import follow, for_us_alone
+from cluster.jobs.following import follow, is_internal
 from cluster.jobs.runs import Job, latest
 from cluster.jobs.server import JobServer, LostError, connected
 from cluster.jobs.submitting import Wanted, checked, checked_config, name_for, variables_named
@@ -24,7 +24,7 @@ from evo.engine.factories import endpoints_of
 from evo.errors import UnknownNameError, UserError
 from evo.lineage import Table, open_run
 
-STOP_LOOK_SECONDS = 0.5
+STOP_POLL_SECONDS = 0.5
 
 
 def submit(
@@ -37,10 +37,10 @@ def submit(
     variables: Sequence[str],
     wait: bool,
 ) -> int:
-    """Begin a run on a cluster; the exit code.
+    """Start a run on a cluster; returns the exit code.
 
     Raises:
-        UserError: a configuration that means nothing, a name that is taken, a cluster that does not fit or has no room.
+        UserError: an invalid configuration, a name that is taken, a cluster that is not compatible or has no room.
     """
     config = checked_config(target, overrides)
     wanted = Wanted(name or name_for(config), run_dir, variables_named(variables))
@@ -54,18 +54,18 @@ def submit(
 def resume(
     run: str, overrides: Sequence[str], *, address: str, run_dir: str, variables: Sequence[str], wait: bool
 ) -> int:
-    """Go on with a run whose folder is on a head; the exit code.
+    """Resume a run whose folder is on a head; returns the exit code.
 
     Raises:
-        UserError: no such run, one that is under way or finished, a cluster that does not fit.
+        UserError: no such run, a run that is under way or finished, a cluster that is not compatible.
     """
     values = variables_named(variables)
     with connected(address) as server:
         before = latest(server.jobs(), run)
         if before and not before.over:
             raise UserError(f"{run} is {before.status}; `evo stop {run} --address {shlex.quote(address)}` stops it")
-        if before and (missing := [one for one in before.variables if one not in values]):
-            named = " ".join(f"--env {one}" for one in missing)
+        if before and (missing := [name for name in before.variables if name not in values]):
+            named = " ".join(f"--env {name}" for name in missing)
             raise UserError(f"{run} had variables that are kept nowhere; hand them over once more: {named}")
         place = before.run_dir if before else run_dir
         config = overridden(FarRun(server, run, place).config(), overrides)
@@ -89,7 +89,7 @@ def jobs(address: str) -> Table:
 
 
 def log(run: str, address: str) -> int:
-    """Show the log of a run's latest driver, until that ends; the exit code."""
+    """Show the log of a run's latest driver, until that ends; returns the exit code."""
     with connected(address) as server:
         return _followed(server, _existing(server, run))
 
@@ -107,7 +107,7 @@ def stop(run: str, address: str) -> None:
         server.stop(job.id)
         _say(f"{run}: finishing what is under way")
         while not job.over:
-            time.sleep(STOP_LOOK_SECONDS)
+            time.sleep(STOP_POLL_SECONDS)
             try:
                 job = server.job(job.id)
             except LostError:
@@ -116,30 +116,30 @@ def stop(run: str, address: str) -> None:
 
 
 def fetch(run: str, to: Path, *, address: str, run_dir: str) -> None:
-    """Bring a run's folder here, or up to date.
+    """Copy a run's folder here, or bring it up to date.
 
     Raises:
-        UserError: no such run there, something else here.
+        UserError: no such run there, or something else in the folder here.
     """
     with connected(address) as server:
         before = latest(server.jobs(), run)
         FarRun(server, run, before.run_dir if before else run_dir).fetch(to)
         job = latest(server.jobs(), run)
-    told = open_run(to).sql("SELECT count(*) FROM individuals").scalar()
-    size = sum(one.stat().st_size for one in to.iterdir() if one.is_file()) / 1e6
+    count = open_run(to).sql("SELECT count(*) FROM individuals").scalar()
+    size = sum(file.stat().st_size for file in to.iterdir() if file.is_file()) / 1e6
     how = f"; it is {_status(job)}" if job and not job.over else ""
-    print(f"{to}: {told} individuals, {size:.1f} MB{how}")
+    print(f"{to}: {count} individuals, {size:.1f} MB{how}")
 
 
 def _begun(server: JobServer, job: Job, *, wait: bool) -> int:
     if wait:
         return _followed(server, job)
     for line in server.log(job.id).splitlines():
-        if line.strip() and not for_us_alone(line):
-            _say(line)  # as that it searches without the model
+        if line.strip() and not is_internal(line):
+            _say(line)  # such as that it searches without a model
     run, where = job.run, f"--address {shlex.quote(server.address)}"
     commands = (
-        (f"evo jobs {where}", "how it stands"),
+        (f"evo jobs {where}", "its status"),
         (f"evo jobs {where} --log {run}", "what it prints, as it does"),
         (f"evo fetch {run} {where} --to runs/{run}", "bring its folder here, during the run or after it"),
         (f"evo stop {run} {where}", "let it finish what is under way, and end"),
@@ -166,17 +166,17 @@ def _existing(server: JobServer, run: str) -> Job:
     drivers = server.jobs()
     job = latest(drivers, run)
     if job is None:
-        known = ", ".join(dict.fromkeys(one.run for one in drivers)) or "none"
+        known = ", ".join(dict.fromkeys(driver.run for driver in drivers)) or "none"
         raise UserError(f"no run {run} on the cluster at {server.address}; known: {known}")
     return job
 
 
 def _hint_at_keys(config: Config, variables: object) -> None:
-    """A key that is here and stays here, where the run has a model."""
+    """Hint at keys that are set here and not handed over, where the run has a model."""
     if config.model.name is None:
         return
     named = set(variables) if isinstance(variables, dict) else set()
-    for name in dict.fromkeys(one.key_variable for one in endpoints_of(config)):
+    for name in dict.fromkeys(endpoint.key_variable for endpoint in endpoints_of(config)):
         if name and name in os.environ and name not in named:
             _say(f"{name} is set here and not handed over; --env {name} would do so")
 
@@ -197,5 +197,5 @@ def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _say(said: str) -> None:
-    print(said, file=sys.stderr)
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)

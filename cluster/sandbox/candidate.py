@@ -32,7 +32,7 @@ class InvalidProgramError(Exception):
 def serve(request: int, reply: int) -> None:
     """Read a program from `request`, then calls; write an answer to each to `reply`, until the other end closes.
 
-    The program is `files` (name to text, the main one first), `entry` and `harness` (text or None). The first failure
+    The program is `files` (name to text, the main file first), `entry` and `harness` (text or None). The first failure
     answers all later calls.
     """
     _, order = _WIRE.receive(request, limit_bytes=_NO_LIMIT)
@@ -116,7 +116,7 @@ def _wrapped(function: Callable[..., Any], harness: str) -> Callable[..., Any]:
 
 
 class _Source(Loader):
-    """Loads one file of a program from memory; tracebacks and inspect read its lines through `get_source`."""
+    """Loads a file of a program from memory; tracebacks and inspect read its lines through `get_source`."""
 
     def __init__(self, file: str, text: str) -> None:
         self._file = file

@@ -103,7 +103,7 @@ class Plan:
 
 
 class WarmParent:
-    """A running warm parent, for one evaluation at a time.
+    """A running warm parent, for an evaluation at a time.
 
     It ends when `stop` is called, or when the process that started it ends, or (bubblewrap) the thread.
 

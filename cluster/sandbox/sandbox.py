@@ -18,8 +18,8 @@ With "process" the same list is Landlock's, without /proc.
 "process"; and /dev/null, zero, full, random, urandom. A file is at most `output_bytes` long. Where a candidate leaves a
 file, the warm parent ends, and the folder with it. The machine's environment is cleared; keys are not in it.
 
-**Shared**: memory of the warm parent, copied on writing, and the core that both are pinned to, where one is free. No
-memory, file or process outlives a `with`. Sandboxes share nothing with one another.
+**Shared**: memory of the warm parent, copied on writing, and the core that both are pinned to, where a core is free. No
+memory, file or process outlives a `with`. Sandboxes share nothing with each other.
 
 **Allowed**: threads, pipes, signals to itself, and with `processes` above 1 also child processes. A filter of system
 calls (`seccomp`, on x86-64 and aarch64) refuses sockets, tracing, mounts, namespaces, other processes, keys, marks on
@@ -29,11 +29,11 @@ wall time and CPU time of the whole `with`, address space of each process, 256 o
 **Answers** are data, JSON and arrays of numbers (`wire`), of at most `reply_bytes`; never pickle. Past the wall limit,
 or at the end of the `with`, the candidate and all its descendants are killed.
 
-**Not protected from**: flaws of the kernel; side channels, as timing and caches on a shared core; false answers, since
-all in the candidate's process is in its hands, the problem's harness included: scorers have to check what comes;
-secrets that lie inside of installed packages; up to `processes` times the memory limit. With "process", where the
-kernel has no Landlock (before 5.13, and elsewhere than on Linux): all files that the user may read or write. Elsewhere
-than on Linux also the network, other processes of the user, and children that leave their session.
+**Not protected from**: flaws of the kernel; side channels, such as timing and caches on a shared core; false answers,
+since all in the candidate's process is in its hands, the problem's harness included: scorers have to check what comes;
+secrets that lie inside installed packages; up to `processes` times the memory limit. With "process", where the kernel
+has no Landlock (before 5.13, and elsewhere than on Linux): all files that the user may read or write. Elsewhere than on
+Linux also the network, other processes of the user, and children that leave their session.
 """
 
 from __future__ import annotations
@@ -383,7 +383,7 @@ def claim_core() -> _Core | None:
 
 
 class _Pin:
-    """Keeps the calling thread on one core until released."""
+    """Keeps the calling thread on a core until released."""
 
     def __init__(self, cpu: int | None) -> None:
         self._before: set[int] | None = None

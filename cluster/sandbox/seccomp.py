@@ -195,7 +195,7 @@ def _refused(table: dict[str, tuple[int | None, int | None]], column: int) -> li
 
 
 def _only_on(table: dict[str, tuple[int | None, int | None]], column: int, allowed: Iterable[int]) -> list[Instruction]:
-    """The calls of `table` pass only where their first argument is one of `allowed`."""
+    """The calls of `table` pass only where their first argument is among `allowed`."""
     verdict = [step for pid in allowed for step in _when(_EQUAL, pid, _ALLOW)]
     verdict.append((_RETURN, 0, 0, _REFUSE))
     return [step for number in _numbers(table, column) for step in _first_argument(number, verdict)]

@@ -67,7 +67,7 @@ class Wire:
         return HEADER.pack(kind, bool(self._out), len(text), len(arrays)) + text + arrays
 
     def receive(self, descriptor: int, *, limit_bytes: int, wait: Callable[[], None] | None = None) -> tuple[int, Any]:
-        """Read one frame: its kind and its value. Arrays in it are writable.
+        """Read a frame: its kind and its value. Arrays in it are writable.
 
         Args:
             limit_bytes: the longest frame to read; lengths are checked before anything is allocated.

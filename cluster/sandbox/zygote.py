@@ -194,8 +194,8 @@ class _Ended:
         return pid
 
 
-# The C library's fork, without what Python does after it for threads and to reseed `random`: this process has one
-# thread, and an evaluation shall not depend on chance. It saves 0.15 to 0.4 ms an evaluation.
+# The C library's fork, without what Python does after it for threads and to reseed `random`: this process has a
+# single thread, and an evaluation shall not depend on chance. It saves 0.15 to 0.4 ms an evaluation.
 _fork = ctypes.PyDLL(None).fork if confine.LINUX else os.fork
 
 

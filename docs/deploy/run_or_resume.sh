@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Begin a run, or go on with it where it was begun: for whoever is started again and again, by Slurm or Kubernetes.
+# Start a run, or resume it: for a job that Slurm or Kubernetes starts again and again.
 #
 #   run_or_resume.sh FOLDER CONFIG|PROBLEM [--set KEY=VALUE ...]
 #
@@ -16,7 +16,7 @@ for ((word = 1; word <= $#; word += 2)); do
     fi
 done
 
-# Without a whole first line nothing was recorded, and evo itself takes the folder for a new one.
+# Without a whole first line nothing was recorded, and evo itself takes the folder for new.
 if ! read -r _ 2> /dev/null < "$folder/journal.jsonl"; then
     exec evo run "$target" "$@" --name "$(basename "$folder")" --run-dir "$(dirname "$folder")"
 fi

@@ -1,4 +1,4 @@
-"""How a search fits itself to a cluster: pure, without one."""
+"""How a search adapts to a cluster; pure, without a cluster."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.capacity import Allowance, Node, fair_shares, in_flight, places, room
+from cluster.capacity import GROWTH, Allowance, Node, fair_shares, in_flight, places, room
 from cluster.elastic import Elastic
 from cluster.monitor import ClusterMonitor, View, changes
 from cluster.queues import ResourceQueue, Waiting
@@ -95,7 +95,7 @@ def test_tasks_in_flight_are_bounded_and_never_none(
     places: int, most: int | None, share: float, fixed: bool, busy: bool
 ) -> None:
     found = in_flight(places, Allowance(most, share, fixed), busy=busy)
-    assert 1 <= found <= max(1, 2 * places + 8)
+    assert 1 <= found <= 2 * places + max(GROWTH, places // GROWTH)
     if most is not None and most < places:
         assert found <= most
     if not fixed and (most is None or most > places):
@@ -105,7 +105,7 @@ def test_tasks_in_flight_are_bounded_and_never_none(
         assert in_flight(places + 1, Allowance(most, share, fixed), busy=busy) >= found
 
 
-def test_workers_bound_what_runs_side_by_side_on_a_larger_cluster() -> None:
+def test_workers_bound_what_runs_at_once_on_a_larger_cluster() -> None:
     assert in_flight(100, Allowance(most=10), busy=True) == 10
     assert in_flight(100, Allowance(most=10, share=0.05), busy=True) == 6
     assert in_flight(4, Allowance(most=100), busy=True) == 16  # four places, and what an autoscaler may grow by
@@ -119,10 +119,12 @@ def test_shares_are_fair(wants: list[float]) -> None:
     shares = fair_shares(wants)
     assert sum(shares) <= 1 + 1e-9
     assert all(0 <= share <= want + 1e-9 for share, want in zip(shares, wants, strict=True))
-    assert sum(shares) == pytest.approx(min(1.0, sum(wants)))  # nothing lies idle that somebody wants
+    assert sum(shares) == pytest.approx(min(1.0, sum(wants)))  # nothing that is wanted is idle
     hungry = [share for share, want in zip(shares, wants, strict=True) if share < want - 1e-9]
-    assert all(share == pytest.approx(max(shares)) for share in hungry)  # who has less than he wants has as much as any
-    assert fair_shares(wants[::-1]) == pytest.approx(shares[::-1])  # each driver reckons for itself
+    assert all(
+        share == pytest.approx(max(shares)) for share in hungry
+    )  # a search with less than it wants has as much as any
+    assert fair_shares(wants[::-1]) == pytest.approx(shares[::-1])  # each driver computes it for itself
 
 
 def test_shares_of_two_searches() -> None:
@@ -131,14 +133,14 @@ def test_shares_of_two_searches() -> None:
     assert fair_shares([0.0, 1.0, 1.0]) == [0.0, 0.5, 0.5]
 
 
-def test_who_leaves_and_who_joins_is_told_by_name() -> None:
+def test_nodes_that_leave_and_join_are_reported_by_name() -> None:
     a, b, c = node("a", CPU=2.0, memory=5.0), node("b", CPU=4.0, GPU=1.0), node("c", CPU=1.0, licence=2.0)
-    told = changes([a, b], [b, c])
-    assert [(one.kind, one.detail["node"], one.detail["nodes"]) for one in told] == [
+    events = changes([a, b], [b, c])
+    assert [(event.kind, event.detail["node"], event.detail["nodes"]) for event in events] == [
         ("node_left", "host-a/aaaaaaaa", 2),
         ("node_joined", "host-c/cccccccc", 2),
     ]
-    assert [one.detail["resources"] for one in told] == [{"CPU": 2.0}, {"CPU": 1.0, "licence": 2.0}]
+    assert [event.detail["resources"] for event in events] == [{"CPU": 2.0}, {"CPU": 1.0, "licence": 2.0}]
     assert changes([a, b], [b, a]) == []
 
 
@@ -149,16 +151,16 @@ class TestStragglers:
             stragglers.observe("long", 10.0 + number / PEERS)
         return stragglers
 
-    def test_who_takes_much_longer_than_its_slowest_peers_is_overdue(self) -> None:
+    def test_an_evaluation_much_longer_than_its_slowest_peers_is_overdue(self) -> None:
         stragglers = self.made()
         usual = stragglers.usual_seconds("long")
         assert usual is not None
         assert 10.8 < usual <= 11.0
         assert not stragglers.overdue("long", 3 * usual)
         assert stragglers.overdue("long", 3 * usual + 0.1)
-        assert not stragglers.overdue("long", 3 * usual + 0.1, count=2)  # one after the other, in one task
+        assert not stragglers.overdue("long", 3 * usual + 0.1, count=2)  # in sequence, in the same task
 
-    def test_nobody_is_overdue_whose_peers_are_not_known_or_at_once_or_where_it_is_off(self) -> None:
+    def test_nothing_is_overdue_without_peers_or_early_or_where_it_is_off(self) -> None:
         assert not self.made().overdue("other", 1e9)
         assert not self.made(None).overdue("long", 1e9)
         stragglers = Stragglers(3.0)
@@ -169,7 +171,7 @@ class TestStragglers:
         assert not stragglers.overdue("short", 0.99 * LEAST_SECONDS)
         assert stragglers.overdue("short", 1.01 * LEAST_SECONDS)
 
-    def test_where_one_in_ten_runs_into_the_limit_that_is_usual(self) -> None:
+    def test_where_a_tenth_runs_into_the_limit_that_is_usual(self) -> None:
         stragglers = Stragglers(3.0)
         for number in range(100):
             stragglers.observe("mixed", 60.0 if number % 10 == 0 else 1.0)
@@ -195,16 +197,16 @@ def in_a_loop(work: Callable[[], None]) -> None:
 
 
 def digests(members: Sequence[Waiting]) -> list[str]:
-    return [one.digest for one in members]
+    return [member.digest for member in members]
 
 
-def test_short_ones_travel_together_but_not_with_those_that_differ() -> None:
+def test_short_evaluations_of_the_same_kind_share_a_task() -> None:
     def work() -> None:
-        one = queue()
-        one.seconds = 0.001
-        one.queue.extend([waiting(0), waiting(1), waiting(2, ("q1",)), waiting(3, alone=True), waiting(4)])
-        one.queue.extend(waiting(number) for number in range(5, 40))
-        found = [one.next_batch() for _ in range(4)]
+        made = queue()
+        made.seconds = 0.001
+        made.queue.extend([waiting(0), waiting(1), waiting(2, ("q1",)), waiting(3, alone=True), waiting(4)])
+        made.queue.extend(waiting(number) for number in range(5, 40))
+        found = [made.next_batch() for _ in range(4)]
         assert [digests(batch.members) for batch in found if batch][:3] == [["0", "1"], ["2"], ["3"]]
         assert found[3] is not None
         assert digests(found[3].members)[:3] == ["4", "5", "6"]
@@ -212,36 +214,36 @@ def test_short_ones_travel_together_but_not_with_those_that_differ() -> None:
     in_a_loop(work)
 
 
-def test_nobody_evaluates_what_nobody_waits_for() -> None:
+def test_a_cancelled_evaluation_is_not_sent() -> None:
     def work() -> None:
-        one = queue()
-        one.queue.extend(waiting(number) for number in range(3))
-        for member in list(one.queue)[:2]:
+        made = queue()
+        made.queue.extend(waiting(number) for number in range(3))
+        for member in list(made.queue)[:2]:
             member.evaluation.cancel()
-        batch = one.next_batch()
+        batch = made.next_batch()
         assert batch is not None
         assert digests(batch.members) == ["2"]
-        one.queue.append(waiting(3))
-        one.queue[0].evaluation.cancel()
-        assert one.next_batch() is None
+        made.queue.append(waiting(3))
+        made.queue[0].evaluation.cancel()
+        assert made.next_batch() is None
 
     in_a_loop(work)
 
 
-def test_what_is_overdue_is_sent_once_more_at_most_and_never_what_asks_a_model() -> None:
+def test_an_overdue_evaluation_is_sent_once_more_at_most_and_never_if_it_asks_a_model() -> None:
     def work() -> None:
-        one = queue()
+        made = queue()
         for _ in range(PEERS):
-            one.stragglers.observe(("train", None), 1.0)
-        one.queue.extend([waiting(0), waiting(1, mail=("mailbox", 1)), waiting(2)])
-        sent = [one.next_batch() for _ in range(3)]
+            made.stragglers.observe(("train", None), 1.0)
+        made.queue.extend([waiting(0), waiting(1, mail=("mailbox", 1)), waiting(2)])
+        sent = [made.next_batch() for _ in range(3)]
         for age, batch in zip((7.0, 8.0, 1.0), sent, strict=True):
             assert batch is not None
             batch.sent_at -= age
-            one.batches[batch] = None
-        assert one.overdue() == [sent[0]]
+            made.batches[batch] = None
+        assert made.overdue() == [sent[0]]
         sent[0].reissued = 7.0  # type: ignore[union-attr]
-        assert one.overdue() == []
+        assert made.overdue() == []
 
     in_a_loop(work)
 
@@ -280,7 +282,7 @@ def test_each_stage_of_a_cascade_takes_its_own() -> None:
         await executor.close()
         return found
 
-    assert [one.outcome for one in asyncio.run(go())] == ["ok", "ok"]
+    assert [evaluation.outcome for evaluation in asyncio.run(go())] == ["ok", "ok"]
     wanted = Resources(cpus=2, gpus=1)
     assert executor.taken == [(4, None), (8, wanted), (16, None), (12, None), (None, None)]
 
@@ -306,7 +308,7 @@ class Growing(InProcessExecutor):
         return await super().evaluate(genome, part)
 
 
-def test_what_befalls_the_workers_stands_in_the_lineage_between_the_tells(evo: Evo) -> None:
+def test_cluster_events_are_in_the_lineage_between_the_tells(evo: Evo) -> None:
     executor = ("--set", "executor=tests.cluster.test_elastic:Growing", "--set", "executor.workers=1")
     assert evo("run", TOY[0], *executor, "--set", "budget.evaluations=60", "--name", "grown").code == 0
     lineage = open_run("runs/grown")
@@ -321,7 +323,7 @@ def test_what_befalls_the_workers_stands_in_the_lineage_between_the_tells(evo: E
     assert lineage.sql("SELECT count(*) FROM individuals").scalar() == 80
 
 
-def test_an_incident_is_a_line_of_the_journal(tmp_path: Path) -> None:
+def test_a_cluster_event_is_a_line_of_the_journal(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     journal = Journal(path)
     Recorder(journal).cluster_event(ClusterEvent("node_joined", {"node": "host/b"}))
@@ -342,14 +344,14 @@ class Sky(ClusterMonitor):
         return self.view
 
     def leave(self) -> None:
-        """Nothing was said to anybody."""
+        """Nothing was published."""
 
 
-def test_capacity_follows_the_nodes_and_all_of_it_is_told() -> None:
+def test_capacity_follows_the_nodes_and_each_change_is_reported() -> None:
     a, b = node("a", CPU=4.0), node("b", CPU=8.0)
-    sky, told = Sky(a), list[str]()
+    sky, reported = Sky(a), list[str]()
     elastic = Elastic(Job("p", {}), sky, fixed=False, busy=True)
-    elastic.on_event = lambda event: told.append(f"{event.kind} {event.detail.get('node')}")
+    elastic.on_event = lambda event: reported.append(f"{event.kind} {event.detail.get('node')}")
     queue = elastic.queue(Resources())
     queue.seconds = 1.0
 
@@ -363,33 +365,33 @@ def test_capacity_follows_the_nodes_and_all_of_it_is_told() -> None:
 
     narrow, wide, middle, none = asyncio.run(go())
     assert 8 <= narrow < middle < wide
-    assert none == 1  # one waits, so that an autoscaler sees it
+    assert none == 1  # an evaluation waits, so that an autoscaler sees demand
     joined = ["node_joined host-a/aaaaaaaa", "node_joined host-b/bbbbbbbb"]
-    assert [one for one in told if one != " None"] == [
+    assert [text for text in reported if text != " None"] == [
         *joined,
         "node_left host-a/aaaaaaaa",
         "node_left host-b/bbbbbbbb",
     ]
 
 
-def test_where_nothing_fits_it_is_said_once_waited_for_and_given_up() -> None:
-    sky, told = Sky(node("a", CPU=4.0)), list[ClusterEvent]()
+def test_a_lack_of_room_is_reported_once_waited_for_and_given_up() -> None:
+    sky, reported = Sky(node("a", CPU=4.0)), list[ClusterEvent]()
     elastic = Elastic(Job("p", {}, placement_timeout_seconds=60.0), sky, fixed=False, busy=True)
-    elastic.on_event = lambda event: told.append(event) if event.kind else None
+    elastic.on_event = lambda event: reported.append(event) if event.kind else None
     queue = elastic.queue(Resources(cpus=2, gpus=1))
 
     def work() -> None:
         elastic.take(sky.view)
-        assert [one.kind for one in told] == ["node_joined"]  # nobody wants it yet
+        assert [event.kind for event in reported] == ["node_joined"]  # no evaluation waits yet
         queue.queue.append(waiting(0))
         elastic.take(sky.view)
         elastic.take(sky.view)
-        assert [one.kind for one in told[1:]] == ["no_room"]
+        assert [event.kind for event in reported[1:]] == ["no_room"]
         said = "no node has what an evaluation takes (2 CPU, 1 GPU); the most that a node has: 4 CPU, 0 GPU"
-        assert told[1].detail["reason"] == f"{said}; waiting up to 60 s for one"
+        assert reported[1].detail["reason"] == f"{said}; waiting up to 60 s for one"
         assert list(elastic.hopeless()) == []
         elastic.take(View((node("b", CPU=4.0, GPU=2.0),)))
-        assert [one.kind for one in told[2:]] == ["node_left", "node_joined", "room"]
+        assert [event.kind for event in reported[2:]] == ["node_left", "node_joined", "room"]
         elastic.take(sky.view)
         assert queue.since is not None
         queue.since -= 61
@@ -400,18 +402,18 @@ def test_where_nothing_fits_it_is_said_once_waited_for_and_given_up() -> None:
     in_a_loop(work)
 
 
-def test_a_machine_of_ones_own_is_no_larger_for_waiting() -> None:
+def test_on_this_machine_what_does_not_fit_is_refused_at_once() -> None:
     elastic = Elastic(Job("p", {}), Sky(node("a", CPU=2.0)), fixed=True, busy=True)
     with pytest.raises(UserError, match=r"no node has what an evaluation takes \(1 CPU, 1 GPU\).*or name a cluster"):
         elastic.queue(Resources(gpus=1))
-    assert elastic.queue(Resources(cpus=16)).places == 1  # it does with what there is
+    assert elastic.queue(Resources(cpus=16)).places == 1  # it gets all cores
     assert elastic.capacity == 1
 
 
-def test_lanes_together_keep_within_the_workers() -> None:
+def test_queues_together_keep_within_the_workers() -> None:
     elastic = Elastic(Job("p", {}, workers=6), Sky(node("a", CPU=8.0, GPU=8.0)), fixed=False, busy=True)
     queues = [elastic.queue(Resources()), elastic.queue(Resources(gpus=1))]
-    assert [one.free for one in queues] == [6, 6]
+    assert [queue.free for queue in queues] == [6, 6]
 
     def work() -> None:
         for queue in queues:
@@ -438,4 +440,4 @@ def test_what_a_search_wants_is_what_it_could_use() -> None:
     assert sky.wanted == [1.0, 0.0, 0.5]  # unknown, nothing, and four of eight places
     sky.view = View(sky.view.nodes, share=0.25)
     elastic.take(sky.view)
-    assert queue.free == 3  # two, and one that waits
+    assert queue.free == 3  # two, and another that waits

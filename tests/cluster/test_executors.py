@@ -63,7 +63,7 @@ def ray_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def ray_here(ray_folder: Path) -> Iterator[None]:
-    """One Ray for the whole test session, started where keys are about; executors that find it use it and leave it."""
+    """One Ray for the whole test session, started with keys in the environment; executors leave it running."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_TMPDIR", str(ray_folder))
         for name, key in KEYS.items():
@@ -86,11 +86,11 @@ class TestLocal(SandboxedExecutorContract):
         return LocalExecutor
 
     def test_closing_leaves_no_process(self, make: MakeExecutor) -> None:
-        before = {one.pid for one in psutil.Process().children(recursive=True)}
+        before = {process.pid for process in psutil.Process().children(recursive=True)}
         self.test_many_at_once_each_get_their_own_answer(make)
-        assert {one.pid for one in psutil.Process().children(recursive=True)} == before
+        assert {process.pid for process in psutil.Process().children(recursive=True)} == before
 
-    def test_more_go_side_by_side_than_there_are_cores_where_they_wait_for_a_model(self, make: MakeExecutor) -> None:
+    def test_evaluations_that_wait_for_a_model_outnumber_the_cores(self, make: MakeExecutor) -> None:
         cores = len(os.sched_getaffinity(0))
         assert make(Job(ECHO, {})).capacity == max(cores, min(64, 10 * cores))
         assert make(Job(ECHO, {}, workers=5)).capacity == 5
@@ -136,8 +136,8 @@ class TestAuto(ExecutorContract):
         found = using(executor, work)
         assert local == 4
         assert noticed[0] == ""
-        assert len({(one.outcome, one.objectives["near"]) for one in found}) == 1
-        assert ["/" in one.node for one in found] == [False, False, *([True] if device else []), True]
+        assert len({(evaluation.outcome, evaluation.objectives["near"]) for evaluation in found}) == 1
+        assert ["/" in evaluation.node for evaluation in found] == [False, False, *([True] if device else []), True]
 
 
 @pytest.mark.usefixtures("ray_here")
@@ -146,20 +146,20 @@ class TestRay(SandboxedExecutorContract):
     def make(self) -> MakeExecutor:
         return RayExecutor
 
-    def test_short_evaluations_travel_together(self, make: MakeExecutor) -> None:
+    def test_short_evaluations_share_a_task(self, make: MakeExecutor) -> None:
         executor = RayExecutor(Job("evo.testing.toys:Nothing", {}, workers=2))
         alone = executor.capacity
-        [lane] = executor._elastic.queues.values()
-        lane.seconds = 0.001
+        [queue] = executor._elastic.queues.values()
+        queue.seconds = 0.001
         assert executor.capacity > 4 * alone
-        lane.seconds = 2.0
+        queue.seconds = 2.0
         assert executor.capacity == alone
 
-    def test_those_that_ask_travel_alone_and_more_go_side_by_side_than_there_are_cores(self) -> None:
+    def test_evaluations_that_ask_are_sent_alone_and_outnumber_the_cores(self) -> None:
         executor = RayExecutor(Job(ECHO, {}))
-        [lane] = executor._elastic.queues.values()
-        lane.seconds = 0.001
-        assert (lane.places, lane.batch) == (20, 1)
+        [queue] = executor._elastic.queues.values()
+        queue.seconds = 0.001
+        assert (queue.places, queue.batch) == (20, 1)
         assert 20 <= executor.capacity <= 23  # a few more, for an autoscaler to see
 
     def test_evaluations_that_mostly_wait_share_processes_no_more_than_they_fill(self) -> None:
@@ -173,7 +173,7 @@ class TestRay(SandboxedExecutorContract):
             began = time.monotonic()
             found.append(await asyncio.gather(*(executor.evaluate(vector) for vector in vectors)))
             assert time.monotonic() - began < 8 * 0.3  # side by side
-            return [{one.worker for one in some} for some in found]
+            return [{evaluation.worker for evaluation in some} for some in found]
 
         alone, *several = using(executor, work)
         assert len(alone) == 1
@@ -188,9 +188,9 @@ class TestRay(SandboxedExecutorContract):
             await until(lambda: hung.asked >= 10)
             assert executor._mailbox is not None
             ray.kill(executor._mailbox.mailbox)
-            for one in waiting:
+            for asked in waiting:
                 with pytest.raises(SandboxError, match="the mailbox .* has died"):
-                    await one
+                    await asked
             return (await executor.evaluate(saying("hello"), model=Parrot("polly"))).outcome
 
         assert using(executor, work) == "ok"
@@ -214,36 +214,38 @@ class TestRay(SandboxedExecutorContract):
         large = Program.single(f"def answer():\n    return len({'x' * 200_000!r})\n")
 
         async def work(_: Executor) -> list[float]:
-            asked = [asyncio.create_task(executor.evaluate(one)) for one in (large, large, answering("8"))]
+            asked = [asyncio.create_task(executor.evaluate(program)) for program in (large, large, answering("8"))]
             await asyncio.sleep(0)
             assert list(executor._stored) == [large.digest]
-            return [one.objectives["answer"] for one in await asyncio.gather(*asked)]
+            return [evaluation.objectives["answer"] for evaluation in await asyncio.gather(*asked)]
 
         assert using(executor, work) == [200_000, 200_000, 8]
         gc.collect()
         assert not executor._stored
 
     @pytest.mark.slow
-    def test_who_kills_its_worker_is_lost_after_all_tries_and_takes_nobody_along(self, tmp_path: Path) -> None:
+    def test_a_candidate_that_kills_its_worker_is_lost_after_all_tries_and_the_others_are_evaluated(
+        self, tmp_path: Path
+    ) -> None:
         executor = RayExecutor(Job("tests.support.elastic_problems:Deadly", {"folder": str(tmp_path)}, workers=1))
-        [lane] = executor._elastic.queues.values()
-        lane.seconds = 0.001
+        [queue] = executor._elastic.queues.values()
+        queue.seconds = 0.001
 
         async def work(_: Executor) -> list[str]:
             values = (0.1, 0.2, 1.4, 0.3, 0.4)
-            found = await asyncio.gather(*(executor.evaluate(Vector((one, 0.0, 0.0))) for one in values))
+            found = await asyncio.gather(*(executor.evaluate(Vector((value, 0.0, 0.0))) for value in values))
             assert "its worker died 4 times" in found[2].feedback
-            return [one.outcome for one in found]
+            return [evaluation.outcome for evaluation in found]
 
         assert using(executor, work) == ["ok", "ok", "lost", "ok", "ok"]
         tries = len(list(tmp_path.iterdir()))
-        assert tries in (4, 8)  # as many again where it travelled with others first
+        assert tries in (4, 8)  # as many again where it shared a task at first
 
     def test_no_process_of_the_cluster_holds_a_key(self) -> None:
         self.test_each_evaluation_asks_its_own_model(RayExecutor)
         seen = list(environments_below())
-        assert sum(b"RAY_" in one for one in seen) >= 3  # the raylet and a worker or two at the least
-        assert sum(b"no-worker-may-see" in one for one in seen) == 0
+        assert sum(b"RAY_" in environment for environment in seen) >= 3  # the raylet and a worker or two at the least
+        assert sum(b"no-worker-may-see" in environment for environment in seen) == 0
 
 
 def worker_processes() -> list[psutil.Process]:
@@ -266,7 +268,8 @@ def kinds_of(kind: type[EvoError]) -> Iterator[type[EvoError]]:
 
 
 @pytest.mark.parametrize(
-    "kind", sorted({*(one for one in kinds_of(EvoError) if one.__module__.startswith("evo.")), RefusalError}, key=str)
+    "kind",
+    sorted({*(kind for kind in kinds_of(EvoError) if kind.__module__.startswith("evo.")), RefusalError}, key=str),
 )
 def test_every_error_of_ours_travels_between_processes(kind: type[EvoError]) -> None:
     error = kind("invalid", "a reason") if kind in (CandidateError, RefusalError) else kind("a reason")

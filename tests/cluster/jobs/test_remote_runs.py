@@ -1,4 +1,4 @@
-"""Runs on a head, seen from elsewhere: fetched, followed, listed, stopped, gone on with; against a fake job server."""
+"""Runs on a head, from elsewhere: fetched, followed, listed, stopped, resumed; against a fake job server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster.jobs import copying, following, launching, packages, verbs
+from cluster.jobs import copying, following, launching, verbs
+from cluster.jobs.contract import ORDER
 from cluster.jobs.copying import Piece, bring_up_to_date
 from cluster.jobs.remote_driver import Driver, drive
 from cluster.jobs.server import LostError
@@ -32,15 +33,15 @@ JOURNAL = "evo-runs/toy/journal.jsonl"
 
 @pytest.fixture
 def head(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, first_toy_run: Path) -> Iterator[FakeJobServer]:
-    """One on which the toy run ended."""
+    """A head on which the toy run ended."""
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(launching, "LOOK_SECONDS", 0.02)
-    for name in ("LOOK_SECONDS", "AGAIN_SECONDS"):
+    monkeypatch.setattr(launching, "POLL_SECONDS", 0.02)
+    for name in ("POLL_SECONDS", "RETRY_SECONDS"):
         monkeypatch.setattr(following, name, 0.05)
     monkeypatch.setattr(copying, "PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(verbs, "STOP_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(verbs, "STOP_POLL_SECONDS", 0.02)
     with FakeJobServer(driver=begins).serving() as server:
         server.jobs["toy"] = job("toy", "SUCCEEDED", 0)
         server.files[JOURNAL] = (first_toy_run / "journal.jsonl").read_bytes()
@@ -109,13 +110,13 @@ def test_a_connection_that_breaks_again_and_again_costs_no_byte(evo: Evo, head: 
     assert (tmp_path / "home/journal.jsonl").read_bytes() == head.files[JOURNAL]
 
 
-def test_what_is_in_the_way_is_one_sentence_and_stays(evo: Evo, head: FakeJobServer, tmp_path: Path) -> None:
+def test_what_is_in_the_way_is_reported_in_a_sentence_and_stays(evo: Evo, head: FakeJobServer, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home/thesis.tex").write_text("x")
     refused(fetch(evo, head), "home exists and holds no run")
     assert evo("run", *TOY, "--set", "budget.evaluations=5", "--name", "other").code == 0
     before = (tmp_path / "runs/other/journal.jsonl").read_bytes()
-    refused(fetch(evo, head, "runs/other"), "holds another run, or one that was changed", "another folder")
+    refused(fetch(evo, head, "runs/other"), "holds another run, or a changed copy", "another folder")
     assert (tmp_path / "runs/other/journal.jsonl").read_bytes() == before
 
 
@@ -127,21 +128,21 @@ def test_a_run_that_went_on_here_is_left_as_it_is(evo: Evo, head: FakeJobServer,
     assert (tmp_path / "home/journal.jsonl").read_bytes() == before
 
 
-def test_a_head_that_was_started_anew_is_asked_for_its_folder(evo: Evo, head: FakeJobServer, tmp_path: Path) -> None:
+def test_a_restarted_head_is_asked_for_the_folder(evo: Evo, head: FakeJobServer, tmp_path: Path) -> None:
     journal = head.files.pop(JOURNAL)
     head.jobs.clear()
     orders = []
 
     def links(server: FakeJobServer, job: Fields) -> None:
         with server.opened(job["runtime_env"]["working_dir"]) as package:
-            orders.append(json.loads(package.read(packages.ORDER)))
+            orders.append(json.loads(package.read(ORDER)))
         server.files[JOURNAL] = journal
         server.say(job, linked="/home/evo/runs/toy")
         server.end(job, "SUCCEEDED", 0)
 
     head.driver = links
     assert fetch(evo, head).code == 0
-    assert [(one["do"], one["run"], one["run_dir"]) for one in orders] == [("link", "toy", "~/runs")]
+    assert [(order["do"], order["run"], order["run_dir"]) for order in orders] == [("link", "toy", "~/runs")]
     assert head.jobs == {}, "the little job is gone"
     assert (tmp_path / "home/journal.jsonl").read_bytes() == journal
 
@@ -196,16 +197,16 @@ def test_what_is_there_already_does_not_travel_again(tmp_path: Path) -> None:
     assert remote.sent < len(remote.content) / 3
 
 
-def test_a_copy_that_is_not_of_this_journal_stays_and_is_one_sentence(tmp_path: Path) -> None:
+def test_a_copy_that_is_not_of_this_journal_stays_and_is_reported_in_a_sentence(tmp_path: Path) -> None:
     copy = tmp_path / "journal.jsonl"
     for start in (b"another\n", b"".join(LINES[:50]) + b"changed\n", LINES[0].replace(b"x", b"y") + LINES[1]):
         copy.write_bytes(start)
-        with pytest.raises(UserError, match="holds another run, or one that was changed"):
+        with pytest.raises(UserError, match="holds another run, or a changed copy"):
             bring_up_to_date(copy, Remote(b"".join(LINES[:60])).piece)
         assert copy.read_bytes() == start
 
 
-def test_a_head_that_does_not_come_back_is_one_sentence(tmp_path: Path) -> None:
+def test_a_head_that_does_not_come_back_is_reported_in_a_sentence(tmp_path: Path) -> None:
     @contextmanager
     def broken(lines: int) -> Iterator[Iterator[bytes]]:
         raise LostError("the connection to http://head broke")
@@ -314,12 +315,14 @@ def test_going_on_takes_the_configuration_of_the_journal_and_the_next_number(evo
     assert answer.code == 0, answer.err
     assert list(head.jobs) == ["toy", "toy.2"]
     with head.opened(head.jobs["toy.2"]["runtime_env"]["working_dir"]) as package:
-        order = json.loads(package.read(packages.ORDER))
+        order = json.loads(package.read(ORDER))
     assert (order["do"], order["run"], order["run_dir"]) == ("resume", "toy", "~/runs")
     assert order["overrides"] == ["executor.address=auto", "budget.evaluations=90"]
 
 
-def test_going_on_with_what_runs_or_without_its_variables_is_one_sentence(evo: Evo, head: FakeJobServer) -> None:
+def test_going_on_with_what_runs_or_without_its_variables_is_reported_in_a_sentence(
+    evo: Evo, head: FakeJobServer
+) -> None:
     head.jobs["toy"]["metadata"] = METADATA | {"evo_variables": "LAB_KEY"}
     refused(evo("resume", "toy", "--address", head.url), "hand them over once more: --env LAB_KEY")
     head.jobs["toy"] = job("toy", "RUNNING")
@@ -401,8 +404,8 @@ def test_run_folders_lie_in_the_home_of_the_heads_user(monkeypatch: pytest.Monke
         assert str(Driver(ordered(tmp_path, run_dir=run_dir)).folder) == folder
 
 
-def test_a_python_without_what_evo_needs_is_one_sentence(tmp_path: Path) -> None:
-    """As on a head whose `python3` is not the one that evo was installed for."""
+def test_a_python_without_what_evo_needs_is_reported_in_a_sentence(tmp_path: Path) -> None:
+    """As on a head whose `python3` lacks evo."""
     (tmp_path / "cluster").symlink_to(ROOT / "cluster")
     command = [sys.executable, "-I", "-S", "-c", "import sys; sys.path.insert(0, '.'); import runpy; "]
     command[-1] += "runpy.run_module('cluster.jobs.entrypoint', run_name='__main__')"

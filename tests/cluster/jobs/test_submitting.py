@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from cluster.jobs import launching, packages
+from cluster.jobs.contract import ORDER
 from cluster.jobs.remote_driver import received
 from cluster.jobs.sealing import Party, place_of
 from cluster.sandbox import visible
@@ -24,7 +25,7 @@ PROBLEM = """
 from pathlib import Path
 from evo.testing.toys import Valley
 class Own(Valley):
-    "A valley of one's own."
+    "A valley."
     depth = float((Path(__file__).parent / "depth.txt").read_text())
 """
 
@@ -39,7 +40,7 @@ def head(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeJobSer
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(launching, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(launching, "POLL_SECONDS", 0.02)
     with FakeJobServer(driver=begins).serving() as server:
         yield server
 
@@ -61,7 +62,7 @@ def submit(evo: Evo, head: FakeJobServer, *more: str, target: str = "sphere") ->
 # Clusters that do not do
 
 
-def test_an_address_where_nobody_answers_is_one_sentence(evo: Evo) -> None:
+def test_an_address_where_nobody_answers_is_reported_in_a_sentence(evo: Evo) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -70,17 +71,17 @@ def test_an_address_where_nobody_answers_is_one_sentence(evo: Evo) -> None:
 
 
 @pytest.mark.parametrize("address", ["ray://127.0.0.1:10001", "http://", "http://me:secret@head:8265"])
-def test_an_address_that_cannot_be_one_is_one_sentence(evo: Evo, address: str) -> None:
+def test_an_address_that_cannot_be_one_is_reported_in_a_sentence(evo: Evo, address: str) -> None:
     answer = evo("jobs", "--address", address)
     refused(answer, "--address")
     assert "secret" not in answer.err
 
 
-def test_a_server_that_is_not_rays_is_one_sentence(evo: Evo, head: FakeJobServer) -> None:
+def test_a_server_that_is_not_rays_is_reported_in_a_sentence(evo: Evo, head: FakeJobServer) -> None:
     refused(evo("jobs", "--address", f"{head.url}/elsewhere"), "is no job server of Ray", "http://HEAD:8265")
 
 
-def test_a_port_that_speaks_otherwise_is_one_sentence(evo: Evo) -> None:
+def test_a_port_that_speaks_otherwise_is_reported_in_a_sentence(evo: Evo) -> None:
     """As 6379, where Ray's nodes meet."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
@@ -97,19 +98,19 @@ def test_a_port_that_speaks_otherwise_is_one_sentence(evo: Evo) -> None:
         thread.join()
 
 
-def test_an_old_ray_is_one_sentence(evo: Evo, head: FakeJobServer) -> None:
+def test_an_old_ray_is_reported_in_a_sentence(evo: Evo, head: FakeJobServer) -> None:
     head.ray_version = "2.9.3"
     refused(submit(evo, head), "runs Ray 2.9.3", ">=2.50", "install such a Ray")
     assert not head.jobs
 
 
-def test_an_old_python_is_one_sentence(evo: Evo, head: FakeJobServer) -> None:
+def test_an_old_python_is_reported_in_a_sentence(evo: Evo, head: FakeJobServer) -> None:
     head.python_version = "3.10.4"
     refused(submit(evo, head), "runs Python 3.10.4", ">=3.11")
     assert not head.jobs
 
 
-def test_a_cluster_without_a_cpu_is_one_sentence_unless_it_grows(evo: Evo, head: FakeJobServer) -> None:
+def test_a_cluster_without_a_cpu_is_reported_in_a_sentence_unless_it_grows(evo: Evo, head: FakeJobServer) -> None:
     head.cpus = 0.0
     refused(submit(evo, head), "has a CPU for evaluations (1 nodes are up)", "start workers")
     assert not head.jobs
@@ -123,7 +124,7 @@ def test_a_head_that_does_not_count_itself_yet_is_not_taken_for_one_that_grows(e
     assert not head.jobs
 
 
-def test_a_token_is_sent_to_who_asks_for_one_and_to_nobody_else(
+def test_a_token_is_sent_only_where_it_is_asked_for(
     evo: Evo, head: FakeJobServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", "t0ken")
@@ -140,7 +141,7 @@ def test_a_token_is_sent_to_who_asks_for_one_and_to_nobody_else(
     refused(evo("jobs", "--address", head.url), "does not take your token")
 
 
-def test_what_the_driver_refuses_is_one_sentence(evo: Evo, head: FakeJobServer) -> None:
+def test_what_the_driver_refuses_is_reported_in_a_sentence(evo: Evo, head: FakeJobServer) -> None:
     def refuses(server: FakeJobServer, job: Fields) -> None:
         server.say(job, refused="cannot write /home/evo/runs/packing: No space left on device")
         server.end(job, "FAILED", 2)
@@ -151,7 +152,7 @@ def test_what_the_driver_refuses_is_one_sentence(evo: Evo, head: FakeJobServer) 
     assert submit(evo, head).code == 0, "its name is free again"
 
 
-def test_a_driver_that_never_came_to_be_is_one_sentence(evo: Evo, head: FakeJobServer) -> None:
+def test_a_driver_that_never_came_to_be_is_reported_in_a_sentence(evo: Evo, head: FakeJobServer) -> None:
     def dies(server: FakeJobServer, job: Fields) -> None:
         job |= {"driver_node_id": None, "message": "runtime_env setup failed: Failed to download\n  No space left"}
         server.end(job, "FAILED", None)
@@ -169,14 +170,14 @@ def test_a_driver_that_says_nothing_is_given_up(evo: Evo, head: FakeJobServer, m
 # Names
 
 
-def test_a_name_that_is_taken_is_one_sentence(evo: Evo, head: FakeJobServer) -> None:
+def test_a_name_that_is_taken_is_reported_in_a_sentence(evo: Evo, head: FakeJobServer) -> None:
     assert submit(evo, head).code == 0
     refused(submit(evo, head), "packing is taken", "--name OTHER", f"evo resume packing --address {head.url}")
     assert list(head.jobs) == ["packing"]
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../x", "-x", "a b", "x" * 65, "packing.2"])
-def test_a_name_that_could_be_none_is_one_sentence(evo: Evo, head: FakeJobServer, name: str) -> None:
+def test_a_name_that_could_be_none_is_reported_in_a_sentence(evo: Evo, head: FakeJobServer, name: str) -> None:
     refused(evo("submit", "sphere", "--address", head.url, f"--name={name or ' '}"), "can be called", "letters, digits")
 
 
@@ -193,8 +194,8 @@ def shipped(head: FakeJobServer) -> tuple[set[str], Any]:
     """Names of the user's files, and the order."""
     uri = head.jobs["packing"]["runtime_env"]["working_dir"]
     with head.opened(uri) as package:
-        order = json.loads(package.read(packages.ORDER))
-    return head.names_in(uri) - {packages.ORDER}, order
+        order = json.loads(package.read(ORDER))
+    return head.names_in(uri) - {ORDER}, order
 
 
 def test_a_problem_goes_with_what_lies_beside_it_and_without_secrets_caches_and_runs(
@@ -237,7 +238,7 @@ def test_nothing_of_the_folder_goes_along_with_a_problem_that_names_nothing_in_i
     assert shipped(head)[0] == set()
 
 
-def test_a_file_outside_of_the_folder_is_one_sentence(evo: Evo, head: FakeJobServer, tmp_path: Path) -> None:
+def test_a_file_outside_of_the_folder_is_reported_in_a_sentence(evo: Evo, head: FakeJobServer, tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(PROBLEM)
     (tmp_path / "depth.txt").write_text("1")
     (tmp_path / "inner").mkdir()
@@ -252,7 +253,7 @@ def test_a_file_outside_of_the_folder_is_one_sentence(evo: Evo, head: FakeJobSer
     refused(answer, str(outside), "not below", "submit from a folder that holds all that it names")
 
 
-def test_too_large_a_folder_is_one_sentence_that_names_the_largest(
+def test_too_large_a_folder_is_reported_in_a_sentence_that_names_the_largest(
     evo: Evo, head: FakeJobServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "own.py").write_text(PROBLEM)
@@ -289,10 +290,10 @@ def test_what_is_installed_on_a_node_is_hidden_from_candidates_where_another_was
 ) -> None:
     for name in ("evo_platform-0.1.0.dist-info", "evo", "problems", "numpy"):
         (tmp_path / "site-packages" / name).mkdir(parents=True)
-    (tmp_path / "other/site-packages/cluster").mkdir(parents=True)  # somebody else's
+    (tmp_path / "other/site-packages/cluster").mkdir(parents=True)  # not ours
     homes = [str(tmp_path / "site-packages"), str(tmp_path / "other/site-packages")]
     monkeypatch.setattr(visible, "package_folders", lambda: homes)
-    hidden = [one for one in visible.our_folders.__wrapped__() if one.startswith(str(tmp_path))]
+    hidden = [folder for folder in visible.our_folders.__wrapped__() if folder.startswith(str(tmp_path))]
     assert hidden == [f"{homes[0]}/evo", f"{homes[0]}/problems"]
 
 
@@ -300,7 +301,7 @@ def test_what_is_installed_on_a_node_is_hidden_from_candidates_where_another_was
 
 
 class SealedDriver:
-    """Waits for variables as the real one does, and opens what comes."""
+    """Waits for variables as the real driver does, and opens the envelope."""
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
@@ -313,7 +314,7 @@ class SealedDriver:
 
     def opened(self, server: FakeJobServer) -> dict[str, str]:
         with server.opened(server.jobs[self.job]["runtime_env"]["working_dir"]) as package:
-            order = json.loads(package.read(packages.ORDER))
+            order = json.loads(package.read(ORDER))
         envelope = server.packages[place_of(self.party.public_key, self.job)]
         return self.party.opened(envelope, order["sender"], self.job)
 
@@ -331,11 +332,13 @@ def test_variables_reach_the_driver_and_nothing_that_is_sent_holds_them(
         if uri != place_of(driver.party.public_key, "packing"):
             with head.opened(uri) as package:
                 sent += [package.read(name) for name in package.namelist()]
-    assert not any(b"sk-very-secret" in one for one in sent)
+    assert not any(b"sk-very-secret" in content for content in sent)
     assert "sk-very-secret" not in answer.out + answer.err
 
 
-def test_a_variable_that_is_not_set_or_given_with_its_value_is_one_sentence(evo: Evo, head: FakeJobServer) -> None:
+def test_a_variable_that_is_not_set_or_given_with_its_value_is_reported_in_a_sentence(
+    evo: Evo, head: FakeJobServer
+) -> None:
     refused(submit(evo, head, "--env", "NOT_SET_HERE"), "--env NOT_SET_HERE", "export it first")
     answer = submit(evo, head, "--env", "LAB_KEY=sk-very-secret")
     refused(answer, "--env LAB_KEY=...", "a name alone")
@@ -360,12 +363,12 @@ def test_an_envelope_opens_for_its_driver_and_its_job_alone() -> None:
     for reader, sealed, sender, job in (
         (DRIVER, envelope, LAPTOP.public_key, "packing.2"),  # replayed to the next driver of the run
         (Party(), envelope, LAPTOP.public_key, JOB),  # to another driver
-        (DRIVER, by_another, LAPTOP.public_key, JOB),  # by somebody who read both public keys
+        (DRIVER, by_another, LAPTOP.public_key, JOB),  # by a third party that read both public keys
         (DRIVER, envelope[:-1] + bytes([envelope[-1] ^ 1]), LAPTOP.public_key, JOB),
         (DRIVER, b"", LAPTOP.public_key, JOB),
         (LAPTOP, envelope, DRIVER.public_key, JOB),  # sent back
     ):
-        with pytest.raises(UserError, match="not sealed for this job by who submitted it"):
+        with pytest.raises(UserError, match="not sealed for this job by its sender"):
             reader.opened(sealed, sender, job)
 
 
@@ -375,7 +378,7 @@ def test_an_envelope_tells_nothing_of_how_long_the_values_are() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "AAAA", "no base64!", "A" * 44])
-def test_what_is_no_public_key_is_one_sentence(key: str) -> None:
+def test_what_is_no_public_key_is_reported_in_a_sentence(key: str) -> None:
     with pytest.raises(UserError, match="expected a public key of 32 bytes"):
         LAPTOP.seal(VALUES, key, JOB)
 

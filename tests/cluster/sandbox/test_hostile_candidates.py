@@ -1,4 +1,4 @@
-"""Each hostile candidate gets the outcome it deserves, and the good one after it, in the same sandbox, its score."""
+"""Each hostile candidate gets the outcome it deserves, and a good candidate after it, in the same sandbox, a score."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def arena(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     del os.environ["OPENAI_API_KEY"]
 
 
-@pytest.mark.parametrize("hostile", CORPUS, ids=lambda one: one.name)
+@pytest.mark.parametrize("hostile", CORPUS, ids=lambda hostile: hostile.name)
 def test_a_hostile_candidate_harms_only_itself(arena: Arena, hostile: Hostile) -> None:
     if arena.isolation == "process" and (hostile.needs == "namespaces" or (hostile.needs and not landlock_version())):
         pytest.skip(f"needs {hostile.needs}")
@@ -143,7 +143,7 @@ def test_after_all_of_them_no_process_is_left_but_the_warm_parent(arena: Arena) 
     arena.patient.close()
     arena.evaluate("import time\ndef double(x):\n    time.sleep(60)\n")
     arena.evaluate(GOOD)
-    started_here = [one for top in set(psutil.Process().children()) - arena.others for one in family(top)]
+    started_here = [process for top in set(psutil.Process().children()) - arena.others for process in family(top)]
     # bubblewrap itself and the warm parent in it, or the warm parent alone.
     assert len(started_here) <= (2 if arena.isolation == "bubblewrap" else 1), started_here
     arena.sandbox.close()

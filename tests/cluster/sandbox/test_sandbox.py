@@ -53,7 +53,7 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def fresh(sandbox: Sandbox) -> Iterator[Sandbox]:
-    """One of the same isolation that no other test has used."""
+    """A sandbox of the same isolation that no other test has used."""
     with closing(Sandbox(LIMITS, isolation=sandbox.isolation)) as fresh:
         yield fresh
 
@@ -70,10 +70,10 @@ def test_values_come_back_as_they_went(sandbox: Sandbox) -> None:
 def test_arrays_keep_their_type_and_shape(sandbox: Sandbox, dtype: str) -> None:
     array = (np.arange(24).reshape(2, 3, 4) % 5).astype(dtype)
     with sandbox(ECHO, "echo") as echo:
-        for one in (array, array.T, array[:, ::2], array[:0], np.array(array[1, 1, 1])):
-            back = echo(one)
-            np.testing.assert_array_equal(back, one)
-            assert (back.dtype, back.shape) == (one.dtype.newbyteorder("="), one.shape)
+        for sent in (array, array.T, array[:, ::2], array[:0], np.array(array[1, 1, 1])):
+            back = echo(sent)
+            np.testing.assert_array_equal(back, sent)
+            assert (back.dtype, back.shape) == (sent.dtype.newbyteorder("="), sent.shape)
 
 
 def test_arrays_may_be_written_on_both_sides(sandbox: Sandbox) -> None:
@@ -119,8 +119,8 @@ def test_two_programs_run_side_by_side(sandbox: Sandbox) -> None:
 
 def test_files_of_a_program_import_each_other(sandbox: Sandbox) -> None:
     files = {
-        "main.py": "import helper\nfrom tools.inner.deep import twice\ndef f(x):\n    return twice(helper.one(x))\n",
-        "helper.py": "def one(x):\n    return x + 1\n",
+        "main.py": "import helper\nfrom tools.inner.deep import twice\ndef f(x):\n    return twice(helper.next(x))\n",
+        "helper.py": "def next(x):\n    return x + 1\n",
         "tools/__init__.py": "",
         "tools/inner/deep.py": "from tools.inner import other\ndef twice(x):\n    return other.times * x\n",
         "tools/inner/other.py": "times = 2\n",
@@ -160,7 +160,7 @@ def test_feedback_ends_with_the_last_of_what_was_printed(sandbox: Sandbox) -> No
     assert "line 1\n" not in caught.value.feedback
 
 
-def test_what_a_hanging_candidate_printed_is_told(fresh: Sandbox) -> None:
+def test_what_a_hanging_candidate_printed_is_in_the_feedback(fresh: Sandbox) -> None:
     hanging = program("import time\ndef f():\n    print('before')\n    time.sleep(60)\n")
     began = time.monotonic()
     with fresh(hanging, "f") as f, pytest.raises(CandidateError, match=r"longer than 1 s.*\n.*\nbefore"):
@@ -181,12 +181,12 @@ def test_a_program_that_does_not_load_fails_at_its_first_call_and_ever_after(san
     with sandbox(program("1 / 0\n"), "f"):
         pass
     with sandbox(program("1 / 0\n"), "f") as f:
-        told = []
+        failures = []
         for _ in range(3):
             with pytest.raises(CandidateError, match="ZeroDivisionError") as caught:
                 f()
-            told.append((caught.value.outcome, caught.value.feedback))
-    assert len(set(told)) == 1
+            failures.append((caught.value.outcome, caught.value.feedback))
+    assert len(set(failures)) == 1
 
 
 def test_a_candidate_that_failed_once_stays_failed(sandbox: Sandbox) -> None:
@@ -207,7 +207,7 @@ def test_a_harness_runs_beside_the_candidate(sandbox: Sandbox) -> None:
     ("harness", "said"),
     [("", "defines no function wrap"), ("def wrap(entry): return 1", "not a function"), ("def (", "harness, line 1")],
 )
-def test_a_harness_that_cannot_wrap_is_told(sandbox: Sandbox, harness: str, said: str) -> None:
+def test_a_harness_that_cannot_wrap_is_reported(sandbox: Sandbox, harness: str, said: str) -> None:
     with sandbox(ECHO, "echo", harness=harness) as echo, pytest.raises(CandidateError, match=said):
         echo(1)
 
@@ -228,8 +228,8 @@ def test_usage_is_what_the_candidate_used(sandbox: Sandbox) -> None:
 def test_unseeded_randomness_is_the_same_everywhere(sandbox: Sandbox, fresh: Sandbox) -> None:
     dice = program("import random\ndef roll():\n    return [random.random(), hash('text')]\n")
     rolled = []
-    for one in (sandbox, sandbox, fresh):
-        with one(dice, "roll") as roll:
+    for box in (sandbox, sandbox, fresh):
+        with box(dice, "roll") as roll:
             rolled.append(roll())
     assert rolled[0] == rolled[1] == rolled[2]
     assert random.random() != rolled[0][0]
@@ -292,11 +292,11 @@ def test_close_leaves_no_process(fresh: Sandbox) -> None:
         assert (first(1), second(2)) == (1, 2)
     assert set(descendants()) - before
     fresh.close()
-    _, left = psutil.wait_procs([one for one in descendants() if one not in before], timeout=5)
+    _, left = psutil.wait_procs([process for process in descendants() if process not in before], timeout=5)
     assert not left
 
 
-def test_the_scratch_folder_is_removed_even_where_nobody_closes(tmp_path: Path) -> None:
+def test_the_scratch_folder_is_removed_without_close_too(tmp_path: Path) -> None:
     code = OWNER.replace("    f(1)\n", "").format(path=sys.path, isolation="process")
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, stdout=subprocess.PIPE)
@@ -339,7 +339,7 @@ with sandbox(Program.single("import time\\ndef f(x):\\n    if x: time.sleep(60)\
 
 def test_a_sandbox_ends_when_its_owner_is_killed(sandbox: Sandbox, tmp_path: Path) -> None:
     code = OWNER.format(path=sys.path, isolation=sandbox.isolation)
-    environment = os.environ | {"TMPDIR": str(tmp_path)}  # where what nobody lives to remove is not in the way
+    environment = os.environ | {"TMPDIR": str(tmp_path)}  # where what a killed owner cannot remove is not in the way
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE) as owner:
         assert owner.stdout is not None
         assert owner.stdout.readline() == b"running\n"
@@ -386,7 +386,7 @@ def test_imports_are_loaded_once_and_named_where_they_fail(sandbox: Sandbox) -> 
         pass
 
 
-def test_a_limit_below_what_python_takes_is_told(sandbox: Sandbox) -> None:
+def test_a_limit_below_what_python_takes_is_reported(sandbox: Sandbox) -> None:
     small = Sandbox(Limits(memory_bytes=10 << 20), isolation=sandbox.isolation)
     with pytest.raises(SandboxError, match="memory_bytes=10,485,760 is less than"), small(ECHO, "echo"):
         pass
@@ -480,7 +480,7 @@ class Halving(Problem):
         return Score({"half": half})
 
 
-def test_an_evaluation_tells_what_it_used_where_and_how_it_was_held(sandbox: Sandbox) -> None:
+def test_an_evaluation_records_what_it_used_where_and_its_isolation(sandbox: Sandbox) -> None:
     evaluation = evaluate(Halving(), (ECHO, None), "train", sandbox)
     once = sandbox.usage
     assert (evaluation.outcome, evaluation.objectives) == ("ok", {"half": 2.0})
@@ -492,7 +492,7 @@ def test_an_evaluation_tells_what_it_used_where_and_how_it_was_held(sandbox: San
     assert abs(evaluation.started - time.time()) < 5
 
 
-def test_an_evaluation_without_a_candidates_code_was_held_by_nothing(fresh: Sandbox) -> None:
+def test_an_evaluation_without_a_candidates_code_has_no_isolation(fresh: Sandbox) -> None:
     evaluation = evaluate(Halving(), (Vector((3.0,)), None), "train", fresh)
     assert (evaluation.outcome, evaluation.objectives) == ("ok", {"half": 1.5})
     assert (evaluation.isolation, evaluation.cpu_seconds, evaluation.memory_bytes) == ("none", 0.0, 0)
@@ -516,7 +516,7 @@ class Consulting(Problem):
 def test_waiting_for_a_model_is_not_the_candidates_time(fresh: Sandbox) -> None:
     def ask(requests: Sequence[Request]) -> list[Completion]:
         time.sleep(1.5 * LIMITS.wall_seconds)
-        return [completed(one, one.messages[0].text) for one in requests]
+        return [completed(request, request.messages[0].text) for request in requests]
 
     evaluation = evaluate(Consulting(), (ECHO, None), "train", fresh, ask=ask)
     assert (evaluation.outcome, evaluation.objectives) == ("ok", {"length": 8})
@@ -526,7 +526,7 @@ def test_waiting_for_a_model_is_not_the_candidates_time(fresh: Sandbox) -> None:
 def test_a_candidate_that_hangs_after_a_model_was_asked_has_its_own_time_only(fresh: Sandbox) -> None:
     def ask(requests: Sequence[Request]) -> list[Completion]:
         time.sleep(0.5 * LIMITS.wall_seconds)
-        return [completed(one, "answer") for one in requests]
+        return [completed(request, "answer") for request in requests]
 
     hangs = program("def echo(x):\n    while x == 'answer': pass\n    return x\n")
     evaluation = evaluate(Consulting(), (hangs, None), "train", fresh, ask=ask)
@@ -534,7 +534,7 @@ def test_a_candidate_that_hangs_after_a_model_was_asked_has_its_own_time_only(fr
     assert 1.5 * LIMITS.wall_seconds <= evaluation.seconds < LIMITS.wall_seconds + 20
 
 
-def test_an_evaluation_that_nobody_wants_any_more_leaves_no_candidate(fresh: Sandbox) -> None:
+def test_a_cancelled_evaluation_leaves_no_candidate(fresh: Sandbox) -> None:
     def ask(requests: Sequence[Request]) -> list[Completion]:
         raise asyncio.CancelledError("not wanted")
 
@@ -546,7 +546,7 @@ def test_an_evaluation_that_nobody_wants_any_more_leaves_no_candidate(fresh: San
     assert set(descendants()) == before
 
 
-def test_a_scorer_that_fails_is_told_as_invalid_and_a_broken_sandbox_is_raised(fresh: Sandbox) -> None:
+def test_a_scorer_that_fails_is_invalid_and_a_broken_sandbox_is_raised(fresh: Sandbox) -> None:
     talker = program("def echo(x):\n    return 'text'\n")
     evaluation = evaluate(Halving(), (talker, None), "train", fresh)
     assert evaluation.outcome == "invalid"

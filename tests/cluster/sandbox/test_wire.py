@@ -45,8 +45,8 @@ def received(content: bytes, limit_bytes: int = LIMIT) -> tuple[int, Any]:
 def assert_same(left: Any, right: Any) -> None:
     if isinstance(left, list):
         assert len(left) == len(right)
-        for one, other in zip(left, right, strict=True):
-            assert_same(one, other)
+        for item, other in zip(left, right, strict=True):
+            assert_same(item, other)
     elif isinstance(left, dict):
         assert list(left) == list(right)
         for name in left:
@@ -155,7 +155,7 @@ def test_numbers_that_are_none_come_through_for_the_scorer_to_refuse() -> None:
         ({(1, 2): 3}, "keys must be"),
         (10**5000, "Exceeds the limit"),
     ],
-    ids=lambda one: one if isinstance(one, str) else type(one).__name__,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_what_is_no_data_is_refused_by_its_name(value: Any, said: str) -> None:
     with pytest.raises(WireError, match=said):
