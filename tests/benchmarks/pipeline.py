@@ -81,7 +81,7 @@ def pauses_of(run: Measured) -> list[float]:
 
 
 async def ideal_seconds(url: str, pauses: Sequence[float]) -> float:
-    """The loop that one would write by hand: so many completions at once, so many evaluations, a queue between."""
+    """The loop written by hand: so many completions at once, so many evaluations at once, a queue between them."""
     asking, evaluating = asyncio.Semaphore(WIDTH), asyncio.Semaphore(WIDTH)
     body = {"model": "scripted", "messages": [{"role": "user", "content": PROMPT}]}
 

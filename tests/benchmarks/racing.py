@@ -152,7 +152,10 @@ def best_wins_evenly(seed: int, *, times: int) -> bool:
     """Whether the truly best is on top after each was measured so many times again."""
     truth, living, rng = lucky_living(seed)
     for _ in range(times):
-        living = [one.with_value(value) for one, value in zip(living, rng.normal(truth, NOISE).tolist(), strict=True)]
+        living = [
+            individual.with_value(value)
+            for individual, value in zip(living, rng.normal(truth, NOISE).tolist(), strict=True)
+        ]
     return best_of(living) == 0
 
 
@@ -203,12 +206,16 @@ def searched(policy: str, evaluations: int) -> Searched:
     for seed in range(ENGINE_SEEDS):
         run = run_search(
             "evo.testing.exam:Exam",
-            *("executor=evo.testing.executor:InProcessExecutor", "executor.workers=8", f"seed={seed}"),
-            *("problem.options.questions=200", f"evaluation={policy}", f"budget.evaluations={evaluations}"),
+            "executor=evo.testing.executor:InProcessExecutor",
+            "executor.workers=8",
+            f"seed={seed}",
+            "problem.options.questions=200",
+            f"evaluation={policy}",
+            f"budget.evaluations={evaluations}",
         )
-        told = [event["evaluation"] for event in run.tells]
-        best.append(max(one["objectives"]["marks"] for one in told if one["outcome"] == "ok"))
-        pulls += sum(len(one["cases"]) for one in told)
+        results = [event["evaluation"] for event in run.tells]
+        best.append(max(result["objectives"]["marks"] for result in results if result["outcome"] == "ok"))
+        pulls += sum(len(result["cases"]) for result in results)
     return Searched(float(np.mean(best)), pulls, time.perf_counter() - began)
 
 

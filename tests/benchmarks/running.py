@@ -40,7 +40,7 @@ def run_search(problem: str, *overrides: str) -> Measured:
         folder.mkdir()
         prepared = session.prepare(load_config(problem, overrides).config)
         spent: list[float] = []
-        session.start(prepared, folder, watch=lambda told: spent.append(cpu_seconds()))
+        session.start(prepared, folder, watch=lambda result: spent.append(cpu_seconds()))
         tells = [event for _, event in read_events(folder / "journal.jsonl") if event["event"] == "tell"]
     return Measured(spent, tells)
 

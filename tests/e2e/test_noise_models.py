@@ -1,4 +1,4 @@
-"""Measuring again where evaluations ask a model: answers that were kept for the run would say the same again."""
+"""Re-evaluation where evaluations ask a model: answers that were kept for the run would only repeat themselves."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def asked(run: Path) -> list[tuple[int, str]]:
     return [(event["ask"], event["digest"]) for event in answered if event["stage"] == "evaluation"]
 
 
-def test_a_measurement_again_has_answers_of_its_own_and_each_is_paid_for_once(
+def test_a_re_evaluation_has_answers_of_its_own_and_each_is_paid_for_once(
     evo: Evo, tmp_path: Path, server: ScriptedServer
 ) -> None:
     assert evo("run", *ECHO, *priced(server), "--name", "echo").code == 0
@@ -45,7 +45,7 @@ def test_a_measurement_again_has_answers_of_its_own_and_each_is_paid_for_once(
 
 
 @pytest.mark.parametrize("deterministic", [False, True])
-def test_money_that_runs_out_while_somebody_is_measured_again_loses_nothing(
+def test_money_that_runs_out_during_a_re_evaluation_loses_nothing(
     evo: Evo, tmp_path: Path, server: ScriptedServer, deterministic: bool
 ) -> None:
     caps = (

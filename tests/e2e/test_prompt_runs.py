@@ -71,8 +71,8 @@ def test_money_that_runs_out_within_an_evaluation_loses_nothing(
     assert "might have passed its budget" in answer.out
     run = tmp_path / "runs/short"
     assert len(events(run, "completion")) <= 100
-    told = len(events(run, "tell"))
-    assert told < 25
+    evaluated = len(events(run, "tell"))
+    assert evaluated < 25
     answer = evo("resume", run, "--set", "budget.calls=100000")
     assert answer.code == 0, answer.err
     assert len(events(run, "tell")) == 25

@@ -33,7 +33,7 @@ def grown(folder: Path, *counts: int) -> History:
 
 
 def begun(folder: Path, *, objectives: int = 2) -> Path:
-    """A run of which nothing has been told."""
+    """A run without a result yet."""
     folder.mkdir(parents=True)
     journal = Journal(folder / "journal.jsonl")
     names = [{"name": f"goal {number}", "direction": "min", "unit": "s"} for number in range(objectives)]
@@ -123,8 +123,8 @@ def dashboard(monkeypatch: pytest.MonkeyPatch, *places: Path, view: str = "", **
 def said(app: AppTest) -> str:
     """All that the page says in words."""
     kinds = (app.markdown, app.caption, app.header, app.subheader, app.warning, app.error, app.info, app.code)
-    texts = [str(one.value) for kind in kinds for one in kind]
-    return "\n".join([*texts, *(f"{one.label} {one.value} {one.delta}" for one in app.metric)])
+    texts = [str(element.value) for kind in kinds for element in kind]
+    return "\n".join([*texts, *(f"{metric.label} {metric.value} {metric.delta}" for metric in app.metric)])
 
 
 def copied(run: Path, folder: Path) -> Path:
@@ -133,7 +133,7 @@ def copied(run: Path, folder: Path) -> Path:
 
 def figures(app: AppTest) -> list[dict[str, Any]]:
     """The figures of the page, as the browser gets them."""
-    return [json.loads(json.loads(one.proto.json)["figure"]) for one in app.get("bidi_component")]
+    return [json.loads(json.loads(component.proto.json)["figure"]) for component in app.get("bidi_component")]
 
 
 NOON = datetime(2026, 5, 1, 12)
@@ -141,7 +141,7 @@ ARMS = (("diff", "large"), ("diff", "small"), ("nudge", ""))
 
 
 def worked(folder: Path, count: int = 60, *, seed: int = 1) -> Path:
-    """A run with times of its own: offspring at a model for 2 s, queued for 1 s, evaluated for 4 s, told 0.5 s later.
+    """A run with times of its own: proposed in 2 s, queued for 1 s, evaluated for 4 s, recorded 0.5 s later.
 
     One is asked for each second from NOON on. Four workers on two machines, three models' worth of operators; every
     sixth evaluation fails, each in its way, and every tenth ask comes to nothing. Machines came and went.
@@ -153,7 +153,8 @@ def worked(folder: Path, count: int = 60, *, seed: int = 1) -> Path:
         for ask in range(count):
             _work(ask, rows)
         rows["events"] += [
-            (NOON + timedelta(seconds=at), kind, json.dumps({"event": kind, **detail})) for at, kind, detail in BEFELL
+            (NOON + timedelta(seconds=at), kind, json.dumps({"event": kind, **detail}))
+            for at, kind, detail in CLUSTER_EVENTS
         ]
         for table, values in rows.items():
             marks = ", ".join("?" * len(values[0]))
@@ -161,7 +162,7 @@ def worked(folder: Path, count: int = 60, *, seed: int = 1) -> Path:
     return folder
 
 
-BEFELL: tuple[tuple[float, str, dict[str, Any]], ...] = (
+CLUSTER_EVENTS: tuple[tuple[float, str, dict[str, Any]], ...] = (
     (4.0, "node_joined", {"node": "a", "host": "host-a", "nodes": 2}),
     (20.0, "no_room", {"takes": "1 GPU", "reason": HOSTILE}),
     (24.0, "room", {"takes": "1 GPU", "places": 1}),
