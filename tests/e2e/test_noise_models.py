@@ -10,11 +10,17 @@ import pytest
 from operators.scripted import ScriptedServer
 from tests.conftest import Evo
 from tests.support.priced_models import priced, serving
-from tests.support.runs import events
+from tests.support.runs import events, overrides
 
 ECHO = (
-    *("evo.testing.toys:Echo", "--set", "executor=evo.testing.executor:InProcessExecutor", "--model", "scripted"),
-    *("--set", "search.noise.reevaluation_rate=0.8", "--set", "budget.evaluations=40"),
+    "evo.testing.toys:Echo",
+    "--model",
+    "scripted",
+    *overrides(
+        "executor=evo.testing.executor:InProcessExecutor",
+        "search.noise.reevaluation_rate=0.8",
+        "budget.evaluations=40",
+    ),
 )
 
 
@@ -48,14 +54,7 @@ def test_a_re_evaluation_has_answers_of_its_own_and_each_is_paid_for_once(
 def test_money_that_runs_out_during_a_re_evaluation_loses_nothing(
     evo: Evo, tmp_path: Path, server: ScriptedServer, deterministic: bool
 ) -> None:
-    caps = (
-        "--set",
-        "budget.calls=93",
-        "--set",
-        f"search.deterministic={deterministic}",
-        "--set",
-        "search.max_in_flight=4",
-    )
+    caps = overrides("budget.calls=93", f"search.deterministic={deterministic}", "search.max_in_flight=4")
     assert evo("run", *ECHO, *priced(server), *caps, "--name", "short").code == 0
     run = tmp_path / "runs/short"
     assert len(asked(run)) <= 93

@@ -9,7 +9,7 @@ import pytest
 
 from evo.lineage import open_run, rebuild
 from tests.conftest import TOY, Evo
-from tests.support.runs import events, sorted_history
+from tests.support.runs import events, overrides, sorted_history
 
 FOG = ("evo.testing.toys:Fog", *TOY[1:], "--set", "search.noise.reevaluation_rate=0.3")
 
@@ -17,12 +17,7 @@ FOG = ("evo.testing.toys:Fog", *TOY[1:], "--set", "search.noise.reevaluation_rat
 def test_a_deterministic_noisy_run_is_the_same_at_any_width(evo: Evo, tmp_path: Path) -> None:
     ordered = (
         *FOG,
-        "--set",
-        "search.deterministic=true",
-        "--set",
-        "search.max_in_flight=8",
-        "--set",
-        "budget.evaluations=120",
+        *overrides("search.deterministic=true", "search.max_in_flight=8", "budget.evaluations=120"),
     )
     for name, width in (("narrow", 1), ("wide", 8)):
         answer = evo("run", *ordered, "--set", f"executor.workers={width}", "--name", name)

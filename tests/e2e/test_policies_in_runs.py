@@ -35,7 +35,7 @@ from evo.testing.in_process import run_in_process
 from evo.values import Ask, Evaluation, Individual, Part
 from tests.conftest import TOY, Evo
 from tests.support.made import unsealed
-from tests.support.runs import events, history, sorted_history
+from tests.support.runs import events, history, overrides, sorted_history
 
 EXAM = ("evo.testing.exam:Exam", "--set", "executor=evo.testing.executor:InProcessExecutor")
 RACING = ("--set", "evaluation.policy=racing")
@@ -103,9 +103,14 @@ def test_a_race_finds_the_best_of_its_batch_with_fewer_pulls(evo: Evo, policy: s
         run = run_of(
             evo,
             f"raced-{seed}",
-            *("--set", f"evaluation.policy={policy}", "--set", "evaluation.options.share=0.2"),
-            *("--set", "problem.options.questions=200", "--set", f"seed={seed}", "--set", "budget.evaluations=64"),
-            *("--set", "executor.workers=5"),
+            *overrides(
+                f"evaluation.policy={policy}",
+                "evaluation.options.share=0.2",
+                "problem.options.questions=200",
+                f"seed={seed}",
+                "budget.evaluations=64",
+                "executor.workers=5",
+            ),
         )
         for event in events(run):
             if event["event"] == "race":
