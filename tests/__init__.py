@@ -1,1 +1,1 @@
-"""Laws, contracts and end-to-end tests."""
+"""Laws of each module, end-to-end tests and benchmarks."""

@@ -198,9 +198,7 @@ def test_functions_stay_small() -> None:
     assert max(lengths) <= 60
 
 
-def test_long_files_are_named(
-    record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_long_files_are_noted(capsys: pytest.CaptureFixture[str]) -> None:
     """A note, no law: a file is split where its ideas part, and never written around a number."""
     lengths = {path: len((ROOT / path).read_text("utf-8").splitlines()) for path in sources()}
     long = {str(path): lines for path, lines in lengths.items() if lines > LONG_FILE_LINES}

@@ -16,7 +16,7 @@ from evo.values import Box, Individual, Objective, Part, Proposal, Score
 
 
 class Exam(Problem):
-    """Vectors of one value, the skill, which sit an exam; the mark on a case is 1 or 0, by chance that skill helps.
+    """Vectors of a single value, the skill. The mark on a case is 1 or 0, by a chance that grows with the skill.
 
     Args:
         questions: how many cases there are.
@@ -53,7 +53,7 @@ class Exam(Problem):
 
     def evaluate_cases(self, genome: Genome, run: Run, part: Part, cases: Sequence[str]) -> Score:
         if not isinstance(genome, Vector):
-            raise CandidateError("invalid", f"expected a vector of one value, got a {genome.kind}")
+            raise CandidateError("invalid", f"expected a vector of a single value, got a {genome.kind}")
         time.sleep(self._pause_seconds * len(cases))
         skill = genome.values[0]
         if self._fatal in cases and skill > self._wall:
@@ -87,7 +87,7 @@ class Guess:
 
 
 class Stammer(Guess):
-    """Takes its time, and now and then says nothing, or what everybody says."""
+    """Takes a random time, and now and then proposes nothing, or the same genome as others."""
 
     async def propose(self, parents: Sequence[Individual], context: Context) -> Proposal:
         for _ in range(int(context.rng.integers(30))):

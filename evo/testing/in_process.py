@@ -33,7 +33,7 @@ class InProcessRun:
 
     Attributes:
         model: answers requests; None where there is none.
-        loop: that the model lives in, running in another thread; None runs one for each `ask`.
+        loop: that the model lives in, running in another thread; None runs a loop for each `ask`.
     """
 
     model: Model | None = None
@@ -116,10 +116,10 @@ def _guarded(call: Callable[[], Any]) -> Any:
     except CandidateError:
         raise
     except (Exception, SystemExit) as error:  # a program may raise anything; that is its outcome, not ours
-        raise CandidateError("crash", _told(error)) from error
+        raise CandidateError("crash", _traceback(error)) from error
 
 
-def _told(error: BaseException) -> str:
+def _traceback(error: BaseException) -> str:
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
         frames = frames.tb_next

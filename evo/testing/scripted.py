@@ -47,5 +47,5 @@ def completed(request: Request, text: str) -> Completion:
 
 
 def tokens_of(text: str) -> int:
-    """Tokens at 4 characters each, the last one begun counted whole."""
+    """Tokens at 4 characters each, rounded up."""
     return -(-len(text) // CHARACTERS_PER_TOKEN)

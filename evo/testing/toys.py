@@ -19,7 +19,7 @@ from evo.values import Box, Individual, Objective, Part, Proposal, Score
 
 
 class Valley(Problem):
-    """Two quarrelling objectives over a box: distance to the origin, and to the point (1, ..., 1).
+    """Two conflicting objectives over a box: distance to the origin, and to the point (1, ..., 1).
 
     Args:
         dimensions: of the box [-2, 2]^n.
@@ -117,7 +117,7 @@ class Nudge:
 
 
 class Nothing(Problem):
-    """Programs of which nothing is asked but to answer; what is left is what the platform costs.
+    """Programs that only answer a number, so that what is measured is what the platform costs.
 
     Args:
         mean_seconds: how long the worker sleeps beside it, lognormal around this, by the genome's digest.
@@ -211,9 +211,11 @@ class Echo(Problem):
         text, replies = " ".join(genome.parts.values()), []
         texts = [f"{text} {part} {number}" for number in range(self._rounds * self._questions)]
         for start in range(0, len(texts), self._questions):
-            asked = [Request("task", (Message("user", one),)) for one in texts[start : start + self._questions]]
+            asked = [
+                Request("task", (Message("user", question),)) for question in texts[start : start + self._questions]
+            ]
             replies += [completion.text for completion in run.ask(asked)]
-        right = sum(reply.endswith(one) for reply, one in zip(replies, texts, strict=True))
+        right = sum(reply.endswith(question) for reply, question in zip(replies, texts, strict=True))
         return Score({"repeated": right / len(texts)}, feedback="\n".join(replies))
 
 

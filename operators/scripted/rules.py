@@ -44,6 +44,12 @@ def search_replace_block(messages: Sequence[Message], rng: np.random.Generator) 
     return search_replace(code.text, edit) if code and edit else NO_CODE
 
 
+def code_or_diff(messages: Sequence[Message], rng: np.random.Generator) -> str:
+    """The reply of `search_replace` to a request that shows such a block, else that of `constant_jitter`."""
+    wants_diff = any("<<<<<<< SEARCH" in message.text for message in messages)
+    return (search_replace_block if wants_diff else constant_jitter)(messages, rng)
+
+
 def thought_and_code(messages: Sequence[Message], rng: np.random.Generator) -> str:
     """An idea in braces, then the reply of `constant_jitter`."""
     return f"{{Move the balance between the terms of the score a little.}}\n\n{constant_jitter(messages, rng)}"
@@ -53,6 +59,7 @@ RULES: Mapping[str, Rule] = {
     "echo": echo,
     "constant_jitter": constant_jitter,
     "search_replace": search_replace_block,
+    "code_or_diff": code_or_diff,
     "thought_and_code": thought_and_code,
     "answer": Answer(),
     "json": json_value,

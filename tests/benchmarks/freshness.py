@@ -1,4 +1,4 @@
-"""How old the newest row is that a reader sees, who polls once a second while a run writes."""
+"""How old the newest row is that a reader sees when it polls once a second while a run writes."""
 
 from __future__ import annotations
 

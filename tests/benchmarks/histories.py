@@ -29,7 +29,7 @@ GROUP = 64
 
 
 class History:
-    """A search of three objectives in which everybody has two parents, 4 KB of text and a completion; all simulated.
+    """A search of three objectives in which every individual has two parents, 4 KB of text and a completion; simulated.
 
     Objectives are the mean of the parents' with something added at random, so that lines grow long.
     """
@@ -77,7 +77,7 @@ class History:
         """The base's lines with a stretch of the mate's, and two new ones."""
         if not parents:
             return _program([self._line() for _ in range(LINES)])
-        base, mate = (cast("Program", one.genome).text.splitlines() for one in parents)
+        base, mate = (cast("Program", parent.genome).text.splitlines() for parent in parents)
         first = int(self._rng.integers(LINES))
         lines = base[:first] + mate[first : first + 8] + base[first + 8 :]
         for at in self._rng.integers(LINES, size=2):
@@ -90,9 +90,11 @@ class History:
         return text.ljust(LINE_BYTES - 1, "#")
 
     def _evaluated(self, parents: tuple[Individual, ...]) -> Evaluation:
-        inherited = np.mean([list(one.evaluation.objectives.values()) for one in parents] or [[100.0] * 3], axis=0)
+        inherited = np.mean(
+            [list(parent.evaluation.objectives.values()) for parent in parents] or [[100.0] * 3], axis=0
+        )
         values = inherited + self._rng.normal(size=3)
-        named = {one.name: float(value) for one, value in zip(OBJECTIVES, values, strict=True)}
+        named = {objective.name: float(value) for objective, value in zip(OBJECTIVES, values, strict=True)}
         return Evaluation("ok", named, {}, seconds=0.1, worker="made", node="made")
 
 

@@ -26,12 +26,13 @@ HYPERVOLUME_AIM, FRONT_AIM, PARENTS_AIM = 0.5, 0.2, 0.3
 
 
 def nondominated(rng: np.random.Generator) -> Iterator[Individual]:
-    """Individuals on a sphere, of whom hardly any dominates another; each passes seven cases of ten."""
+    """Individuals on a sphere, of which hardly any dominates another; each passes seven cases of ten."""
     identity = 0
     while True:
         point = np.abs(rng.normal(size=len(OBJECTIVES)))
         objectives = {
-            one.name: float(value) for one, value in zip(OBJECTIVES, point / np.linalg.norm(point), strict=True)
+            objective.name: float(value)
+            for objective, value in zip(OBJECTIVES, point / np.linalg.norm(point), strict=True)
         }
         cases = {f"case {case}": float(passed) for case, passed in enumerate(rng.random(CASES) < 0.7)}
         yield Individual(
@@ -57,13 +58,13 @@ def milliseconds(rounds: int, call: Callable[[], object], prepare: Callable[[], 
 
 def of_telling(size: int) -> Iterator[Row]:
     newcomers = nondominated(np.random.default_rng(0))
-    indicators = Indicators(OBJECTIVES, reference={one.name: 1.1 for one in OBJECTIVES})
+    indicators = Indicators(OBJECTIVES, reference={objective.name: 1.1 for objective in OBJECTIVES})
     front = Front(len(OBJECTIVES))
     for _ in range(size):
-        one = next(newcomers)
-        indicators.observe(costs_of(one, OBJECTIVES))
-        front.add(one, costs_of(one, OBJECTIVES))
-    more = [(one, costs_of(one, OBJECTIVES)) for one, _ in zip(newcomers, range(100), strict=False)]
+        newcomer = next(newcomers)
+        indicators.observe(costs_of(newcomer, OBJECTIVES))
+        front.add(newcomer, costs_of(newcomer, OBJECTIVES))
+    more = [(newcomer, costs_of(newcomer, OBJECTIVES)) for newcomer, _ in zip(newcomers, range(100), strict=False)]
     told, added = iter(more), iter(more)
     tell = milliseconds(len(more), lambda: indicators.observe(next(told)[1]))
     yield Row(
@@ -85,7 +86,7 @@ def of_choosing(size: int) -> Iterator[Row]:
         choose(choosable, 2, rng)
 
         def enter() -> None:
-            # Somebody new, whose scores nobody has seen, and crowding that has been worked out, as in a search.
+            # A newcomer whose scores are new, and crowding distances already computed, as in a search.
             living.add(next(newcomers))
             living.better(0, 1)
 

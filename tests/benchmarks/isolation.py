@@ -44,13 +44,17 @@ def measure() -> list[Row]:
         assert subprocess.run(command, capture_output=True, check=True).stdout == b"2\n"
 
     held()
-    in_sandbox, in_process, anew = milliseconds(held, 300), milliseconds(plain, 300), milliseconds(fresh, 15)
+    in_sandbox, in_process, fresh_interpreter = (
+        milliseconds(held, 300),
+        milliseconds(plain, 300),
+        milliseconds(fresh, 15),
+    )
     name = sandbox.isolation
     sandbox.close()
     return [
         Row("loading and calling a program in this process", in_process, "ms"),
         Row(f"the same in the sandbox ({name})", in_sandbox, "ms"),
         Row("  times the plain call", in_sandbox / in_process, "x"),
-        Row("the same in a fresh interpreter with numpy, without isolation", anew, "ms"),
-        Row("  fresh interpreter over sandbox", anew / in_sandbox, "x", 10.0),
+        Row("the same in a fresh interpreter with numpy, without isolation", fresh_interpreter, "ms"),
+        Row("  fresh interpreter over sandbox", fresh_interpreter / in_sandbox, "x", 10.0),
     ]

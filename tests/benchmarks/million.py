@@ -43,7 +43,7 @@ def _growing(folder: Path, count: int) -> list[Row]:
     behind = time.perf_counter() - began
     growth = [f"  of it, in part {number} of {PARTS}" for number in range(2, PARTS + 1)]
     return [
-        Row(f"{count} individuals, each told, journaled and projected meanwhile", count / seconds, "/s"),
+        Row(f"{count} individuals, journaled and projected meanwhile", count / seconds, "/s"),
         Row("  the projection was behind at the end by", behind, "s", 10.0, at_most=True),
         Row("  the driver's memory at its largest", _held_bytes("VmHWM") / 2**20, "MiB", 1024, at_most=True),
         Row("  what of it is its own, at the end", held[-1], "MiB"),
@@ -94,6 +94,6 @@ def _seconds(run: Run, query: str, *parameters: Any) -> float:
 
 
 def _held_bytes(which: str) -> int:
-    """Memory of this process, as the system names it: RssAnon is what it shares with nobody, VmHWM the most ever."""
+    """Memory of this process, as the system names it: RssAnon is what it shares with no other, VmHWM the peak."""
     fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(fields[which].split()[0]) * 1024

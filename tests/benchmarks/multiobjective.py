@@ -64,9 +64,9 @@ def ours(case: Case, seed: int) -> float:
         *case.more,
     )
     feasible = [
-        list(one["evaluation"]["objectives"].values())
-        for one in run.tells
-        if all(by <= 0 for by in one["evaluation"]["violations"].values())
+        list(tell["evaluation"]["objectives"].values())
+        for tell in run.tells
+        if all(by <= 0 for by in tell["evaluation"]["violations"].values())
     ]
     return hypervolume(np.array(living(feasible, run.tells)), case.reference)
 

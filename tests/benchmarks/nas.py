@@ -2,8 +2,8 @@
 
 Hypervolume is that of all networks evaluated so far, both objectives scaled to 0..1 over the whole table, reference
 (1, 1), as a share of that of the whole table; medians over seeds. Regularised evolution (Real et al., AAAI 2019)
-changes one slot of the winner of a tournament of 10, and the oldest of 50 dies; each tournament adds the two objectives
-up by weights of its own. Without the published table only the simulated one is searched.
+changes a slot of the winner of a tournament of 10, and the oldest of 50 is removed; each tournament adds the two
+objectives up by weights of its own. Without the published table only the simulated table is searched.
 """
 
 from __future__ import annotations
@@ -55,7 +55,10 @@ class Method:
     parents: ChooseParents = Tournament().choose
 
     def island(self, problem: Problem) -> Callable[[int], Island]:
-        arms = tuple(Arm(str(number), None, one.arity, one.weight or 1.0) for number, one in enumerate(self.operators))
+        arms = tuple(
+            Arm(str(number), None, operator.arity, operator.weight or 1.0)
+            for number, operator in enumerate(self.operators)
+        )
 
         def empty(number: int) -> Island:
             living = RankedPopulation(self.population, problem.objectives, self.survival())
@@ -67,7 +70,7 @@ class Method:
         """All individuals in the order of telling."""
         seeds = problem.seeds(self.population, np.random.default_rng((seed, 3)))
         settings = SearchSettings(seed, evaluations, seeds=len(seeds))
-        search, told = Search(settings, problem.objectives, island=self.island(problem)), []
+        search, individuals = Search(settings, problem.objectives, island=self.island(problem)), []
         while (ask := search.ask()) is not None:
             made = (
                 Proposal("ok", seeds[ask.id])
@@ -79,8 +82,8 @@ class Method:
                 search.drop(ask)
                 continue
             score = problem.evaluate(candidate.genome, run_in_process, "train")
-            told.append(search.tell(candidate, Evaluation("ok", score.objectives)).individual)
-        return told
+            individuals.append(search.tell(candidate, Evaluation("ok", score.objectives)).individual)
+        return individuals
 
     def _offspring(self, search: Search, ask: Ask, problem: Problem) -> Proposal:
         context = Context(np.random.default_rng((search.settings.seed, ask.id, 1)), problem.space, problem.objectives)
@@ -88,13 +91,13 @@ class Method:
 
 
 def by_random_weights(size: int, low: FloatArray, width: FloatArray) -> ChooseParents:
-    """Tournaments of several objectives: each adds the scaled ones up, by weights that it draws anew."""
+    """Tournaments of several objectives: each adds the scaled ones up, by newly drawn weights."""
 
     def choose(choosable: ParentPool, count: int, rng: np.random.Generator) -> list[Individual]:
         living = list(choosable.population)
         rivals = [living[int(place)] for place in rng.choice(len(living), min(size, len(living)), replace=False)]
         weights = rng.dirichlet(np.ones(len(low)))
-        costs = [weights @ ((np.array(list(one.evaluation.objectives.values())) - low) / width) for one in rivals]
+        costs = [weights @ ((np.array(list(rival.evaluation.objectives.values())) - low) / width) for rival in rivals]
         return [rivals[int(np.argmin(costs))]] * count
 
     return choose
@@ -108,8 +111,8 @@ class Scaled:
         designs = [
             problem.space.from_json(dict(zip(problem.space.order, named(key), strict=True))) for key in all_keys()
         ]
-        scores = [problem.evaluate(Architecture(one), run_in_process, "train").objectives for one in designs]
-        costs = np.array([list(one.values()) for one in scores])
+        scores = [problem.evaluate(Architecture(design), run_in_process, "train").objectives for design in designs]
+        costs = np.array([list(objectives.values()) for objectives in scores])
         self.low, self.width = costs.min(axis=0), np.ptp(costs, axis=0)
         self.costs = dict(zip(all_keys(), (costs - self.low) / self.width, strict=True))
         self.best = self._volume(list(self.costs.values()))
@@ -155,7 +158,9 @@ def compared(problem: NasBenchMacro) -> dict[str, FloatArray]:
         "random": Method((UniformSlots(),), 2),
     }
     keys: dict[str, Callable[[int], list[str]]] = {
-        name: lambda seed, way=way: [key_of(one.genome.choices) for one in way.search(problem, seed, EVALUATIONS[-1])]  # type: ignore[misc, union-attr]
+        name: lambda seed, way=way: [
+            key_of(individual.genome.choices) for individual in way.search(problem, seed, EVALUATIONS[-1])
+        ]  # type: ignore[misc, union-attr]
         for name, way in ways.items()
     }
     keys["pymoo NSGA-II"] = lambda seed: by_pymoo(scaled, seed)
@@ -182,8 +187,11 @@ def rows_of(table: str, found: dict[str, FloatArray], aim: float | None) -> list
 
 def solved(way: Method) -> float:
     """In how many of 20 searches of k_module the best of 625 designs is among the first 200."""
-    best = [max(one.evaluation.objectives["quality"] for one in way.search(KModule(), seed, 200)) for seed in range(20)]
-    return sum(one == 1.0 for one in best) / 20
+    best = [
+        max(individual.evaluation.objectives["quality"] for individual in way.search(KModule(), seed, 200))
+        for seed in range(20)
+    ]
+    return sum(value == 1.0 for value in best) / 20
 
 
 def measure() -> list[Row]:

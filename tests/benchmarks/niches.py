@@ -101,11 +101,11 @@ def seconds_per_add(kind: str, cells: int) -> float:
         Individual(number, number, Ask(number, "seed"), Vector(tuple(point)), Evaluation("ok", {"height": height}))
         for number, (height, *point) in enumerate(rng.random((3 * cells + ADDS, 3)).tolist())
     ]
-    for one in individuals[:-ADDS]:
-        niches.add(one)
+    for individual in individuals[:-ADDS]:
+        niches.add(individual)
     began = time.perf_counter()
-    for one in individuals[-ADDS:]:
-        niches.add(one)
+    for individual in individuals[-ADDS:]:
+        niches.add(individual)
     return (time.perf_counter() - began) / ADDS
 
 

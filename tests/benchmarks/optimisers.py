@@ -166,7 +166,7 @@ def measure() -> list[Row]:
         what = f"{landscape.name} in {DIMENSIONS} dimensions, {EVALUATIONS} evaluations"
         rows += [Row(f"{what}: height by {name}", height) for name, height in found.items()]
         rows.append(Row("  by CMA-ES (cma)", yardstick))
-        # Where all directions are alike, or holes decide, a model has no advantage to show.
+        # Where all directions are equal, or holes decide, a model has no advantage to show.
         aim = {"ellipsoid": 0.1, "rosenbrock": 1.0}.get(landscape.name)
         ratio = found["gaussian_model"] / found["gaussian"]
         rows.append(Row("  gaussian_model over gaussian", ratio, "x", aim, at_most=True))

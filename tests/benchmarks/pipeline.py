@@ -32,13 +32,14 @@ PROMPT = "```python\ndef answer():\n    return 1\n```"
 
 
 @contextmanager
-def scripted_server(*faults: str, seed: int = 1) -> Iterator[str]:
+def scripted_server(*faults: str, seed: int = 1, rule: str = "constant_jitter") -> Iterator[str]:
     """The address of a scripted model with these latencies, in a process of its own."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     options = [word for fault in faults for word in ("--fault", fault)]
-    command = [sys.executable, "-m", "evo", "serve-scripted", "--port", str(port), "--seed", str(seed), *options]
+    options += ["--rule", rule, "--port", str(port), "--seed", str(seed)]
+    command = [sys.executable, "-m", "evo", "serve-scripted", *options]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             _wait_for(port)
@@ -80,7 +81,7 @@ def pauses_of(run: Measured) -> list[float]:
 
 
 async def ideal_seconds(url: str, pauses: Sequence[float]) -> float:
-    """The loop that one would write by hand: so many completions at once, so many evaluations, a queue between."""
+    """The loop written by hand: so many completions at once, so many evaluations at once, a queue between them."""
     asking, evaluating = asyncio.Semaphore(WIDTH), asyncio.Semaphore(WIDTH)
     body = {"model": "scripted", "messages": [{"role": "user", "content": PROMPT}]}
 

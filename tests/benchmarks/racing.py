@@ -240,12 +240,16 @@ def searched(policy: str, evaluations: int) -> Searched:
     for seed in range(ENGINE_SEEDS):
         run = run_search(
             "evo.testing.exam:Exam",
-            *("executor=evo.testing.executor:InProcessExecutor", "executor.workers=8", f"seed={seed}"),
-            *("problem.options.questions=200", f"evaluation={policy}", f"budget.evaluations={evaluations}"),
+            "executor=evo.testing.executor:InProcessExecutor",
+            "executor.workers=8",
+            f"seed={seed}",
+            "problem.options.questions=200",
+            f"evaluation={policy}",
+            f"budget.evaluations={evaluations}",
         )
-        told = [event["evaluation"] for event in run.tells]
-        best.append(max(one["objectives"]["marks"] for one in told if one["outcome"] == "ok"))
-        pulls += sum(len(one["cases"]) for one in told)
+        results = [event["evaluation"] for event in run.tells]
+        best.append(max(result["objectives"]["marks"] for result in results if result["outcome"] == "ok"))
+        pulls += sum(len(result["cases"]) for result in results)
     return Searched(float(np.mean(best)), pulls, time.perf_counter() - began)
 
 

@@ -27,41 +27,41 @@ Polls = tuple[float, float, int]
 
 
 def measure(seconds: float = SECONDS) -> list[Row]:
-    """Simulated individuals of 4 KB are told, journaled and projected as fast as one process can, throughout."""
+    """Simulated individuals of 4 KB are journaled and projected as fast as a process can, throughout."""
     with tempfile.TemporaryDirectory() as parent:
-        folder, told, stopping = Path(parent), SPAWN.Value("q", 0), SPAWN.Event()
-        writer = SPAWN.Process(target=_write, args=(folder, told, stopping))
+        folder, count_told, stopping = Path(parent), SPAWN.Value("q", 0), SPAWN.Event()
+        writer = SPAWN.Process(target=_write, args=(folder, count_told, stopping))
         writer.start()
         try:
             _wait_for(folder)
-            rows = [*_against_readers(folder, told, seconds), *_against_a_holder(folder, told, seconds)]
+            rows = [*_against_readers(folder, count_told, seconds), *_against_a_holder(folder, count_told, seconds)]
         finally:
             stopping.set()
             writer.join()
         kept = open_run(folder).sql("SELECT count(*) FROM individuals").scalar()
         return [
             *rows,
-            Row("  individuals told that the database lacks at the end", told.value - kept, "", 0, at_most=True),
+            Row("  individuals that the database lacks at the end", count_told.value - kept, "", 0, at_most=True),
         ]
 
 
-def _write(folder: Path, told: Synchronized[int], stopping: multiprocessing.synchronize.Event) -> None:
+def _write(folder: Path, count_told: Synchronized[int], stopping: multiprocessing.synchronize.Event) -> None:
     history, lineage = History(folder), LiveLineage(folder)
     while not stopping.is_set():
         history.grow(GROUP)
-        told.value = history.search.count_told
+        count_told.value = history.search.count_told
     history.journal.close()
     lineage.close()
 
 
-def _against_readers(folder: Path, told: Synchronized[int], seconds: float) -> list[Row]:
+def _against_readers(folder: Path, count_told: Synchronized[int], seconds: float) -> list[Row]:
     with SPAWN.Pool(READERS) as pool:
         pool.starmap(_poll, [(folder, WARM_SECONDS)] * READERS, chunksize=1)
-        before = _rate(told, seconds / 2)
+        before = _rate(count_told, seconds / 2)
         polls = pool.starmap_async(_poll, [(folder, seconds)] * READERS, chunksize=1)
-        beside = _rate(told, seconds)
+        beside = _rate(count_told, seconds)
         ages, delays, errors = zip(*polls.get(), strict=True)
-        after = _rate(told, seconds / 2)
+        after = _rate(count_told, seconds / 2)
     return [
         Row("a writer alone", (before + after) / 2, "/s"),
         Row(f"  beside {READERS} readers, each once a second for {seconds:g} s", beside, "/s"),
@@ -72,7 +72,7 @@ def _against_readers(folder: Path, told: Synchronized[int], seconds: float) -> l
     ]
 
 
-def _against_a_holder(folder: Path, told: Synchronized[int], seconds: float) -> list[Row]:
+def _against_a_holder(folder: Path, count_told: Synchronized[int], seconds: float) -> list[Row]:
     while True:
         try:
             held = duckdb.connect(str(folder / "lineage.duckdb"), read_only=True)
@@ -80,21 +80,21 @@ def _against_a_holder(folder: Path, told: Synchronized[int], seconds: float) -> 
         except duckdb.Error:  # the writer was just there
             time.sleep(0.01)
     with held:
-        rate = _rate(told, seconds)
-    held_count, began = told.value, time.perf_counter()
+        rate = _rate(count_told, seconds)
+    held_count, began = count_told.value, time.perf_counter()
     while open_run(folder).sql("SELECT count(*) FROM individuals").scalar() < held_count:
         time.sleep(0.1)
     return [
         Row(f"  while a reader holds the database for {seconds:g} s", rate, "/s"),
-        Row("  the database has all that was told by then after", time.perf_counter() - began, "s"),
+        Row("  the database has caught up after", time.perf_counter() - began, "s"),
     ]
 
 
-def _rate(told: Synchronized[int], seconds: float) -> float:
+def _rate(count_told: Synchronized[int], seconds: float) -> float:
     """Individuals a second over the next so many."""
-    count, began = told.value, time.perf_counter()
+    count, began = count_told.value, time.perf_counter()
     time.sleep(seconds)
-    return (told.value - count) / (time.perf_counter() - began)
+    return (count_told.value - count) / (time.perf_counter() - began)
 
 
 def _wait_for(folder: Path) -> None:
@@ -118,6 +118,6 @@ def _poll(folder: Path, seconds: float) -> Polls:
 
 
 def _age(run: Run) -> float:
-    """Seconds since the newest row was told, when that and what a dashboard shows besides has been read."""
+    """Seconds since the newest row was recorded, when that and what a dashboard shows besides has been read."""
     newest: datetime = run.answers(NEWEST, *POLLED)[0].scalar()
     return (datetime.now(UTC).replace(tzinfo=None) - newest).total_seconds()

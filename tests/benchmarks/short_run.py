@@ -38,7 +38,7 @@ def timed(url: str, *overrides: str) -> tuple[float, float]:
 
 
 def rows_of(name: str, aim: float, ideal: float, measured: Sequence[float]) -> list[Row]:
-    """The rows of one executor."""
+    """The rows of an executor."""
     seconds, first = measured
     return [
         Row(f"  {name}, whole process", seconds, "s"),

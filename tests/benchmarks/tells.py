@@ -1,4 +1,4 @@
-"""What one tell costs: a newcomer goes in, the worst goes out, and one tournament is held."""
+"""What a tell costs: a newcomer enters, the worst leaves, and a tournament is held."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ def _tell_milliseconds(survival: Survival, points: FloatArray, size: int) -> flo
     """The median over TELLS tells of a population that is full."""
     everyone = [_individual(number, point) for number, point in enumerate(points)]
     population = RankedPopulation(size, [Objective(f"f{number}", "min") for number in range(points.shape[1])], survival)
-    for one in everyone[:size]:
-        population.add(one)
+    for individual in everyone[:size]:
+        population.add(individual)
     rng, taken = np.random.default_rng(0), []
-    for one in everyone[size:]:
+    for individual in everyone[size:]:
         started = time.perf_counter()
-        population.add(one)
+        population.add(individual)
         population.better(*rng.integers(size, size=2))
         taken.append(time.perf_counter() - started)
     return 1000 * statistics.median(taken)

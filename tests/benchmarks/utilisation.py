@@ -44,7 +44,7 @@ async def by_generations() -> list[tuple[float, float]]:
     try:
         for first in range(0, COUNT, GENERATION):
             batch = await asyncio.gather(*map(executor.evaluate, genomes[first : first + GENERATION]))
-            found += [(one.started, one.seconds) for one in batch]
+            found += [(evaluation.started, evaluation.seconds) for evaluation in batch]
     finally:
         await executor.close()
     return found[GENERATION:]

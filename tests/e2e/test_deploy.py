@@ -83,7 +83,7 @@ def test_every_command_in_the_files_is_one_of_evos_with_its_options() -> None:
 
 
 def test_every_setting_in_the_files_is_one_that_evo_knows() -> None:
-    job = next(one for one in documents("kuberay_job.yaml") if one["kind"] == "RayJob")
+    job = next(document for document in documents("kuberay_job.yaml") if document["kind"] == "RayJob")
     script, folder, target, *words = shlex.split(job["spec"]["entrypoint"])
     assert (script, Path(folder).parent) == ("run_or_resume.sh", Path("/home/evo/runs"))
     assert load_config(target, overrides(words)).config.executor.address == "auto"
@@ -201,18 +201,18 @@ def unknown_names(value: Any, names: Any, place: str = "spec") -> list[str]:
     if names is None:
         return []
     if isinstance(value, list):
-        return [one for item in value for one in unknown_names(item, names, place)]
+        return [name for item in value for name in unknown_names(item, names, place)]
     wrong = [f"{place}.{key}" for key in value if key not in names]
     return wrong + [
-        one
+        name
         for key, inner in value.items()
         if key in names
-        for one in unknown_names(inner, names[key], f"{place}.{key}")
+        for name in unknown_names(inner, names[key], f"{place}.{key}")
     ]
 
 
 def cluster_spec(name: str) -> Any:
-    spec = next(one["spec"] for one in documents(name) if one["kind"].startswith("Ray"))
+    spec = next(document["spec"] for document in documents(name) if document["kind"].startswith("Ray"))
     return spec.get("rayClusterSpec", spec)
 
 
@@ -223,10 +223,10 @@ def pods(spec: Any) -> list[Any]:
 
 @pytest.mark.parametrize("name", KUBERAY)
 def test_kubernetes_files_use_names_that_there_are(name: str) -> None:
-    for one in documents(name):
-        assert set(one) == {"apiVersion", "kind", "metadata", "spec"}
-        assert one["apiVersion"] == ("ray.io/v1" if one["kind"].startswith("Ray") else "v1")
-        assert unknown_names(one["spec"], SPECS[one["kind"]]) == []
+    for document in documents(name):
+        assert set(document) == {"apiVersion", "kind", "metadata", "spec"}
+        assert document["apiVersion"] == ("ray.io/v1" if document["kind"].startswith("Ray") else "v1")
+        assert unknown_names(document["spec"], SPECS[document["kind"]]) == []
 
 
 def test_a_misspelt_name_deep_in_a_kubernetes_file_is_found() -> None:
@@ -237,10 +237,12 @@ def test_a_misspelt_name_deep_in_a_kubernetes_file_is_found() -> None:
 
 @pytest.mark.parametrize("name", KUBERAY)
 def test_runs_lie_on_a_volume_that_outlives_the_pods(name: str) -> None:
-    claims = {one["metadata"]["name"] for one in documents(name) if one["kind"] == "PersistentVolumeClaim"}
+    claims = {
+        document["metadata"]["name"] for document in documents(name) if document["kind"] == "PersistentVolumeClaim"
+    }
     head = pods(cluster_spec(name))[0]
-    volumes = {one["name"]: one["persistentVolumeClaim"]["claimName"] for one in head["volumes"]}
-    assert {one["mountPath"]: volumes[one["name"]] for one in head["containers"][0]["volumeMounts"]} == {
+    volumes = {volume["name"]: volume["persistentVolumeClaim"]["claimName"] for volume in head["volumes"]}
+    assert {mount["mountPath"]: volumes[mount["name"]] for mount in head["containers"][0]["volumeMounts"]} == {
         "/home/evo/runs": next(iter(claims))
     }
 
@@ -269,7 +271,7 @@ def test_the_autoscaler_has_room_to_scale(name: str) -> None:
 def test_versions_are_the_projects_everywhere() -> None:
     everything = "\n".join(every_text().values())
     rays = set(re.findall(r'(?:RAY_VERSION=|ray\[default\]==|rayVersion: ")(\d+\.\d+\.\d+)', everything))
-    requirement = next(one for one in PROJECT["dependencies"] if re.match(r"ray\b", one))
+    requirement = next(dependency for dependency in PROJECT["dependencies"] if re.match(r"ray\b", dependency))
     assert len(rays) == 1, "all nodes need one Ray"
     assert Version(rays.pop()) in SpecifierSet(re.sub(r"^ray(\[.*\])?", "", requirement))
     pythons = set(re.findall(r"python:?(3\.\d+)\b", everything))

@@ -1,4 +1,4 @@
-"""What may befall a run from outside, as a full disk and changed files: nothing recorded is lost."""
+"""What happens to a run from outside, such as a full disk and changed files: nothing recorded is lost."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_disk_that_is_too_small_for_an_export_is_said(evo: Evo, toy_run: Path,
     with files_of_at_most(1000):
         answer = evo("export", toy_run, "--format", format, "--to", "written")
     refused_in_one_sentence(answer, "File too large")
-    assert [one.name for one in tmp_path.iterdir()] == ["runs"]
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
 
 
 ON_A_SMALL_DISK = """
@@ -233,9 +233,9 @@ def test_the_lineage_of_a_finished_run_that_was_cut_short_is_finished_by_resumin
 
 
 def changed(lines: list[bytes], number: int) -> list[bytes]:
-    one = lines[number].replace(b'"seconds":0.', b'"seconds":1.')
-    assert one != lines[number]
-    return [*lines[:number], one, *lines[number + 1 :]]
+    changed = lines[number].replace(b'"seconds":0.', b'"seconds":1.')
+    assert changed != lines[number]
+    return [*lines[:number], changed, *lines[number + 1 :]]
 
 
 DAMAGES: dict[str, tuple[Callable[[list[bytes], int], list[bytes]], int]] = {

@@ -13,7 +13,8 @@ import pytest
 from cluster.keys import _NAME_OF_A_KEY
 from cluster.sandbox.launch import bubblewrap_problem
 from tests.conftest import Evo
-from tests.e2e.test_deploy import PROJECT, ROOT, documents, text_of
+from tests.e2e.test_deploy import PROJECT, documents, text_of
+from tests.support.paths import ROOT
 
 
 def instructions() -> list[tuple[str, str]]:
@@ -28,7 +29,7 @@ def test_what_the_image_copies_is_there_and_let_through() -> None:
     assert text_of("Dockerfile.dockerignore").startswith("*\n"), "nothing that is not named"
     for source in copied:
         assert (ROOT / source).exists(), source
-        assert any(fnmatch(source, one.removeprefix("!")) for one in let_through), source
+        assert any(fnmatch(source, pattern.removeprefix("!")) for pattern in let_through), source
     assert set(copied) >= {"pyproject.toml", PROJECT["readme"], *PROJECT["license-files"]}
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]
     assert set(copied) >= set(packages["targets"]["wheel"]["packages"])
@@ -58,7 +59,7 @@ def test_ray_up_learns_from_the_image_where_its_user_lives() -> None:
     (environment,) = (rest.split() for name, rest in instructions() if name == "ENV")
     assert "HOME=/home/evo" in environment
     mounts = documents("cloud.yaml")[0]["docker"]["head_run_options"]
-    assert [one.rpartition(":")[2] for one in mounts] == ["/home/evo/runs"]
+    assert [mount.rpartition(":")[2] for mount in mounts] == ["/home/evo/runs"]
 
 
 def test_the_image_runs_as_nobody_special_and_holds_no_key() -> None:

@@ -25,17 +25,12 @@ from tests.support.killed import PLACES as TRAPS
 from tests.support.killed import owner_of
 from tests.support.paths import ROOT
 from tests.support.priced_models import priced, serving
-from tests.support.runs import events, spawn, wait_until
+from tests.support.runs import events, overrides, spawn, wait_until
 
 SEED = 5
 EVALUATIONS, CONCURRENCY, MAX_IN_FLIGHT = 40, 4, 6
-SIZES = (
-    "--set",
-    f"budget.evaluations={EVALUATIONS}",
-    "--set",
-    "search.deterministic=true",
-    "--set",
-    f"search.max_in_flight={MAX_IN_FLIGHT}",
+SIZES = overrides(
+    f"budget.evaluations={EVALUATIONS}", "search.deterministic=true", f"search.max_in_flight={MAX_IN_FLIGHT}"
 )
 MIXED = ("--set", "search.operators={model_rewrite: 2, evo.testing.toys:Count: 1}")
 PAID = ("evo.testing.toys:Nothing", "--model", "scripted", *MIXED, *SIZES)
@@ -304,14 +299,7 @@ def test_a_search_of_any_kind_is_rebuilt_from_its_journal_alone(
     evo: Evo, tmp_path: Path, kind: Sequence[str], deterministic: bool
 ) -> None:
     raced = ("--set", "evaluation={policy: racing, options: {batch_size: 8}}") if kind[0].endswith("Exam") else ()
-    sizes = (
-        "--set",
-        f"budget.evaluations={FREE_EVALUATIONS}",
-        "--set",
-        "search.max_in_flight=8",
-        "--set",
-        "executor.workers=4",
-    )
+    sizes = overrides(f"budget.evaluations={FREE_EVALUATIONS}", "search.max_in_flight=8", "executor.workers=4")
     options = (*kind, *IN_PROCESS, *raced, *sizes, "--set", f"search.deterministic={deterministic}")
     chance = random.Random(f"{kind}{deterministic}")
     place = chance.choice(FREE_PLACES)

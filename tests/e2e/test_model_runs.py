@@ -110,7 +110,7 @@ def test_without_a_key_and_an_endpoint_a_search_goes_on_without_a_model(
     assert "no OPENAI_API_KEY, no OPENAI_BASE_URL and no endpoint: searching without some" in answer.err
 
 
-def test_a_genome_that_no_model_operator_varies_is_told_so(evo: Evo, server: ScriptedServer) -> None:
+def test_a_model_for_a_genome_that_no_model_operator_varies_is_refused(evo: Evo, server: ScriptedServer) -> None:
     answer = evo("run", "sphere", "--model", "scripted")
     assert answer.code == 2
     assert "no registered operator asks a model and varies a vector; leave --model out" in answer.err
@@ -184,7 +184,7 @@ def test_the_questions_about_money_in_the_docs_are_answered(evo: Evo, tmp_path: 
     assert "def answer" in prompt.rows[0][prompt.columns.index("prompt")]
     line = [row[0] for row in reader.sql("SELECT id FROM ancestors(?)", [best]).rows]
     owed = {event["ask"] for event in events(run, "proposal") if event.get("individual") in line}
-    paid = math.fsum(one["completion"]["cost_usd"] for one in events(run, "completion") if one["ask"] in owed)
+    paid = math.fsum(event["completion"]["cost_usd"] for event in events(run, "completion") if event["ask"] in owed)
     assert cost.rows[0][cost.columns.index("usd")] == pytest.approx(paid)
     assert paid > 0
     assert name == "answer"

@@ -1,4 +1,4 @@
-"""Measuring again where evaluations ask a model: answers that were kept for the run would say the same again."""
+"""Re-evaluation where evaluations ask a model: answers that were kept for the run would only repeat themselves."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ import pytest
 from operators.scripted import ScriptedServer
 from tests.conftest import Evo
 from tests.support.priced_models import priced, serving
-from tests.support.runs import events
+from tests.support.runs import events, overrides
 
 ECHO = (
-    *("evo.testing.toys:Echo", "--set", "executor=evo.testing.executor:InProcessExecutor", "--model", "scripted"),
-    *("--set", "search.noise.reevaluation_rate=0.8", "--set", "budget.evaluations=40"),
+    "evo.testing.toys:Echo",
+    "--model",
+    "scripted",
+    *overrides(
+        "executor=evo.testing.executor:InProcessExecutor",
+        "search.noise.reevaluation_rate=0.8",
+        "budget.evaluations=40",
+    ),
 )
 
 
@@ -30,7 +36,7 @@ def asked(run: Path) -> list[tuple[int, str]]:
     return [(event["ask"], event["digest"]) for event in answered if event["stage"] == "evaluation"]
 
 
-def test_a_measurement_again_has_answers_of_its_own_and_each_is_paid_for_once(
+def test_a_re_evaluation_has_answers_of_its_own_and_each_is_paid_for_once(
     evo: Evo, tmp_path: Path, server: ScriptedServer
 ) -> None:
     assert evo("run", *ECHO, *priced(server), "--name", "echo").code == 0
@@ -45,17 +51,10 @@ def test_a_measurement_again_has_answers_of_its_own_and_each_is_paid_for_once(
 
 
 @pytest.mark.parametrize("deterministic", [False, True])
-def test_money_that_runs_out_while_somebody_is_measured_again_loses_nothing(
+def test_money_that_runs_out_during_a_re_evaluation_loses_nothing(
     evo: Evo, tmp_path: Path, server: ScriptedServer, deterministic: bool
 ) -> None:
-    caps = (
-        "--set",
-        "budget.calls=93",
-        "--set",
-        f"search.deterministic={deterministic}",
-        "--set",
-        "search.max_in_flight=4",
-    )
+    caps = overrides("budget.calls=93", f"search.deterministic={deterministic}", "search.max_in_flight=4")
     assert evo("run", *ECHO, *priced(server), *caps, "--name", "short").code == 0
     run = tmp_path / "runs/short"
     assert len(asked(run)) <= 93

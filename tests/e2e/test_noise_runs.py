@@ -1,4 +1,4 @@
-"""Noisy runs through the whole engine: order, kills, the lineage, and settings that mean nothing."""
+"""Noisy runs through the whole engine: order, the lineage, and settings that mean nothing."""
 
 from __future__ import annotations
 
@@ -9,20 +9,15 @@ import pytest
 
 from evo.lineage import open_run, rebuild
 from tests.conftest import TOY, Evo
-from tests.support.runs import events, sorted_history
+from tests.support.runs import events, overrides, sorted_history
 
 FOG = ("evo.testing.toys:Fog", *TOY[1:], "--set", "search.noise.reevaluation_rate=0.3")
 
 
-def test_told_in_the_order_of_asking_a_noisy_run_is_the_same_at_any_width(evo: Evo, tmp_path: Path) -> None:
+def test_a_deterministic_noisy_run_is_the_same_at_any_width(evo: Evo, tmp_path: Path) -> None:
     ordered = (
         *FOG,
-        "--set",
-        "search.deterministic=true",
-        "--set",
-        "search.max_in_flight=8",
-        "--set",
-        "budget.evaluations=120",
+        *overrides("search.deterministic=true", "search.max_in_flight=8", "budget.evaluations=120"),
     )
     for name, width in (("narrow", 1), ("wide", 8)):
         answer = evo("run", *ordered, "--set", f"executor.workers={width}", "--name", name)
@@ -34,7 +29,7 @@ def test_told_in_the_order_of_asking_a_noisy_run_is_the_same_at_any_width(evo: E
 @pytest.fixture
 def fog_run(evo: Evo, tmp_path: Path) -> Path:
     options = json.dumps({"luck": 6.0, "crash_again": 1.0})
-    # With this seed somebody is soon better than the lucky one is said to be, and is measured again.
+    # With this seed an individual is soon better than the lucky seed seems to be, and is evaluated again.
     sizes = ("--set", "budget.evaluations=200", "--set", "seed=1")
     answer = evo("run", *FOG, "--set", f"problem.options={options}", *sizes, "--name", "fog")
     assert answer.code == 0, answer.err
@@ -54,12 +49,12 @@ def test_the_lineage_knows_every_measurement_and_what_they_come_to(fog_run: Path
     }
     assert failed, "the lucky seed should have failed"
     assert not failed & set(scores)
-    for one in set(last) - failed:
-        event = last[one]
-        assert scores[one] == (event["mean"]["height"], event["measurements"], event["compared"]["height"])
+    for individual in set(last) - failed:
+        event = last[individual]
+        assert scores[individual] == (event["mean"]["height"], event["measurements"], event["compared"]["height"])
 
 
-def test_the_lineage_says_who_is_best_lives_and_is_in_the_front(fog_run: Path, evo: Evo) -> None:
+def test_the_lineage_knows_the_best_the_population_and_the_front(fog_run: Path, evo: Evo) -> None:
     said = evo("replay", fog_run)
     assert said.code == 0
     reader = open_run(fog_run)

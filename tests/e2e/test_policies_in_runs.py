@@ -1,4 +1,4 @@
-"""Laws of evaluation policies in runs: who races whom, who is stopped, and that nobody waits for ever."""
+"""Laws of evaluation policies in runs: which candidates race, which are pruned, and that none waits for ever."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from evo.testing.in_process import run_in_process
 from evo.values import Ask, Evaluation, Individual, Part
 from tests.conftest import TOY, Evo
 from tests.support.made import unsealed
-from tests.support.runs import events, history, sorted_history
+from tests.support.runs import events, history, overrides, sorted_history
 
 EXAM = ("evo.testing.exam:Exam", "--set", "executor=evo.testing.executor:InProcessExecutor")
 RACING = ("--set", "evaluation.policy=racing")
@@ -83,10 +83,10 @@ def prepared_for(*overrides: str) -> Setup:
 def test_with_the_full_policy_a_journal_has_nothing_that_it_had_not_before(evo: Evo, tmp_path: Path) -> None:
     evo("run", *TOY, "--set", "budget.evaluations=30", "--name", "toy")
     seen = events(tmp_path / "runs/toy")
-    assert {one["event"] for one in seen} == {"run", "ask", "proposal", "tell", "holdout", "stop"}
+    assert {event["event"] for event in seen} == {"run", "ask", "proposal", "tell", "holdout", "stop"}
     assert "cases" not in seen[0]
-    for one in seen:
-        assert set(one.get("evaluation", {})) in (set(), EVALUATION | PLACE)
+    for event in seen:
+        assert set(event.get("evaluation", {})) in (set(), EVALUATION | PLACE)
 
 
 def test_the_full_policy_scores_each_candidate_as_a_whole_and_once(evo: Evo) -> None:
@@ -97,20 +97,25 @@ def test_the_full_policy_scores_each_candidate_as_a_whole_and_once(evo: Evo) -> 
 
 
 @pytest.mark.parametrize("policy", ["racing", "low_rank"])
-def test_a_race_finds_the_best_of_its_brood_with_fewer_pulls(evo: Evo, policy: str) -> None:
+def test_a_race_finds_the_best_of_its_batch_with_fewer_pulls(evo: Evo, policy: str) -> None:
     exam, won, shares = Exam(200), 0, []
     for seed in range(3):
         run = run_of(
             evo,
             f"raced-{seed}",
-            *("--set", f"evaluation.policy={policy}", "--set", "evaluation.options.share=0.2"),
-            *("--set", "problem.options.questions=200", "--set", f"seed={seed}", "--set", "budget.evaluations=64"),
-            *("--set", "executor.workers=5"),
+            *overrides(
+                f"evaluation.policy={policy}",
+                "evaluation.options.share=0.2",
+                "problem.options.questions=200",
+                f"seed={seed}",
+                "budget.evaluations=64",
+                "executor.workers=5",
+            ),
         )
         for event in events(run):
             if event["event"] == "race":
-                promoted = {one for one, promoted, _ in event["verdicts"] if promoted}
-                truth = {one: marks(exam, run, one) for one, _, _ in event["verdicts"]}
+                promoted = {individual for individual, promoted, _ in event["verdicts"] if promoted}
+                truth = {individual: marks(exam, run, individual) for individual, _, _ in event["verdicts"]}
                 assert len(promoted) == 1
                 won += truth[promoted.pop()] >= max(truth.values()) - 0.02
         seen, saved = open_run(run).sql("SELECT sum(seen), sum(saved) FROM pulls").rows[0]
@@ -120,15 +125,17 @@ def test_a_race_finds_the_best_of_its_brood_with_fewer_pulls(evo: Evo, policy: s
 
 
 def marks(exam: Exam, run: Path, individual: int) -> float:
-    """What it would have had on all cases."""
-    [proposal] = [one for one in events(run) if one["event"] == "proposal" and one.get("individual") == individual]
+    """What an individual scores on all cases."""
+    [proposal] = [
+        event for event in events(run) if event["event"] == "proposal" and event.get("individual") == individual
+    ]
     return scored(exam, genome_from_json(proposal["genome"]), run_in_process, "train").objectives["marks"]
 
 
 @pytest.mark.parametrize(
     "policy", ["racing", "low_rank", "challenge", "cascade, options: {stages: [{share: 0.2, threshold: 0.5}]}"]
 )
-def test_who_is_stopped_never_lives_is_no_parent_and_has_no_objectives(evo: Evo, policy: str) -> None:
+def test_a_pruned_candidate_never_survives_is_no_parent_and_has_no_objectives(evo: Evo, policy: str) -> None:
     nudge = "search.operators={gaussian: 1, evo.testing.exam:Guess: 1}"
     options = ("--set", f"evaluation={{policy: {policy}}}", "--set", "budget.evaluations=120", "--set", nudge)
     run = run_of(evo, "raced", *options, "--set", "executor.workers=4")
@@ -150,10 +157,10 @@ def test_who_is_stopped_never_lives_is_no_parent_and_has_no_objectives(evo: Evo,
     assert all(text.startswith("pruned after ") and " of 60 cases, mean score " in text for (text,) in told)
 
 
-def test_stopped_ones_are_counted_apart_from_failures(evo: Evo) -> None:
+def test_pruned_candidates_are_counted_apart_from_failures(evo: Evo) -> None:
     answer = evo("run", *EXAM, *RACING, "--set", "budget.evaluations=64", "--name", "raced")
     stopped = sum(
-        one["event"] == "tell" and one["evaluation"]["outcome"] == "pruned" for one in events(Path("runs/raced"))
+        event["event"] == "tell" and event["evaluation"]["outcome"] == "pruned" for event in events(Path("runs/raced"))
     )
     assert f"{stopped} were pruned; " in answer.out
     assert stopped > 50
@@ -161,7 +168,7 @@ def test_stopped_ones_are_counted_apart_from_failures(evo: Evo) -> None:
     assert rows == (("ok", 64 - stopped, 60 * (64 - stopped)), ("pruned", stopped, 60 * stopped))
 
 
-def test_while_it_runs_it_says_how_many_were_stopped() -> None:
+def test_progress_says_how_many_were_pruned() -> None:
     setup = prepared_for()
     individual = Individual(0, 0, Ask(0, "guess"), Vector((0.5,)), Evaluation("pruned"))
     progress = Progress()
@@ -186,28 +193,28 @@ def test_a_journal_from_before_there_were_policies_goes_on(evo: Evo) -> None:
     assert "[evaluation] cannot change in a run that was started" in refused.err
 
 
-def test_a_minibatch_is_the_same_for_all_and_they_live_by_it(evo: Evo) -> None:
+def test_a_minibatch_is_the_same_for_all_and_decides_survival(evo: Evo) -> None:
     batch = ("--set", "evaluation.policy=minibatch", "--set", "evaluation.options.size=20")
     run = run_of(evo, "batch", *batch, "--set", "budget.evaluations=40", "--set", "executor.workers=4")
     tells = [event["evaluation"] for event in events(run) if event["event"] == "tell"]
-    assert len({tuple(sorted(one["cases"])) for one in tells}) == 1
-    assert {len(one["cases"]) for one in tells} == {20}
-    for one in tells:
-        assert one["objectives"]["marks"] == pytest.approx(sum(one["cases"].values()) / 20)
+    assert len({tuple(sorted(evaluation["cases"])) for evaluation in tells}) == 1
+    assert {len(evaluation["cases"]) for evaluation in tells} == {20}
+    for evaluation in tells:
+        assert evaluation["objectives"]["marks"] == pytest.approx(sum(evaluation["cases"].values()) / 20)
     assert len(open_run(run).sql("FROM population").rows) == 10
 
 
-def test_a_challenger_is_measured_against_its_own_parent_and_stopped_when_hopeless(evo: Evo) -> None:
+def test_a_challenger_is_measured_against_its_own_parent_and_pruned_when_hopeless(evo: Evo) -> None:
     guess = ("--set", "evaluation={policy: challenge, options: {limit: 0.02, step: 6}}", "--set", "executor.workers=3")
-    run = run_of(evo, "duels", *guess, "--set", "budget.evaluations=120", "--set", "problem.options.questions=200")
+    run = run_of(evo, "challenges", *guess, "--set", "budget.evaluations=120", "--set", "problem.options.questions=200")
     reader = open_run(run)
     pairs = reader.sql(
         "SELECT e.outcome, c.value AS skill, p.value AS parent FROM evaluations e"
         " JOIN parents l ON l.child = e.individual JOIN objectives p ON p.individual = l.parent AND p.name = 'skill'"
         " LEFT JOIN objectives c ON c.individual = e.individual AND c.name = 'skill' WHERE e.stage = 'train'"
     ).rows
-    lived = [skill - parent for outcome, skill, parent in pairs if outcome == "ok"]
-    assert min(lived) > -0.25
+    survived = [skill - parent for outcome, skill, parent in pairs if outcome == "ok"]
+    assert min(survived) > -0.25
     assert sum(outcome == "pruned" for outcome, _, _ in pairs) > 30
 
 
@@ -217,20 +224,24 @@ def test_a_failure_in_one_case_is_the_outcome_of_the_candidate_and_the_race_goes
     outcomes = Counter(event["evaluation"]["outcome"] for event in events(run) if event["event"] == "tell")
     assert outcomes["crash"] >= 5
     crashed = [
-        one["evaluation"] for one in events(run) if one["event"] == "tell" and one["evaluation"]["outcome"] == "crash"
+        event["evaluation"]
+        for event in events(run)
+        if event["event"] == "tell" and event["evaluation"]["outcome"] == "crash"
     ]
-    assert all(one["objectives"] == {} and "too clever for case q5" in one["feedback"] for one in crashed)
+    assert all(
+        evaluation["objectives"] == {} and "too clever for case q5" in evaluation["feedback"] for evaluation in crashed
+    )
     for event in events(run):
         if event["event"] == "race":
-            promoted = [one for one, promoted, _ in event["verdicts"] if promoted]
-            failed = [one for one, _, seen in event["verdicts"] if seen["outcome"] == "crash"]
+            promoted = [individual for individual, promoted, _ in event["verdicts"] if promoted]
+            failed = [individual for individual, _, seen in event["verdicts"] if seen["outcome"] == "crash"]
             assert len(promoted) == 1
             assert not set(promoted) & set(failed)
     assert open_run(run).sql("SELECT max(value) FROM objectives WHERE name = 'skill'").scalar() <= 0.7
 
 
 @pytest.mark.parametrize("workers", [3, 40])
-def test_told_in_the_order_of_asking_races_are_the_same_at_any_width(evo: Evo, workers: int) -> None:
+def test_deterministic_races_are_the_same_at_any_width(evo: Evo, workers: int) -> None:
     sizes = (*RACING, *ORDERED, "--set", "evaluation.options.batch_size=8", "--set", "budget.evaluations=90")
     stammer = ("--set", "search.operators={evo.testing.exam:Stammer: 1}")
     narrow, wide = (
@@ -257,7 +268,7 @@ batches = st.fixed_dictionaries(
 
 @settings(max_examples=60)
 @given(chosen=batches, stops=st.lists(st.integers(1, 20), max_size=3))
-def test_nobody_waits_for_ever_and_a_stopped_run_goes_on(chosen: dict[str, object], stops: list[int]) -> None:
+def test_no_candidate_waits_for_ever_and_a_stopped_run_goes_on(chosen: dict[str, object], stops: list[int]) -> None:
     overrides = ["evaluation.policy=racing", *(f"{key}={value}" for key, value in chosen.items())]
     with tempfile.TemporaryDirectory() as folder:
         journal, whole = Path(folder, "journal.jsonl"), Path(folder, "whole.jsonl")
@@ -271,7 +282,7 @@ def test_nobody_waits_for_ever_and_a_stopped_run_goes_on(chosen: dict[str, objec
         assert search.count_told == search.admitted
         if chosen["search.deterministic"]:
             in_memory(prepared_for(*overrides), whole)
-            assert told_in(journal) == told_in(whole)
+            assert results_in(journal) == results_in(whole)
 
 
 def test_cut_off_after_any_event_a_run_with_races_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
@@ -287,11 +298,11 @@ def test_cut_off_after_any_event_a_run_with_races_ends_as_if_it_had_not_been(tmp
         cut = tmp_path / "cut.jsonl"
         cut.write_bytes(b"".join(lines[:count]))
         in_memory(prepared_for(*options), cut)
-        assert told_in(cut) == told_in(whole), f"cut after {count} events"
+        assert results_in(cut) == results_in(whole), f"cut after {count} events"
 
 
 @pytest.mark.parametrize("deterministic", [True, False])
-def test_a_race_whose_calls_are_given_up_by_a_stop_is_left_to_the_next_session(
+def test_a_race_whose_calls_are_cancelled_by_a_stop_is_left_to_the_next_session(
     tmp_path: Path, deterministic: bool
 ) -> None:
     options = [
@@ -307,7 +318,7 @@ def test_a_race_whose_calls_are_given_up_by_a_stop_is_left_to_the_next_session(
 
 
 class GivingUp(InProcessExecutor):
-    """Some of its evaluations are cancelled, as where the calls that they wait for are."""
+    """Cancels some of its evaluations, as happens where the calls that they wait for are cancelled."""
 
     async def evaluate(
         self,
@@ -324,9 +335,7 @@ class GivingUp(InProcessExecutor):
 
 
 @pytest.mark.parametrize("stop_after", [1, 9, 17])
-def test_stopped_cleanly_in_the_order_of_asking_no_brood_races_without_those_that_were_not_followed(
-    tmp_path: Path, stop_after: int
-) -> None:
+def test_a_deterministic_run_that_is_stopped_races_no_incomplete_batch(tmp_path: Path, stop_after: int) -> None:
     order = ["search.deterministic=true", "search.max_in_flight=12", "executor.workers=4", "budget.evaluations=40"]
     options = ["evaluation={policy: racing, options: {batch_size: 5}}", *order]
     whole, stopped = tmp_path / "whole.jsonl", tmp_path / "stopped.jsonl"
@@ -335,13 +344,15 @@ def test_stopped_cleanly_in_the_order_of_asking_no_brood_races_without_those_tha
     in_memory(prepared_for(*options), whole)
     assert in_memory(prepared_for(*options), stopped, stop_after=stop_after).count_told < 40
     in_memory(prepared_for(*options), stopped)
-    assert told_in(stopped) == told_in(whole)
+    assert results_in(stopped) == results_in(whole)
 
 
-def told_in(journal: Path) -> list[object]:
-    """Who was told what, in order; times and places left out."""
-    tells = [one for line in journal.read_text("utf-8").splitlines() if (one := json.loads(line))["event"] == "tell"]
+def results_in(journal: Path) -> list[object]:
+    """The results in their order, without times and places."""
+    tells = [
+        event for line in journal.read_text("utf-8").splitlines() if (event := json.loads(line))["event"] == "tell"
+    ]
     return [
-        (one["individual"], *(one["evaluation"].get(name) for name in ("outcome", "objectives", "cases")))
-        for one in tells
+        (event["individual"], *(event["evaluation"].get(name) for name in ("outcome", "objectives", "cases")))
+        for event in tells
     ]

@@ -11,7 +11,7 @@ from evo.lineage import open_run
 from operators.scripted import ScriptedServer
 from tests.conftest import Evo
 from tests.support.priced_models import priced, serving
-from tests.support.runs import events, spent_usd
+from tests.support.runs import events, overrides, spent_usd
 
 HERE = ("--set", "executor=evo.testing.executor:InProcessExecutor")
 TASK = ("prompt_task", *HERE, "--model", "scripted", "--set", "problem.options.cases_per_evaluation=12")
@@ -58,21 +58,14 @@ def test_a_prompt_problem_without_a_model_is_refused_in_one_sentence(evo: Evo) -
 def test_money_that_runs_out_within_an_evaluation_loses_nothing(
     evo: Evo, tmp_path: Path, server: ScriptedServer, deterministic: bool
 ) -> None:
-    caps = (
-        "--set",
-        "budget.calls=100",
-        "--set",
-        "budget.evaluations=25",
-        "--set",
-        f"search.deterministic={deterministic}",
-    )
+    caps = overrides("budget.calls=100", "budget.evaluations=25", f"search.deterministic={deterministic}")
     answer = evo("run", *TASK, *priced(server), *caps, "--name", "short")
     assert answer.code == 0, answer.err
     assert "might have passed its budget" in answer.out
     run = tmp_path / "runs/short"
     assert len(events(run, "completion")) <= 100
-    told = len(events(run, "tell"))
-    assert told < 25
+    evaluated = len(events(run, "tell"))
+    assert evaluated < 25
     answer = evo("resume", run, "--set", "budget.calls=100000")
     assert answer.code == 0, answer.err
     assert len(events(run, "tell")) == 25
@@ -85,11 +78,8 @@ def test_money_that_runs_out_within_an_evaluation_loses_nothing(
 def test_money_that_runs_out_within_a_race_loses_nothing(
     evo: Evo, tmp_path: Path, server: ScriptedServer, deterministic: bool
 ) -> None:
-    race = (
-        "--set",
-        "evaluation={policy: racing, options: {batch_size: 4, share: 0.3}}",
-        "--set",
-        f"search.deterministic={deterministic}",
+    race = overrides(
+        "evaluation={policy: racing, options: {batch_size: 4, share: 0.3}}", f"search.deterministic={deterministic}"
     )
     caps = ("--set", "budget.calls=90", "--set", "budget.evaluations=25")
     answer = evo("run", *TASK, *priced(server), *race, *caps, "--name", "raced")

@@ -41,10 +41,10 @@ class Nodes:
     def processes(self, title: str) -> list[psutil.Process]:
         """Ray's workers that run something of this name, or did so last."""
         found = []
-        for one in psutil.Process().children(recursive=True):
+        for process in psutil.Process().children(recursive=True):
             with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-                if any(part.startswith(title) for part in one.cmdline()):
-                    found.append(one)
+                if any(part.startswith(title) for part in process.cmdline()):
+                    found.append(process)
         return found
 
 
@@ -66,7 +66,7 @@ def start(nodes: Nodes, folder: Path, problem: str, *settings: str) -> subproces
     """A driver in a process of its own."""
     options = [f"executor.address={nodes.address}", *settings]
     command = [sys.executable, "-m", "evo", "run", problem, "--name", folder.name, "--run-dir", str(folder.parent)]
-    command += [word for one in options for word in ("--set", one)]
+    command += [word for option in options for word in ("--set", option)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
 
 
@@ -128,8 +128,8 @@ def test_a_run_survives_the_death_of_one_node_and_uses_another_that_joins(nodes:
     wait_for(run, "node_left")  # which is when Ray misses it
     nodes.join()
     ended(process)
-    told = [event["individual"] for event in events(run) if event["event"] == "tell"]
-    assert sorted(told) == list(range(500))
+    evaluated = [event["individual"] for event in events(run) if event["event"] == "tell"]
+    assert sorted(evaluated) == list(range(500))
     reader = open_run(run)
     assert reader.sql("SELECT outcome, count(*) FROM individuals GROUP BY ALL").rows == (("ok", 500),)
     happened = reader.sql("SELECT kind, detail->>'node' FROM events WHERE kind LIKE 'node%' ORDER BY rowid").rows
@@ -156,14 +156,14 @@ def test_a_driver_that_is_killed_leaves_nothing_and_its_run_goes_on(nodes: Nodes
     process.kill()
     process.wait()
     deadline = time.monotonic() + 20
-    while any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in busy):
+    while any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in busy):
         assert time.monotonic() < deadline, "orphaned tasks go on"
         time.sleep(0.2)
     command = [sys.executable, "-m", "evo", "resume", str(run), "--set", f"executor.address={nodes.address}"]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     assert answer.returncode == 0, answer.stderr
-    told = [event["individual"] for event in events(run) if event["event"] == "tell"]
-    assert Counter(told) == Counter(range(300))
+    evaluated = [event["individual"] for event in events(run) if event["event"] == "tell"]
+    assert Counter(evaluated) == Counter(range(300))
     asked = [event["ask"] for event in events(run) if event["event"] == "ask"]
     assert Counter(asked) == Counter(range(len(asked)))
     assert left_on(nodes) == "[] []"
@@ -176,10 +176,10 @@ def test_an_evaluation_that_hangs_is_given_to_another_worker(nodes: Nodes, tmp_p
     began = time.monotonic()
     ended(start(nodes, run, NAPPING, "problem.options.slow_seconds=100", *settings))
     assert time.monotonic() - began < 60
-    told = [event["individual"] for event in events(run) if event["event"] == "tell"]
-    assert sorted(told) == list(range(60))
+    evaluated = [event["individual"] for event in events(run) if event["event"] == "tell"]
+    assert sorted(evaluated) == list(range(60))
     raced = [event for event in events(run) if event["event"] == "reissued"]  # on a busy machine others may be late too
-    assert "second" in [one["winner"] for one in raced]
+    assert "second" in [event["winner"] for event in raced]
     reader = open_run(run)
     late = "SELECT i.outcome FROM events e JOIN individuals i ON i.digest = e.detail->'digests'->>0"
     assert reader.sql(f"{late} WHERE e.kind = 'reissued'").rows == (("ok",),) * len(raced)
@@ -194,11 +194,11 @@ def test_two_searches_share_a_cluster(nodes: Nodes, tmp_path: Path) -> None:
     finally:
         begun.terminate()
         begun.communicate(timeout=60)
-    told = [event["at"] for event in events(second) if event["event"] == "tell"]
-    since, until = told[30], told[-1]
+    times = [event["at"] for event in events(second) if event["event"] == "tell"]
+    since, until = times[30], times[-1]
     theirs = sum(since < event["at"] <= until for event in events(first) if event["event"] == "tell")
-    print(f"while the second told {len(told) - 31}, the first told {theirs}")
-    assert 0.6 < theirs / (len(told) - 31) < 1.6
+    print(f"while the second had {len(times) - 31} results, the first had {theirs}")
+    assert 0.6 < theirs / (len(times) - 31) < 1.6
 
 
 def test_what_no_node_has_is_said_and_waited_for_no_longer_than_asked(nodes: Nodes, tmp_path: Path) -> None:

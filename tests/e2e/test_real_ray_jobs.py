@@ -158,11 +158,11 @@ def free_ports(count: int) -> list[str]:
 
 def _bound(count: int) -> Iterator[list[str]]:
     sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    yield [str(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
+    for listener in sockets:
+        listener.bind(("127.0.0.1", 0))
+    yield [str(listener.getsockname()[1]) for listener in sockets]
+    for listener in sockets:
+        listener.close()
 
 
 @contextmanager
@@ -197,10 +197,10 @@ def ray_node(
 def _end(process: subprocess.Popen[bytes], temp: Path) -> None:
     process.kill()  # a head takes half a minute to end by itself
     process.wait()
-    left = [one for one in psutil.process_iter() if _is_in(one, process.pid) or _is_of(one, temp)]
-    for one in left:
+    left = [running for running in psutil.process_iter() if _is_in(running, process.pid) or _is_of(running, temp)]
+    for running in left:
         with suppress(psutil.NoSuchProcess):
-            one.kill()
+            running.kill()
     psutil.wait_procs(left, timeout=10)
 
 
@@ -231,8 +231,8 @@ def answering(head: Head) -> Head:
 @pytest.fixture(scope="module")
 def head(place: Path, laptop: list[str], python_of_nodes: Path) -> Iterator[Head]:
     home, folder = place / "home", place / "elsewhere"
-    for one in (home, folder / "data"):
-        one.mkdir(parents=True)
+    for path in (home, folder / "data"):
+        path.mkdir(parents=True)
     (folder / "ridge.py").write_text(PROBLEM)
     (folder / "data/targets.txt").write_text("2 4 8")
     (folder / "ridge.yaml").write_text("problem: {name: ridge.py:Ridge}\n")
@@ -260,7 +260,7 @@ def test_a_run_goes_to_its_end_and_comes_home_as_it_is(head: Head) -> None:
     assert (home / "journal.jsonl").read_bytes() == (head.folder("ridge") / "journal.jsonl").read_bytes()
     assert contents(home) == contents(head.folder("ridge"))
     tells = [event["evaluation"] for _, event in read_events(home / "journal.jsonl") if event["event"] == "tell"]
-    fed_back = {one["feedback"] for one in tells if one["outcome"] == "ok"}
+    fed_back = {evaluation["feedback"] for evaluation in tells if evaluation["outcome"] == "ok"}
     shipped = f"{head.temp}/session_[^/]*/runtime_resources"
     assert len(fed_back) == 1
     assert re.fullmatch(
@@ -299,7 +299,7 @@ def holders_of_the_key(head: Head) -> Iterator[str]:
     for process in psutil.process_iter():
         with suppress(OSError, psutil.Error):
             seen = [Path(f"/proc/{process.pid}/{name}").read_bytes() for name in ("environ", "cmdline")]
-            if any(needle in one for one in seen):
+            if any(needle in text for text in seen):
                 yield f"process {process.pid}"
 
 
@@ -351,7 +351,9 @@ def test_a_laptop_that_is_closed_ends_nothing(head: Head) -> None:
 
 def drivers(head: Head) -> list[psutil.Process]:
     return [
-        one for one in psutil.process_iter() if _is_of(one, head.temp) and "cluster.jobs.entrypoint" in one.cmdline()
+        process
+        for process in psutil.process_iter()
+        if _is_of(process, head.temp) and "cluster.jobs.entrypoint" in process.cmdline()
     ]
 
 
@@ -362,9 +364,9 @@ def test_a_driver_that_is_killed_is_gone_on_with_and_loses_nothing(head: Head) -
     driver.kill()
     until(lambda: head.status("killed").startswith("failed"))
     before = (head.folder("killed") / "journal.jsonl").read_bytes()
-    told = head.count_told("killed")
-    head.run("resume", "killed", "--set", f"budget.evaluations={told + 200}", "--wait")
-    assert head.count_told("killed") == told + 200, "more than those that were under way"
+    evaluated = head.count_told("killed")
+    head.run("resume", "killed", "--set", f"budget.evaluations={evaluated + 200}", "--wait")
+    assert head.count_told("killed") == evaluated + 200, "more than those that were under way"
     whole = before[: before.rindex(b"\n") + 1]
     assert (head.folder("killed") / "journal.jsonl").read_bytes().startswith(whole)
     until(lambda: not drivers(head))
@@ -409,7 +411,7 @@ def test_a_head_without_cpus_refuses_gives_what_lies_there_and_uses_a_worker_tha
         for _, event in read_events(head.folder("away") / "journal.jsonl")
         if event["event"] == "tell"
     ]
-    fed_back = {one["feedback"] for one in tells if one["outcome"] == "ok"}
+    fed_back = {evaluation["feedback"] for evaluation in tells if evaluation["outcome"] == "ok"}
     assert len(fed_back) == 1
     assert fed_back.pop().startswith(f"{place}/w/"), "evaluated on the worker, whose folders lie elsewhere"
 
@@ -417,4 +419,4 @@ def test_a_head_without_cpus_refuses_gives_what_lies_there_and_uses_a_worker_tha
 def has_cpus(address: str, token: str) -> bool:
     headers = {"Authorization": f"Bearer {token}"}
     nodes = httpx2.get(f"{address}/api/v0/nodes?detail=true", headers=headers).json()["data"]["result"]["result"]
-    return any((one["resources_total"] or {}).get("CPU") for one in nodes)
+    return any((node["resources_total"] or {}).get("CPU") for node in nodes)

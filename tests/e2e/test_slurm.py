@@ -131,7 +131,9 @@ class Slurm:
     def still_running(self) -> list[int]:
         steps = [int(line.split()[1]) for line in self.noted("srun")]
         return [
-            one.pid for one in psutil.process_iter(["status"]) if one.pid in steps and one.info["status"] != "zombie"
+            process.pid
+            for process in psutil.process_iter(["status"])
+            if process.pid in steps and process.info["status"] != "zombie"
         ]
 
     def wait_until(self, true: Callable[[], bool], *, seconds: float = 30.0) -> None:
@@ -150,7 +152,7 @@ def slurm(tmp_path: Path) -> Slurm:
 
 
 def free_job() -> int:
-    """A job whose port nobody uses."""
+    """A job whose port is free."""
     for job in range(os.getpid(), os.getpid() + 5000):
         with socket.socket() as tried:
             if tried.connect_ex(("127.0.0.1", 20_000 + job % 10_000)):
@@ -227,7 +229,7 @@ def test_who_does_not_stop_in_time_is_told_once_more(slurm: Slurm) -> None:
     assert slurm.requeued == 1
 
 
-def test_who_does_not_stop_at_all_is_killed_and_queued_again(slurm: Slurm) -> None:
+def test_a_job_that_does_not_stop_is_killed_and_queued_again(slurm: Slurm) -> None:
     job = slurm.start("sphere", ENDS_AT="9", ENDS_WITH="0", TIMEOUT_SECONDS="0.2")
     slurm.wait_until(lambda: bool(slurm.noted("evo")))
     os.kill(job.pid, signal.SIGTERM)

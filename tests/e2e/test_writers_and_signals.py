@@ -1,4 +1,4 @@
-"""Two writers, a clock that leaps, and being told to stop: nothing recorded is lost."""
+"""Two writers, a clock that leaps, and signals to stop: nothing recorded is lost."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ def searched(run: Path) -> Search:
     return prepared.search
 
 
-def test_a_lock_left_by_the_dead_is_taken_over(evo: Evo, toy_run: Path) -> None:
+def test_a_lock_left_by_a_dead_process_is_taken_over(evo: Evo, toy_run: Path) -> None:
     (toy_run / "lock").write_text(f"process 999999 on {platform.node()} since 2026-01-01 00:00:00 UTC")
     assert holder(toy_run) is None
     assert evo("resume", toy_run, "--set", "budget.evaluations=70").code == 0
     assert (toy_run / "lock").read_text() == ""
 
 
-def test_a_lock_of_another_host_holds_while_there_are_signs_of_life(evo: Evo, toy_run: Path) -> None:
+def test_a_lock_of_another_host_holds_while_its_heartbeat_goes_on(evo: Evo, toy_run: Path) -> None:
     (toy_run / "lock").write_text(name := "process 7 on elsewhere since 2026-01-01 00:00:00 UTC")
     assert holder(toy_run) == name
     for command in (("resume", toy_run, "--set", "budget.evaluations=70"), ("index", toy_run)):
@@ -89,7 +89,7 @@ def test_a_lock_of_another_host_holds_while_there_are_signs_of_life(evo: Evo, to
     assert evo("index", toy_run).code == 0
 
 
-def test_a_second_writer_is_told_who_the_first_is_and_since_when(evo: Evo, toy_run: Path) -> None:
+def test_a_second_writer_learns_which_process_has_the_lock_and_since_when(evo: Evo, toy_run: Path) -> None:
     with held(toy_run):
         for command in (("resume", toy_run, "--set", "budget.evaluations=70"), ("index", toy_run)):
             refused_in_one_sentence(
@@ -113,15 +113,15 @@ def test_of_many_that_take_a_folder_at_the_same_moment_one_gets_it(toy_run: Path
             got.append(str(error))
 
     threads = [threading.Thread(target=take) for _ in range(8)]
-    for one in threads:
-        one.start()
+    for thread in threads:
+        thread.start()
     while len(got) < 8:
         time.sleep(0.01)
     over.set()
-    for one in threads:
-        one.join()
+    for thread in threads:
+        thread.join()
     assert got.count("held") == 1
-    assert sum(f"in use by process {os.getpid()} on" in one for one in got) == 7
+    assert sum(f"in use by process {os.getpid()} on" in text for text in got) == 7
 
 
 @pytest.mark.parametrize("leap_seconds", [-3600.0, 86_400.0])
@@ -154,7 +154,7 @@ def test_sigterm_during_the_start_of_the_executor_is_a_clean_stop(evo: Evo, toy_
 
 
 @pytest.mark.parametrize(("signals", "last"), [(1, "stop"), (2, "tell")])
-def test_sigterm_while_the_best_are_measured_leaves_that_to_the_next_session(
+def test_sigterm_during_the_holdout_evaluation_leaves_the_rest_to_the_next_session(
     evo: Evo, tmp_path: Path, signals: int, last: str
 ) -> None:
     at_the_end = (f"{HERE}:Ending", *TOY[1:], "--set", "budget.evaluations=30")
@@ -164,12 +164,12 @@ def test_sigterm_while_the_best_are_measured_leaves_that_to_the_next_session(
     assert "`evo resume` goes on" in answer.err
     assert [event["event"] for event in events(run) if event["event"] != "holdout"][-1] == last
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    # Each session measures at least one before it is stopped in its turn.
+    # Each session evaluates at least a single individual before it is stopped in its turn.
     codes = [evo("resume", run).code for _ in range(FRONT_SHOWN)]
     assert codes.index(2) > 1
     assert set(codes[: codes.index(2)]) == {130, 0}
     measured = [event["individual"] for event in events(run) if event["event"] == "holdout"]
-    assert sorted(measured) == sorted({one.id for one in spread(searched(run), FRONT_SHOWN)})
+    assert sorted(measured) == sorted({individual.id for individual in spread(searched(run), FRONT_SHOWN)})
 
 
 def test_sigterm_is_a_clean_stop(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def grown(folder: Path, *counts: int) -> History:
 
 
 def begun(folder: Path, *, objectives: int = 2) -> Path:
-    """A run that has only just begun."""
+    """A run without a result yet."""
     folder.mkdir(parents=True)
     journal = Journal(folder / "journal.jsonl")
     names = [{"name": f"goal {number}", "direction": "min", "unit": "s"} for number in range(objectives)]
@@ -152,7 +152,7 @@ ARMS = (("diff", "large"), ("diff", "small"), ("nudge", ""))
 
 
 def worked(folder: Path, count: int = 60, *, seed: int = 1) -> Path:
-    """A run with known times: 2 s at a model, 1 s in the queue, 4 s in evaluation, told 0.5 s later.
+    """A run with times of its own: proposed in 2 s, queued for 1 s, evaluated for 4 s, recorded 0.5 s later.
 
     There is an ask each second from NOON on. Four workers on two machines, three arms; every sixth evaluation fails, in
     three different ways, and every tenth ask has no candidate. Machines join and leave.

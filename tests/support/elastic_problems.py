@@ -1,4 +1,4 @@
-"""Problems whose evaluations sleep, so that many workers fit on two cores, and one that is slow or deadly once."""
+"""Problems whose evaluations sleep, so that many workers fit on two cores; another is slow or kills its worker once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server on loopback that answers each request as it is told to, and counts what it saw."""
+"""An OpenAI-compatible server on loopback that answers each request by a script, and counts what it saw."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Fields = dict[str, Any]
 
 def count_tokens(messages: list[Fields]) -> int:
     """As a tokeniser that knows nothing but bytes would, with four tokens a message of template."""
-    return sum(len(one["content"].encode()) + 4 for one in messages)
+    return sum(len(message["content"].encode()) + 4 for message in messages)
 
 
 @dataclass

@@ -31,7 +31,7 @@ class FakeJobServer:
         cpus: of its one node.
         unlisted: how often that node is still missing among the nodes when these are asked for.
         grows: whether it has an autoscaler.
-        driver: told of each job that is submitted; may change the job, its log and the files.
+        driver: called with each job that is submitted; may change the job, its log and the files.
         files: by their name among the logs.
         packages: what was uploaded, by name.
         authorizations: the header as it arrived, None where there was none.
@@ -152,7 +152,7 @@ class FakeJobServer:
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
-        """Who has seen enough goes away; all else is a fault of ours."""
+        """A client that has seen enough disconnects; any other failure is ours."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 

@@ -86,7 +86,7 @@ async def check_the_books(test: Bench) -> None:
     ledger, ended = test.gateway.ledger, test.completions
     assert ledger.spent == sum(map(charge_of, ended), Charge())
     assert ledger.reserved == Charge()
-    sent = sum(one.requests for one in ended)
+    sent = sum(completion.requests for completion in ended)
     for _ in range(500):  # of a request that timed out, a busy server may hear late
         if sum(test.fake.served.values()) == sent:
             break

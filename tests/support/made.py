@@ -60,7 +60,7 @@ def search(
 def searching(
     arms: tuple[Arm, ...], settings: SearchSettings, *, population: int = 6, parents: str = "tournament"
 ) -> Search:
-    """A search on islands that are all alike."""
+    """A search on islands of equal settings."""
 
     def island(number: int) -> Island:
         return island_of(RankedPopulation(population, TWO, RankAndCrowding()), arms, parents=parents)
@@ -68,25 +68,25 @@ def searching(
     return Search(settings, TWO, island=island)
 
 
-def advance(one: Search, genome: Genome, result: Evaluation) -> Candidate:
+def advance(state: Search, genome: Genome, result: Evaluation) -> Candidate:
     """One offspring from ask to tell."""
-    ask = one.ask()
+    ask = state.ask()
     assert ask is not None
-    candidate = one.admit(ask, Proposal("ok", genome))
+    candidate = state.admit(ask, Proposal("ok", genome))
     assert isinstance(candidate, Candidate)
-    one.tell(candidate, result)
+    state.tell(candidate, result)
     return candidate
 
 
 def filled(count: int, seed: int = 0, **settings: object) -> Search:
-    """A search that was told `count` random results."""
+    """A search with `count` random results."""
     rng = np.random.default_rng(seed)
-    one = search(**settings)  # type: ignore[arg-type]
+    state = search(**settings)  # type: ignore[arg-type]
     for number in range(count):
-        advance(one, Vector((float(number),)), evaluation(*rng.random(2)))
-    return one
+        advance(state, Vector((float(number),)), evaluation(*rng.random(2)))
+    return state
 
 
 def unsealed(journal: bytes) -> bytes:
-    """A journal as versions before seals wrote it, so that it can be changed and still be read."""
+    """A journal as versions before checksums wrote it, so that it can be changed and still be read."""
     return re.sub(rb', "checksum": "[0-9a-f]{8}"}\n', b"}\n", journal)

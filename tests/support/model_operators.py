@@ -1,4 +1,4 @@
-"""Every operator that asks a model for a program, and ways to have one propose."""
+"""Every operator that asks a model for a program, and how to make it propose."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def _classes() -> list[type[ProgramOperator]]:
     found, left = [], [ProgramOperator]
     while left:
         left += (subclasses := left.pop().__subclasses__())
-        found += [one for one in subclasses if not one.__subclasses__()]
-    return sorted(found, key=lambda one: one.purpose)
+        found += [subclass for subclass in subclasses if not subclass.__subclasses__()]
+    return sorted(found, key=lambda subclass: subclass.purpose)
 
 
 CLASSES = _classes()
-each_operator = pytest.mark.parametrize("operator", CLASSES, ids=lambda one: one.purpose)
+each_operator = pytest.mark.parametrize("operator", CLASSES, ids=lambda subclass: subclass.purpose)
 each_with_calls = pytest.mark.parametrize(
-    "operator", [one for one in CLASSES if one.purpose in CALLS], ids=lambda one: one.purpose
+    "operator", [subclass for subclass in CLASSES if subclass.purpose in CALLS], ids=lambda subclass: subclass.purpose
 )
 
 
@@ -113,5 +113,5 @@ def assert_lawful(proposal: Proposal, base: Program) -> None:
 def _between_regions(text: str) -> list[list[str]]:
     """The lines before, between and after the regions; a form feed within one ends no line."""
     regions, lines = find_regions(text), text.split("\n")
-    ends, starts = [0, *(one.last for one in regions)], [*(one.first for one in regions), len(lines)]
+    ends, starts = [0, *(region.last for region in regions)], [*(region.first for region in regions), len(lines)]
     return [lines[end:start] for end, start in zip(ends, starts, strict=True)]

@@ -145,8 +145,8 @@ CORPUS = {
 }
 SHORT = [reply for reply in CORPUS.values() if len(reply) < 100_000]
 FAILED = {
-    one.outcome: one
-    for one in (
+    completion.outcome: completion
+    for completion in (
         Completion("refused", "", error="content filter"),
         Completion("empty"),
         Completion("failed", error="500 after 4 requests"),

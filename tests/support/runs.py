@@ -15,6 +15,11 @@ from evo.journal.log import Event, read_events
 CLOCKS_AND_PLACES = ("seconds", "started", "worker", "node", "cpu_seconds", "memory_bytes")
 
 
+def overrides(*settings: str) -> tuple[str, ...]:
+    """Settings of a configuration as arguments of the command line."""
+    return tuple(word for setting in settings for word in ("--set", setting))
+
+
 def events(folder: Path, *kinds: str) -> list[Event]:
     """The events of a run, of these kinds or of any."""
     found = [event for _, event in read_events(folder / "journal.jsonl")]

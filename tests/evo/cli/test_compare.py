@@ -19,7 +19,7 @@ from evo.values import Objective
 from operators.scripted import ScriptedServer
 from tests.conftest import TOY, Evo, exit_code_of
 from tests.evo.engine.test_baselines import IN_PROCESS, climbing, serving
-from tests.support.runs import events, spawn, wait_for_tells
+from tests.support.runs import events, overrides, spawn, wait_for_tells
 
 SMALL = ("--set", "budget.evaluations=12")
 NEAR = Objective("near", "min", "m")
@@ -54,10 +54,6 @@ def here(evo: Evo, runs: Path, tmp_path: Path) -> None:
 
 def made(folder: Path, name: str, *arguments: str) -> None:
     assert exit_code_of("run", *arguments, "--run-dir", folder, "--name", name) == 0
-
-
-def overrides(*settings: str) -> tuple[str, ...]:
-    return tuple(word for setting in settings for word in ("--set", setting))
 
 
 def read(answer_out: str) -> dict[str, Any]:
