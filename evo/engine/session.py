@@ -13,7 +13,6 @@ import numpy as np
 
 from evo.config.loading import overridden
 from evo.config.schema import Config
-from evo.engine.collection import rarely_collected
 from evo.engine.driver import Components, Driver, Watch
 from evo.engine.evaluator import make_plan
 from evo.engine.factories import make_executor, make_gateway, model_calls, resources_of
@@ -23,6 +22,7 @@ from evo.engine.mixture import IslandMaker, make_mixture
 from evo.engine.signals import STOPPED, Interruption, interruptible
 from evo.errors import ConfigError, StoppedError, UserError
 from evo.genomes import Genome
+from evo.journal.collection import rarely_collected
 from evo.journal.folder import JOURNAL, check_begun, existing_run_folder, held
 from evo.journal.inheritance import Inheritance, inherited_by, learnt_from
 from evo.journal.log import Journal, cut_torn_line

@@ -23,10 +23,10 @@ import numpy as np
 
 from evo.config.loading import load_config
 from evo.engine import session
-from evo.engine.collection import rarely_collected
 from evo.engine.driver import Components, Driver
 from evo.engine.metering import ModelClient
 from evo.genomes import Genome, Vector
+from evo.journal.collection import rarely_collected
 from evo.journal.log import Journal
 from evo.journal.recorder import Recorder
 from evo.ledger import Charge, Ledger, charge_of
