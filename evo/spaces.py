@@ -11,10 +11,11 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 from evo.errors import ConfigError, GenomeError
 from evo.genomes import SlotValue
@@ -305,6 +306,8 @@ class Slots:
 
     def encoded(self, design: Mapping[str, SlotValue]) -> NDArray[np.float64]:
         """A design as a point of the unit cube, for optimisers of vectors: shape (slots,); 0.5 for inactive slots."""
+        import numpy as np
+
         return np.array([self.domain(slot).share(design[slot]) if slot in design else 0.5 for slot in self.order])
 
     def decoded(self, point: Sequence[float] | NDArray[np.float64]) -> Design:

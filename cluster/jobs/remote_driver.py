@@ -28,7 +28,7 @@ from evo.engine import session
 from evo.engine.factories import check_without_access, with_access
 from evo.engine.session import Ended
 from evo.errors import EvoError, RunFolderError, StoppedError, UserError
-from evo.journal.folder import JOURNAL, create_run_folder, held
+from evo.journal.folder import JOURNAL, create_run_folder, locked
 from evo.registry import SHIPPED
 
 TIMEOUT_SECONDS, LOOK_SECONDS = 180.0, 0.3
@@ -89,7 +89,7 @@ class Driver:
         prepared = session.prepare(config)
         asyncio.run(check_without_access(config, os.environ))
         create_run_folder(self.folder.parent, self.folder.name, config.problem.name)
-        with held(self.folder):  # a disk that is full refuses here, while somebody waits to hear it
+        with locked(self.folder):  # a disk that is full refuses here, while somebody waits to hear it
             self._begin()
         with Progress(prepared, self.folder) as progress:
             return session.start(prepared, self.folder, watch=progress.on_tell)

@@ -301,11 +301,11 @@ def snapshot(
 @app.command()
 def index(run: RunArgument) -> None:
     """Build the lineage database anew from the journal."""
-    from evo.journal.folder import existing_run_folder, held
+    from evo.journal.folder import existing_run_folder, locked
     from evo.lineage import rebuild
 
     existing_run_folder(run)
-    with held(run):
+    with locked(run):
         events = rebuild(run)
     print(f"{events} events of {run} indexed")
 

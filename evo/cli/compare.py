@@ -20,7 +20,7 @@ from evo.engine import session
 from evo.engine.baselines import BASELINES, with_baseline
 from evo.engine.factories import with_access
 from evo.errors import ConfigError, EvoError, RunFolderError, StoppedError, UnknownNameError
-from evo.journal.folder import JOURNAL, create_run_folder, held
+from evo.journal.folder import JOURNAL, create_run_folder, locked
 from evo.journal.log import cut_torn_line, read_events
 from evo.journal.replay import latest_config
 from evo.lineage import Table
@@ -136,7 +136,7 @@ def _carried_on(config: Config, folder: Path) -> str:
     else:
         _check_another(config, folder)
         if status == "finished":
-            with held(folder):
+            with locked(folder):
                 LiveLineage(folder).close()  # it may have died between the journal's last event and the lineage's
             return ", finished before"
         with session.reopened(folder, []) as prepared:

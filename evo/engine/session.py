@@ -23,7 +23,7 @@ from evo.engine.signals import STOPPED, Interruption, interruptible
 from evo.errors import ConfigError, StoppedError, UserError
 from evo.genomes import Genome
 from evo.journal.collection import rarely_collected
-from evo.journal.folder import JOURNAL, check_begun, existing_run_folder, held
+from evo.journal.folder import JOURNAL, check_begun, existing_run_folder, locked
 from evo.journal.inheritance import Inheritance, inherited_by, learnt_from
 from evo.journal.log import Journal, cut_torn_line
 from evo.journal.recorder import Recorder
@@ -133,7 +133,7 @@ def _settings(config: Config, seeds: int, *, asks_models: bool) -> SearchSetting
 def start(prepared: Prepared, folder: Path, *, watch: Watch) -> Ended:
     """Run a search in a new folder to its end."""
     problem, config = prepared.problem, prepared.config
-    with held(folder):
+    with locked(folder):
         check_begun(folder)
         with _recording(folder) as recorder:
             recorder.started(folder.name, config.model_dump(), problem)
@@ -152,7 +152,7 @@ def reopened(folder: Path, overrides: Sequence[str]) -> Iterator[Prepared]:
         UserError: no run there, in use, corrupt, or nothing left to do.
     """
     journal = existing_run_folder(folder) / JOURNAL
-    with held(folder):
+    with locked(folder):
         cut_torn_line(journal)
         before = latest_config(journal)
         config = overridden(before, overrides)
