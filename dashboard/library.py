@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evo.journal.folder import JOURNAL
-from evo.lineage.reading import FILE_NAME
+from evo.lineage.opening import FILE_NAME
 
 
 def runs_in(places: Sequence[Path]) -> dict[str, Path]:

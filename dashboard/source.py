@@ -19,9 +19,8 @@ from dashboard.library import runs_in
 from evo.errors import EvoError, LineageError, LineageLockedError
 from evo.journal.folder import JOURNAL, holder
 from evo.lineage import Run, open_run
-from evo.lineage.attached import Settings
 from evo.lineage.console import Reply, ask
-from evo.lineage.reading import FILE_NAME
+from evo.lineage.opening import FILE_NAME, Settings
 
 T = TypeVar("T")
 

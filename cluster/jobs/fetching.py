@@ -18,7 +18,7 @@ from cluster.jobs.server import JobServer
 from evo.config.loading import config_from_json
 from evo.config.schema import Config
 from evo.errors import RunFolderError, UserError
-from evo.journal.folder import JOURNAL, held
+from evo.journal.folder import JOURNAL, locked
 from evo.lineage import Projection
 
 
@@ -63,7 +63,7 @@ class FarRun:
             to.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunFolderError(f"cannot make {to}: {error.strerror}; fetch into another folder") from error
-        with held(to):
+        with locked(to):
             bring_up_to_date(to / JOURNAL, self.piece)
             Projection(to).catch_up()
 

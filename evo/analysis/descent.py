@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from evo.analysis.pedigree import EDGES, TOLD, Arrays, Pedigree, weighed
-from evo.lineage.reading import LineageReader, Table
+from evo.lineage.reading import LineageReader
+from evo.lineage.table import Table
 
 MOMENTS = 10
 MOVES = """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evo.lineage.reading import LineageReader, Table
+from evo.lineage.reading import LineageReader
+from evo.lineage.table import Table
 
 LEVELS = (0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 PARTS = 10

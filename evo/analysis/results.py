@@ -14,9 +14,10 @@ from evo.errors import ConfigError, LineageError
 from evo.journal.folder import JOURNAL, existing_run_folder
 from evo.journal.replay import latest_config
 from evo.lineage.queries import objectives
-from evo.lineage.reading import LineageReader, Table
+from evo.lineage.reading import LineageReader
 from evo.lineage.run import open_run
 from evo.lineage.runs import Runs
+from evo.lineage.table import Table
 from evo.values import Direction, Objective, Part
 
 FINAL_PARTS: tuple[Part, ...] = ("holdout", "validation")  # the last one first

@@ -9,7 +9,8 @@ from scipy import stats
 
 from evo.analysis.pedigree import EDGES, TOLD, Pedigree
 from evo.lineage.queries import top
-from evo.lineage.reading import LineageReader, Table
+from evo.lineage.reading import LineageReader
+from evo.lineage.table import Table
 
 LEAST = 5  # individuals with a trait; fewer show nothing
 CONFIDENCE = 0.95

@@ -329,11 +329,11 @@ def snapshot(
 @app.command()
 def index(run: RunArgument) -> None:
     """Rebuild the lineage database from the journal."""
-    from evo.journal.folder import existing_run_folder, held
+    from evo.journal.folder import existing_run_folder, locked
     from evo.lineage import rebuild
 
     existing_run_folder(run)
-    with held(run):
+    with locked(run):
         events = rebuild(run)
     print(f"{events} events of {run} indexed")
 
@@ -371,13 +371,10 @@ def dashboard(
 
 @app.command(name="list")
 def list_names(kind: Kind) -> None:
-    """Registered names."""
-    from evo.cli.tables import print_table
-    from evo.lineage import Table
-    from evo.registry import names
+    """Registered names, with a sentence on each."""
+    from evo.cli.list import list_names as print_names
 
-    rows = tuple((name, _summary(kind, name)) for name in names(kind.value))
-    print_table(Table(("name", "what it is"), rows), "table", widest=120)
+    print_names(kind.value)
 
 
 @app.command()
@@ -401,16 +398,6 @@ def serve_scripted(
 
 for _command in (cluster.submit, cluster.jobs, cluster.stop, cluster.fetch):
     app.command()(_command)
-
-
-def _summary(kind: Kind, name: str) -> str:
-    from evo.errors import UnknownNameError
-    from evo.registry import resolve
-
-    try:
-        return (resolve(kind.value, name).__doc__ or "").strip().partition("\n")[0]
-    except UnknownNameError as error:
-        return str(error)
 
 
 def _exit_if_nothing_evaluated(result: RunResult) -> None:

@@ -21,7 +21,7 @@ from evo.engine.factories import with_access
 from evo.engine.run import resume, run
 from evo.engine.setup import prepare
 from evo.errors import ConfigError, EvoError, RunFolderError, StoppedError, UnknownNameError, unknown
-from evo.journal.folder import JOURNAL, held
+from evo.journal.folder import JOURNAL, locked
 from evo.journal.log import cut_torn_line, read_events
 from evo.journal.replay import latest_config
 from evo.lineage import Table
@@ -143,7 +143,7 @@ def _carried_on(config: Config, folder: Path) -> str:
     else:
         _check_another(config, folder)
         if status == "finished":
-            with held(folder):
+            with locked(folder):
                 LiveLineage(folder).close()  # it may have died between the journal's last event and the lineage's
             return ", finished before"
         result = resume(folder)

@@ -15,8 +15,8 @@ from evo.journal.events import event_of
 from evo.journal.folder import JOURNAL, holder
 from evo.journal.log import Event, read_events
 from evo.lineage import LineageReader, open_run
-from evo.lineage.reading import SCHEMA_VERSION
 from evo.lineage.rows import RowMaker, Rows
+from evo.lineage.schema import SCHEMA_VERSION
 
 LEAST_FREE_BYTES = 256 * 1024**2
 TIMEOUT_SECONDS = 3.0

@@ -16,7 +16,6 @@ from xml.sax.saxutils import escape, quoteattr
 from evo.cli.tables import print_table
 from evo.errors import UserError
 from evo.lineage import LineageReader
-from evo.lineage.snapshot import workshop
 
 PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 8192"
 # Rows of whole tables may come in any order: keeping theirs takes 3.5 times the memory.
@@ -49,10 +48,10 @@ Format = Literal["table", "csv", "json", "parquet"]
 
 
 def chosen(format: Export | None, *, html: bool) -> Export:
-    """The format that was asked for, in either spelling.
+    """The format that was asked for, by --format or by --html.
 
     Raises:
-        UserError: they say different things.
+        UserError: they contradict each other.
     """
     if html and format not in (None, "html"):
         raise UserError(f"--html is a format of its own, and --format says {format}; leave one of them out")
@@ -74,7 +73,9 @@ def export(reader: LineageReader, format: Export, target: Path, *, force: bool) 
         UserError: it exists and may not be overwritten, or cannot be written.
     """
     check_overwriting(target, force=force)
-    with workshop(target) as folder:
+    from evo.lineage.snapshot import half_written  # not at the top: it brings what writes a lineage
+
+    with half_written(target) as folder:
         if format == "graphml":
             _copy(reader, {"nodes": NODES, "edges": EDGES}, folder, "json")
             _write_graph(folder, _objective_names(reader), folder / "whole")
@@ -91,8 +92,8 @@ def export(reader: LineageReader, format: Export, target: Path, *, force: bool) 
 
 
 def _write_page(reader: LineageReader, path: Path) -> None:
-    """The views' figures as a page that stands alone."""
-    if importlib.util.find_spec("dashboard") is None:  # by name: the engine may not know its siblings
+    """The dashboard's figures as a page that needs no server."""
+    if importlib.util.find_spec("dashboard") is None:  # by name: this package may import none of its siblings
         raise UserError("the dashboard is not installed, which draws the figures; `pip install evo-platform` has it")
     path.write_text(importlib.import_module("dashboard.standalone").page(reader), "utf-8")
 
@@ -109,7 +110,9 @@ def answer(reader: LineageReader, query: str, format: Format, *, to: Path | None
         print_table(reader.sql(query), format)
         return
     check_overwriting(to, force=force)
-    with workshop(to) as folder:
+    from evo.lineage.snapshot import half_written  # as above
+
+    with half_written(to) as folder:
         if format == "parquet":
             _copy(reader, {"answer": query}, folder, format)
         else:
@@ -119,7 +122,7 @@ def answer(reader: LineageReader, query: str, format: Format, *, to: Path | None
 
 
 def check_overwriting(target: Path, *, force: bool) -> None:
-    """Complain where something is there already.
+    """Refuse to write over what is there already.
 
     Raises:
         UserError: it exists, and is no empty folder.
@@ -157,8 +160,8 @@ def _quoted(path: Path) -> str:
 def _deliver_folder(folder: Path, target: Path) -> int:
     target.mkdir(exist_ok=True)
     files = list(folder.iterdir())
-    for one in files:
-        os.replace(one, target / one.name)
+    for file in files:
+        os.replace(file, target / file.name)
     return len(files)
 
 
@@ -190,10 +193,9 @@ def _write_graph(folder: Path, objectives: list[str], path: Path) -> None:
         for line in _lines(folder / "nodes.json"):
             out.write(_node(json.loads(line), objectives))
         for line in _lines(folder / "edges.json"):
-            one = json.loads(line)
-            out.write(
-                f'<edge source="n{one["parent"]}" target="n{one["child"]}">{_field("role", one["role"])}</edge>\n'
-            )
+            edge = json.loads(line)
+            role = _field("role", edge["role"])
+            out.write(f'<edge source="n{edge["parent"]}" target="n{edge["child"]}">{role}</edge>\n')
         out.write("</graph>\n</graphml>\n")
 
 

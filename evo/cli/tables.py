@@ -1,4 +1,4 @@
-"""Tables on stdout: for people, for spreadsheets, for programs."""
+"""Tables on stdout: as text, as CSV, or as JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any, Literal
 
-from evo.lineage import Table
+from evo.lineage.table import Table
 
 WIDEST_CELL = 60
 
@@ -46,5 +46,5 @@ def _cell(value: Any, widest: int) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = " ".join("".join(one if one.isprintable() else " " for one in str(value)).split())
+    text = " ".join("".join(character if character.isprintable() else " " for character in str(value)).split())
     return text if len(text) <= widest else text[: widest - 3] + "..."

@@ -22,7 +22,7 @@ from evo.engine.session import Session, StopReason
 from evo.engine.setup import Setup, prepare
 from evo.engine.signals import STOPPED
 from evo.errors import ConfigError, StoppedError, UserError
-from evo.journal.folder import JOURNAL, check_begun, create_run_folder, existing_run_folder, held
+from evo.journal.folder import JOURNAL, check_begun, create_run_folder, existing_run_folder, locked
 from evo.journal.inheritance import inherited_by
 from evo.journal.log import Journal, cut_torn_line
 from evo.journal.recorder import Recorder
@@ -100,7 +100,7 @@ def run(
     setup.reusable = reuse
     asyncio.run(check_access(setup.config, os.environ))
     place = _new_folder(setup.config, Path(run_dir), None if folder is None else Path(folder))
-    with held(place):
+    with locked(place):
         check_begun(place)
         with _recording(place) as recorder:
             on_start(setup, place)
@@ -163,7 +163,7 @@ def reopened(folder: Path, overrides: Sequence[str]) -> Iterator[Setup]:
         UserError: as `resume`.
     """
     journal = existing_run_folder(folder) / JOURNAL
-    with held(folder):
+    with locked(folder):
         cut_torn_line(journal)
         before = latest_config(journal)
         config = overridden(before, overrides)

@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from evo.engine.collection import rarely_collected
 from evo.engine.driver import Components, Driver, OnTell
 from evo.engine.factories import concurrent_calls, make_executor, make_gateway, resources_of
 from evo.engine.holdout import HoldoutEvaluation
@@ -17,6 +16,7 @@ from evo.engine.metering import EvaluationModels, ModelClient
 from evo.engine.setup import Setup
 from evo.engine.signals import Interruption, interruptible
 from evo.errors import StoppedError
+from evo.journal.collection import rarely_collected
 from evo.journal.log import Journal
 from evo.journal.recorder import Recorder
 from evo.protocols import ClusterEvent, Executor

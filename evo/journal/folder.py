@@ -1,4 +1,4 @@
-"""A run's folder: made once, held by one process at a time."""
+"""A run's folder: made once, and locked by the one process that writes in it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from evo.journal.log import cut_torn_line, read_events
 
 JOURNAL = "journal.jsonl"
 LOCK = "lock"
-SIGN_SECONDS, SILENT_SECONDS = 5.0, 60.0
+HEARTBEAT_SECONDS, SILENT_SECONDS = 5.0, 60.0
 
 
 def create_run_folder(parent: Path, name: str | None, problem: str) -> Path:
     """A new folder for a run; without a name, the problem's and the next free number.
 
-    One that a run made, and was killed before it wrote its first event, is as good as new.
+    A folder whose run was killed before it wrote its first event counts as new.
 
     Raises:
         RunFolderError: it exists, or cannot be made.
@@ -42,20 +42,20 @@ def create_run_folder(parent: Path, name: str | None, problem: str) -> Path:
 
 
 def check_begun(folder: Path) -> None:
-    """Let nobody start a run where anything is but what one left that was killed before its first event.
+    """Check that a run can start here: the folder holds nothing, or what a run killed before its first event left.
 
     Raises:
-        RunFolderError: there is more; all that there is stays.
+        RunFolderError: it holds more, which stays as it is.
     """
     journal = folder / JOURNAL
     if journal.is_file() and next(read_events(journal), None) is None:
         cut_torn_line(journal)
-    elif any(one.name != LOCK for one in folder.iterdir()):
+    elif any(path.name != LOCK for path in folder.iterdir()):
         raise _taken(folder)
 
 
 def _taken(folder: Path) -> RunFolderError:
-    return RunFolderError(f"{folder} exists; `evo resume {folder}` goes on with it, --name OTHER starts another run")
+    return RunFolderError(f"{folder} exists; `evo resume {folder}` continues it, --name OTHER starts another run")
 
 
 def existing_run_folder(folder: Path) -> Path:
@@ -70,33 +70,33 @@ def existing_run_folder(folder: Path) -> Path:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Hold a run folder against every other process; the system lets go when this one dies.
+def locked(folder: Path) -> Iterator[None]:
+    """Lock a run folder against every other process; the system releases the lock when this process dies.
 
-    Locks of some file systems are not seen from other hosts. So the holder also leaves its name, until it lets go, and
-    a sign of life every few seconds.
+    Locks of some file systems are not seen from other hosts. So the process also leaves its name in the lock file until
+    it releases the lock, and a heartbeat every few seconds.
 
     Raises:
-        RunFolderError: another process holds it (its host and number are named), or it is not writable.
+        RunFolderError: another process has locked it (the message names its host and number), or it is not writable.
     """
-    file = _locked(folder)
+    file = _lock_file(folder)
     over = threading.Event()
-    alive = threading.Thread(target=_beat, args=(file, over), name="lock", daemon=True)
+    heartbeat = threading.Thread(target=_beat, args=(file, over), name="lock", daemon=True)
     try:
         _sign(file, folder)
-        alive.start()
+        heartbeat.start()
         yield
     finally:
         over.set()
-        if alive.ident is not None:
-            alive.join()
+        if heartbeat.ident is not None:
+            heartbeat.join()
         with suppress(OSError):
             os.ftruncate(file, 0)
         os.close(file)
 
 
 def holder(folder: Path) -> str | None:
-    """Which process holds a run folder, by number and host, and since when; None where none does."""
+    """Which process has locked a run folder, by number and host, and since when; None where none has."""
     try:
         file = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -110,8 +110,8 @@ def holder(folder: Path) -> str | None:
         os.close(file)
 
 
-def _locked(folder: Path) -> int:
-    """The lock's file, locked; the one that stands there, where somebody removed another meanwhile."""
+def _lock_file(folder: Path) -> int:
+    """The lock file, locked; where another process removed it meanwhile, the new file of that name."""
     path = folder / LOCK
     while True:
         try:
@@ -130,7 +130,7 @@ def _locked(folder: Path) -> int:
 
 
 def _take(file: int, folder: Path) -> None:
-    """Lock, and once more where it was held: `holder` holds it too, for an instant."""
+    """Lock, with a second try where it was locked: `holder` locks it too, for an instant."""
     for timeout_seconds in (0.05, 0.0):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -145,13 +145,13 @@ def _take(file: int, folder: Path) -> None:
 
 
 def _check_elsewhere(file: int, folder: Path) -> None:
-    """The lock was free, and yet somebody on another host may be alive, whose locks are not seen from here."""
+    """Check that no process on another host, whose locks are not seen from here, still gives a heartbeat."""
     if not _elsewhere(file):
         return
     silent = _silent_seconds(file, folder)
     if silent < SILENT_SECONDS:
         raise RunFolderError(
-            f"{folder} is in use by {_named(file)}, whose last sign of life came {max(0.0, silent):.0f} s ago; "
+            f"{folder} is in use by {_named(file)}, whose last heartbeat came {max(0.0, silent):.0f} s ago; "
             f"stop it, or if it is dead wait until {SILENT_SECONDS:.0f} s have passed or remove {folder / LOCK}"
         )
 
@@ -161,13 +161,13 @@ def _named(file: int) -> str:
 
 
 def _elsewhere(file: int) -> bool:
-    """Whether somebody left a name there without letting go, and not on this host."""
+    """Whether a process on another host left its name there and did not release the lock."""
     _, _, host = os.pread(file, 200, 0).decode("utf-8", "replace").partition(" on ")
     return bool(host) and host.partition(" since ")[0] != platform.node()
 
 
 def _silent_seconds(file: int, folder: Path) -> float:
-    """How long ago the holder gave a sign of life, both moments by the clock of the file system."""
+    """Time since the last heartbeat, both moments by the clock of the file system."""
     try:
         with tempfile.TemporaryFile(dir=folder) as now:
             return os.fstat(now.fileno()).st_mtime - os.fstat(file).st_mtime
@@ -186,7 +186,7 @@ def _sign(file: int, folder: Path) -> None:
 
 
 def _beat(file: int, over: threading.Event) -> None:
-    while not over.wait(SIGN_SECONDS):
+    while not over.wait(HEARTBEAT_SECONDS):
         with suppress(OSError):
             os.utime(file)
 

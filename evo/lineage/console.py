@@ -24,7 +24,8 @@ import duckdb
 from evo.errors import LineageError
 from evo.lineage.opening import check_missing, failure_of, patiently
 from evo.lineage.queries import quoted
-from evo.lineage.reading import Table, check_another_version
+from evo.lineage.reading import check_another_version
+from evo.lineage.table import Table
 
 # Statements that ask; whatever else there is writes, attaches, loads or sets.
 ASKING = ("SELECT", "EXPLAIN")

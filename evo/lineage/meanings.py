@@ -13,7 +13,7 @@ MEANINGS = {
     "completed": "When its reply was recorded, in UTC",
     "cost_usd": "What it cost, in dollars",
     "cpu_seconds": "CPU time of the candidate's process; 0 where none ran",
-    "generation": "0 for a seed, else one more than the highest among its parents; NULL in runs of before this was counted",
+    "generation": "0 for a seed, else one more than the highest among its parents; NULL in runs that did not count it",
     "description": "What the problem says of itself to a model",
     "detail": "JSON: the fields of the event",
     "digest": "A hash of what the genome means; equal genomes have equal ones",

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
-from importlib import resources
 from pathlib import Path
 
 import duckdb
 
 from evo.errors import JournalError, LineageDamagedError, LineageError
+from evo.journal.collection import rarely_collected
 from evo.journal.events import event_of
 from evo.journal.log import NO_TAIL, Event, read_events, tail
-from evo.lineage.attached import NAME, attach
-from evo.lineage.meanings import uncommented
-from evo.lineage.opening import failure_of
-from evo.lineage.reading import FILE_NAME, SCHEMA_VERSION
+from evo.lineage.opening import FILE_NAME, NAME, attach, failure_of
 from evo.lineage.rows import Row, RowMaker, Rows
+from evo.lineage.schema import SCHEMA_VERSION, column_types, schema
 
 BESIDE_NAME = "lineage.new.duckdb"
 BATCH_EVENTS = 5000
@@ -163,7 +159,7 @@ def _status(instance: duckdb.DuckDBPyConnection, path: Path) -> tuple[int, int, 
         tables = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
         if not tables:
             connection.execute("BEGIN")
-            connection.execute(_schema())
+            connection.execute(schema())
             connection.execute("INSERT INTO projection VALUES (?, 0, 0, ?)", [SCHEMA_VERSION, NO_TAIL])
             connection.execute("COMMIT")
         elif ("projection",) not in tables:
@@ -186,7 +182,8 @@ def rebuild(folder: Path) -> int:
     path, beside = folder / FILE_NAME, folder / BESIDE_NAME
     try:
         _remove(beside)
-        events = Projection(folder, BESIDE_NAME).catch_up()
+        with rarely_collected():
+            events = Projection(folder, BESIDE_NAME).catch_up()
         # First: a log that an old writer left behind would be taken for the new file's. The journal has what it held.
         _remove_logs(path)
         beside.replace(path)
@@ -239,7 +236,7 @@ def _writing(
 
 def _take_in(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Row]) -> None:
     # One list a column is 20 times faster than executemany.
-    columns = ", ".join(f"{_unnested(kind)} AS column_{n}" for n, kind in enumerate(_column_types()[table]))
+    columns = ", ".join(f"{_unnested(kind)} AS column_{n}" for n, kind in enumerate(column_types()[table]))
     values = [list(column) for column in zip(*rows, strict=True)]
     connection.execute(f"CREATE TABLE memory.main.{table} AS SELECT {columns}", values)
 
@@ -251,26 +248,3 @@ def _unnested(kind: str) -> str:
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str) -> None:
     connection.execute(f"INSERT INTO lineage.main.{table} FROM memory.main.{table}")
-
-
-@cache
-def _schema() -> str:
-    """Tables, views and macros, with the meaning of every column."""
-    tables = resources.files("evo.lineage").joinpath("schema.sql").read_text("utf-8")
-    with duckdb.connect(":memory:") as connection:
-        connection.execute(tables)
-        return "\n".join([tables, *uncommented(connection)])
-
-
-@cache
-def _column_types() -> dict[str, list[str]]:
-    """Column types by table, as the schema declares them."""
-    with duckdb.connect(":memory:") as connection:
-        connection.execute(_schema())
-        rows = connection.execute(
-            "SELECT table_name, data_type FROM duckdb_columns() ORDER BY table_name, column_index"
-        ).fetchall()
-    types: dict[str, list[str]] = defaultdict(list)
-    for table, kind in rows:
-        types[table].append(kind)
-    return types

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from evo.errors import LineageError
-from evo.lineage.reading import LineageReader, Table
+from evo.lineage.reading import LineageReader
+from evo.lineage.table import Table
 
 
 def objectives(reader: LineageReader) -> tuple[tuple[str, str, str], ...]:

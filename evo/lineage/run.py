@@ -8,11 +8,10 @@ from pathlib import Path
 from evo.errors import LineageError
 from evo.genomes import Genome, genome_from_json
 from evo.lineage import queries
-from evo.lineage.attached import Settings
-from evo.lineage.opening import TIMEOUT_SECONDS, check_missing
+from evo.lineage.opening import FILE_NAME, TIMEOUT_SECONDS, Settings, check_missing
 from evo.lineage.queries import Portrait
-from evo.lineage.reading import FILE_NAME, LineageReader, Table
-from evo.lineage.snapshot import snapshot
+from evo.lineage.reading import LineageReader
+from evo.lineage.table import Table
 from evo.lineage.wording import difference
 
 
@@ -66,6 +65,8 @@ class Run(LineageReader):
         Raises:
             LineageError: besides, the target exists or cannot be written.
         """
+        from evo.lineage.snapshot import snapshot  # not at the top: it writes, which no query needs
+
         copy = snapshot(self.path, Path(target), force=force, timeout_seconds=self._timeout_seconds)
         return Run(copy, self._timeout_seconds)
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import glob
-import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +12,12 @@ import duckdb
 
 from evo.errors import LineageError
 from evo.journal.folder import JOURNAL
-from evo.lineage.opening import TIMEOUT_SECONDS, check_missing, patiently
+from evo.lineage.opening import FILE_NAME, TIMEOUT_SECONDS, check_missing, patiently
 from evo.lineage.queries import quoted
-from evo.lineage.reading import FILE_NAME, Table, answered, check_another_version
+from evo.lineage.reading import answered, check_another_version
 from evo.lineage.run import Run, open_run
+from evo.lineage.schema import MACRO_TABLES, macros_by_run
+from evo.lineage.table import Table
 
 
 class Runs(Mapping[str, Run]):
@@ -63,10 +63,11 @@ class Runs(Mapping[str, Run]):
             catalogs = {f"run_{number}": name for number, name in enumerate(self._runs)}
             for catalog, name in catalogs.items():
                 self._attach(connection, catalog, self._runs[name].path)
-            macros = _macros(connection, query.lower())
-            named = " ".join([query, *macros.values()]).lower()
-            for statement in chain(_unions(connection, catalogs, named), _by_run(connection, macros)):
+            macro_tables = _macros_read(connection, query.lower())
+            for statement in _unions(connection, catalogs, " ".join([query.lower(), *macro_tables])):
                 connection.execute(statement)
+            if macro_tables:
+                connection.execute(macros_by_run())
             return answered(connection, query, parameters)
         finally:
             connection.close()
@@ -95,51 +96,13 @@ def _unions(connection: duckdb.DuckDBPyConnection, catalogs: Mapping[str, str], 
             yield f"CREATE VIEW {table} AS " + " UNION ALL ".join(parts)
 
 
-def _macros(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, str]:
-    """Name to definition of the runs' table macros that the query may name, by way of others too; those come first."""
-    known = dict(
-        connection.execute(
-            "SELECT function_name, macro_definition FROM duckdb_functions() "
-            "WHERE database_name = 'run_0' AND function_type = 'table_macro' AND NOT internal"
-        ).fetchall()
-    )
-    found: dict[str, str] = {}
-
-    def find(text: str) -> None:
-        for name, definition in known.items():
-            if name not in found and f"{name}(" in text:
-                find(definition.lower())
-                found[name] = definition
-
-    find(query.replace(" (", "("))
-    return found
-
-
-def _by_run(connection: duckdb.DuckDBPyConnection, macros: Mapping[str, str]) -> Iterator[str]:
-    """Each macro with the run as its first argument: what it reads is narrowed to the rows of that run."""
-    views = [row[0] for row in connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()]
-    for name, definition in macros.items():
-        parameters = connection.execute(
-            "SELECT parameters FROM duckdb_functions() WHERE database_name = 'run_0' AND function_name = ?", [name]
-        ).fetchall()[0][0]
-        for other in macros:
-            definition = re.sub(rf"\b{other}\(", f"{other}(of_run, ", definition)
-        definition, narrowed = _narrowed(definition, set(views))
-        given = ", ".join(["of_run", *parameters])
-        yield f"CREATE MACRO {name}({given}) AS TABLE WITH {narrowed} FROM ({definition})"
-
-
-def _narrowed(definition: str, views: Collection[str]) -> tuple[str, str]:
-    """A definition that reads one run's rows, and the common table expressions that hold these.
-
-    They have names of their own: an argument may be a query on what all runs have by the old one.
-    """
-    expressions = []
-    for view in sorted(views):
-        definition, count = re.subn(rf"\b((?:FROM|JOIN)\s+\(*){view}\b", rf"\1{view}_of_run", definition)
-        if count:
-            expressions.append(f"{view}_of_run AS (SELECT * EXCLUDE (run) FROM memory.main.{view} WHERE run = of_run)")
-    return definition, ", ".join(expressions)
+def _macros_read(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[str, ...]:
+    """The tables that the macros read, where the query may name a macro; () where it names none."""
+    names = connection.execute(
+        "SELECT function_name FROM duckdb_functions() "
+        "WHERE database_name = 'run_0' AND function_type = 'table_macro' AND NOT internal"
+    ).fetchall()
+    return MACRO_TABLES if any(name in query for (name,) in names) else ()
 
 
 def open_runs(runs: str | Path | Iterable[str | Path], timeout_seconds: float = TIMEOUT_SECONDS) -> Runs:

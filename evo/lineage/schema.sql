@@ -162,11 +162,6 @@ CREATE VIEW cost_per_improvement AS
     GROUP BY p.operator, c.model ORDER BY usd_each;
 COMMENT ON VIEW cost_per_improvement IS 'Dollars per individual that entered the front, by operator and model';
 
-CREATE MACRO made_by(of) AS TABLE
-    SELECT c.purpose, c.model, c.prompt, c.reply, c.cost_usd FROM completions c JOIN proposals p USING (ask)
-    WHERE p.individual = of AND c.stage = 'proposal' ORDER BY c.completed;
-COMMENT ON MACRO TABLE made_by IS 'The completions that made an individual: prompt, reply and cost';
-
 CREATE VIEW spending AS
     SELECT stage, purpose, model, endpoint, count(*) AS completions, sum(requests) AS requests,
         sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens, sum(cost_usd) AS usd
@@ -184,21 +179,6 @@ CREATE VIEW worker_timeline AS
     SELECT worker, node, individual, stage, outcome, started, started + to_microseconds((seconds * 1e6)::BIGINT) AS ended
     FROM evaluations ORDER BY started;
 COMMENT ON VIEW worker_timeline IS 'What each worker did, and when';
-
--- A distance to each would visit some of them by every path, and the paths double with each generation.
-CREATE MACRO ancestors(of) AS TABLE
-    WITH RECURSIVE line(id) AS (
-        SELECT of::BIGINT
-        UNION
-        SELECT p.parent FROM line l JOIN parents p ON p.child = l.id
-    )
-    SELECT i.id, i.generation FROM line l JOIN individuals i ON i.id = l.id ORDER BY i.tell DESC;
-COMMENT ON MACRO TABLE ancestors IS 'An individual and all that it came from, the latest first';
-
-CREATE MACRO cost_of(of) AS TABLE
-    SELECT count(DISTINCT p.individual) AS individuals, count(*) AS completions, coalesce(sum(c.cost_usd), 0) AS usd
-    FROM ancestors(of) a JOIN proposals p ON p.individual = a.id JOIN completions c USING (ask);
-COMMENT ON MACRO TABLE cost_of IS 'What an individual cost, with all that it came from';
 
 CREATE VIEW best AS
     WITH latest AS (SELECT * FROM leaders QUALIFY row_number() OVER (PARTITION BY name ORDER BY tell DESC) = 1),

@@ -1,4 +1,4 @@
-"""A copy of a run's database that one may hold open for as long as one likes."""
+"""A copy of a run's database, which may be held open for as long as its user likes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from evo.lineage.reading import LineageReader
 
 
 def snapshot(path: Path, target: Path, *, force: bool = False, timeout_seconds: float = TIMEOUT_SECONDS) -> Path:
-    """Copy a database as it stands at one moment, and take up what the journal beside it has beyond that.
+    """Copy a database as it is at one moment, and add what the journal beside it has beyond that.
 
-    The writer waits while the file is copied (1.5 s for a gigabyte) and not for the rest, which happens to the copy.
+    The writer waits while the file is copied (1.5 s for a gigabyte), but not while the copy is brought up to date.
 
     Args:
-        path: the database, of a run that goes on or of one that is over.
+        path: the database, of a run that goes on or has ended.
         target: the copy, or a folder for it.
 
     Returns:
@@ -33,18 +33,18 @@ def snapshot(path: Path, target: Path, *, force: bool = False, timeout_seconds: 
         exists and may not be overwritten, is the database itself, or cannot be written.
     """
     target = target / f"{path.parent.resolve().name}.duckdb" if target.is_dir() else target
-    _refuse(path, target, force=force)
-    with workshop(target) as folder:
+    _check_target(path, target, force=force)
+    with half_written(target) as folder:
         copy = folder / "lineage.duckdb"
         _copy(path, copy, timeout_seconds)
         if (path.parent / JOURNAL).exists():
             Projection(path.parent.resolve(), str(copy)).catch_up()
-        _log_of(target).unlink(missing_ok=True)  # of what is written over: it would be taken for the copy's
+        _log_of(target).unlink(missing_ok=True)  # of the file that is replaced: it would be taken for the copy's
         os.replace(copy, target)
     return target
 
 
-def _refuse(path: Path, target: Path, *, force: bool) -> None:
+def _check_target(path: Path, target: Path, *, force: bool) -> None:
     if target.resolve() == path.resolve():
         raise LineageError(f"{target} is the lineage itself; choose another target for its copy")
     if target.exists() and not force:
@@ -52,8 +52,8 @@ def _refuse(path: Path, target: Path, *, force: bool) -> None:
 
 
 @contextmanager
-def workshop(target: Path) -> Iterator[Path]:
-    """A folder beside the target, so that what is half written is never seen under its name.
+def half_written(target: Path) -> Iterator[Path]:
+    """A folder beside the target to write in, so that nothing half written is ever seen under the target's name.
 
     Raises:
         LineageError: it, or what is made in it, cannot be written.
@@ -67,17 +67,17 @@ def workshop(target: Path) -> Iterator[Path]:
 
 
 def _copy(path: Path, copy: Path, timeout_seconds: float) -> None:
-    """Copy the file, and the log that a killed writer left, while no writer can have it.
+    """Copy the file, and the log that a killed writer left, while no writer can open it.
 
-    By another process: closing any descriptor of a file gives up all of a process's POSIX locks on it, and with them
-    whatever keeps writers out in this one.
+    Another process copies: closing any descriptor of a file gives up all of a process's POSIX locks on it, and with
+    them what keeps writers out in this process.
     """
     with LineageReader(path, timeout_seconds).at_once():
-        for one, other in ((path, copy), (_log_of(path), _log_of(copy))):
-            if one.exists():
-                done = subprocess.run(["cp", "--", one, other], capture_output=True, text=True, check=False)
+        for source, target in ((path, copy), (_log_of(path), _log_of(copy))):
+            if source.exists():
+                done = subprocess.run(["cp", "--", source, target], capture_output=True, text=True, check=False)
                 if done.returncode:
-                    raise LineageError(f"cannot copy {one}: {done.stderr.strip()}")
+                    raise LineageError(f"cannot copy {source}: {done.stderr.strip()}")
 
 
 def _log_of(path: Path) -> Path:

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from evo.config.loading import load_config
-from evo.engine.collection import rarely_collected
 from evo.engine.driver import Components, Driver
 from evo.engine.metering import ModelClient
 from evo.engine.setup import Setup, prepare
 from evo.genomes import Genome, Vector
+from evo.journal.collection import rarely_collected
 from evo.journal.log import Journal
 from evo.journal.recorder import Recorder
 from evo.ledger import Charge, Ledger, charge_of

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from evo.journal.folder import JOURNAL, LOCK, SILENT_SECONDS, held
+from evo.journal.folder import JOURNAL, LOCK, SILENT_SECONDS, locked
 from evo.journal.log import read_events
 from evo.lineage import open_run
 from tests.conftest import TOY
@@ -335,7 +335,7 @@ def test_a_dead_holder_on_another_host_is_waited_for_until_it_was_silent_long_en
     folder = slurm.lab / "runs/mine"
     folder.mkdir(parents=True)
     (folder / JOURNAL).write_text('{"event": "start"}\n')
-    with held(folder):
+    with locked(folder):
         holder = (folder / LOCK).read_text()
     (folder / LOCK).write_text(holder.replace(f" on {os.uname().nodename} ", f" on {host} "))
     remaining = 1.0 if host == "elsewhere" else 0.0

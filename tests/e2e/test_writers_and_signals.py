@@ -17,7 +17,7 @@ from evo.engine.holdout import FRONT_SHOWN, spread
 from evo.engine.setup import prepare
 from evo.errors import RunFolderError
 from evo.genomes import Genome
-from evo.journal.folder import SILENT_SECONDS, held, holder
+from evo.journal.folder import SILENT_SECONDS, holder, locked
 from evo.journal.replay import latest_config, replay
 from evo.lineage import open_run
 from evo.protocols import Job, Run
@@ -90,12 +90,12 @@ def test_a_lock_of_another_host_holds_while_its_heartbeat_goes_on(evo: Evo, toy_
 
 
 def test_a_second_writer_learns_which_process_has_the_lock_and_since_when(evo: Evo, toy_run: Path) -> None:
-    with held(toy_run):
+    with locked(toy_run):
         for command in (("resume", toy_run, "--set", "budget.evaluations=70"), ("index", toy_run)):
             refused_in_one_sentence(
                 evo(*command), rf"in use by process {os.getpid()} on {platform.node()} since [-0-9]+ [:0-9]+ UTC; wait"
             )
-    with held(toy_run):
+    with locked(toy_run):
         pass
 
 
@@ -106,7 +106,7 @@ def test_of_many_that_take_a_folder_at_the_same_moment_one_gets_it(toy_run: Path
     def take() -> None:
         start.wait()
         try:
-            with held(toy_run):
+            with locked(toy_run):
                 got.append("held")
                 over.wait(30)
         except RunFolderError as error:

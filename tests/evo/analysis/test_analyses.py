@@ -343,15 +343,15 @@ def test_a_run_that_told_nothing_yet_is_named_and_each_analysis_of_it_is_empty(e
 
 def crowd(folder: Path, count: int) -> None:
     """A lineage of so many individuals, two parents each among the 200 before, of which always 200 live."""
-    evaluated = "'train', 'ok', 1, 1, 0, told, '', '', 'none', 0, '', 0"
-    completed = "'proposal', 'diff', model, 'e', 'ok', 1, 0, 1, 0.001, 1, 1, '[]', '', '', told"
+    evaluated = "'train', 'ok', 1, 1, 0, told_at, '', '', 'none', 0, '', 0"
+    completed = "'proposal', 'diff', model, 'e', 'ok', 1, 0, 1, 0.001, 1, 1, '[]', '', '', told_at"
     with making(folder) as client:
         client.execute(f"""
             INSERT INTO individuals SELECT range, range, 0, 'program', '{{}}', '', 9,
                 if(range < 200, 'seed', 'op' || range % 7), 'm' || range % 2, true,
                 'idea ' || hash(range) % 50000 || repeat('x', 500), 'ok',
                 TIMESTAMP '2026-01-01' + to_milliseconds(range), NULL FROM range({count});
-            INSERT INTO proposals SELECT id, id, 0, operator, model, 'ok', '', told FROM individuals;
+            INSERT INTO proposals SELECT id, id, 0, operator, model, 'ok', '', told_at FROM individuals;
             INSERT INTO parents SELECT range, range - 1 - (hash(range, role) % 200)::BIGINT, role
                 FROM range(200, {count}), (VALUES ('base'), ('mate')) AS roles(role);
             INSERT INTO evaluations SELECT id, 0, {evaluated} FROM individuals;

@@ -17,7 +17,7 @@ import pytest
 from evo.cli.export import _field, _key
 from evo.cli.lineage import Member, change, tree
 from evo.genomes import Program
-from evo.journal.folder import held, holder
+from evo.journal.folder import holder, locked
 from evo.journal.log import VERSION
 from evo.lineage import open_run, rebuild
 from evo.lineage.status import run_status
@@ -257,7 +257,7 @@ def test_a_run_that_was_cut_short_is_resumable_and_one_that_is_held_is_running(e
     assert evo("index", toy_run).code == 0
     cut = evo("doctor", toy_run)
     assert (cut.code, "resumable (cut short)" in cut.out) == (0, True)
-    with held(toy_run):
+    with locked(toy_run):
         running = evo("doctor", toy_run)
     assert running.code == 0
     assert f"held by process {os.getpid()} on {platform.node()} since " in running.out
@@ -323,7 +323,7 @@ def test_the_status_names_who_runs_it_and_says_how_to_go_on(evo: Evo, toy_run: P
     journal = toy_run / "journal.jsonl"
     journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:100]))
     assert evo("index", toy_run).code == 0
-    with held(toy_run):
+    with locked(toy_run):
         assert f"running, by process {os.getpid()} on {platform.node()}" in evo("status", toy_run).out
     assert f"not running (cut short); `evo resume {toy_run}` goes on" in evo("status", toy_run).out
     journal.write_bytes(b"")
@@ -339,7 +339,7 @@ def test_who_only_looks_keeps_nobody_out(toy_run: Path) -> None:
     looker = os.open(toy_run / "lock", os.O_RDONLY)
     fcntl.flock(looker, fcntl.LOCK_SH)
     threading.Timer(0.005, os.close, [looker]).start()
-    with held(toy_run):
+    with locked(toy_run):
         assert (holder(toy_run) or "").startswith(f"process {os.getpid()} on {platform.node()} since 2")
     assert holder(toy_run) is None
 
