@@ -243,7 +243,7 @@ def test_a_folder_without_a_whole_event_is_started_again(evo: Evo, tmp_path: Pat
             (*TOY, "--method", "best_of_m"),
             "unknown method 'best_of_m'; did you mean 'best_of_n'? known: best_of_n, evolve",
         ),
-        ((*TOY, "bin_packing"), "name one configuration or problem, or run folders only"),
+        ((*TOY, "bin_packing"), "name a single configuration or problem, or run folders only"),
         (("runs/10-3", "--method", "random"), "these are runs that were made: --set, --model and --method have no use"),
         (
             (*TOY, "--name", "made", *overrides("budget.evaluations=40")),
