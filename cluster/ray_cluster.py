@@ -15,10 +15,11 @@ from typing import Any
 
 import ray
 
-from cluster.capacity import MOST_THAT_WAIT
+from cluster.capacity import MOST_THAT_WAIT, places_in_a_process
 from cluster.keys import keys_out_of_sight
 from evo.errors import StoppedError, UserError
 from evo.protocols import Job
+from evo.resources import Resources
 
 CONNECT_SECONDS = 5.0
 SHORT_FOLDER = "/tmp/ray"
@@ -60,7 +61,8 @@ def connect(job: Job, cpus: float) -> bool:
 
 
 def _own_cluster(job: Job, cpus: float) -> dict[str, Any]:
-    cores = math.ceil(job.workers * cpus) if job.workers else None
+    together = places_in_a_process(Resources(cpus))
+    cores = math.ceil(math.ceil(job.workers / together) * together * cpus) if job.workers else None
     options: dict[str, Any] = {"num_cpus": cores, "include_dashboard": False, "object_store_memory": 128 << 20}
     if folder := folder_for_sockets(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR")):
         options["_temp_dir"] = folder

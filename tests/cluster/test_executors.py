@@ -306,8 +306,8 @@ def test_what_looks_like_a_key_is_out_of_sight_and_back_after_it(monkeypatch: py
 
 
 def test_an_interruption_from_the_terminal_reaches_the_driver_alone(tmp_path: Path, ray_folder: Path) -> None:
-    options = ["--set", "budget.evaluations=100000", "--name", "run", "--run-dir", str(tmp_path)]
-    command = [sys.executable, "-m", "evo", "run", "evo.testing.toys:Nothing", *options]
+    options = ["--set", "executor=ray", "--set", "budget.evaluations=100000", "--name", "run"]
+    command = [sys.executable, "-m", "evo", "run", NOTHING, *options, "--run-dir", str(tmp_path)]
     process = subprocess.Popen(
         command,
         env=os.environ | {"RAY_TMPDIR": str(ray_folder)},
