@@ -16,7 +16,7 @@ LONG_LINES = 24
 
 
 def verbatim(title: str, text: str, language: str | None = None) -> None:
-    """A text under its title; a long one in a box that is scrolled."""
+    """A text under its title; a long text in a box that scrolls."""
     st.caption(plain(title))
     height = TALL if text.count("\n") > LONG_LINES or len(text) > 4000 else "content"
     # Streamlit takes a line break off at either end: without these the text would lose its own.

@@ -63,7 +63,7 @@ def save(path: Path, name: str, query: str) -> None:
     """
     name = name.strip()
     if not name or not name.isprintable() or len(name) > 100:
-        raise UserError("a saved query needs a name of one line, of at most 100 characters")
+        raise UserError("a saved query needs a name of a single line and at most 100 characters")
     if HEADING.search(query):
         raise UserError(
             "a query cannot have a line that begins with '-- name:', since such lines separate saved queries"

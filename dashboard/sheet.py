@@ -127,7 +127,7 @@ def written(head: Head, parts: Sequence[Part]) -> str:
 
 
 def escaped(text: object, widest: int = 2000) -> str:
-    """Foreign text as one line of HTML."""
+    """Foreign text as a single line of HTML."""
     return html.escape(clipped(text, widest))
 
 

@@ -28,7 +28,7 @@ CARD_PIXELS = 156
 
 @st.cache_resource(show_spinner=False)
 def _source(places: tuple[str, ...]) -> Source:
-    return Source([Path(one) for one in places])
+    return Source([Path(place) for place in places])
 
 
 def source() -> Source:
@@ -79,9 +79,8 @@ def begin_with(key: str, value: Any) -> None:
     if st.session_state.get(key) is not None:
         return
     if key not in st.session_state and key not in st.query_params:
-        st.query_params[key] = str(
-            value
-        )  # before the widget exists; from then on the widget keeps its part of the address
+        # Only before the widget exists; from then on it keeps its part of the address itself.
+        st.query_params[key] = str(value)
     st.session_state[key] = value
 
 

@@ -119,7 +119,7 @@ class Source:
     def _folder(self, run: str) -> Path:
         runs = self.runs()
         if run not in runs:
-            raise LineageError(f"there is no run {run} any more; choose another one, or start one: `evo run PROBLEM`")
+            raise LineageError(f"there is no run {run} any more; choose another, or start a run: `evo run PROBLEM`")
         return runs[run]
 
     def _answer(self, run: str, question: Callable[..., T], arguments: Sequence[Hashable], *, grows: bool) -> T:

@@ -79,6 +79,6 @@ def thought(text: str) -> str:
 
 
 def clipped(text: object, widest: int) -> str:
-    """One line of printable characters."""
+    """The text as a single line of printable characters."""
     line = " ".join("".join(character if character.isprintable() else " " for character in str(text)).split())
     return line if len(line) <= widest else line[: widest - 3] + "..."

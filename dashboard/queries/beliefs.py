@@ -114,7 +114,7 @@ def selector_settings(reader: LineageReader) -> SelectorSettings:
 
 
 def beliefs(reader: LineageReader, island: int) -> tuple[Belief, ...]:
-    """An island's selector's beliefs about each arm that was ever asked, at the end of up to 2 * PARTS stretches."""
+    """An island's selector's beliefs about each arm that was ever asked, at the end of up to PARTS + 1 stretches."""
     how = selector_settings(reader)
     factor = 1.0 if how.half_life is None else 0.5 ** (1 / how.half_life)
     sums = _inherited(reader) if how.name == "router" else {}

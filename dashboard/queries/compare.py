@@ -54,7 +54,7 @@ def configuration(reader: LineageReader) -> tuple[str, str]:
 
 
 def curve(reader: LineageReader, points: int) -> Table:
-    """A run's progress in at most 2 * points rows: columns tell, seconds (without pauses), usd, best, hypervolume.
+    """A run's progress in about `points` rows at most: columns tell, seconds (without pauses), usd, best, hypervolume.
 
     Best and dollars are those up to each tell.
     """

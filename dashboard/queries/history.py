@@ -124,7 +124,7 @@ def indicators(reader: LineageReader, stretch: Stretch) -> Table:
 
 
 def outcomes(reader: LineageReader, stretch: Stretch) -> Table:
-    """Outcomes of evaluations in up to 200 equal stretches: columns tell (the first), ended, outcome, individuals."""
+    """Outcomes of evaluations in about 100 equal stretches: columns tell (the first), ended, outcome, individuals."""
     width = 10 * tell_stride(reader, stretch, SAMPLES)
     return reader.sql(f"""
         SELECT {width} * (i.tell // {width}) AS tell, max(i.told_at) AS ended, i.outcome, count(*) AS individuals
@@ -133,7 +133,7 @@ def outcomes(reader: LineageReader, stretch: Stretch) -> Table:
 
 
 def rates(reader: LineageReader, stretch: Stretch) -> Table:
-    """Results per second in up to 250 stretches of equally many tells: columns tell, told_at (its end), per_second."""
+    """Results per second in about 125 stretches of equally many tells: columns tell, told_at (its end), per_second."""
     width = 8 * tell_stride(reader, stretch, SAMPLES)
     return reader.sql(f"""
         WITH parts AS (

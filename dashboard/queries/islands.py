@@ -51,7 +51,7 @@ def islands(reader: LineageReader, stretch: Stretch) -> Table:
 
 
 def over_time(reader: LineageReader, stretch: Stretch) -> Table:
-    """The first MOST_ISLANDS islands over up to 2 * PARTS stretches of tells, a row where something changed.
+    """The first MOST_ISLANDS islands over up to PARTS + 1 stretches of tells, a row where something changed.
 
     Columns tell (the last of the stretch), island, population, best (of all arrivals since the first tell).
     """

@@ -70,7 +70,7 @@ def arms(reader: LineageReader, stretch: Stretch) -> Table:
 
 
 def over_time(reader: LineageReader, stretch: Stretch, by: By) -> Table:
-    """The results of proposals in up to 2 * PARTS stretches of equally many asks.
+    """The results of proposals in up to PARTS + 1 stretches of equally many asks.
 
     Columns ask (the first), maker, proposals, valid, survived, entered_front, reward (mean), usd, seconds (median of a
     completion). The latest stretch may still be incomplete.

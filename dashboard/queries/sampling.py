@@ -7,7 +7,7 @@ from evo.lineage import LineageReader
 
 
 def stride(span: int, parts: int) -> int:
-    """The power of two that divides a long enough span into at most 2 * parts and at least about `parts` parts.
+    """The power of two that divides a span into at most `parts` parts, and at least half as many if it is long enough.
 
     A power of two, so that every other point keeps its place when the stride doubles.
     """

@@ -117,7 +117,7 @@ def _rows(found: Table) -> None:
 
 
 def _listed(filters: Filters, found: Table, source: str | None) -> None:
-    """The latest failures (those of a message, if one is chosen), and one of them in full."""
+    """The latest failures (those of the chosen message, if any), and a failed ask in full."""
     labels = _labels(found)
     # A link may name a message that no failure has any more, or too few have.
     named = [label for label in [st.query_params.get("like"), st.session_state.get("like")] if label]
