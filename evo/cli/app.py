@@ -50,7 +50,7 @@ def main(
     ] = False,
 ) -> None:
     """Evolve programs, prompts, architectures and vectors; every ancestor is kept."""
-    from evo.cli.logs import show_logs
+    from evo.cli import show_logs
 
     show_logs(verbose)
 

@@ -19,6 +19,7 @@ from evo.search.search import ReevaluationResult, TellResult
 
 LINE_EVERY_SECONDS = 10.0
 BAR_EVERY_SECONDS = 0.25
+EXECUTORS = {"ray": "Ray on this machine", "auto": "on this machine", "local": "local workers"}
 
 
 class Progress:
@@ -115,7 +116,7 @@ def spending(gateway: Gateway, budget: BudgetConfig, seconds: float) -> list[str
 def _planned(setup: Setup) -> str:
     config = setup.config
     executor, budget = config.executor, config.budget
-    where = executor.address or ("Ray on this machine" if executor.name == "ray" else executor.name)
+    where = executor.address or EXECUTORS.get(executor.name, executor.name)
     caps = {"s": budget.wall_seconds, "dollars": budget.usd, "tokens": budget.tokens, "calls": budget.calls}
     limits = [f"at most {cap:g} {name}" for name, cap in caps.items() if cap is not None]
     models = [f"by {', '.join(config.model.shares)}"] if config.model.name else []

@@ -241,7 +241,7 @@ class ExecutorConfig(Section):
     """Where evaluations run.
 
     Attributes:
-        name: "ray", "local", or another registered executor.
+        name: "auto" (local workers, and Ray where it pays), "ray", "local", or another registered executor.
         workers: side by side at most; None takes every CPU, also of nodes that join later.
         address: of a Ray cluster; None starts Ray here.
         resources: of each evaluation, by field of `evo.resources.Resources`; what is left out is the problem's.
@@ -250,7 +250,7 @@ class ExecutorConfig(Section):
         placement_timeout_seconds: how long a run waits for a node that has room for an evaluation at all.
     """
 
-    name: str = "ray"
+    name: str = "auto"
     workers: int | None = Field(default=None, ge=1)
     address: str | None = None
     resources: Annotated[dict[str, Any], BeforeValidator(_stated_resources)] = Field(default_factory=dict)

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
+from evo.engine.components import Components
 from evo.engine.evaluations import Evaluations
-from evo.engine.metering import EvaluationModels, ModelClient, ProposalModel
+from evo.engine.metering import ProposalModel
 from evo.engine.ordering import AsCompleted, DeterministicOrder, Ordering
 from evo.errors import UserError
-from evo.genomes import Genome
 from evo.journal.recorder import Recorder
 from evo.journal.replay import Replayed
 from evo.models import BudgetSpentError, Message, ModelAccessError, Request
-from evo.policies.base import Policy
-from evo.protocols import ClusterEvent, Context, Executor, OnEvent, Operator, Problem
+from evo.protocols import ClusterEvent, Context, OnEvent
 from evo.randomness import generator
-from evo.resources import Resources
 from evo.search.duplicates import vector_of
 from evo.search.search import ReevaluationResult, Search, TellResult
 from evo.values import REEVALUATE_OPERATOR, SEED_OPERATOR, Ask, Candidate, Evaluation, Proposal, clip_text
@@ -27,34 +25,6 @@ from evo.values import REEVALUATE_OPERATOR, SEED_OPERATOR, Ask, Candidate, Evalu
 EMBEDDED_BYTES = 16_000
 
 OnTell: TypeAlias = Callable[[TellResult | ReevaluationResult], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Components:
-    """What turns asks into individuals.
-
-    Attributes:
-        policy: which cases of the problem a candidate is scored on.
-        seeds: genomes that the first asks take, in order.
-        context: what operators may know; each ask gets it with randomness, a record and a model of its own.
-        client: through which operators ask models; None in a run without models.
-        concurrent_calls: how many offspring may wait for a model beside those in the executor; 0 without a model.
-        evaluation_models: for problems whose evaluations ask a model; None for the others.
-        embedding: model whose vectors tell near duplicates; None without.
-        resources: of an evaluation; None takes what the problem says.
-    """
-
-    operators: Mapping[str, Operator]
-    problem: Problem
-    executor: Executor
-    policy: Policy
-    seeds: Sequence[Genome]
-    context: Context
-    client: ModelClient | None = None
-    concurrent_calls: int = 0
-    evaluation_models: EvaluationModels | None = None
-    embedding: str | None = None
-    resources: Resources | None = None
 
 
 class Driver:

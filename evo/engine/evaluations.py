@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from evo.engine.batches import Batches
+from evo.engine.components import Components
 from evo.engine.evaluator import Entry, Evaluator
 from evo.journal.recorder import Recorder
 from evo.models import BudgetSpentError
 from evo.policies.base import Verdict
 from evo.search.search import Search
 from evo.values import REEVALUATE_OPERATOR, SEED_OPERATOR, Ask, Candidate, Evaluation
-
-if TYPE_CHECKING:
-    from evo.engine.driver import Components
 
 
 class Evaluations:

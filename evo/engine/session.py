@@ -9,7 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from evo.engine.driver import Components, Driver, OnTell
+from evo.engine.components import Components
+from evo.engine.driver import Driver, OnTell
 from evo.engine.factories import concurrent_calls, make_executor, make_gateway, resources_of
 from evo.engine.holdout import HoldoutEvaluation
 from evo.engine.metering import EvaluationModels, ModelClient

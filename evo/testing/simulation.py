@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from evo.config.loading import load_config
-from evo.engine.driver import Components, Driver
+from evo.engine.components import Components
+from evo.engine.driver import Driver
 from evo.engine.metering import ModelClient
 from evo.engine.setup import Setup, prepare
 from evo.genomes import Genome, Vector
