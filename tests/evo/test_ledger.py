@@ -62,7 +62,7 @@ def over_with(ledger: Ledger, caps: Caps, asked: Charge) -> bool:
 def test_dollars_of_completions_add_up_to_what_was_spent_to_the_last_digit(amounts: list[int]) -> None:
     spent = sum((Charge(one) for one in amounts), Charge())
     told = [Charge(one).usd for one in amounts]
-    assert sum((Charge.of(one) for one in told), Charge()) == spent
+    assert sum((Charge.of(result) for result in told), Charge()) == spent
     assert round(math.fsum(told) * 1e9) == pytest.approx(spent.nanodollars, rel=1e-15)
 
 

@@ -64,6 +64,6 @@ def test_a_good_score_comes_through_as_floats() -> None:
     assert {type(value) for value in evaluation.objectives.values()} == {float}
 
 
-def test_a_broken_sandbox_is_nobodys_score() -> None:
+def test_a_broken_sandbox_is_no_score() -> None:
     with pytest.raises(SandboxError, match="no namespaces"):
         scored(Given(SandboxError("no namespaces")), Vector((0.0,)), run_in_process, "train")

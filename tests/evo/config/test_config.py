@@ -19,7 +19,7 @@ def written(folder: Path, text: str) -> str:
     return str(path)
 
 
-def test_each_layer_goes_over_the_one_before(tmp_path: Path) -> None:
+def test_each_layer_goes_over_the_layer_before(tmp_path: Path) -> None:
     file = written(tmp_path, f"problem: {TOY}\nseed: 4\nbudget: {{evaluations: 7}}\n")
     loaded = load_config(file, ["budget.evaluations=9"])
     sources = {key: (value, source) for key, value, source in loaded.values()}
@@ -88,7 +88,7 @@ def test_a_mistake_is_one_sentence_that_names_the_nearest_known_thing(overrides:
         ("a: [", "cannot read"),
     ],
 )
-def test_a_file_that_means_nothing_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+def test_a_file_that_is_no_configuration_is_an_error(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         load_config(written(tmp_path, text))
 

@@ -81,7 +81,7 @@ def test_no_pull_is_made_twice_and_none_outside_the_matrix(make: Make) -> None:
     pulls = pulled(schedule, SMALL.scores(1), width=7, order=generator(1))
     candidates, cases = schedule.seen.shape
     assert len(set(pulls)) == len(pulls) == schedule.seen.sum() > 0
-    assert all(0 <= one.candidate < candidates and 0 <= one.case < cases for one in pulls)
+    assert all(0 <= pull.candidate < candidates and 0 <= pull.case < cases for pull in pulls)
 
 
 @every
@@ -117,7 +117,7 @@ def test_a_score_is_taken_once_and_only_for_a_pull_under_way(make: Make) -> None
 @every
 def test_estimates_lie_within_their_bounds_and_are_there_before_any_score(make: Make) -> None:
     schedule = make(generator())
-    assert all(one.lower == -math.inf and one.upper == math.inf for one in schedule.estimates())
+    assert all(estimate.lower == -math.inf and estimate.upper == math.inf for estimate in schedule.estimates())
     pulled(schedule, SMALL.scores(3), width=5, order=generator())
     for estimate in schedule.estimates():
         assert estimate.lower <= estimate.mean <= estimate.upper
@@ -202,7 +202,7 @@ def test_a_cascade_that_no_candidate_passes_ends_early() -> None:
 
 def test_an_order_is_followed_cheap_cases_first() -> None:
     schedule = CascadeSchedule(1, 4, stages=[Stage(1.0)], rng=generator(), order=[2, 0, 3, 1])
-    assert [one.case for one in schedule.next(4)] == [2, 0, 3, 1]
+    assert [pull.case for pull in schedule.next(4)] == [2, 0, 3, 1]
 
 
 @pytest.mark.parametrize("name", ["racing", "low_rank"])
@@ -251,7 +251,7 @@ def test_a_race_goes_on_as_before_when_scores_have_another_unit(race: Race) -> N
 def test_scores_that_are_all_equal_end_a_race_or_use_it_up(race: Race) -> None:
     schedule = race(5, 30, rng=generator(), share=0.8)
     assert played(schedule, np.full((5, 30), 0.5)) <= 120
-    assert [one.mean for one in schedule.estimates()] == pytest.approx([0.5] * 5)
+    assert [estimate.mean for estimate in schedule.estimates()] == pytest.approx([0.5] * 5)
 
 
 @races

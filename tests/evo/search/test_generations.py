@@ -63,7 +63,7 @@ def test_the_survivors_of_a_generation_are_those_of_pymoos_survival_on_the_union
     gone = [living.add(born(number, *point)) for number, point in enumerate(points[30:], 30)]
     assert gone[:-1] == [[]] * 29
     costs = np.array([costs_of(individual(number, *point), TWO) for number, point in enumerate(points)])
-    assert {one.id for one in living} == survivors(costs, 30)
+    assert {member.id for member in living} == survivors(costs, 30)
     assert sorted(gone[-1]) == sorted(set(range(60)) - survivors(costs, 30))
 
 
@@ -80,17 +80,17 @@ def test_newcomers_of_a_generation_are_no_parents_until_it_is_full_but_live() ->
     living.add(individual(0, 5.0, 0.0))
     for number in (1, 2):
         assert living.add(born(number, 1.0, 1.0 + number)) == []
-        assert [one.id for one in living.mating_pool] == [0]
-        assert [one.id for one in living] == list(range(number + 1))
+        assert [member.id for member in living.mating_pool] == [0]
+        assert [member.id for member in living] == list(range(number + 1))
     assert living.add(born(3, 0.5, 0.5)) == []
-    assert [one.id for one in living.mating_pool] == [0, 1, 2, 3]
+    assert [member.id for member in living.mating_pool] == [0, 1, 2, 3]
 
 
-def test_seeds_live_at_once_and_so_does_who_comes_where_nobody_is() -> None:
+def test_seeds_and_the_first_newcomer_of_an_island_do_not_wait() -> None:
     living = generations(4, 3)
     living.add(born(5, 1.0, 1.0))
     living.add(individual(6, 2.0, 2.0))
-    assert [one.id for one in living.mating_pool] == [5, 6]
+    assert [member.id for member in living.mating_pool] == [5, 6]
 
 
 def test_the_last_of_a_generation_may_be_among_those_that_leave() -> None:
@@ -117,7 +117,7 @@ def test_the_best_of_each_objective_is_never_lost(points: list[tuple[float, floa
     for number, point in enumerate(points):
         living.add(born(number, *point))
         seen = points[: number + 1]
-        alive = [one.evaluation.objectives for one in living]
+        alive = [member.evaluation.objectives for member in living]
         assert min(one["cost"] for one in alive) == min(cost for cost, _ in seen)
         assert max(one["gain"] for one in alive) == max(gain for _, gain in seen)
 
@@ -131,14 +131,14 @@ def test_the_order_within_a_generation_does_not_matter(order: list[int]) -> None
         living.add(individual(100, 0.5, 0.5))
         for number in numbers:
             living.add(born(number, *points[number]))
-        kept.append([one.id for one in living])
+        kept.append([member.id for member in living])
     assert kept[0] == kept[1]
     assert len(kept[0]) == 6
 
 
 @settings(max_examples=40)
 @given(st.integers(1, 12), st.integers(1, 4), st.integers(1, 4), st.integers(0, 3))
-def test_on_islands_the_living_follow_from_births_moves_and_removals(
+def test_on_islands_populations_follow_from_births_moves_and_removals(
     size: int, count: int, seeds: int, seed: int
 ) -> None:
     how = IslandSettings(count=count, every=9, reset_every=40)
@@ -179,7 +179,7 @@ def test_a_run_by_generations_is_the_same_at_any_width_and_after_a_stop(evo: Evo
     assert evo("replay", tmp_path / "runs/wide").code == 0
 
 
-def test_the_lineage_of_a_run_by_generations_says_who_lives(evo: Evo, tmp_path: Path) -> None:
+def test_the_lineage_of_a_run_by_generations_has_its_population(evo: Evo, tmp_path: Path) -> None:
     islands = json.dumps({"count": 2, "every": 10})
     assert evo("run", *TOY_GENERATIONS, "--set", f"search.islands={islands}", "--name", "isles").code == 0
     reader = open_run(tmp_path / "runs/isles")

@@ -198,7 +198,7 @@ def test_with_too_many_objectives_there_is_no_hypervolume_but_all_the_rest() -> 
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3])
-def test_what_is_too_large_for_a_number_is_none_and_never_a_wrong_one(dimensions: int) -> None:
+def test_a_hypervolume_too_large_for_a_number_is_none(dimensions: int) -> None:
     far = [-1.7e308] * dimensions
     indicators = Indicators(objectives(dimensions), reference=given_reference(dimensions, 1.7e308))
     assert indicators.observe(np.array(far)).hypervolume is None

@@ -1,4 +1,4 @@
-"""Laws of islands: who lives where follows from births and moves alone."""
+"""Laws of islands: their populations follow from births and moves alone."""
 
 from __future__ import annotations
 
@@ -62,9 +62,7 @@ def residents(one: Search) -> list[set[int]]:
 
 @settings(max_examples=60)
 @given(islands, st.integers(1, 6), st.integers(0, 3))
-def test_nobody_lives_on_an_island_who_was_not_born_there_or_moved_there(
-    how: IslandSettings, seeds: int, seed: int
-) -> None:
+def test_individuals_of_an_island_were_born_there_or_moved_there(how: IslandSettings, seeds: int, seed: int) -> None:
     one = archipelago(how, seeds=seeds)
     living: list[set[int]] = [set() for _ in range(how.most + how.count)]
     for tell in told(one, 60, seed):
@@ -90,7 +88,7 @@ def test_parents_live_on_the_island_that_asks(how: IslandSettings, seeds: int) -
 
 
 @given(islands, st.integers(1, 4))
-def test_every_island_is_settled_once_the_seeds_are_told(how: IslandSettings, seeds: int) -> None:
+def test_every_island_has_a_population_once_the_seeds_have_results(how: IslandSettings, seeds: int) -> None:
     one = archipelago(how, seeds=seeds)
     told(one, 12)
     assert all(residents(one))
@@ -104,7 +102,7 @@ def test_the_same_results_make_the_same_islands(how: IslandSettings, seed: int) 
 
 
 @given(islands, st.integers(0, 3))
-def test_the_best_feasible_individual_lives_whatever_is_reset(how: IslandSettings, seed: int) -> None:
+def test_the_best_feasible_individual_survives_every_reset(how: IslandSettings, seed: int) -> None:
     one = archipelago(how)
     told(one, 50, seed)
     if "cost" in one.best:
@@ -219,7 +217,7 @@ def island_run(evo: Evo, tmp_path: Path) -> Path:
     return tmp_path / "runs/isles"
 
 
-def test_the_lineage_knows_who_lives_on_which_island(island_run: Path, evo: Evo) -> None:
+def test_the_lineage_has_the_population_of_each_island(island_run: Path, evo: Evo) -> None:
     reader = open_run(island_run)
     assert reader.sql("SELECT count(DISTINCT island) FROM island_members").scalar() == 3
     assert reader.sql("SELECT max(c) FROM (SELECT count(*) AS c FROM island_members GROUP BY island)").scalar() <= 10

@@ -43,7 +43,7 @@ def test_the_best_lessons_are_kept_long_ones_first_and_none_twice(given_tips: li
         assert short[0] == best
 
 
-def test_a_lesson_is_seen_by_asks_made_after_its_offspring_was_told_and_has_its_gain() -> None:
+def test_a_lesson_is_seen_by_asks_after_the_result_of_its_offspring_and_has_its_gain() -> None:
     one = search(seeds=1)
     advance(one, Vector((0.0,)), evaluation(1, 1))
     first, second = one.ask(), one.ask()
@@ -58,7 +58,7 @@ def test_a_lesson_is_seen_by_asks_made_after_its_offspring_was_told_and_has_its_
     assert one.ask_snapshot(third).lessons == (Lesson("short", "smaller is better", first.id, 1.0),)
 
 
-def test_a_lesson_outlives_a_proposal_that_came_to_nothing() -> None:
+def test_a_lesson_of_a_proposal_without_a_genome_is_kept() -> None:
     one = search(seeds=1)
     advance(one, Vector((0.0,)), evaluation(1, 1))
     ask = one.ask()
@@ -82,7 +82,7 @@ def living(identity: int, text: str, vector: tuple[float, ...] = ()) -> Individu
     )
 
 
-def test_a_text_that_is_nearly_a_living_one_is_a_twin_and_another_is_not() -> None:
+def test_a_text_nearly_like_that_of_a_member_is_a_duplicate_and_another_is_not() -> None:
     others = [living(3, "def f(x):\n    return x + 1\n"), living(7, "def g(items):\n    return sorted(items)[0]\n")]
     near = Program.single("def g(items):\n    return sorted(items)[1]\n")
     far = Program.single("class Tree:\n    pass\n")
@@ -91,7 +91,7 @@ def test_a_text_that_is_nearly_a_living_one_is_a_twin_and_another_is_not() -> No
     assert DuplicateFilter().duplicate(others[0].genome, (), others) == ""
 
 
-def test_vectors_of_almost_the_same_direction_are_twins() -> None:
+def test_embeddings_of_almost_the_same_direction_are_duplicates() -> None:
     others = [living(3, "a = 1\n", (1.0, 0.0)), living(4, "b = 1\n"), living(5, "c = 1\n", (0.0, 2.0))]
     genome = Program.single("d = 1\n")
     assert (
@@ -102,7 +102,7 @@ def test_vectors_of_almost_the_same_direction_are_twins() -> None:
     assert DuplicateFilter(vectors=0.99).duplicate(genome, (1.0, 0.0, 0.0), others) == ""
 
 
-def test_a_near_duplicate_is_turned_away_before_it_is_evaluated_and_says_of_whom() -> None:
+def test_a_near_duplicate_is_rejected_before_its_evaluation_and_names_the_member() -> None:
     one = search(seeds=1, duplicate_filter=DuplicateFilter(text=0.9))
     advance(one, Program.single("value = 1234567890\n"), evaluation(1, 1))
     ask = one.ask()

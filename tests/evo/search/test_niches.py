@@ -73,20 +73,20 @@ def dominates(one: Individual, other: Individual) -> bool:
 
 
 @given(tellings, kinds, st.integers(1, 3), survivals)
-def test_each_lives_in_its_own_cell_and_no_cell_holds_more_than_its_depth(
+def test_members_are_in_their_own_cells_and_no_cell_holds_too_many_elites(
     told: list[tuple[float, ...]], kind: str, elites_per_cell: int, survival: Survival
 ) -> None:
     chosen = archive(kind, elites_per_cell)
     niches = filled(chosen, survival, everyone(told))  # type: ignore[arg-type]
-    cells = [niches.cell(one.id) for one in niches]
-    assert cells == [chosen.cell_of(one) for one in niches]
+    cells = [niches.cell(member.id) for member in niches]
+    assert cells == [chosen.cell_of(member) for member in niches]
     assert max(map(cells.count, cells)) <= elites_per_cell
-    assert [one.id for one in niches] == sorted({one.id for one in niches})
-    assert [niches[position].id for position in range(len(niches))] == [one.id for one in niches]
+    assert [member.id for member in niches] == sorted({member.id for member in niches})
+    assert [niches[position].id for position in range(len(niches))] == [member.id for member in niches]
 
 
 @given(tellings, kinds, st.integers(1, 3), survivals)
-def test_those_who_are_named_as_gone_are_gone_and_all_others_live(
+def test_removed_ids_are_gone_and_all_others_stay(
     told: list[tuple[float, ...]], kind: str, elites_per_cell: int, survival: Survival
 ) -> None:
     niches, alive = Niches(archive(kind, elites_per_cell), TWO, survival), set()
@@ -100,7 +100,7 @@ def test_those_who_are_named_as_gone_are_gone_and_all_others_live(
 
 
 @given(tellings, kinds, survivals)
-def test_nobody_leaves_but_for_a_newcomer_in_the_same_cell(
+def test_a_member_leaves_only_for_a_newcomer_in_the_same_cell(
     told: list[tuple[float, ...]], kind: str, survival: Survival
 ) -> None:
     niches, cells = Niches(archive(kind), TWO, survival), {}
@@ -110,7 +110,7 @@ def test_nobody_leaves_but_for_a_newcomer_in_the_same_cell(
 
 
 @given(tellings, kinds)
-def test_a_cell_never_holds_a_worse_one_than_it_held(told: list[tuple[float, ...]], kind: str) -> None:
+def test_the_elite_of_a_cell_never_gets_worse(told: list[tuple[float, ...]], kind: str) -> None:
     niches: Niches = Niches(archive(kind), TWO, Lexicographic())
     held: dict[int, tuple[float, float, float]] = {}
     for one in everyone(told):  # type: ignore[arg-type]
@@ -121,20 +121,20 @@ def test_a_cell_never_holds_a_worse_one_than_it_held(told: list[tuple[float, ...
 
 
 @given(tellings, kinds, st.integers(1, 3), survivals)
-def test_a_dominated_one_never_outlives_one_that_dominates_it_in_its_niche_and_all_its_twins(
+def test_a_dominated_elite_never_outlives_what_dominates_it_in_its_cell_and_all_duplicates(
     told: list[tuple[float, ...]], kind: str, elites_per_cell: int, survival: Survival
 ) -> None:
     chosen, individuals = archive(kind, elites_per_cell), everyone(told)  # type: ignore[arg-type]
     niches = filled(chosen, survival, individuals)
-    living = {one.id for one in niches}
+    living = {member.id for member in niches}
     for lost, left in itertools.product(individuals, niches):
-        twin = any(key(one) == key(lost) and chosen.cell_of(one) == chosen.cell_of(lost) for one in niches)
+        twin = any(key(member) == key(lost) and chosen.cell_of(member) == chosen.cell_of(lost) for member in niches)
         if lost.id not in living and not twin and chosen.cell_of(lost) == niches.cell(left.id):
             assert not dominates(lost, left), (lost.id, left.id)
 
 
 @given(tellings, kinds, st.integers(1, 3))
-def test_the_best_by_the_first_objective_that_was_ever_told_is_alive(
+def test_the_best_by_the_first_objective_so_far_is_in_the_archive(
     told: list[tuple[float, ...]], kind: str, elites_per_cell: int
 ) -> None:
     individuals = everyone(told)  # type: ignore[arg-type]
@@ -143,7 +143,7 @@ def test_the_best_by_the_first_objective_that_was_ever_told_is_alive(
 
 
 @given(tellings, kinds, st.integers(1, 3), st.randoms(use_true_random=False))
-def test_the_order_of_telling_does_not_matter_where_the_survival_is_one_order_of_all(
+def test_the_order_of_results_does_not_matter_where_survival_is_a_total_order(
     told: list[tuple[float, ...]], kind: str, elites_per_cell: int, shuffler: object
 ) -> None:
     individuals = everyone(told)  # type: ignore[arg-type]
@@ -168,7 +168,7 @@ def test_coverage_and_qd_score_never_fall(told: list[tuple[float, ...]], kind: s
     assert 0 <= before[0] <= 1
 
 
-def test_an_infeasible_one_holds_an_empty_cell_but_not_against_a_feasible_one_and_never_counts() -> None:
+def test_an_infeasible_elite_gives_way_to_a_feasible_one_and_never_counts() -> None:
     niches = Niches(archive(qd_score_offset=9.0), TWO, Lexicographic())
     assert niches.add(one_of(0, (0.1, 0.1, 0.0, 5.0, 1.0))) == []
     assert (len(niches), niches.coverage, niches.qd_score) == (1, 0.0, 0.0)
@@ -181,7 +181,7 @@ def test_the_qd_score_adds_up_what_passes_the_floor_in_the_objectives_own_direct
     gains = [(0.1, 0.1, 3.0), (0.5, 0.1, 7.0), (0.9, 0.1, 1.0), (0.9, 0.2, 0.5)]
     individuals = [one_of(number, (x, y, 0.0, gain, 0.0)) for number, (x, y, gain) in enumerate(gains)]
     niches = Niches(Archive(NicheSettings(SIDES, qd_score_offset=2.0)), ONE, Lexicographic())
-    assert [niches.add(one) for one in individuals] == [[], [], [], [3]]
+    assert [niches.add(member) for member in individuals] == [[], [], [], [3]]
     assert niches.qd_score == (3 - 2) + (7 - 2)
     assert niches.coverage == 3 / 6
     assert Niches(archive(), ONE, Lexicographic()).qd_score is None
@@ -195,14 +195,14 @@ def test_what_lies_out_of_bounds_counts_as_at_the_border() -> None:
         assert len(set(at_border)) == 2
 
 
-def test_one_without_a_descriptor_has_no_cell_and_leaves_at_once() -> None:
+def test_an_individual_without_a_descriptor_has_no_cell_and_leaves_at_once() -> None:
     niches = Niches(Archive(NicheSettings({"evaluation:speed": Dimension(0, 1)})), TWO, Lexicographic())
     nowhere = one_of(0, (0.5, 0.5, 1.0, 1.0, 0.0))
     assert niches.add(nowhere) == [0]
     assert (len(niches), niches.rejected, niches.coverage) == (0, 1, 0.0)
 
 
-def test_of_one_cell_the_better_wins_and_of_two_cells_the_first_named() -> None:
+def test_in_a_cell_the_better_wins_and_of_two_cells_the_first_named() -> None:
     told = [(0.1, 0.1, 5.0, 0.0, 0.0), (0.1, 0.1, 1.0, 0.0, 0.0), (0.9, 0.1, 3.0, 0.0, 0.0)]
     niches = filled(archive(elites_per_cell=2), Lexicographic(), everyone(told))
     assert (niches.better(0, 1), niches.better(1, 0)) == (1, 1)
@@ -212,7 +212,7 @@ def test_of_one_cell_the_better_wins_and_of_two_cells_the_first_named() -> None:
 def test_a_deep_cell_keeps_a_front_where_domination_decides() -> None:
     told = [(0.1, 0.1, *pair, 0.0) for pair in [(1.0, 1.0), (3.0, 3.0), (2.0, 0.0), (5.0, 6.0), (4.0, 0.0)]]
     niches = filled(archive(elites_per_cell=3), RankAndCrowding(), everyone(told))  # type: ignore[arg-type]
-    assert [one.id for one in niches] == [0, 1, 3]
+    assert [member.id for member in niches] == [0, 1, 3]
 
 
 def test_a_grid_of_ten_finds_the_cell_of_each_tenth() -> None:
@@ -256,12 +256,12 @@ def test_a_point_is_in_the_cell_whose_middle_is_nearest_whatever_the_scale_of_a_
         (NicheSettings({"sise": Dimension(0, 5)}), "unknown descriptor 'sise'; did you mean 'size'"),
     ],
 )
-def test_settings_that_make_no_map_are_refused_with_the_reason(settings: NicheSettings, reason: str) -> None:
+def test_settings_that_make_no_archive_are_rejected_with_the_reason(settings: NicheSettings, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         Archive(settings)
 
 
-def test_a_search_over_niches_fills_them_and_replays_to_the_same_living() -> None:
+def test_a_search_over_niches_fills_them_and_repeats_itself() -> None:
     arms = (Arm("one", None, 1, 1.0), Arm("two", None, 2, 2.0))
 
     def run() -> Search:
@@ -281,7 +281,7 @@ def test_a_search_over_niches_fills_them_and_replays_to_the_same_living() -> Non
     assert one.best["cost"].id in {member.id for member in one.population}
 
 
-def test_a_run_with_niches_keeps_one_individual_a_cell_and_is_rebuilt_from_its_journal(
+def test_a_run_with_niches_keeps_an_elite_for_each_cell_and_is_rebuilt_from_its_journal(
     evo: Evo, tmp_path: Path
 ) -> None:
     sides = {"objective:near": {"low": 0, "high": 9, "cells": 5}, "x:0": {"low": -2, "high": 2, "cells": 4}}
@@ -310,7 +310,7 @@ def test_a_run_with_niches_keeps_one_individual_a_cell_and_is_rebuilt_from_its_j
     assert evo("replay", run).code == 0
 
 
-def test_a_descriptor_that_there_is_not_is_refused_in_one_sentence(evo: Evo) -> None:
+def test_an_unknown_descriptor_is_an_error_in_one_sentence(evo: Evo) -> None:
     answer = evo("run", *TOY, "--set", "search.niches={dimensions: {loops: {low: 0, high: 5}}}")
     assert answer.code == 2
     assert "loops" in answer.err
@@ -318,7 +318,7 @@ def test_a_descriptor_that_there_is_not_is_refused_in_one_sentence(evo: Evo) -> 
 
 
 @pytest.mark.parametrize("parents", ["best", "power_law"])
-def test_parents_that_rank_all_who_live_are_refused_in_one_sentence(evo: Evo, parents: str) -> None:
+def test_parents_that_rank_the_whole_archive_are_an_error_in_one_sentence(evo: Evo, parents: str) -> None:
     niches = "search.niches={dimensions: {'x:0': {low: -2, high: 2}}}"
     answer = evo("run", *TOY, "--set", niches, "--set", f"search.parents={parents}")
     assert answer.code == 2

@@ -86,7 +86,7 @@ def fog(seed: int, reevaluation_rate: float, *, evaluations: int = 400, **option
     return searching(settings, Fog(**options), population, evaluations)[0]
 
 
-def test_a_lucky_score_locks_a_search_that_measures_once_and_not_one_that_measures_again() -> None:
+def test_a_lucky_score_locks_a_search_without_re_evaluation_only() -> None:
     truths = {
         share: [Fog.truth(fog(seed, share, luck=6.0).best["height"].genome) for seed in range(8)]
         for share in (0.0, 0.3)
@@ -96,14 +96,14 @@ def test_a_lucky_score_locks_a_search_that_measures_once_and_not_one_that_measur
     assert min(truths[0.3]) > -1.0
 
 
-def test_measuring_again_finds_better_ones_at_the_same_cost_without_an_outlier_too() -> None:
+def test_re_evaluation_finds_better_individuals_at_the_same_cost_without_an_outlier_too() -> None:
     alone, ruled = (
         [Fog.truth(fog(seed, share, deviation=0.6).best["height"].genome) for seed in range(12)] for share in (0.0, 0.3)
     )
     assert np.median(ruled) > np.median(alone)
 
 
-def test_with_repeats_whoever_lives_is_measured_so_often_before_there_are_offspring() -> None:
+def test_with_repeats_members_are_evaluated_so_often_before_there_are_offspring() -> None:
     settings = SearchSettings(0, 10_000, noise=NoiseSettings(repeats=3))
     foggy, asked = Fog(luck=6.0), []
     search, _ = searching(settings, foggy, lambda: RankedPopulation(10, HEIGHT, RankAndCrowding()), 0)
@@ -111,11 +111,11 @@ def test_with_repeats_whoever_lives_is_measured_so_often_before_there_are_offspr
         ask = search.ask()
         assert ask is not None
         if ask.operator not in (REEVALUATE_OPERATOR, SEED_OPERATOR):
-            assert all(one.measurements == 3 for one in search.population)
+            assert all(member.measurements == 3 for member in search.population)
         asked.append(ask.operator)
         advanced(search, ask, foggy)
     assert asked[:4] == [SEED_OPERATOR, REEVALUATE_OPERATOR, REEVALUATE_OPERATOR, "nudge"]
-    assert max(one.measurements for one in search.population) == 3
+    assert max(member.measurements for member in search.population) == 3
     assert Fog.truth(search.best["height"].genome) > -4.4, "the lucky seed was found out"
 
 
@@ -135,14 +135,14 @@ def test_where_nothing_varies_measuring_again_changes_nothing(survival: Survival
             assert search.indicators.reading.front == reading.front
             assert search.indicators.reading.hypervolume == pytest.approx(reading.hypervolume)
             assert search.indicators.reading.diversity == pytest.approx(reading.diversity)
-    times = sum(isinstance(one, ReevaluationResult) for one in told)
+    times = sum(isinstance(result, ReevaluationResult) for result in told)
     assert 10 <= times <= 20, "no more once nothing has varied for long"
 
 
 def standing(search: Search) -> list[Any]:
     return [
-        [one.id for one in search.population],
-        [one.id for one in search.front],
+        [member.id for member in search.population],
+        [member.id for member in search.front],
         {name: (one.id, one.compared) for name, one in search.best.items()},
         [island.population.ranking.rank.tolist() for island in search.population.islands],  # type: ignore[attr-defined]
         search.indicators.reading.best,
@@ -152,7 +152,7 @@ def standing(search: Search) -> list[Any]:
 @pytest.mark.parametrize(
     "survival", [RankAndCrowding(), ReferenceDirections(), HypervolumeContribution(), Lexicographic()]
 )
-def test_revised_or_left_by_one_a_population_is_as_if_it_had_always_been_so(survival: Survival) -> None:
+def test_a_population_after_a_revision_or_removal_is_as_if_made_so(survival: Survival) -> None:
     points = np.random.default_rng(4).random((2, 12, 2))
     before, after = ([individual(number, *point) for number, point in enumerate(some)] for some in points)
     revised, fresh, smaller = (RankedPopulation(12, TWO, survival) for _ in range(3))
@@ -185,9 +185,9 @@ def test_the_journal_of_a_run_that_measures_once_says_nothing_of_noise(toy_run: 
     ]
 
 
-def test_without_it_nobody_is_measured_again_and_nothing_is_appraised() -> None:
+def test_without_noise_settings_nothing_is_re_evaluated_or_appraised() -> None:
     search = fog(0, 0.0)
-    assert not any(one.repeats or one.appraised for one in search.population)
+    assert not any(member.repeats or member.appraised for member in search.population)
 
 
 SIDES = NicheSettings({"x:0": Dimension(-2.0, 2.0, 6)}, elites_per_cell=2)
@@ -204,21 +204,21 @@ LIVINGS: dict[str, MakeLiving] = {
 
 @pytest.mark.parametrize("name", LIVINGS)
 @pytest.mark.parametrize("count", [1, 3])
-def test_an_individual_is_the_same_wherever_it_lives_and_leads(name: str, count: int) -> None:
+def test_an_individual_is_the_same_in_populations_front_and_bests(name: str, count: int) -> None:
     islands = IslandSettings(count=count, every=10, reset_every=90)
     settings = SearchSettings(2, 10_000, islands=islands, noise=NoiseSettings(0.3))
     search, told = searching(settings, Fog(luck=6.0, crash_again=1.0), LIVINGS[name], 300)
-    assert any(isinstance(one, ReevaluationResult) and one.gone for one in told), (
+    assert any(isinstance(result, ReevaluationResult) and result.gone for result in told), (
         "some failed when they were measured again"
     )
     everywhere = [*search.front, *search.best.values(), *search.population]
-    known = {one.id: one for one in everywhere}
-    assert all(one == known[one.id] for one in everywhere)
-    measured = {one.id: 1 for one in known.values()}
+    known = {member.id: member for member in everywhere}
+    assert all(member == known[member.id] for member in everywhere)
+    measured = {member.id: 1 for member in known.values()}
     for one in told:
         if isinstance(one, ReevaluationResult) and one.evaluation.outcome == "ok" and one.individual.id in measured:
             measured[one.individual.id] += 1
-    assert {one.id: one.measurements for one in known.values()} == measured
+    assert {member.id: member.measurements for member in known.values()} == measured
     assert max(measured.values()) > 2
 
 
@@ -227,8 +227,8 @@ def test_bests_and_front_are_of_the_values_compared(name: str) -> None:
     settings = SearchSettings(2, 10_000, noise=NoiseSettings(0.3))
     search, _ = searching(settings, Fog(), LIVINGS[name], 200)
     best = search.best["height"]
-    assert [one.id for one in search.front] == [best.id]
-    assert best.compared["height"] == max(one.compared["height"] for one in search.population)
+    assert [member.id for member in search.front] == [best.id]
+    assert best.compared["height"] == max(member.compared["height"] for member in search.population)
     assert best.compared["height"] < best.evaluation.objectives["height"]
     assert search.indicators.reading.best == {"height": best.compared["height"]}
 
@@ -236,8 +236,8 @@ def test_bests_and_front_are_of_the_values_compared(name: str) -> None:
 def test_compared_by_the_mean_the_bound_does_not_count() -> None:
     settings = SearchSettings(2, 10_000, noise=NoiseSettings(0.3, compare="mean"))
     search, _ = searching(settings, Fog(), LIVINGS["rank_and_crowding"], 200)
-    assert all(one.compared == one.evaluation.objectives for one in search.population)
-    assert max(one.measurements for one in search.population) > 3
+    assert all(member.compared == member.evaluation.objectives for member in search.population)
+    assert max(member.measurements for member in search.population) > 3
 
 
 def test_a_bound_is_on_the_bad_side_of_each_objective_and_nearer_the_more_is_known() -> None:
@@ -310,7 +310,7 @@ def test_re_evaluation_goes_to_the_uncertain_leader_or_its_challenger(
     assert (None if found is None else found.id) == expected
 
 
-def test_a_challenger_is_who_may_dominate_and_none_is_beyond_doubt() -> None:
+def test_a_challenger_may_dominate_the_leader_and_there_is_none_beyond_doubt() -> None:
     means = np.array([[0.0, 1.0], [0.1, 1.1], [1.0, 0.0]])
     assert challenger_of(0, means, np.full((3, 2), 0.01)) == 1
     assert challenger_of(2, means, np.full((3, 2), 0.01)) is None
@@ -318,7 +318,7 @@ def test_a_challenger_is_who_may_dominate_and_none_is_beyond_doubt() -> None:
     assert challenger_of(0, np.array([[0.0, 1.0], [0.1, 1.0]]), np.array([[0.01, 0.0]] * 2)) == 1
 
 
-def test_nobody_is_measured_twice_at_once_and_only_the_feasible_are() -> None:
+def test_no_individual_is_re_evaluated_twice_at_once_and_only_the_feasible_are() -> None:
     noise = Noise(NoiseSettings(0.3), TWO)
     living = [individual(0, 1.0, 1.0), individual(1, 2.0, 2.0), individual(2, 0.0, 9.0, violation=1.0)]
     first = noise.most_uncertain(living, ())
@@ -370,13 +370,13 @@ def test_a_leader_that_is_measured_to_be_worse_falls_and_the_next_comes_into_the
 
 
 @pytest.mark.parametrize("outcome", ["crash", "timeout", "oom", "invalid"])
-def test_who_fails_when_measured_again_leaves_for_good(outcome: Outcome) -> None:
+def test_a_failed_re_evaluation_removes_the_individual_for_good(outcome: Outcome) -> None:
     search = made([1.0, 5.0, 2.0])
     leader, told = search.best["height"].id, search.count_told
     result = again(search, Evaluation(outcome))
     assert result.gone == (0,)
     assert search.count_told == told + 1
-    assert leader not in {one.id for one in (*search.population, *search.front, *search.best.values())}
+    assert leader not in {member.id for member in (*search.population, *search.front, *search.best.values())}
 
 
 def test_a_lost_measurement_says_nothing_but_counts() -> None:
@@ -396,7 +396,7 @@ def test_the_last_of_all_stays_even_if_it_fails() -> None:
     assert len(search.front) == 1
 
 
-def test_who_left_while_it_was_measured_stays_out() -> None:
+def test_an_individual_that_left_during_its_re_evaluation_stays_out() -> None:
     search = made([1.0, 5.0, 2.0])
     asks = []
     while len(asks) < 1:
@@ -408,4 +408,4 @@ def test_who_left_while_it_was_measured_stays_out() -> None:
     search.population.remove(leader)
     search.front, search.best = type(search.front)(1), {}
     search.reevaluated(asks[0], Evaluation("ok", {"height": 50.0}))
-    assert leader not in {one.id for one in (*search.population, *search.front, *search.best.values())}
+    assert leader not in {member.id for member in (*search.population, *search.front, *search.best.values())}

@@ -66,7 +66,7 @@ def scored(rows: Sequence[Mapping[str, float]]) -> RankedPopulation:
 
 
 def ids(chosen: Sequence[Individual]) -> list[int]:
-    return [one.id for one in chosen]
+    return [member.id for member in chosen]
 
 
 def chosen_by(choice: Any, living: MatingPool, count: int = 1, seed: int = 0) -> list[int]:
@@ -79,7 +79,7 @@ def frequencies(choice: Any, living: MatingPool, draws: int = 3000) -> list[int]
     rng = np.random.default_rng(7)
     choosable = ParentPool(living, ())
     counts = Counter(choice.choose(choosable, 1, rng)[0].id for _ in range(draws))
-    return [counts[one.id] for one in living]
+    return [counts[member.id] for member in living]
 
 
 def fits(observed: Sequence[int], weights: Sequence[float]) -> bool:
@@ -116,7 +116,7 @@ class Plain:
 
 @pytest.mark.parametrize("name", LIVING)
 @given(rows=tables(), count=st.integers(1, 4), seed=st.integers(0, 99), cases=st.booleans())
-def test_as_many_as_asked_for_come_back_all_living_and_different_where_there_are_enough(
+def test_as_many_parents_as_asked_for_come_all_different_where_there_are_enough(
     name: str, rows: list[dict[str, float]], count: int, seed: int, cases: bool
 ) -> None:
     living = scored(rows if cases else [{}] * len(rows))
@@ -135,9 +135,7 @@ def test_seeds_are_chosen_among_the_seeds_alone() -> None:
 
 @pytest.mark.parametrize("name", LIVING)
 @given(rows=tables(), seed=st.integers(0, 99), random=st.randoms(use_true_random=False))
-def test_the_order_in_which_the_living_came_does_not_matter(
-    name: str, rows: list[dict[str, float]], seed: int, random: Any
-) -> None:
+def test_the_order_of_arrival_does_not_matter(name: str, rows: list[dict[str, float]], seed: int, random: Any) -> None:
     members = list(scored(rows))
     random.shuffle(members)
     assert chosen_by(name, population(members), 2, seed) == chosen_by(name, scored(rows), 2, seed)
@@ -149,7 +147,7 @@ def test_what_a_choice_has_seen_before_does_not_matter(name: str, rows: list[dic
     choice = {"pareto_per_case": ParetoPerCase, "lexicase": Lexicase, "epsilon_lexicase": EpsilonLexicase}[name]
     seasoned, members = choice(), list(scored(rows))
     for stop in range(1, len(members) + 1):
-        others = [replace(one, evaluation=Evaluation("ok", {"cost": 0.0}, cases={"z": 1.0})) for one in members]
+        others = [replace(member, evaluation=Evaluation("ok", {"cost": 0.0}, cases={"z": 1.0})) for member in members]
         chosen_by(seasoned, population(others), 1, seed)
         now = population(members[:stop])
         assert chosen_by(seasoned, now, 2, seed) == chosen_by(choice(), now, 2, seed)
@@ -182,7 +180,7 @@ def test_lexicase_takes_the_cases_in_any_order_whatever_their_names() -> None:
 
 
 @given(tables(), st.integers(0, 99))
-def test_the_base_of_lexicase_is_dominated_over_the_cases_by_nobody(rows: list[dict[str, float]], seed: int) -> None:
+def test_the_base_of_lexicase_is_not_dominated_over_the_cases(rows: list[dict[str, float]], seed: int) -> None:
     base = rows[chosen_by("lexicase", scored(rows), 2, seed)[0]]
     assert not [row for row in rows if row != base and all(row[case] >= base[case] for case in base)]
 
@@ -232,7 +230,7 @@ def test_those_best_on_more_cases_are_chosen_the_more_often() -> None:
 
 
 @pytest.mark.parametrize("name", BY_CASE)
-def test_without_a_score_on_a_case_one_is_worst_there(name: str) -> None:
+def test_an_individual_without_a_score_on_a_case_is_worst_there(name: str) -> None:
     living = scored([{"a": -5.0, "b": -5.0}, {"b": -5.0}, {"a": -5.0}, {}])
     assert {chosen_by(name, living, 1, seed)[0] for seed in range(30)} == {0}
 
@@ -290,7 +288,7 @@ def test_equals_are_chosen_equally_often(choice: Any) -> None:
 
 @given(st.lists(st.tuples(costs, costs), min_size=1, max_size=15), st.integers(0, 99))
 def test_ranks_are_the_same_by_tournaments_alone(points: list[tuple[float, float]], seed: int) -> None:
-    members = [member(number, {"cost": one, "other": two}) for number, (one, two) in enumerate(points)]
+    members = [member(number, {"cost": point, "other": two}) for number, (point, two) in enumerate(points)]
     living = population(members, TWO)
     assert chosen_by(PowerLaw(1.0), Plain(living), 3, seed) == chosen_by(PowerLaw(1.0), living, 3, seed)
 
@@ -307,7 +305,7 @@ def test_novelty_draws_in_proportion_to_the_distance_from_the_nearest() -> None:
     assert fits(frequencies(Novelty(k=99), living), [13, 11, 11, 27])
 
 
-def test_novelty_goes_by_the_objectives_where_the_living_have_no_descriptor_in_common() -> None:
+def test_novelty_goes_by_the_objectives_without_a_common_descriptor() -> None:
     members = [member(number, {"cost": cost}) for number, cost in enumerate([0.0, 1.0, 5.0])]
     members[0] = replace(members[0], evaluation=replace(members[0].evaluation, descriptors={"size": 900.0}))
     assert fits(frequencies(Novelty(k=1), population(members)), [1, 1, 4])
@@ -319,7 +317,7 @@ def test_novelty_divides_each_descriptor_by_its_range() -> None:
     assert fits(frequencies(Novelty(k=1), population(members)), [1, 1, 1])
 
 
-def test_where_all_are_in_one_place_novelty_takes_anybody() -> None:
+def test_where_all_are_in_the_same_place_novelty_takes_any() -> None:
     living = population([member(number, {"cost": 1.0}) for number in range(4)])
     assert fits(frequencies(Novelty(), living), [1] * 4)
 

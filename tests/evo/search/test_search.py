@@ -44,7 +44,7 @@ def test_the_first_ask_is_for_the_seed_and_the_next_waits_for_its_result() -> No
 
 
 @given(pairs)
-def test_a_dominated_individual_never_outlives_one_that_dominates_it_and_all_its_twins(
+def test_a_dominated_individual_never_outlives_what_dominates_it_and_all_its_duplicates(
     points: list[tuple[float, float, float]],
 ) -> None:
     population = RankedPopulation(5, TWO, RankAndCrowding())
@@ -194,7 +194,7 @@ def test_better_ranked_individuals_are_parents_more_often() -> None:
 
 
 @pytest.mark.parametrize("told_meanwhile", [True, False])
-def test_in_the_order_of_asking_who_is_too_alike_does_not_depend_on_who_is_told_meanwhile(
+def test_in_a_deterministic_search_duplicates_do_not_depend_on_results_meanwhile(
     told_meanwhile: bool,
 ) -> None:
     one = filled(8, deterministic=True, max_in_flight=4)

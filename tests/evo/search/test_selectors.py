@@ -159,7 +159,7 @@ def test_a_router_gives_more_for_the_dollar_than_either_model_alone() -> None:
     assert router > 1.05 * max(worth(Only("small"), 0.004), worth(Only("large"), 0.004))
 
 
-def test_a_router_that_learnt_from_earlier_runs_starts_better_than_one_that_did_not() -> None:
+def test_a_router_that_learnt_from_earlier_runs_starts_better() -> None:
     def early(choice: OperatorSelector) -> float:
         gain, spent = routed(choice, 60)
         return gain / (spent + 60 * 0.004)
@@ -177,7 +177,7 @@ def test_a_router_never_changes_the_operator() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 1)), max_size=60))
-def test_the_record_is_the_sum_of_what_was_told(told: list[tuple[int, float, float]]) -> None:
+def test_the_record_is_the_sum_of_all_results(told: list[tuple[int, float, float]]) -> None:
     for choice in (Weights(arms(3)), Ucb1(arms(3), half_life=3), Thompson(arms(3)), Router(arms(3))):
         for arm, gain, usd in told:
             choice.asked(arm)

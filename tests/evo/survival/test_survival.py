@@ -131,7 +131,7 @@ def test_a_ranking_kept_up_to_date_is_the_one_from_scratch(
 @over(ALL)
 @given(pools(st.integers(2, 4)), st.data())
 @settings(max_examples=200)
-def test_who_is_turned_away_is_who_would_have_left_and_nothing_else_would_have_changed(
+def test_a_rejected_newcomer_would_have_left_and_nothing_else_would_have_changed(
     survival: Survival, pool: tuple[FloatArray, FloatArray], data: st.DataObject
 ) -> None:
     objectives, violation = pool
@@ -144,7 +144,7 @@ def test_who_is_turned_away_is_who_would_have_left_and_nothing_else_would_have_c
 
 
 @over({**BY_FRONTS, **BY_ORDER})
-def test_who_is_worse_than_everybody_is_turned_away(survival: Survival) -> None:
+def test_a_newcomer_worse_than_all_is_rejected(survival: Survival) -> None:
     ranking = fitted(survival, 2).ranking(np.array([[0.0, 3.0], [1.0, 1.0]]), np.zeros(2))
     assert ranking.rejects(np.array([2.0, 4.0]), 0.0)
     assert not ranking.rejects(np.array([0.5, 0.5]), 0.0)
@@ -177,7 +177,7 @@ def test_distinct_feasible_individuals_are_ranked_by_pymoos_fronts(pool: tuple[F
 @over(ALL)
 @given(pools(st.integers(2, 4)))
 @settings(max_examples=60)
-def test_those_who_leave_together_are_those_who_leave_one_by_one(
+def test_members_that_leave_together_are_those_that_leave_one_by_one(
     survival: Survival, pool: tuple[FloatArray, FloatArray]
 ) -> None:
     objectives, violation = pool
@@ -215,7 +215,7 @@ def test_survival_ignores_the_order_in_which_its_pool_came(
 @over({**BY_FRONTS, **BY_ORDER})
 @given(pools(st.integers(2, 4)))
 @settings(max_examples=60)
-def test_a_dominated_individual_never_outlives_one_that_dominates_it_and_all_its_twins(
+def test_a_dominated_individual_never_outlives_what_dominates_it_and_all_its_duplicates(
     survival: Survival, pool: tuple[FloatArray, FloatArray]
 ) -> None:
     objectives, violation = pool
@@ -232,7 +232,7 @@ def test_a_dominated_individual_never_outlives_one_that_dominates_it_and_all_its
 @over(BY_ORDER)
 @given(pools(st.integers(2, 4)))
 @settings(max_examples=60)
-def test_by_one_order_a_dominated_individual_never_outlives_any_that_dominates_it(
+def test_by_a_total_order_a_dominated_individual_never_outlives_what_dominates_it(
     survival: Survival, pool: tuple[FloatArray, FloatArray]
 ) -> None:
     objectives, violation = pool
@@ -268,19 +268,23 @@ def test_the_best_of_each_objective_is_never_lost_by_fronts(
         living.add(individual(number, point, broken))
         if broken == 0:
             best = np.minimum(best, point)
-        feasible = [list(one.evaluation.objectives.values()) for one in living if one.evaluation.violation == 0]
+        feasible = [
+            list(member.evaluation.objectives.values()) for member in living if member.evaluation.violation == 0
+        ]
         assert np.min([np.full(dimensions, np.inf), *feasible], axis=0).tolist() == best.tolist()
 
 
 @given(pools(st.integers(2, 3), 40))
-def test_the_best_by_one_number_is_never_lost_by_order(pool: tuple[FloatArray, FloatArray]) -> None:
+def test_the_best_by_a_total_order_is_never_lost(pool: tuple[FloatArray, FloatArray]) -> None:
     numbers = (lambda point: point[0], lambda point: 2 * point[0] + point[1])
     for survival, number in zip(BY_ORDER.values(), numbers, strict=True):
         living, best = population(survival, 2, pool[0].shape[1]), np.inf
         for place, (point, broken) in enumerate(zip(*pool, strict=True)):
             living.add(individual(place, point, broken))
             best = min(best, number(point)) if broken == 0 else best
-            points = [list(one.evaluation.objectives.values()) for one in living if one.evaluation.violation == 0]
+            points = [
+                list(member.evaluation.objectives.values()) for member in living if member.evaluation.violation == 0
+            ]
             assert min(map(number, points), default=np.inf) == best
 
 
@@ -303,7 +307,7 @@ def test_of_individuals_with_equal_objectives_the_newest_stays_and_the_distinct_
     living = population(survival, 3, 2)
     for number, point in enumerate([(1, 1), (1, 1), (1, 1), (2, 2), (3, 3)]):
         living.add(individual(number, point))
-    assert [one.id for one in living] == [2, 3, 4]
+    assert [member.id for member in living] == [2, 3, 4]
 
 
 @over(ALL)
@@ -378,7 +382,7 @@ def test_epsilon_is_in_the_users_own_unit_whatever_the_direction() -> None:
     for number, (cost, gain) in enumerate([(1.0, 5.0), (1.0, 15.0), (1.0, 12.0)]):
         values = {"cost": cost, "gain": gain}
         living.add(Individual(number, number, ask, Vector((float(number),)), Evaluation("ok", values)))
-    assert [one.id for one in living] == [1]
+    assert [member.id for member in living] == [1]
 
 
 @pytest.mark.parametrize(
@@ -430,7 +434,7 @@ def test_an_exclusive_hypervolume_is_what_is_lost_without_the_point(count: int, 
 
 @pytest.mark.parametrize("dimensions", [2, 3, 4])
 @pytest.mark.parametrize("seed", range(5))
-def test_who_leaves_under_sms_emoa_costs_the_last_front_the_least_hypervolume(dimensions: int, seed: int) -> None:
+def test_under_sms_emoa_the_member_of_least_hypervolume_leaves(dimensions: int, seed: int) -> None:
     ahead, front = sphere(10, dimensions, 1.0, seed), sphere(12, dimensions, 2.0, seed + 100)
     ranking = HypervolumeContribution().ranking(np.vstack((ahead, front)), np.zeros(22))
     last = np.flatnonzero(ranking.rank == ranking.rank.max())
@@ -462,7 +466,7 @@ def test_points_belong_to_the_direction_that_pymoo_says(dimensions: int) -> None
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_who_leaves_under_nsga3_is_from_a_niche_that_pymoos_niching_leaves_over(seed: int) -> None:
+def test_under_nsga3_a_member_leaves_that_pymoos_niching_leaves_over(seed: int) -> None:
     ahead, behind = sphere(20, 3, 1.0, seed), sphere(15, 3, 1.8, seed + 100)
     points = np.vstack((ahead, behind))
     ranking = ReferenceDirections(divisions=3).ranking(points, np.zeros(35))
@@ -524,7 +528,7 @@ def test_nsga3_spreads_over_directions_where_one_region_is_crowded() -> None:
     living = population(ReferenceDirections(), 15, 3)
     for number, point in enumerate(np.vstack((crowd, sphere(30, 3, 1.0, 5)))):
         living.add(individual(number, point))
-    points = np.array([list(one.evaluation.objectives.values()) for one in living])
+    points = np.array([list(member.evaluation.objectives.values()) for member in living])
     scaled, _ = normalised(points, np.arange(len(points)))
     niche, _ = ReferenceDirections(divisions=4).spread(3, 15).associated(scaled)
     assert len(set(niche.tolist())) >= 11
