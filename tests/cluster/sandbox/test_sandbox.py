@@ -22,8 +22,9 @@ import pytest
 
 from cluster.evaluation import evaluate
 from cluster.sandbox.confine import landlock_version
+from cluster.sandbox.cores import claim_core
 from cluster.sandbox.launch import bubblewrap_problem
-from cluster.sandbox.sandbox import Sandbox, claim_core
+from cluster.sandbox.sandbox import Sandbox
 from cluster.sandbox.wire import WireError
 from evo.errors import CandidateError, SandboxError
 from evo.genomes import Genome, Program, Vector
