@@ -42,18 +42,16 @@ import math
 import os
 import select
 import signal
-import socket
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, get_args
 
 from cluster.sandbox import wire
 from cluster.sandbox.candidate import OUT_OF_MEMORY_STATUS
+from cluster.sandbox.cores import Core, Pin, claim_core
 from cluster.sandbox.launch import Isolation, Plan, Report, WarmParent, bubblewrap_is_installed, bubblewrap_problem
 from cluster.sandbox.visible import our_folders
 from evo.errors import CandidateError, SandboxError
@@ -121,7 +119,7 @@ class Sandbox:
         self._wanted = isolation
         self._hidden = tuple(hidden)
         self._idle: list[WarmParent] = []
-        self._core: _Core | None = None
+        self._core: Core | None = None
         self._tried: Isolation | None = None
 
     @property
@@ -210,7 +208,7 @@ class Opened:
         except BaseException:
             self._pipes.close()
             raise
-        self._pin = _Pin(self._sandbox.cpu)
+        self._pin = Pin(self._sandbox.cpu)
         try:
             self._pipes.send(self._sandbox.wire.frame(wire.LOAD, self._order))
         except _FAILURES as error:
@@ -346,56 +344,6 @@ class _Pipes:
         left = self._deadline - time.monotonic()
         if left <= 0 or not poll.poll(left * 1000):
             raise TimeoutError
-
-
-class _Core:
-    """A processor core that no other sandbox of this machine is pinned to, claimed by an abstract socket's unique name.
-
-    The name is free again when the process ends, however it ends.
-    """
-
-    def __init__(self, claim: socket.socket, cpu: int) -> None:
-        self._claim = claim
-        self.cpu = cpu
-
-    def release(self) -> None:
-        """Give it up to another sandbox."""
-        self._claim.close()
-
-
-def claim_core() -> _Core | None:
-    """A core that this thread may use and no other sandbox has; None where there is none, or elsewhere than on Linux.
-
-    Request and answer alternate, so two processes lose nothing on the same core, and a round trip there costs a tenth
-    of a round trip between cores.
-    """
-    if sys.platform != "linux":
-        return None
-    for cpu in sorted(os.sched_getaffinity(0)):
-        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        try:
-            claim.bind(f"\0evo-core-{cpu}")
-        except OSError:
-            claim.close()
-        else:
-            return _Core(claim, cpu)
-    return None
-
-
-class _Pin:
-    """Keeps the calling thread on a core until released."""
-
-    def __init__(self, cpu: int | None) -> None:
-        self._before: set[int] | None = None
-        if cpu is not None:
-            before = os.sched_getaffinity(0)
-            with suppress(OSError):
-                os.sched_setaffinity(0, {cpu})
-                self._before = before
-
-    def release(self) -> None:
-        if self._before is not None:
-            os.sched_setaffinity(0, self._before)
 
 
 def _claimed(answer: Any) -> CandidateError:

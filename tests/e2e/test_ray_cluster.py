@@ -206,9 +206,8 @@ def test_what_no_node_has_is_said_and_waited_for_no_longer_than_asked(nodes: Nod
     process = start(nodes, run, NAPPING, "executor.resources.gpus=1", "executor.placement_timeout_seconds=3")
     _, said = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert (
-        "no node has what an evaluation takes (1 CPU, 1 GPU); the most that a node has: 2 CPU, 0 GPU" in said.decode()
-    )
+    reason = "no node has what an evaluation takes (1 CPU, 1 GPU); the most that a node has: 2 CPU, 0 GPU"
+    assert reason in said.decode()
     assert "Traceback" not in said.decode()
     [event] = [event for event in events(run) if event["event"] == "no_room"]
     assert "waiting up to 3 s" in event["reason"]

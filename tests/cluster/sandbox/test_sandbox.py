@@ -22,8 +22,9 @@ import pytest
 
 from cluster.evaluation import evaluate
 from cluster.sandbox.confine import landlock_version
+from cluster.sandbox.cores import claim_core
 from cluster.sandbox.launch import bubblewrap_problem
-from cluster.sandbox.sandbox import Sandbox, claim_core
+from cluster.sandbox.sandbox import Sandbox
 from cluster.sandbox.wire import WireError
 from evo.errors import CandidateError, SandboxError
 from evo.genomes import Genome, Program, Vector
@@ -48,6 +49,13 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     if request.param == "bubblewrap" and (problem := bubblewrap_problem()):
         pytest.skip(problem)
     with closing(Sandbox(LIMITS, isolation=request.param)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def whichever() -> Iterator[Sandbox]:
+    """For what does not depend on the isolation, since this side decides it."""
+    with closing(Sandbox(LIMITS)) as sandbox:
         yield sandbox
 
 
@@ -168,9 +176,9 @@ def test_what_a_hanging_candidate_printed_is_in_the_feedback(fresh: Sandbox) -> 
     assert time.monotonic() - began < LIMITS.wall_seconds + 20
 
 
-def test_the_wall_limit_covers_all_calls_together(sandbox: Sandbox) -> None:
+def test_the_wall_limit_covers_all_calls_together(whichever: Sandbox) -> None:
     napping = program("import time\ndef nap():\n    time.sleep(0.3)\n")
-    with sandbox(napping, "nap") as nap:
+    with whichever(napping, "nap") as nap:
         for _ in range(3):
             nap()
         with pytest.raises(CandidateError, match="timeout: it ran longer than 1 s"):
@@ -513,23 +521,23 @@ class Consulting(Problem):
             return Score({"length": len(echo(answer.text))})
 
 
-def test_waiting_for_a_model_is_not_the_candidates_time(fresh: Sandbox) -> None:
+def test_waiting_for_a_model_is_not_the_candidates_time(whichever: Sandbox) -> None:
     def ask(requests: Sequence[Request]) -> list[Completion]:
         time.sleep(1.5 * LIMITS.wall_seconds)
         return [completed(request, request.messages[0].text) for request in requests]
 
-    evaluation = evaluate(Consulting(), (ECHO, None), "train", fresh, ask=ask)
+    evaluation = evaluate(Consulting(), (ECHO, None), "train", whichever, ask=ask)
     assert (evaluation.outcome, evaluation.objectives) == ("ok", {"length": 8})
     assert evaluation.seconds > 1.5 * LIMITS.wall_seconds
 
 
-def test_a_candidate_that_hangs_after_a_model_was_asked_has_its_own_time_only(fresh: Sandbox) -> None:
+def test_a_candidate_that_hangs_after_a_model_was_asked_has_its_own_time_only(whichever: Sandbox) -> None:
     def ask(requests: Sequence[Request]) -> list[Completion]:
         time.sleep(0.5 * LIMITS.wall_seconds)
         return [completed(request, "answer") for request in requests]
 
     hangs = program("def echo(x):\n    while x == 'answer': pass\n    return x\n")
-    evaluation = evaluate(Consulting(), (hangs, None), "train", fresh, ask=ask)
+    evaluation = evaluate(Consulting(), (hangs, None), "train", whichever, ask=ask)
     assert evaluation.outcome == "timeout"
     assert 1.5 * LIMITS.wall_seconds <= evaluation.seconds < LIMITS.wall_seconds + 20
 
