@@ -266,7 +266,7 @@ batches = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(chosen=batches, stops=st.lists(st.integers(1, 20), max_size=3))
 def test_no_candidate_waits_for_ever_and_a_stopped_run_goes_on(chosen: dict[str, object], stops: list[int]) -> None:
     overrides = ["evaluation.policy=racing", *(f"{key}={value}" for key, value in chosen.items())]

@@ -163,7 +163,6 @@ def soon(burn: Fuse) -> None:
 
 
 PLACES: Mapping[str, Trap] = {
-    "never": lambda burn: None,
     "proposing": before("evo.engine.driver:Driver._propose"),
     "announced": before("operators.gateway:Gateway.complete"),
     "asking": during("operators.gateway:Gateway.complete"),
