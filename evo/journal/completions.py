@@ -1,4 +1,4 @@
-"""Completions as a journal keeps them: by the ask that they were for and by the digest of the request."""
+"""Recorded completions, found again by the ask that they were for and the digest of the request."""
 
 from __future__ import annotations
 
@@ -33,10 +33,14 @@ class Recorded:
 
 
 def answer_key(digest: str, ask: int, *, own: bool) -> str:
-    """By what the answer to a request of an evaluation is found again: by any that asks the same, or by its own ask."""
+    """The key of an answer to an evaluation's request.
+
+    Args:
+        own: whether only the same ask may have the answer again; else any evaluation that makes the same request.
+    """
     return f"{ask}:{digest}" if own else digest
 
 
 def addressed(request: Request, model: str) -> Request:
-    """The request, to this model where it names none; so its digest says who was asked."""
+    """The request, with this model where it names none, so that its digest depends on the model."""
     return request if request.model else replace(request, model=model)

@@ -73,7 +73,7 @@ class Journal:
         with self._wake:
             self._lines.append(line)
             self._appended += 1
-            if len(self._lines) == 1:  # else the thread knows of others, and takes this with them
+            if len(self._lines) == 1:  # else the thread was notified before, and takes this line with the others
                 self._wake.notify()
 
     async def durable(self) -> None:
@@ -94,7 +94,7 @@ class Journal:
         return self._committed < self._appended
 
     async def until_failure(self) -> None:
-        """Wait for as long as all is well, so that who waits for something slow hears at once that it is in vain."""
+        """Wait until a write fails, so that what waits for something slow can be given up at once."""
         loop = asyncio.get_running_loop()
         with self._wake:
             if self._failure:
@@ -132,9 +132,9 @@ class Journal:
         except JournalError as error:
             self._failure = error
         except OSError as error:
-            mend = "make room" if error.errno in FULL else "mend that"
+            remedy = "make room" if error.errno in FULL else "repair that"
             self._failure = JournalError(
-                f"cannot write {self.path}: {error.strerror}; what it holds is safe: {mend}, then `evo resume`"
+                f"cannot write {self.path}: {error.strerror}; what it holds is safe: {remedy}, then `evo resume`"
             )
         with self._wake:
             self._committed += len(lines)
@@ -142,14 +142,14 @@ class Journal:
             ready = [waiter for waiter in self._waiters if waiter[0] <= reached]
             self._waiters = [waiter for waiter in self._waiters if waiter[0] > reached]
         for loop in {waiter[1] for waiter in ready}:
-            with suppress(RuntimeError):  # a loop that was closed at once has nobody left who waits
-                loop.call_soon_threadsafe(self._resolve, [future for _, own, future in ready if own is loop])
+            with suppress(RuntimeError):  # in a loop that was closed meanwhile nothing waits any more
+                loop.call_soon_threadsafe(self._resolve, [future for _, its_loop, future in ready if its_loop is loop])
 
     def _write(self, lines: list[bytes]) -> None:
         self._check_another_writer()
         if lines:
             self._append_block(lines)
-        # Last: what was paid for is of use in a file that was moved, and harms none that took its place.
+        # After writing: what was paid for is of use in a file that was moved, and does no harm to a file in its place.
         self._check_if_taken_away()
 
     def _append_block(self, lines: list[bytes]) -> None:
@@ -197,7 +197,7 @@ def read_events(path: Path, start: int = 0) -> Iterator[tuple[int, Event]]:
     """The events from byte `start` on, each with the offset of the byte after it. A torn last line is left out.
 
     Raises:
-        JournalError: the file is missing, a line before the last is no event, or not what was written there.
+        JournalError: the file is missing, or a line before the last is no event or not what was written there.
     """
     try:
         file = path.open("rb")
@@ -217,7 +217,7 @@ def read_events(path: Path, start: int = 0) -> Iterator[tuple[int, Event]]:
 
 
 def tail(path: Path, end: int) -> str:
-    """What stands before byte `end`, in a form that differs wherever another journal, or another part of it, does."""
+    """Length and checksum of the bytes before `end`: they differ for another journal, and for another part of it."""
     with path.open("rb") as file:
         file.seek(max(0, end - TAIL_BYTES))
         before = file.read(min(end, TAIL_BYTES))
@@ -233,7 +233,7 @@ def latest_event(path: Path, kind: str) -> Event | None:
 
 
 def cut_torn_line(path: Path) -> int:
-    """Cut an unfinished last line off; how many bytes that were."""
+    """Cut an unfinished last line off; returns how many bytes it had."""
     size = path.stat().st_size
     if size == 0:
         return 0
@@ -280,7 +280,7 @@ def _parse(line: bytes, path: Path, offset: int) -> Event:
 def _read(line: bytes) -> Any:
     try:
         return from_json(line, allow_inf_nan=False)
-    except ValueError:  # lone surrogates; and of what is no JSON, Python's own reader says more
+    except ValueError:  # lone surrogates; of what is no JSON, Python's own reader says more
         return json.loads(line.decode("utf-8", "surrogatepass"))
 
 

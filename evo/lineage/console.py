@@ -1,4 +1,4 @@
-"""Queries of a stranger: in a process of its own that reads one run, with no file but that, no network, and limits.
+"""Runs an untrusted query in a process of its own, which reads one run and no other file, with no network, and limits.
 
 `python -m evo.lineage.console` is that process: one question on stdin, one answer on stdout, both JSON.
 """
@@ -22,19 +22,28 @@ from typing import Any
 import duckdb
 
 from evo.errors import LineageError
-from evo.lineage.opening import check_missing, failure_of, patiently
+from evo.lineage.opening import check_missing, failure_of, retried
 from evo.lineage.queries import quoted
 from evo.lineage.reading import check_another_version
 from evo.lineage.table import Table
 
-# Statements that ask; whatever else there is writes, attaches, loads or sets.
-ASKING = ("SELECT", "EXPLAIN")
-# What a column keeps its type as; all else travels as text.
-KEPT = (
-    *("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"),
-    *("HUGEINT", "UHUGEINT", "FLOAT", "DOUBLE", "DATE", "TIMESTAMP"),
+# Statements that only read; all others write, attach, load or set.
+READING = ("SELECT", "EXPLAIN")
+# Types that a column keeps; all others are sent as text.
+INTEGERS = (
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+    "HUGEINT",
+    "UHUGEINT",
 )
-# No keys: a query has no way to read its environment, and is not to have one if it ever gets it.
+KEPT = (*INTEGERS, "BOOLEAN", "FLOAT", "DOUBLE", "DATE", "TIMESTAMP")
+# No keys: a query cannot read its environment, and would find none if it could.
 ENVIRONMENT = ("PATH", "PYTHONPATH", "VIRTUAL_ENV", "LANG", "SYSTEMROOT")
 GRACE_SECONDS = 2.0
 
@@ -57,7 +66,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came of a query.
+    """The answer to a query.
 
     Attributes:
         cut: whether there are more rows than are here.
@@ -69,10 +78,10 @@ class Reply:
 
 
 def ask(path: Path, query: str, limits: Limits = Limits(), *, timeout_seconds: float = 2.0) -> Reply:
-    """Put one query to a run's database.
+    """Run one query on a run's database.
 
     Raises:
-        LineageError: it cannot be opened, refuses the query, or the query took more than it may.
+        LineageError: it cannot be opened, refuses the query, or the query exceeded a limit.
     """
     check_missing(path)
     question = {"path": str(path), "query": query, "timeout_seconds": timeout_seconds, **asdict(limits)}
@@ -92,7 +101,9 @@ def ask(path: Path, query: str, limits: Limits = Limits(), *, timeout_seconds: f
     if "refused" in answer:
         raise LineageError(answer["refused"])
     types = tuple(answer["types"])
-    rows = tuple(tuple(_revived(one, kind) for one, kind in zip(row, types, strict=True)) for row in answer["rows"])
+    rows = tuple(
+        tuple(_restored(value, kind) for value, kind in zip(row, types, strict=True)) for row in answer["rows"]
+    )
     return Reply(Table(tuple(answer["columns"]), rows, types), answer["cut"], time.monotonic() - began)
 
 
@@ -111,8 +122,8 @@ def _too_long(limits: Limits) -> LineageError:
     return LineageError(f"the query took longer than {limits.seconds:g} s; ask for less, or `evo sql` without a limit")
 
 
-def _revived(value: Any, kind: str) -> Any:
-    """What JSON has no form for, as it was."""
+def _restored(value: Any, kind: str) -> Any:
+    """A value that JSON has no form for, as it was."""
     if isinstance(value, str) and kind in ("DOUBLE", "FLOAT"):
         return float(value)
     if isinstance(value, str) and kind == "TIMESTAMP":
@@ -136,7 +147,7 @@ def main() -> None:
 
 
 def _bound(limits: Limits) -> None:
-    """What holds even if DuckDB does not keep to its own limits."""
+    """Limits of the system, which hold even if DuckDB exceeds its own."""
     address_space = limits.memory_bytes + (3 << 29)
     resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
@@ -150,35 +161,35 @@ def _answer(path: Path, query: str, limits: Limits, timeout_seconds: float) -> d
     config = {"memory_limit": f"{limits.memory_bytes >> 20}MiB", "threads": 2, "temp_directory": ""}
     with duckdb.connect(":memory:", config=config) as connection:
         attach = f"ATTACH {quoted(str(path))} AS run (READ_ONLY)"
-        patiently(lambda: connection.execute(attach), path, timeout_seconds)
+        retried(lambda: connection.execute(attach), path, timeout_seconds)
         check_another_version(connection, path, "run.main")
         connection.execute("USE run")
         _lock(connection)
-        return _asked(connection, _asking(connection, query), limits, path)
+        return _run(connection, _checked(connection, query), limits, path)
 
 
 def _lock(connection: duckdb.DuckDBPyConnection) -> None:
-    """From here on no file, no network, no extension, and no way to undo this."""
+    """Forbid files, networks and extensions from here on, with no way to undo that."""
     for setting in ("enable_external_access", "allow_community_extensions", "autoinstall_known_extensions"):
         connection.execute(f"SET {setting} = false")
     connection.execute("SET lock_configuration = true")
 
 
-def _asking(connection: duckdb.DuckDBPyConnection, query: str) -> str:
-    """The query, where it is one question; a SELECT is cut off behind the rows that are wanted."""
+def _checked(connection: duckdb.DuckDBPyConnection, query: str) -> str:
+    """The query, where it is a single statement that reads."""
     try:
         statements = connection.extract_statements(query)
     except duckdb.Error as error:
         raise _refusal(error) from error
     if len(statements) != 1:
         raise LineageError(f"expected one query, got {len(statements)}; run them one after the other")
-    if statements[0].type.name not in ASKING:
-        raise LineageError(f"this is a {statements[0].type.name}; the console only asks: SELECT, FROM, WITH, EXPLAIN")
+    if statements[0].type.name not in READING:
+        raise LineageError(f"this is a {statements[0].type.name}; the console only reads: SELECT, FROM, WITH, EXPLAIN")
     text: str = statements[0].query
     return text
 
 
-def _asked(connection: duckdb.DuckDBPyConnection, query: str, limits: Limits, path: Path) -> dict[str, Any]:
+def _run(connection: duckdb.DuckDBPyConnection, query: str, limits: Limits, path: Path) -> dict[str, Any]:
     alarm = threading.Timer(limits.seconds, connection.interrupt)
     alarm.daemon = True
     alarm.start()
@@ -196,10 +207,11 @@ def _asked(connection: duckdb.DuckDBPyConnection, query: str, limits: Limits, pa
         alarm.cancel()
     kinds = [_kind(str(column[1])) for column in described]
     return {
-        "columns": _unlike([str(column[0]) for column in described]),
+        "columns": _distinct([str(column[0]) for column in described]),
         "types": kinds,
         "rows": [
-            [_sent(one, kind, limits.cell) for one, kind in zip(row, kinds, strict=True)] for row in rows[: limits.rows]
+            [_sent(value, kind, limits.cell) for value, kind in zip(row, kinds, strict=True)]
+            for row in rows[: limits.rows]
         ],
         "cut": len(rows) > limits.rows,
     }
@@ -209,15 +221,15 @@ def _refusal(error: duckdb.Error) -> LineageError:
     return LineageError(f"the query failed: {str(error).partition('LINE 1:')[0].strip()}")
 
 
-def _unlike(names: list[str]) -> list[str]:
-    """A name each, where several columns have the same."""
+def _distinct(names: list[str]) -> list[str]:
+    """Distinct names, where several columns have the same."""
     taken: list[str] = []
     for name in names:
-        number, unlike = 1, name
-        while unlike in taken:
+        number, distinct = 1, name
+        while distinct in taken:
             number += 1
-            unlike = f"{name} {number}"
-        taken.append(unlike)
+            distinct = f"{name} {number}"
+        taken.append(distinct)
     return taken
 
 

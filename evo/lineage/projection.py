@@ -1,4 +1,4 @@
-"""Bringing the lineage database up to date with the journal: rows and the journal's offset in one transaction."""
+"""Brings the lineage database up to date with the journal: rows and the journal's offset in one transaction."""
 
 from __future__ import annotations
 
@@ -18,53 +18,53 @@ from evo.lineage.schema import SCHEMA_VERSION, column_types, schema
 
 BESIDE_NAME = "lineage.new.duckdb"
 BATCH_EVENTS = 5000
-# Readers come and go; to begin again with a batch costs more than to wait for one.
+# Readers are quick; making a batch again costs more than waiting for a reader.
 TIMEOUT_SECONDS = 1.0
-# What is appended to a group that is not full is written anew with all of the group, and now and then DuckDB packs
-# neighbours together, which for groups of its usual 122,880 rows takes gigabytes; smaller ones than these pack worse.
+# Appending to a group that is not full writes all of the group again, and now and then DuckDB merges neighbours, which
+# takes gigabytes for groups of its usual 122,880 rows; smaller groups than these compress worse.
 ROW_GROUP = 10_240
 
 
 class Projection:
     """Reads a run's journal into its database. Opens the file only to append a batch.
 
-    A database that is missing, of another schema version, or ahead of its journal is built anew first. Whoever projects
-    holds the run's folder (`evo.journal.folder.held`), so that there is one writer.
+    A database that is missing, of another schema version, or ahead of its journal is built again first. A process that
+    projects has locked the run's folder (`evo.journal.folder.locked`), so that there is one writer.
 
     Args:
         name: of the database's file in the run's folder.
-        told: called with a sentence where the database has to be built anew because of damage.
+        report: called with a sentence where the database has to be built again because of damage.
 
     Raises:
-        LineageError: from `catch_up`, while another process holds the database, or it cannot be written.
+        LineageError: from `catch_up`, while another process has the database open, or it cannot be written.
         JournalError: from `catch_up`; the journal is corrupt.
     """
 
-    def __init__(self, folder: Path, name: str = FILE_NAME, told: Callable[[str], None] = lambda said: None) -> None:
+    def __init__(self, folder: Path, name: str = FILE_NAME, report: Callable[[str], None] = lambda _: None) -> None:
         self.folder = folder
         self.journal = folder / "journal.jsonl"
         self.path = folder / name
-        self._told = told
-        # DuckDB opens no file that it was killed while making; so a new one is made beside and renamed.
+        self._report = report
+        # DuckDB cannot open a file that it was killed while making; so a new database is made beside it and renamed.
         self._may_begin = name != FILE_NAME
         self._maker: RowMaker | None = None
         self._offset = 0
         self._instance: duckdb.DuckDBPyConnection | None = None
 
     def catch_up(self) -> int:
-        """Project all that the journal holds beyond what the database has; how many events that were."""
+        """Project all that the journal holds beyond what the database has; returns how many events."""
         if self._maker is None:
             self._start()
         total = count = self._project_batch()
-        while count == BATCH_EVENTS:  # a smaller batch came to the end; what was written meanwhile is for the next call
+        while count == BATCH_EVENTS:  # a smaller batch reached the end; what was written meanwhile is for the next call
             count = self._project_batch()
             total += count
         return total
 
     def _start(self) -> None:
-        """Find out where the database stands, and read again what its untold candidates need."""
+        """Find out how far the database is, and read again what candidates without a result still need."""
         if not self._may_begin:
-            _remove(self.folder / BESIDE_NAME)  # by one who was killed
+            _remove(self.folder / BESIDE_NAME)  # which a killed process left
         status = self._status_of_this_journal()
         if status is None:
             rebuild(self.folder)
@@ -81,7 +81,7 @@ class Projection:
         self._maker = maker
 
     def _status_of_this_journal(self) -> tuple[int, int] | None:
-        """The two offsets; None where the database has to be built anew, which is told unless it is only old."""
+        """The two offsets; None where the database has to be built again, which is reported unless it is only old."""
         if not self._may_begin and not self.path.exists():
             return None
         try:
@@ -90,13 +90,13 @@ class Projection:
             self._forget_instance()
             if self._may_begin or not isinstance(error, LineageDamagedError):
                 raise
-            self._told(f"{error}: done now")
+            self._report(f"{error}: done now")
             return None
         if status is None:
             return None
         offset, pending, read = status
         if tail(self.journal, offset) != read:
-            self._told(f"{self.path} has read another journal, or more than is left of it: it is built anew")
+            self._report(f"{self.path} has read another journal, or more than is left of it: it is built again")
             return None
         return offset, pending
 
@@ -141,13 +141,13 @@ class Projection:
             connection.execute("COMMIT")
 
     def _own_instance(self) -> duckdb.DuckDBPyConnection:
-        """One for all that is written: to make it takes longer than to append a batch."""
+        """The instance that all writes share: making it takes longer than appending a batch."""
         if self._instance is None:
             self._instance = duckdb.connect(":memory:")
         return self._instance
 
     def _forget_instance(self) -> None:
-        """Let go of the file as well, where a transaction failed."""
+        """Close the file as well, after a failed transaction."""
         if self._instance is not None:
             self._instance.close()
             self._instance = None
@@ -171,10 +171,10 @@ def _status(instance: duckdb.DuckDBPyConnection, path: Path) -> tuple[int, int, 
 
 
 def rebuild(folder: Path) -> int:
-    """Build a run's database anew from its journal; how many events it holds.
+    """Build a run's database again from its journal; returns how many events that has.
 
-    It is built beside the old one and takes its place when it is complete: a process that dies on the way leaves the
-    old one as it was, and a reader that holds the old one goes on reading that.
+    It is built beside the old database and replaces it when it is complete: a process that dies on the way leaves the
+    old one as it was, and a reader that has that open goes on reading it.
 
     Raises:
         LineageError: it cannot be written.
@@ -184,11 +184,11 @@ def rebuild(folder: Path) -> int:
         _remove(beside)
         with rarely_collected():
             events = Projection(folder, BESIDE_NAME).catch_up()
-        # First: a log that an old writer left behind would be taken for the new file's. The journal has what it held.
+        # Before: a log that an old writer left would be taken for the new file's. The journal has what it held.
         _remove_logs(path)
         beside.replace(path)
     except OSError as error:
-        raise LineageError(f"cannot build {path} anew: {error.strerror}; the journal has everything") from error
+        raise LineageError(f"cannot build {path} again: {error.strerror}; the journal has everything") from error
     finally:
         _remove(beside)
     return events
@@ -205,7 +205,7 @@ def _remove_logs(path: Path) -> None:
 
 
 def _logs_of(path: Path) -> Iterator[Path]:
-    """The database's log, and those that DuckDB has beside it while it takes the log up."""
+    """The database's log, and the files that DuckDB makes while it reads the log."""
     return path.parent.glob(f"{path.name}.wal*")
 
 
@@ -213,20 +213,20 @@ def _logs_of(path: Path) -> Iterator[Path]:
 def _writing(
     instance: duckdb.DuckDBPyConnection, path: Path, rows: Mapping[str, Sequence[Row]] | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database, attached to an instance of DuckDB; whatever it complains of is a LineageError.
+    """A database, attached to an instance of DuckDB; errors of DuckDB become a LineageError.
 
     Args:
-        instance: in memory; of no more use where this raises.
-        rows: to be inserted; taken in before the file is opened, so that it is locked for no longer than it must.
+        instance: in memory; not usable any more where this raises.
+        rows: to be inserted; put into memory before the file is opened, so that it is locked for a short time.
     """
     try:
         for table, lines in (rows or {}).items():
-            _take_in(instance, table, lines)
+            _load(instance, table, lines)
         attach(instance, path, f"ROW_GROUP_SIZE {ROW_GROUP}", TIMEOUT_SECONDS)
         instance.execute(f"USE {NAME}")
         yield instance
         instance.execute("USE memory")
-        instance.execute(f"CHECKPOINT {NAME}")  # by detaching as well, but that does not say why it failed
+        instance.execute(f"CHECKPOINT {NAME}")  # detaching does so as well, but does not say why it failed
         instance.execute(f"DETACH {NAME}")
         for table in rows or {}:
             instance.execute(f"DROP TABLE {table}")
@@ -234,7 +234,7 @@ def _writing(
         raise failure_of(path, error) from error
 
 
-def _take_in(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Row]) -> None:
+def _load(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Row]) -> None:
     # One list a column is 20 times faster than executemany.
     columns = ", ".join(f"{_unnested(kind)} AS column_{n}" for n, kind in enumerate(column_types()[table]))
     values = [list(column) for column in zip(*rows, strict=True)]

@@ -1,4 +1,4 @@
-"""The questions that the command line and readers in Python ask."""
+"""The queries of the command line and of `Run`."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def ancestors(reader: LineageReader, individual: int) -> Table:
 
 
 def base(reader: LineageReader, individual: int) -> int | None:
-    """The one that an individual was varied from; None for a seed."""
+    """The parent that an individual was varied from; None for a seed."""
     query = "SELECT parent FROM parents WHERE child = ? AND role = 'base'"
     parent: int | None = reader.sql(query, [individual]).scalar()
     return parent
 
 
 def none_of(reader: LineageReader, individual: int) -> LineageError:
-    """What to raise where there is no individual of an id."""
+    """The error where there is no individual of an id."""
     count = reader.sql("SELECT count(*) FROM individuals").scalar()
     return LineageError(f"no individual {individual} in {reader.path.parent}; it has {count}, numbered from 0")
 
@@ -90,7 +90,7 @@ class Portrait:
 
     Attributes:
         fields: column to value of its row in individuals.
-        measurements: where it was measured several times, each, with what those up to it came to; else empty.
+        measurements: each measurement with the mean up to it, where there are several; else empty.
         parents: (id, role) pairs.
         ancestors: how many there are, itself left out.
     """

@@ -1,4 +1,4 @@
-"""Reading a lineage: open, query, close, and again if the writer was just there."""
+"""Reads a lineage: open, query, close, with a retry where the writer has it open."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from evo.lineage.opening import (
     Settings,
     check_missing,
     failure_of,
-    patiently,
+    retried,
     shared,
 )
 from evo.lineage.schema import SCHEMA_VERSION
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 
 class LineageReader:
-    """Queries one run's database by short opens, so that its writer is never held up for long.
+    """Queries one run's database by short opens, so that its writer never waits for long.
 
     Args:
-        timeout_seconds: how long to retry while a writer holds the file.
-        settings: of DuckDB, as in {"memory_limit": "512MB", "threads": 1}; of the readers of a file that there are in a
-            process at one time, those of the first are everybody's.
-        often: whether to keep what DuckDB makes for each open but the file itself: for who asks once a second, at a
-            sixth of the price. Not beside a connection of your own to the same file: its lock would be given up.
+        timeout_seconds: how long to retry while a writer has the file open.
+        settings: of DuckDB, as in {"memory_limit": "512MB", "threads": 1}; readers of one file that
+            exist in a process at the same time share those of the first.
+        often: whether to keep DuckDB's instance between queries, at a sixth of the price: for a query every second.
+            Not beside a connection of your own to the same file: its lock would be released.
     """
 
     def __init__(
@@ -55,14 +55,14 @@ class LineageReader:
         """Run one read-only query.
 
         Raises:
-            LineageError: no such file, held by another process for too long, of another schema version, or a query
+            LineageError: no such file, locked by another process for too long, of another schema version, or a query
             that DuckDB refuses.
         """
         with self._connection() as connection:
             return answered(connection, query, parameters)
 
     def answers(self, *queries: str) -> list[Table]:
-        """The answers to several queries, all of one moment and at the price of one open.
+        """The answers to several queries at one moment, at the price of one open.
 
         Raises:
             LineageError: as `sql`.
@@ -71,7 +71,7 @@ class LineageReader:
             return [answered(connection, query, None) for query in queries]
 
     def arrays(self, *queries: str) -> list[dict[str, np.ndarray[Any, Any]]]:
-        """The columns of several answers, all of one moment: for many rows of numbers, none of them NULL.
+        """The columns of several answers at one moment: for many rows of numbers, none of them NULL.
 
         Raises:
             LineageError: as `sql`.
@@ -81,13 +81,13 @@ class LineageReader:
 
     @contextmanager
     def at_once(self) -> Iterator[LineageReader]:
-        """A reader for several queries, of one moment and at the price of one open; the writer waits until it is left.
+        """A reader for several queries at one moment, at the price of one open; the writer waits until it is closed.
 
         Raises:
             LineageError: as `sql`.
         """
         with self._connection() as connection:
-            yield _Sitting(self.path, connection)
+            yield _OpenReader(self.path, connection)
 
     @contextmanager
     def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -100,7 +100,7 @@ class LineageReader:
     @contextmanager
     def _opened(self, timeout_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
         place = str(self.path)
-        connection = patiently(
+        connection = retried(
             lambda: duckdb.connect(place, read_only=True, config=self._settings), self.path, timeout_seconds
         )
         try:
@@ -111,7 +111,7 @@ class LineageReader:
             connection.close()
 
 
-class _Sitting(LineageReader):
+class _OpenReader(LineageReader):
     """A reader whose database is open."""
 
     def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
@@ -137,14 +137,14 @@ def answered(connection: duckdb.DuckDBPyConnection, query: str, parameters: list
     except duckdb.Error as error:
         said = str(error).partition("LINE 1:")[0].strip()
         if full := [sign for sign in FULL_MESSAGES if sign in said]:
-            said = f"{full[0]}; make room, or have it written elsewhere"
+            said = f"{full[0]}; make room, or write it elsewhere"
         elif any(sign in said for sign in DAMAGE_MESSAGES):
-            said += "; the lineage is damaged, and `evo index RUN` builds it anew"
+            said += "; the lineage is damaged, and `evo index RUN` builds it again"
         raise LineageError(f"the query failed: {said}") from error
 
 
 def check_another_version(connection: duckdb.DuckDBPyConnection, path: Path, catalog: str = "main") -> None:
-    """Queries are written for one schema.
+    """Check that the database has the schema that queries are written for.
 
     Args:
         catalog: prefix of the tables, where the database is attached.
@@ -159,5 +159,5 @@ def check_another_version(connection: duckdb.DuckDBPyConnection, path: Path, cat
     if found != [(SCHEMA_VERSION,)]:
         has = f"schema {found[0][0]}" if found else "no schema"
         raise LineageError(
-            f"{path} has {has}, expected {SCHEMA_VERSION}; `evo index {path.parent}` builds it anew from the journal"
+            f"{path} has {has}, expected {SCHEMA_VERSION}; `evo index {path.parent}` builds it again from the journal"
         )

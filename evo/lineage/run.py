@@ -1,4 +1,4 @@
-"""One run, asked from Python: `open_run("runs/toy").front().to_pandas()`."""
+"""One run, queried from Python: `open_run("runs/toy").front().to_pandas()`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from evo.lineage.wording import difference
 
 
 class Run(LineageReader):
-    """A run's lineage: any SQL, and the questions that are asked most.
+    """A run's lineage: any SQL, and the most common questions.
 
     Raises:
-        LineageError: from each question, as `sql` does; no individual of the id that was asked for.
+        LineageError: from each question, as `sql` does; no individual of that id.
     """
 
     def best(self) -> Table:
@@ -27,7 +27,7 @@ class Run(LineageReader):
         return self.sql("FROM best")
 
     def front(self) -> Table:
-        """Individuals that nothing told so far dominates, with all objectives, the best by the first one first."""
+        """Individuals that no result so far dominates, with all objectives, the best by the first one first."""
         return queries.front(self)
 
     def ancestors(self, individual: int) -> Table:
@@ -40,13 +40,13 @@ class Run(LineageReader):
             return queries.portrait(reader, individual)
 
     def diff(self, child: int, parent: int | None = None) -> str:
-        """How a genome differs from another one's, as a unified diff of their texts.
+        """How a genome differs from another, as a unified diff of their texts.
 
         Args:
-            parent: any individual; None takes the one that the child was varied from.
+            parent: any individual; None takes the child's base.
 
         Raises:
-            LineageError: besides, the child is a seed and no parent was named.
+            LineageError: also where the child is a seed and no parent was named.
         """
         genome = self._genome(child)
         if parent is None:
@@ -56,14 +56,14 @@ class Run(LineageReader):
         return difference(self._genome(parent), genome, parent, child)
 
     def snapshot(self, target: str | Path, *, force: bool = False) -> Run:
-        """A copy of the lineage, with all that the journal holds by now, to keep open for as long as one likes.
+        """A copy of the lineage, with all that the journal holds by now, which may be kept open for any time.
 
         Args:
             target: a file, or a folder for one of the run's name.
             force: write over what is there.
 
         Raises:
-            LineageError: besides, the target exists or cannot be written.
+            LineageError: also where the target exists or cannot be written.
         """
         from evo.lineage.snapshot import snapshot  # not at the top: it writes, which no query needs
 

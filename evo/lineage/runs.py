@@ -1,4 +1,4 @@
-"""Several runs as one: every table and view of theirs, with a column that says which run."""
+"""Several runs in one database: tables and views with a column `run`, macros that take the run first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import duckdb
 
 from evo.errors import LineageError
 from evo.journal.folder import JOURNAL
-from evo.lineage.opening import FILE_NAME, TIMEOUT_SECONDS, check_missing, patiently
+from evo.lineage.opening import FILE_NAME, TIMEOUT_SECONDS, check_missing, retried
 from evo.lineage.queries import quoted
 from evo.lineage.reading import answered, check_another_version
 from evo.lineage.run import Run, open_run
@@ -25,7 +25,7 @@ class Runs(Mapping[str, Run]):
 
     Args:
         folders: name to run folder.
-        timeout_seconds: how long to retry while a writer holds a run's file.
+        timeout_seconds: how long to retry while a writer has a run's file open.
     """
 
     def __init__(self, folders: Mapping[str, Path], timeout_seconds: float = TIMEOUT_SECONDS) -> None:
@@ -46,7 +46,7 @@ class Runs(Mapping[str, Run]):
         return self.sql("FROM best")
 
     def each(self, analysis: Callable[[Run], Table]) -> Table:
-        """What an analysis says of each run, one below the other: `open_runs("runs/*").each(analyses.founders)`."""
+        """The tables of an analysis, run after run: `open_runs("runs/*").each(analyses.founders)`."""
         answers = {name: analysis(run) for name, run in self.items()}
         first = next(iter(answers.values()))
         rows = tuple((name, *row) for name, table in answers.items() for row in table.rows)
@@ -75,7 +75,7 @@ class Runs(Mapping[str, Run]):
     def _attach(self, connection: duckdb.DuckDBPyConnection, catalog: str, path: Path) -> None:
         check_missing(path)
         attach = f"ATTACH {quoted(str(path))} AS {catalog} (READ_ONLY)"
-        patiently(lambda: connection.execute(attach), path, self._timeout_seconds)
+        retried(lambda: connection.execute(attach), path, self._timeout_seconds)
         check_another_version(connection, path, f"{catalog}.main")
 
 
@@ -106,18 +106,19 @@ def _macros_read(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[str
 
 
 def open_runs(runs: str | Path | Iterable[str | Path], timeout_seconds: float = TIMEOUT_SECONDS) -> Runs:
-    """Several runs as one, each by the name of its folder, or by its path where two have the same.
+    """Several runs together, each by the name of its folder, or by its path where two folders have the same name.
 
     Args:
-        runs: run folders or patterns of them, as in "runs/*"; what holds no run is passed over.
+        runs: run folders or patterns of them, as in "runs/*"; folders without a run are ignored.
 
     Raises:
         LineageError: no run there, or a run without a lineage.
     """
     patterns = [runs] if isinstance(runs, str | Path) else list(runs)
-    folders = sorted({Path(one) for pattern in patterns for one in glob.glob(str(pattern))})
-    folders = [one for one in folders if (one / FILE_NAME).exists() or (one / JOURNAL).exists()]
+    folders = sorted({Path(path) for pattern in patterns for path in glob.glob(str(pattern))})
+    folders = [folder for folder in folders if (folder / FILE_NAME).exists() or (folder / JOURNAL).exists()]
     if not folders:
         raise LineageError(f"no run at {', '.join(map(str, patterns))}; expected folders such as runs/bin_packing-1")
-    alike = Counter(one.name for one in folders)
-    return Runs({one.name if alike[one.name] == 1 else str(one): one for one in folders}, timeout_seconds)
+    count = Counter(folder.name for folder in folders)
+    names = {folder.name if count[folder.name] == 1 else str(folder): folder for folder in folders}
+    return Runs(names, timeout_seconds)

@@ -1,4 +1,4 @@
-"""How far a run is: what its lineage knows, and what the journal has beyond that."""
+"""The status of a run: what its lineage has, and what the journal has beyond that."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from evo.lineage import LineageReader, open_run
 
 TIMEOUT_SECONDS = 2.0
 RATE_OVER = 200
-FAR = """
+STATUS = """
     SELECT p.next_offset, p.pending_offset, r.problem, r.config,
         (SELECT count(*) FROM indicators), (SELECT count(*) FROM individuals WHERE outcome NOT IN ('ok', 'pruned')),
         (SELECT coalesce(sum(cost_usd), 0) FROM completions), (SELECT coalesce(sum(requests), 0) FROM completions),
@@ -44,15 +44,15 @@ LATEST = f"SELECT tell, epoch(told_at) FROM individuals WHERE tell < ? ORDER BY 
 
 @dataclass(slots=True)
 class RunStatus:
-    """How far a run is.
+    """How far a run is, and what is under way.
 
     Attributes:
         config: of the latest session.
-        best: name, value and individual of the best by the first objective; the individual is None where not known.
+        best: objective, value and individual of the best by the first objective; the individual may not be known.
         latest: tell and time of the latest results.
-        asks: operator of those without a proposal, by ask.
-        candidates: those without a result, by individual.
-        stopped: why the last session ended; None where it did not end by itself.
+        asks: ask to operator, of those without a proposal.
+        candidates: individuals without a result.
+        stopped: why the last session ended; None where it was killed or goes on.
     """
 
     problem: str = ""
@@ -77,7 +77,7 @@ class RunStatus:
 
 
 def run_status(folder: Path, journal: Path) -> RunStatus:
-    """How far a run is by its lineage, where there is one, and by what its journal has beyond that."""
+    """The status by the lineage, where there is one, and by what the journal has beyond that."""
     try:
         known = _projected(open_run(folder, TIMEOUT_SECONDS))
     except LineageError:
@@ -86,7 +86,7 @@ def run_status(folder: Path, journal: Path) -> RunStatus:
 
 
 def projected_status(reader: LineageReader) -> RunStatus:
-    """The same for who would rather know nothing than read a journal from its beginning.
+    """The status, without reading a journal from its beginning: empty where the lineage has nothing yet.
 
     Raises:
         LineageError: the lineage cannot be read.
@@ -108,20 +108,20 @@ def _brought_up(journal: Path, status: RunStatus, projected: int, pending: int) 
 
 
 def _projected(reader: LineageReader) -> tuple[RunStatus, int, int]:
-    """What the lineage knows, with the bytes of the journal where it ends and where what is pending on it begins."""
-    found = reader.sql(FAR).rows
+    """What the lineage has, the byte of the journal where it ends, and the byte where pending events begin."""
+    found = reader.sql(STATUS).rows
     if not found:
         return RunStatus(), 0, 0
-    projected, pending, problem, config, told, failed, usd, calls, resumed, last = found[0]
-    status = RunStatus(problem, json.loads(config), told, failed, usd, int(calls))
+    projected, pending, problem, config, count_told, failed, usd, calls, resumed, last = found[0]
+    status = RunStatus(problem, json.loads(config), count_told, failed, usd, int(calls))
     if resumed:
         status.config = json.loads(resumed)["config"]
     if last and last[0] == "stop":
         status.stopped = json.loads(last[1])["reason"]
-    # The writer may have been there since: no later tell than those counted.
-    for name, value in reader.sql(BEST, [told]).rows:
+    # The writer may have added rows since: no later tell than those counted.
+    for name, value in reader.sql(BEST, [count_told]).rows:
         status.best = name, value, reader.sql(BEST_ID, [value]).scalar()
-    status.latest.extend(reversed(reader.sql(LATEST, [told]).rows))
+    status.latest.extend(reversed(reader.sql(LATEST, [count_told]).rows))
     return status, projected, pending
 
 

@@ -1,4 +1,4 @@
-"""The answer to a query, for print and for the libraries of data frames."""
+"""The answer to a query, to print or as a data frame."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Table:
     """The answer to a query: column names, and rows as tuples.
 
     Attributes:
-        types: what DuckDB calls the type of each column; empty where the values are all there is to go by.
+        types: DuckDB's name for the type of each column; empty where only the values are known.
     """
 
     columns: tuple[str, ...]
@@ -56,14 +56,14 @@ class Table:
         """A polars.DataFrame.
 
         Raises:
-            LineageError: polars is not installed, or pyarrow, by way of which it comes.
+            LineageError: polars is not installed, or pyarrow, by which it is converted.
         """
         _library("polars")
         _library("pyarrow")
         return self._answer(lambda answer: answer.pl())
 
     def _answer(self, convert: Callable[[duckdb.DuckDBPyRelation], Any]) -> Any:
-        """The rows as DuckDB itself hands them to a library, so that columns without a value keep their types."""
+        """The rows converted by DuckDB itself, so that columns without a value keep their types."""
         values = [[row[number] for row in self.rows] for number in range(len(self.columns))]
         casts = [f"::{kind}[]" for kind in self.types] or [""] * len(values)
         names = (name.replace('"', '""') for name in self.columns)
@@ -75,7 +75,7 @@ class Table:
 
 
 def _library(name: str) -> ModuleType:
-    """A library that the platform does without, and a reader may have."""
+    """A library that the platform does not need, and a user may have."""
     try:
         return importlib.import_module(name)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Genomes as a person reads them, and how two of them differ."""
+"""Genomes as text for a reader, and diffs of two genomes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from evo.genomes import Genome, Program, Prompt
 
 
 def written(genome: Genome) -> str:
-    """A genome as a person reads it."""
+    """A genome as text for a reader."""
     if isinstance(genome, Program):
         return "\n".join(f"--- {name}\n{text.rstrip()}" for name, text in genome.files.items())
     if isinstance(genome, Prompt):
