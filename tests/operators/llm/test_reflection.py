@@ -19,7 +19,7 @@ from tests.support.model_replies import CORPUS, FAILED, NEW, PROGRAMS, code, par
 PAIR = parents_of([PROGRAMS["one region"], PROGRAMS["two regions"]])
 LESSON = "Look at the fullest bin first."
 KIND = {Reflect: "short", Distil: "long"}
-each_reflective = pytest.mark.parametrize("operator", [Reflect, Distil], ids=lambda one: one.purpose)
+each_reflective = pytest.mark.parametrize("operator", [Reflect, Distil], ids=lambda operator: operator.purpose)
 
 
 @each_reflective
