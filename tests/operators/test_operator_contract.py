@@ -1,4 +1,4 @@
-"""Every registered operator that needs no model keeps the contract; tests/operators/llm/test_program_operators.py is for those that do."""
+"""Every registered operator that needs no model keeps the contract; llm/contract.py is for those that ask one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CLASSES = {one for name in names("operators") if not getattr(one := resolve("ope
 
 class TestRegisteredOperators(OperatorContract):
     @pytest.fixture(
-        scope="class", params=sorted(CLASSES, key=lambda one: str(one.__name__)), ids=lambda one: one.__name__
+        scope="class", params=sorted(CLASSES, key=lambda operator: str(operator.__name__)), ids=lambda operator: operator.__name__
     )
     def operator(self, request: pytest.FixtureRequest) -> Operator:
         made: Operator = request.param()

@@ -11,23 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evo.genomes import Prompt
-from evo.protocols import Operator
 from evo.values import Proposal
 from operators.prompt_offspring import MAX_WORDS, PLACEHOLDER, placeholders_of
 from operators.prompt_sentences import split_sentences
 from operators.prompts import Add, Delete, Graft, Mix, PromptOperator, Reorder, Swap, components
-from tests.contracts.operator_contract import OperatorContract, propose
+from tests.contracts.operator_contract import propose
 from tests.support.prompt_cases import FOUR, ODD_PROMPTS
 
 CLASSES = (Add, Delete, Graft, Mix, Reorder, Swap)
-each_operator = pytest.mark.parametrize("operator", CLASSES, ids=lambda one: one.__name__)
-
-
-class TestPromptOperators(OperatorContract):
-    @pytest.fixture(scope="class", params=CLASSES, ids=lambda one: str(one.__name__))
-    def operator(self, request: pytest.FixtureRequest) -> Operator:
-        made: Operator = request.param()
-        return made
+each_operator = pytest.mark.parametrize("operator", CLASSES, ids=lambda operator: operator.__name__)
 
 
 NAMES = st.sampled_from(["role", "instruction", "question", "care", "a"]) | st.text(max_size=4)
@@ -46,7 +38,7 @@ PROMPTS = st.builds(Prompt, st.dictionaries(NAMES, TEXTS, min_size=1, max_size=4
 
 
 @each_operator
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(base=PROMPTS, mate=PROMPTS, seed=st.integers(0, 1000))
 def test_an_offspring_is_new_and_has_the_placeholders_of_its_base(
     operator: type[PromptOperator], base: Prompt, mate: Prompt, seed: int

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from genai_prices.data_snapshot import get_snapshot
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evo.errors import ConfigError
@@ -120,7 +120,7 @@ def test_the_books_balance_at_width_64_with_random_failures() -> None:
         assert len(ended) > 100
         assert over == []
 
-    bench(script, act, caps=caps, concurrency=64, timeout_seconds=2.0, retries=2)
+    bench(script, act, caps=caps, concurrency=64, timeout_seconds=0.8, retries=2)
 
 
 def test_an_endpoint_that_keeps_failing_is_paused_probed_once_and_resumed() -> None:
@@ -209,6 +209,7 @@ TEXT = st.builds(lambda text, times: text * times, st.text(max_size=50), st.inte
 MESSAGES = st.lists(st.builds(Message, st.sampled_from(["system", "user", "assistant"]), TEXT), min_size=1, max_size=5)
 
 
+@settings(max_examples=40)
 @given(MESSAGES, st.none() | st.just(SCHEMA))
 def test_the_bound_of_a_prompt_is_above_what_any_byte_level_tokeniser_counts(
     messages: list[Message], schema: dict[str, Any] | None
