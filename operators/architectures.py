@@ -68,7 +68,7 @@ class MixSlots(ArchitectureOperator):
         base, mate = parents
         taken = {slot: (mate, base) if rng.random() < 0.5 else (base, mate) for slot in space.order}
         mixed = space.repair(
-            {slot: one[slot] if slot in one else other.get(slot) for slot, (one, other) in taken.items()}, rng
+            {slot: first[slot] if slot in first else other.get(slot) for slot, (first, other) in taken.items()}, rng
         )
         if not any(_same(mixed, parent) for parent in parents):
             return mixed
@@ -123,5 +123,5 @@ def _another(domain: Domain, choice: SlotValue, rng: np.random.Generator) -> Slo
     return pick(rng, others)
 
 
-def _same(one: Mapping[str, SlotValue], other: Mapping[str, SlotValue]) -> bool:
-    return one.keys() == other.keys() and all(same(one[slot], other[slot]) for slot in one)
+def _same(first: Mapping[str, SlotValue], other: Mapping[str, SlotValue]) -> bool:
+    return first.keys() == other.keys() and all(same(first[slot], other[slot]) for slot in first)

@@ -171,7 +171,7 @@ class Learning:
         self._start = (-math.inf, -math.inf)
         self._sample.append((cost, point))
         if len(self._sample) == self._rates.size:
-            ordered = sorted(self._sample, key=lambda one: one[0])
+            ordered = sorted(self._sample, key=lambda pair: pair[0])
             self._sample = []
             self._evolution = self._evolution.after(np.array([point for _, point in ordered]), self._rates)
             if self._evolution.is_spent:

@@ -11,7 +11,7 @@ from evo.genomes import Program
 from evo.regions import Region
 from operators.points import InsertionPoint, MutationPoint, scan
 from operators.refusal import RefusalError
-from operators.source import Source, parse_source, regions_of
+from operators.source import ParsedSource, parse_source, regions_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class EditableRegion:
 
     program: Program
     file: str
-    source: Source
+    source: ParsedSource
     points: list[MutationPoint]
     insertions: list[InsertionPoint]
     mates: tuple[EditableRegion, ...] = ()
@@ -39,7 +39,7 @@ class EditableRegion:
 
     def within(self, node: ast.AST) -> list[MutationPoint]:
         """The points whose expressions are parts of `node`, not `node` itself."""
-        parts = {id(one) for one in ast.walk(node)} - {id(node)}
+        parts = {id(part) for part in ast.walk(node)} - {id(node)}
         return [point for point in self.points if id(point.node) in parts]
 
     def scanned(self) -> EditableRegion:

@@ -17,7 +17,7 @@ from operators.nodes import Number, call, clone, count_nodes, loaded_names, name
 from operators.points import MutationPoint, Scope
 from operators.sampling import pick, rounded, weighted
 
-Form: TypeAlias = Callable[["Grower", int], ast.expr]
+ExpressionForm: TypeAlias = Callable[["Grower", int], ast.expr]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +91,20 @@ class Grower:
             return int(self.rng.integers(1, 11 if draw < 0.3 else 100))
         return rounded(10.0 ** self.rng.uniform(-2, 3), 2)
 
-    def arithmetic(self, one: ast.expr, other: ast.expr) -> ast.expr:
+    def arithmetic(self, first: ast.expr, other: ast.expr) -> ast.expr:
         """A sum, difference, product or quotient of two expressions."""
-        return ast.BinOp(one, pick(self.rng, (ast.Add, ast.Sub, ast.Mult, ast.Div))(), other)
+        return ast.BinOp(first, pick(self.rng, (ast.Add, ast.Sub, ast.Mult, ast.Div))(), other)
 
-    def choice(self, condition: ast.expr, one: ast.expr, other: ast.expr) -> ast.expr:
+    def choice(self, condition: ast.expr, chosen: ast.expr, other: ast.expr) -> ast.expr:
         """One expression where the condition holds, the other elsewhere."""
-        return self._call("where", condition, one, other) if self.scope.numpy else ast.IfExp(condition, one, other)
+        return (
+            self._call("where", condition, chosen, other) if self.scope.numpy else ast.IfExp(condition, chosen, other)
+        )
 
-    def extreme(self, one: ast.expr, other: ast.expr) -> ast.expr:
+    def extreme(self, first: ast.expr, other: ast.expr) -> ast.expr:
         """The smaller or the larger of two expressions."""
         functions = ("minimum", "maximum") if self.scope.numpy else ("min", "max")
-        return self._call(pick(self.rng, functions), one, other)
+        return self._call(pick(self.rng, functions), first, other)
 
     def function(self, argument: ast.expr) -> ast.expr:
         """An elementary function of an expression, guarded where its domain or its range is bounded."""
@@ -165,7 +167,7 @@ def _condition(grow: Grower, depth: int) -> ast.expr:
     return grow.condition()
 
 
-FORMS: Mapping[Form, float] = {
+FORMS: Mapping[ExpressionForm, float] = {
     _arithmetic: 6.0,
     _choice: 3.0,
     _extreme: 1.0,

@@ -17,7 +17,7 @@ from operators.editable import EditableRegion, read_editable
 from operators.grammar import Grammar, Grower
 from operators.nodes import Number, count_nodes, number, number_of
 from operators.parents import genomes_of
-from operators.points import MutationPoint, Role
+from operators.points import MutationPoint, PointRole
 from operators.refusal import RefusalError
 from operators.sampling import pick, rounded
 from operators.swaps import swapped
@@ -71,7 +71,7 @@ class ProgramOperator(ABC):
         refusal = RefusalError("refused", "no attempt was allowed")
         for _ in range(self.attempts):
             base, *others = programs
-            editable = read_editable(base, rng, tuple(read_editable(one, rng) for one in others))
+            editable = read_editable(base, rng, tuple(read_editable(mate, rng) for mate in others))
             try:
                 return self._offspring(editable, rng)
             except RefusalError as reason:
@@ -191,7 +191,7 @@ class Simplify(ProgramOperator):
         return edits.inline(editable, rng) if rng.random() < 0.2 else edits.hoist(editable, rng)
 
 
-def _points(editable: EditableRegion, *roles: Role) -> list[MutationPoint]:
+def _points(editable: EditableRegion, *roles: PointRole) -> list[MutationPoint]:
     points = [point for point in editable.points if point.role in roles]
     if not points:
         raise RefusalError("refused", f"the region holds no expression that is a {' or '.join(roles)}")

@@ -27,7 +27,7 @@ def fit(child: Prompt, parents: Sequence[Prompt], max_words: int = MAX_WORDS) ->
     base = parents[0]
     if child.canonical == base.canonical:
         raise RefusalError("duplicate", "the prompt would be the base again")
-    if any(child.canonical == one.canonical for one in parents):
+    if any(child.canonical == parent.canonical for parent in parents):
         raise RefusalError("duplicate", "the prompt would be the mate again")
     _check_changed(placeholders_of(base), placeholders_of(child))
     if child.size > max(max_words, base.size):

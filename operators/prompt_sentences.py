@@ -105,7 +105,9 @@ def split_sentences(text: str) -> Split:
 
 def _cuts(text: str) -> Iterator[tuple[int, int]]:
     """Where the gaps begin and end."""
-    codes = iter([(one.start("fence") if one["fence"] else one.start(), one.end()) for one in _CODE.finditer(text)])
+    codes = iter(
+        [(match.start("fence") if match["fence"] else match.start(), match.end()) for match in _CODE.finditer(text)]
+    )
     first, last = next(codes, (len(text), len(text)))
     for gap in _GAP.finditer(text):
         start, end = gap.span()
@@ -137,4 +139,4 @@ def _ends(before: str) -> bool:
 
 
 def _breaks(gap: str) -> int:
-    return sum(1 for one in gap.replace("\r\n", "\n") if one in LINE_BREAKS)
+    return sum(1 for character in gap.replace("\r\n", "\n") if character in LINE_BREAKS)

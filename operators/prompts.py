@@ -107,10 +107,10 @@ class Swap(PromptOperator):
         kinds = {"sentences": 3.0 * (len(places) > 1), "demonstrations": 1.0 * (count > 1)}
         if _kind(rng, kinds, "swap") == "demonstrations":
             order = list(range(count))
-            one, other = map(int, rng.choice(count, 2, replace=False))
-            order[one], order[other] = other, one
+            first, other = map(int, rng.choice(count, 2, replace=False))
+            order[first], order[other] = other, first
             swapped = tuple(base.demonstrations[index] for index in order)
-            return _with(base, demonstrations=swapped), f"swapped demonstrations {one + 1} and {other + 1}"
+            return _with(base, demonstrations=swapped), f"swapped demonstrations {first + 1} and {other + 1}"
         here, there = (places[index] for index in rng.choice(len(places), 2, replace=False))
         texts = [splits[name].sentences[index] for name, index in (here, there)]
         for (name, index), text in zip((here, there), reversed(texts), strict=True):
@@ -141,7 +141,7 @@ class Add(PromptOperator):
         fresh = {
             category: left
             for category, known in components().items()
-            if (left := [one for one in known if one not in whole])
+            if (left := [component for component in known if component not in whole])
         }
         if not fresh:
             raise RefusalError("refused", "the prompt has every component of the corpus already")
@@ -262,7 +262,7 @@ def _mixed(ours: Demonstrations, theirs: Demonstrations, rng: np.random.Generato
     mixed: list[Demonstration] = []
     for index in range(max(len(ours), len(theirs))):
         chosen = theirs if rng.random() < 0.5 else ours
-        mixed += [one for one in chosen[index : index + 1] if one not in mixed]
+        mixed += [demonstration for demonstration in chosen[index : index + 1] if demonstration not in mixed]
     return tuple(mixed)
 
 

@@ -162,9 +162,9 @@ class GaussianModel(VectorOperator):
     def arranged(self, parents: Sequence[Individual], objectives: Sequence[Objective]) -> Sequence[Individual]:
         """The best first: feasible before infeasible, then by the first objective; as they came without objectives."""
 
-        def merit(one: Individual) -> tuple[float, float]:
-            cost = objectives[0].sign * one.evaluation.objectives[objectives[0].name] if one.ok else math.inf
-            return one.evaluation.violation, cost
+        def merit(parent: Individual) -> tuple[float, float]:
+            cost = objectives[0].sign * parent.evaluation.objectives[objectives[0].name] if parent.ok else math.inf
+            return parent.evaluation.violation, cost
 
         return sorted(parents, key=merit) if objectives else parents
 

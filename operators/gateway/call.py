@@ -12,9 +12,9 @@ from evo.models import BudgetSpentError, Completion, Price, Request
 from operators.gateway.budget_queue import BudgetQueue
 from operators.gateway.endpoint_client import EndpointClient
 from operators.gateway.prices import cost, estimated_tokens, prompt_bound, reply_bound, worst_case
-from operators.gateway.replies import Reply, read_answer
+from operators.gateway.replies import EndpointReply, read_answer
 
-CANCELLED = Reply("cancelled", error="cancelled by its caller", billing="free")
+CANCELLED = EndpointReply("cancelled", error="cancelled by its caller", billing="free")
 
 _JITTER = random.Random()  # spreads retries out; decides nothing that a search sees
 
@@ -69,7 +69,7 @@ class Call:
         self.opened = False
         self.last_try = False
 
-    async def run(self) -> Reply:
+    async def run(self) -> EndpointReply:
         """Send until there is an answer or no use in another try; all that was reserved is settled.
 
         Raises:
@@ -84,7 +84,7 @@ class Call:
                 self._pay(self._most())
             self._pay(Used())
 
-    def completion(self, reply: Reply) -> Completion:
+    def completion(self, reply: EndpointReply) -> Completion:
         """The reply as others see it; its tokens and dollars are those of all the requests that were charged."""
         transport, used = self._client.transport, self._used
         return Completion(
@@ -101,7 +101,7 @@ class Call:
             error=transport.hide(reply.error),
         )
 
-    async def _answered(self) -> Reply:
+    async def _answered(self) -> EndpointReply:
         retries = 0
         while True:
             reply, retry_after, learnt = await self._send()
@@ -114,7 +114,7 @@ class Call:
             if not await self._reserved_again():
                 return reply
 
-    async def _send(self) -> tuple[Reply, float | None, bool]:
+    async def _send(self) -> tuple[EndpointReply, float | None, bool]:
         """One HTTP request, paid for; the wait that the endpoint asks for; whether the next will differ from it."""
         prompt_tokens = self._prompt_tokens
         await self._client.requests.wait(1)
@@ -142,7 +142,7 @@ class Call:
                 return False
         return True
 
-    def _charged(self, reply: Reply) -> Used:
+    def _charged(self, reply: EndpointReply) -> Used:
         if reply.billing == "free":
             return Used()
         if reply.billing == "worst":

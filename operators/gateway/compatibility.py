@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from evo.models import Request
-from operators.gateway.forms import CHAT, Form
+from operators.gateway.forms import CHAT, ApiForm
 from operators.gateway.schemas import SCHEMA_WORDS
-from operators.gateway.transport import Answer
+from operators.gateway.transport import HttpAnswer
 
 NO_SUCH = ("unsupported", "not support", "unknown", "unrecognized", "not permitted", "not allowed", "instead")
 
@@ -20,7 +20,7 @@ class ParameterCompatibility:
     no temperature; some take no JSON schema, which then becomes a sentence of the prompt; some know no base64.
     """
 
-    def __init__(self, form: Form = CHAT, *, at_openai: bool = False) -> None:
+    def __init__(self, form: ApiForm = CHAT, *, at_openai: bool = False) -> None:
         self.form = form
         self._refused: set[str] = {"max_tokens"} if at_openai else set()
 
@@ -28,7 +28,7 @@ class ParameterCompatibility:
         """The body of the HTTP request."""
         return self.form.fields(request, model, self._refused)
 
-    def learn(self, answer: Answer, sent: Mapping[str, Any]) -> bool:
+    def learn(self, answer: HttpAnswer, sent: Mapping[str, Any]) -> bool:
         """Whether the answer refuses a parameter of `sent` that the next request can do without."""
         if answer.status not in (400, 422):
             return False

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from evo.models import Request
-from operators.gateway.replies import Reply, count, mapping, printable, reported
+from operators.gateway.replies import EndpointReply, count, mapping, printable, reported
 
 FLOAT = np.dtype("<f4")
 OPTIONAL: Mapping[str, tuple[str, ...]] = {"encoding_format": ("encoding_format",)}
@@ -22,15 +22,15 @@ def fields(request: Request, model: str, refused: Set[str]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name not in refused}
 
 
-def read(body: Mapping[str, Any]) -> Reply:
+def read(body: Mapping[str, Any]) -> EndpointReply:
     """The vector as base64 of little-endian 32-bit floats, and its usage; what is no vector is failed."""
     if body.get("error") and not body.get("data"):
         return reported(body["error"])
     tokens = count(mapping(body.get("usage")).get("prompt_tokens"))
     try:
-        return Reply("ok", _encoded(_vector(body)), tokens, output_tokens=0)
+        return EndpointReply("ok", _encoded(_vector(body)), tokens, output_tokens=0)
     except ValueError as error:
-        return Reply("failed", "", tokens, output_tokens=0, error=str(error))
+        return EndpointReply("failed", "", tokens, output_tokens=0, error=str(error))
 
 
 def _vector(body: Mapping[str, Any]) -> bytes | list[Any]:

@@ -8,11 +8,11 @@ from typing import Any
 
 from evo.models import Endpoint, Request
 from operators.gateway import chat, embeddings, responses
-from operators.gateway.replies import Reply
+from operators.gateway.replies import EndpointReply
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class ApiForm:
     """How one interface puts a request and says the answer.
 
     Attributes:
@@ -27,17 +27,17 @@ class Form:
     name: str
     path: str
     fields: Callable[[Request, str, Set[str]], dict[str, Any]]
-    read: Callable[[Mapping[str, Any]], Reply]
+    read: Callable[[Mapping[str, Any]], EndpointReply]
     optional: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     one_of: tuple[str, ...] = ()
 
 
-CHAT = Form("chat completions", "/chat/completions", chat.fields, chat.read, chat.OPTIONAL, chat.LENGTHS)
-RESPONSES = Form("responses", "/responses", responses.fields, responses.read, responses.OPTIONAL)
-EMBEDDINGS = Form("embeddings", "/embeddings", embeddings.fields, embeddings.read, embeddings.OPTIONAL)
+CHAT = ApiForm("chat completions", "/chat/completions", chat.fields, chat.read, chat.OPTIONAL, chat.LENGTHS)
+RESPONSES = ApiForm("responses", "/responses", responses.fields, responses.read, responses.OPTIONAL)
+EMBEDDINGS = ApiForm("embeddings", "/embeddings", embeddings.fields, embeddings.read, embeddings.OPTIONAL)
 
 
-def form_of(request: Request, endpoint: Endpoint) -> Form:
+def form_of(request: Request, endpoint: Endpoint) -> ApiForm:
     """The interface that a request takes."""
     if request.output == "vector":
         return EMBEDDINGS

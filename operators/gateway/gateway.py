@@ -15,7 +15,7 @@ from operators.gateway.budget_queue import BudgetQueue
 from operators.gateway.call import CANCELLED, Call
 from operators.gateway.endpoint_client import EndpointClient
 from operators.gateway.prices import Output, worst_case
-from operators.gateway.replies import Access
+from operators.gateway.replies import AccessProblem
 from operators.gateway.retry_policy import RetryPolicy
 
 Record = Callable[[Request, Completion], None]
@@ -59,7 +59,7 @@ class Gateway:
         """
         _check_names(endpoints)
         self._default_model = default_model
-        self._clients = [EndpointClient(one, environment, retry_policy or RetryPolicy()) for one in endpoints]
+        self._clients = [EndpointClient(endpoint, environment, retry_policy or RetryPolicy()) for endpoint in endpoints]
         self._queue = BudgetQueue(ledger)
         self._record = record
         self._under_way: dict[asyncio.Task[Any], Call] = {}
@@ -176,12 +176,12 @@ def _check_vector(request: Request) -> None:
 def _check_names(endpoints: Sequence[Endpoint]) -> None:
     if not endpoints:
         raise ConfigError("a gateway needs at least one endpoint")
-    for name, count in Counter(one.name for one in endpoints).items():
+    for name, count in Counter(endpoint.name for endpoint in endpoints).items():
         if count > 1:
             raise ConfigError(f"{count} endpoints are named {name!r}; each needs a name of its own")
 
 
-def _sentence(access: Access, request: Request, client: EndpointClient, completion: Completion) -> str:
+def _sentence(access: AccessProblem, request: Request, client: EndpointClient, completion: Completion) -> str:
     endpoint, model = client.endpoint, completion.model
     reasons = {
         "key": f"refuses the key in {endpoint.key_variable or 'no variable'} for model {model!r}",

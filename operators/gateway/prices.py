@@ -76,7 +76,7 @@ def prompt_bound(request: Request) -> int:
     Tokenisers that fall back to bytes (byte-level BPE, SentencePiece) never make more tokens than bytes; text in
     English or code has a quarter of it. The schema counts, for an endpoint may put it into the prompt.
     """
-    texts = sum(len(one.text.encode("utf-8", "surrogatepass")) for one in request.messages)
+    texts = sum(len(message.text.encode("utf-8", "surrogatepass")) for message in request.messages)
     schema = 2 * len(json.dumps(dict(request.schema))) if request.schema else 0
     return texts + schema + TOKENS_PER_MESSAGE * len(request.messages) + TOKENS_PER_REQUEST
 

@@ -14,7 +14,7 @@ SCHEMA_WORDS = ("response_format", "text.format", "json_schema", "grammar", "gui
 
 def messages_of(request: Request, *, schema_in_prompt: bool) -> list[dict[str, str]]:
     """The messages as endpoints take them; a schema becomes a sentence of the last one where it has to."""
-    messages = [{"role": one.role, "content": printable(one.text)} for one in request.messages]
+    messages = [{"role": message.role, "content": printable(message.text)} for message in request.messages]
     if request.schema and schema_in_prompt:
         messages[-1]["content"] += schema_sentence(request.schema)
     return messages

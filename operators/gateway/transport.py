@@ -29,11 +29,11 @@ OPTIONS: RequestOptions = {
 }
 SHORTEST_SECRET = 16
 
-Fault = Literal["", "timeout", "unreachable", "broken", "too long"]
+TransportFault = Literal["", "timeout", "unreachable", "broken", "too long"]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """What one HTTP request gave.
 
     Attributes:
@@ -45,7 +45,7 @@ class Answer:
     status: int = 0
     body: bytes = b""
     retry_after: float | None = None
-    fault: Fault = ""
+    fault: TransportFault = ""
 
     @property
     def sent(self) -> bool:
@@ -70,7 +70,7 @@ class Transport:
             http_client=_connections(endpoint, url, retry_policy),
         )
 
-    async def send(self, path: str, fields: Mapping[str, Any]) -> Answer:
+    async def send(self, path: str, fields: Mapping[str, Any]) -> HttpAnswer:
         """Post a request to a path below the base URL; every failure is an answer."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
@@ -80,10 +80,10 @@ class Transport:
         except APIStatusError as error:
             response = error.response
         except APIConnectionError as error:
-            return Answer(fault=_fault(error.__cause__))
+            return HttpAnswer(fault=_fault(error.__cause__))
         except TimeoutError:
-            return Answer(fault="timeout")
-        return Answer(response.status_code, response.content, _retry_after(response.headers))
+            return HttpAnswer(fault="timeout")
+        return HttpAnswer(response.status_code, response.content, _retry_after(response.headers))
 
     def hide(self, text: str) -> str:
         """A message of our own without the key, whatever the endpoint may have echoed."""
@@ -134,7 +134,7 @@ def _key(endpoint: Endpoint, url: str, environment: Mapping[str, str]) -> str:
     return key
 
 
-def _fault(cause: BaseException | None) -> Fault:
+def _fault(cause: BaseException | None) -> TransportFault:
     unsent = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
     if isinstance(cause, ReplyTooLongError):
         return "too long"

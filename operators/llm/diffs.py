@@ -65,7 +65,7 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class EditPlace:
     """Lines `first` to `last` (excluded) of a file that an edit is to change; what it searches for begins at `top`."""
 
     file: str
@@ -150,14 +150,14 @@ def _applied(edit: Edit, files: Mapping[str, str]) -> tuple[str, str]:
     return place.file, _with(files[place.file], place, lines)
 
 
-def _place(edit: Edit, bare: Edit, files: Mapping[str, str]) -> tuple[Place, Sequence[str]]:
+def _place(edit: Edit, bare: Edit, files: Mapping[str, str]) -> tuple[EditPlace, Sequence[str]]:
     """The only place within the regions that fits, exactly or else loosely, and the lines to stand there."""
-    frozen: list[Place] = []
+    frozen: list[EditPlace] = []
     for wanted, form in ((edit, _exact), (bare, _loose)):
-        found = [one for name, text in files.items() for one in _matches(wanted, name, text, form)]
+        found = [place for name, text in files.items() for place in _matches(wanted, name, text, form)]
         allowed = _within_regions(found, files)
         if len(allowed) > 1:
-            at = ", ".join(f"{one.file}:{one.top + 1}" for one in allowed[:5])
+            at = ", ".join(f"{place.file}:{place.top + 1}" for place in allowed[:5])
             raise RefusalError("unparsable", f"the block at line {edit.line} of the reply fits more than once: {at}")
         if allowed:
             return allowed[0], _moved(wanted, files[allowed[0].file].split("\n")[allowed[0].top :])
@@ -171,11 +171,11 @@ def _place(edit: Edit, bare: Edit, files: Mapping[str, str]) -> tuple[Place, Seq
     )
 
 
-def _matches(edit: Edit, file: str, text: str, form: Callable[[str], str]) -> list[Place]:
+def _matches(edit: Edit, file: str, text: str, form: Callable[[str], str]) -> list[EditPlace]:
     """Places whose lines, in that form, are the edit's; a hostile reply may fit very often, so not all of them."""
     head, tail = edit.kept
     found = islice(_found(edit.search, text.split("\n"), form), MAX_MATCHES)
-    return [Place(file, top, top + head, top + len(edit.search) - tail) for top in found]
+    return [EditPlace(file, top, top + head, top + len(edit.search) - tail) for top in found]
 
 
 def _found(search: tuple[str, ...], lines: list[str], form: Callable[[str], str]) -> Iterator[int]:
@@ -190,10 +190,12 @@ def _found(search: tuple[str, ...], lines: list[str], form: Callable[[str], str]
         at = text.find(wanted, at + 1)
 
 
-def _within_regions(places: list[Place], files: Mapping[str, str]) -> list[Place]:
+def _within_regions(places: list[EditPlace], files: Mapping[str, str]) -> list[EditPlace]:
     regions = {name: find_regions(text) for name, text in files.items()}
     return [
-        one for one in places if any(part.first <= one.first and one.last <= part.last for part in regions[one.file])
+        place
+        for place in places
+        if any(part.first <= place.first and place.last <= part.last for part in regions[place.file])
     ]
 
 
@@ -204,9 +206,9 @@ def _moved(edit: Edit, there: Sequence[str]) -> Sequence[str]:
     return [new + line[len(old) :] if line.strip() and line.startswith(old) else line for line in edit.changed]
 
 
-def _blank_region(edit: Edit, files: Mapping[str, str]) -> Place:
+def _blank_region(edit: Edit, files: Mapping[str, str]) -> EditPlace:
     blank = [
-        Place(name, region.first, region.first, region.last)
+        EditPlace(name, region.first, region.first, region.last)
         for name, text in files.items()
         for region in find_regions(text)
         if not "".join(text.split("\n")[region.first : region.last]).strip()
@@ -217,7 +219,7 @@ def _blank_region(edit: Edit, files: Mapping[str, str]) -> Place:
     return blank[0]
 
 
-def _with(text: str, place: Place, replacement: Sequence[str]) -> str:
+def _with(text: str, place: EditPlace, replacement: Sequence[str]) -> str:
     end = newline_of(text).removesuffix("\n")
     lines = text.split("\n")
     lines[place.first : place.last] = [line + end for line in replacement]
@@ -232,5 +234,5 @@ def _loose(line: str) -> str:
     return "".join(line.split())
 
 
-def _same(one: tuple[str, ...], other: tuple[str, ...]) -> int:
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+def _same(first: tuple[str, ...], other: tuple[str, ...]) -> int:
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, other, strict=False)))

@@ -44,15 +44,15 @@ def lesson_lines(lessons: Sequence[Lesson], cut: Cut) -> list[str]:
 
 def record_lines(record: Sequence[ArmRecord]) -> list[str]:
     """Rows of a table of operator, model, tries, mean gain and dollars; the best gain first, at most RECORD_ROWS."""
-    tried = [one for one in record if one.pulls > 0 and one.scale is None]
-    tried.sort(key=lambda one: (-one.gain / one.pulls, -one.pulls))
-    return [_row(one) for one in tried[:RECORD_ROWS]]
+    tried = [arm for arm in record if arm.pulls > 0 and arm.scale is None]
+    tried.sort(key=lambda arm: (-arm.gain / arm.pulls, -arm.pulls))
+    return [_row(arm) for arm in tried[:RECORD_ROWS]]
 
 
 def trajectory(base: Individual, context: Context, cut: Cut) -> list[StepView]:
     """The ancestors of the base that are remembered, the oldest first, and the base itself."""
     steps = (*base.past, base.step)
-    moves = [change(one.evaluation, other.evaluation, context.objectives) for one, other in pairwise(steps)]
+    moves = [change(earlier.evaluation, other.evaluation, context.objectives) for earlier, other in pairwise(steps)]
     return [
         StepView(
             measured(step.evaluation, context.objectives),
@@ -65,8 +65,12 @@ def trajectory(base: Individual, context: Context, cut: Cut) -> list[StepView]:
 
 def change(before: Evaluation, after: Evaluation, objectives: Sequence[Objective]) -> str:
     """What was gained or lost from one evaluation to the next, in one line; empty where either failed."""
-    both = [one for one in objectives if one.name in before.objectives and one.name in after.objectives]
-    moves = [_move(one, before, after) for one in both]
+    both = [
+        objective
+        for objective in objectives
+        if objective.name in before.objectives and objective.name in after.objectives
+    ]
+    moves = [_move(objective, before, after) for objective in both]
     if before.violation != after.violation:
         moves.append(f"constraints broken by {before.violation:.6g} -> {after.violation:.6g}")
     return ", ".join(moves) if both else ""
@@ -89,7 +93,7 @@ def _move(objective: Objective, before: Evaluation, after: Evaluation) -> str:
     return f"{objective.name} {old:.6g} -> {new:.6g} ({verdict})"
 
 
-def _row(one: ArmRecord) -> str:
-    names = (_line(name, NAME_CHARACTERS).replace("|", "/") for name in (one.operator, one.model or "none"))
-    numbers = f"{round(one.pulls, 1):g}", f"{one.gain / one.pulls:.3f}", f"{one.usd:.4f}"
+def _row(arm: ArmRecord) -> str:
+    names = (_line(name, NAME_CHARACTERS).replace("|", "/") for name in (arm.operator, arm.model or "none"))
+    numbers = f"{round(arm.pulls, 1):g}", f"{arm.gain / arm.pulls:.3f}", f"{arm.usd:.4f}"
     return f"| {' | '.join((*names, *numbers))} |"

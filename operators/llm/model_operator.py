@@ -194,6 +194,6 @@ def refused(refusal: RefusalError) -> Proposal:
 def _cut_all(variables: Mapping[str, Any], cut: Cut) -> dict[str, Any]:
     """The same variables with every text in a list of {field, text} cut."""
     return {
-        name: [{**one, "text": cut(one["text"], WORDS)} for one in value] if isinstance(value, list) else value
+        name: [{**item, "text": cut(item["text"], WORDS)} for item in value] if isinstance(value, list) else value
         for name, value in variables.items()
     }

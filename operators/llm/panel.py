@@ -9,7 +9,7 @@ from typing import ClassVar
 from evo.models import Completion
 from evo.protocols import Context
 from evo.values import Individual, clip_text
-from operators.llm.program_operators import ProgramOperator
+from operators.llm.program_operators import ProgramModelOperator
 from operators.llm.replies import text_of
 from operators.refusal import RefusalError
 
@@ -23,7 +23,7 @@ EXPERTS: Mapping[str, str] = {
 }
 
 
-class Panel(ProgramOperator):
+class Panel(ProgramModelOperator):
     """Four calls: panel:performance, panel:robustness and panel:simplicity at once, then panel:merge."""
 
     weight: ClassVar[float] = 0.3

@@ -11,13 +11,13 @@ from evo.values import Individual, Proposal
 from operators.llm.budget import Cut
 from operators.llm.experience import trajectory
 from operators.llm.model_operator import ModelOperator
-from operators.llm.offspring import Form, offspring_of
+from operators.llm.offspring import ReplyForm, offspring_of
 from operators.llm.replies import direction_of, thought_of
 from operators.llm.views import base_view, other_view, worst_first
 from operators.parents import genomes_of
 
 
-class ProgramOperator(ModelOperator):
+class ProgramModelOperator(ModelOperator):
     """Sends one prompt and reads a program from the reply.
 
     Attributes:
@@ -25,7 +25,7 @@ class ProgramOperator(ModelOperator):
     """
 
     kind: ClassVar[str] = "program"
-    form: ClassVar[Form] = "rewrite"
+    form: ClassVar[ReplyForm] = "rewrite"
 
     def check(self, parents: Sequence[Individual]) -> None:
         genomes_of(parents, Program, self.arity)
@@ -38,33 +38,33 @@ class ProgramOperator(ModelOperator):
         base, *others = parents
         return super().variables(parents, context, cut) | {
             "base": base_view(base, context, cut),
-            "others": [other_view(one, base, context, cut) for one in worst_first(others, context.objectives)],
+            "others": [other_view(parent, base, context, cut) for parent in worst_first(others, context.objectives)],
         }
 
 
-class Diff(ProgramOperator):
+class Diff(ProgramModelOperator):
     """Changes a few lines, by SEARCH/REPLACE blocks."""
 
     weight: ClassVar[float] = 3.0
     purpose: ClassVar[str] = "diff"
-    form: ClassVar[Form] = "diff"
+    form: ClassVar[ReplyForm] = "diff"
 
 
-class Rewrite(ProgramOperator):
+class Rewrite(ProgramModelOperator):
     """Writes the regions anew."""
 
     weight: ClassVar[float] = 2.0
     purpose: ClassVar[str] = "rewrite"
 
 
-class Crossover(ProgramOperator):
+class Crossover(ProgramModelOperator):
     """Joins the strengths of two programs."""
 
     arity: ClassVar[int] = 2
     purpose: ClassVar[str] = "crossover"
 
 
-class Inspired(ProgramOperator):
+class Inspired(ProgramModelOperator):
     """Improves the base in the light of two others, shown from the worst to the best."""
 
     arity: ClassVar[int] = 3
@@ -72,7 +72,7 @@ class Inspired(ProgramOperator):
     purpose: ClassVar[str] = "inspired"
 
 
-class ThoughtAndCode(ProgramOperator):
+class ThoughtAndCode(ProgramModelOperator):
     """Evolution of Heuristics (Liu et al., ICML 2024): the idea in braces first, then the code that carries it out."""
 
     purpose: ClassVar[str] = "thought"
@@ -114,20 +114,20 @@ class M3(ThoughtAndCode):
     purpose: ClassVar[str] = "m3"
 
 
-class Repair(ProgramOperator):
+class Repair(ProgramModelOperator):
     """Mends what the evaluation complained about."""
 
     purpose: ClassVar[str] = "repair"
     repairs: ClassVar[bool] = True
-    form: ClassVar[Form] = "diff"
+    form: ClassVar[ReplyForm] = "diff"
 
 
-class Directional(ProgramOperator):
+class Directional(ProgramModelOperator):
     """Derives a direction from the base's line of ancestors, and goes on in it; the direction is the thought."""
 
     arity: ClassVar[int] = 2
     purpose: ClassVar[str] = "directional"
-    form: ClassVar[Form] = "diff"
+    form: ClassVar[ReplyForm] = "diff"
 
     def thought(self, text: str) -> str:
         return direction_of(text)
@@ -136,7 +136,7 @@ class Directional(ProgramOperator):
         return super().variables(parents, context, cut) | {"trajectory": trajectory(parents[0], context, cut)}
 
 
-class Simplify(ProgramOperator):
+class SimplifyByModel(ProgramModelOperator):
     """The same behaviour in less code."""
 
     weight: ClassVar[float] = 0.5

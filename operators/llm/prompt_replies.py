@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from evo.genomes import Prompt
 from operators.llm.prompt_views import shown_name
-from operators.llm.replies import Block, blocks_of, thought_of
+from operators.llm.replies import CodeBlock, blocks_of, thought_of
 from operators.llm.text import newline_of, trimmed
 from operators.prompt_offspring import fit
 from operators.refusal import RefusalError
@@ -38,7 +38,7 @@ def words_before_parts(text: str) -> str:
     return above.rstrip() if _said(last) is not None else words
 
 
-def _by_part(blocks: Sequence[Block], names: Sequence[str]) -> dict[str, Block]:
+def _by_part(blocks: Sequence[CodeBlock], names: Sequence[str]) -> dict[str, CodeBlock]:
     """The last block of each part; one that names no part is the only part's, and counts where none is named."""
     named = [(_part_named(block.above, names), block) for block in blocks]
     chosen = {name: block for name, block in named if name is not None}
@@ -76,7 +76,7 @@ def _listed(names: Sequence[str]) -> str:
     return shown + (f" and {len(names) - 20} more" if len(names) > 20 else "")
 
 
-def _text_of(block: Block, name: str) -> str:
+def _text_of(block: CodeBlock, name: str) -> str:
     text = "\n".join(trimmed(block.text.split("\n"))).strip()
     if not text:
         raise RefusalError("unparsable", f"the block for part {shown_name(name)} is empty")

@@ -70,7 +70,7 @@ def shown_name(name: str) -> str:
 
 def _demonstrations(prompt: Prompt) -> str:
     shown = [
-        "\n".join(f"{plain(field)}: {plain(text).strip()}" for field, text in one.items())
-        for one in prompt.demonstrations
+        "\n".join(f"{plain(field)}: {plain(text).strip()}" for field, text in demonstration.items())
+        for demonstration in prompt.demonstrations
     ]
     return "\n\n".join(f"{number}.\n{text}" for number, text in enumerate(shown, start=1))

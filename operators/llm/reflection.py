@@ -11,7 +11,7 @@ from evo.values import Individual, Lesson, LessonKind
 from operators.llm.budget import Cut
 from operators.llm.experience import change, lesson_lines, trajectory
 from operators.llm.lessons import Reflective
-from operators.llm.program_operators import ProgramOperator
+from operators.llm.program_operators import ProgramModelOperator
 from operators.llm.views import worst_first
 from operators.parents import genomes_of
 from operators.refusal import RefusalError
@@ -19,7 +19,7 @@ from operators.refusal import RefusalError
 LONG_LESSONS, SHORT_LESSONS = 2, 12
 
 
-class ReflectiveOperator(Reflective, ProgramOperator):
+class ReflectiveOperator(Reflective, ProgramModelOperator):
     """Reflects on programs."""
 
 

@@ -28,7 +28,7 @@ _REFUSAL = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class CodeBlock:
     """A fenced block of code.
 
     Attributes:
@@ -75,13 +75,13 @@ def readable(reply: str) -> str:
     return text
 
 
-def blocks_of(text: str) -> tuple[Block, ...]:
+def blocks_of(text: str) -> tuple[CodeBlock, ...]:
     """The closed blocks, in order. One that is never closed is left out: nobody knows what is missing of it.
 
     Raises:
         RefusalError: there is none.
     """
-    blocks: list[Block] = []
+    blocks: list[CodeBlock] = []
     lines, number, above = text.split("\n"), 0, ""
     while number < len(lines):
         if opened := _OPENING.match(lines[number]):
@@ -89,7 +89,7 @@ def blocks_of(text: str) -> tuple[Block, ...]:
             if end is None:
                 break
             inside = [line.removeprefix(opened[1]) for line in lines[number + 1 : end]]
-            blocks.append(Block("\n".join(inside), opened[3].strip(), above))
+            blocks.append(CodeBlock("\n".join(inside), opened[3].strip(), above))
             number, above = end, ""
         elif lines[number].strip():
             above = lines[number]

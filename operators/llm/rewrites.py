@@ -11,7 +11,7 @@ from evo.errors import GenomeError
 from evo.genomes import Program
 from evo.regions import END, START, frozen_text, region_texts, with_regions
 from operators.llm.languages import tags_of
-from operators.llm.replies import Block, blocks_of, file_named
+from operators.llm.replies import CodeBlock, blocks_of, file_named
 from operators.llm.text import indented_like, newline_of, trimmed
 from operators.refusal import RefusalError
 
@@ -31,13 +31,13 @@ def rewritten(text: str, program: Program) -> Program:
     return Program({**program.files, **changed})
 
 
-def _preferred(blocks: tuple[Block, ...], file: str) -> Block:
+def _preferred(blocks: tuple[CodeBlock, ...], file: str) -> CodeBlock:
     tags = tags_of(file)
     fitting = [block for block in blocks if block.tag.lower().partition(" ")[0] in tags]
     return (fitting or [block for block in blocks if not block.tag] or list(blocks))[-1]
 
 
-def _by_file(blocks: tuple[Block, ...], program: Program) -> dict[str, str]:
+def _by_file(blocks: tuple[CodeBlock, ...], program: Program) -> dict[str, str]:
     files = tuple(program.files)
     chosen: dict[str, str] = {}
     for block in blocks:

@@ -92,7 +92,7 @@ def measured(evaluation: Evaluation, objectives: Sequence[Objective]) -> str:
     """What an evaluation found, in one line; of broken constraints the worst."""
     if evaluation.outcome != "ok":
         return f"failed: {evaluation.outcome}"
-    units = {one.name: f" {one.unit}" if one.unit else "" for one in objectives}
+    units = {objective.name: f" {objective.unit}" if objective.unit else "" for objective in objectives}
     values = [f"{name} = {value:.6g}{units.get(name, '')}" for name, value in evaluation.objectives.items()]
     worst = sorted((-by, name) for name, by in evaluation.violations.items() if by > 0)
     broken = [f"breaks {name} by {-by:.6g}" for by, name in worst[:MOST_BROKEN]]

@@ -29,7 +29,7 @@ BINARY: Mapping[type[ast.operator], Callable[[Number, Number], Number]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnswerRule:
     """A rule for task models. Says "The answer is X." where the prompt has the words "answer is", else X.
 
     Attributes:
@@ -59,7 +59,11 @@ class Answer:
         return f"The answer is {answer}." if said else answer
 
     def _right(self, question: str) -> str | None:
-        known = [(question.rfind(one), answer) for one, answer in self.key.items() if one in question]
+        known = [
+            (question.rfind(known_question), answer)
+            for known_question, answer in self.key.items()
+            if known_question in question
+        ]
         if known:
             return max(known)[1]
         value = value_of(question)

@@ -86,13 +86,13 @@ def said_to(messages: Sequence[Message]) -> str:
 
 def _shown(prompt: str) -> list[tuple[str, str]]:
     """Names and texts of the parts that a prompt shows; those that stand for any part are examples of the form."""
-    found = [(one[1], one[3]) for one in PART.finditer(prompt)]
+    found = [(match[1], match[3]) for match in PART.finditer(prompt)]
     return [(name, text) for name, text in found if name.lower() not in EXAMPLE_NAMES and re.search(r"\w", text)]
 
 
 def _named(prompt: str) -> list[tuple[str, str]]:
     """The parts that a prompt names without their texts; one of ours where it names none."""
-    names = [one[1] for one in NAMED.finditer(prompt) if one[1].lower() not in EXAMPLE_NAMES]
+    names = [match[1] for match in NAMED.finditer(prompt) if match[1].lower() not in EXAMPLE_NAMES]
     return [(name, "") for name in names or ["instruction"]]
 
 

@@ -31,7 +31,7 @@ SETTINGS = ("latency_seconds", "latency_sigma", "hang_seconds", "retry_after_sec
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
+class DrawnFault:
     """What befalls one request.
 
     Attributes:
@@ -91,7 +91,7 @@ class Faults:
         settings = {name: numbers.pop(name) for name in SETTINGS if name in numbers}
         return cls(numbers, **settings)
 
-    def drawn(self, rng: np.random.Generator) -> Draw:
+    def drawn(self, rng: np.random.Generator) -> DrawnFault:
         """What befalls one request; the latency does not depend on the shares."""
         left, deviate = rng.random(), rng.standard_normal()
         exponent = self.latency_sigma * deviate - self.latency_sigma**2 / 2
@@ -99,8 +99,8 @@ class Faults:
         for name, share in self.shares.items():
             left -= share
             if left < 0:
-                return Draw(cast(Fault, name), latency)
-        return Draw(None, latency)
+                return DrawnFault(cast(Fault, name), latency)
+        return DrawnFault(None, latency)
 
 
 def _parsed(text: str) -> tuple[str, float]:

@@ -68,7 +68,7 @@ class _Maker:
     def _array(self, schema: Mapping[str, Any], depth: int) -> list[Any]:
         first = schema.get("prefixItems", [])
         rest = [schema.get("items", {})] * max(0, schema.get("minItems", 0) - len(first))
-        return [self.value(one, depth) for one in (*first, *rest)]
+        return [self.value(schema, depth) for schema in (*first, *rest)]
 
     def _resolved(self, schema: Any) -> Mapping[str, Any]:
         """The schema with its references followed and the first of its alternatives taken."""
@@ -91,7 +91,7 @@ def _schema(messages: Sequence[Message]) -> Mapping[str, Any] | None:
     first = messages[0].text
     if first.startswith(SCHEMA_HEADING):
         return _parsed(first.removeprefix(SCHEMA_HEADING))
-    lines = [line for one in messages for line in one.text.splitlines() if line.startswith("{")]
+    lines = [line for message in messages for line in message.text.splitlines() if line.startswith("{")]
     return next((found for line in reversed(lines) if (found := _parsed(line)) is not None), None)
 
 
@@ -106,7 +106,7 @@ def _parsed(text: str) -> Mapping[str, Any] | None:
 def _kind(schema: Mapping[str, Any]) -> str:
     kind = schema.get("type")
     if isinstance(kind, list):
-        kind = next((one for one in kind if one != "null"), "null")
+        kind = next((name for name in kind if name != "null"), "null")
     if kind is None:
         return (
             "object" if "properties" in schema or "required" in schema else "array" if "items" in schema else "string"
@@ -114,11 +114,11 @@ def _kind(schema: Mapping[str, Any]) -> str:
     return str(kind)
 
 
-def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    merged = {**one, **other}
+def _merged(first: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**first, **other}
     for name, join in (("properties", lambda a, b: {**a, **b}), ("required", lambda a, b: [*a, *b])):
-        if name in one and name in other:
-            merged[name] = join(one[name], other[name])
+        if name in first and name in other:
+            merged[name] = join(first[name], other[name])
     return merged
 
 

@@ -46,7 +46,7 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
+class SmallEdit:
     """Characters `start` (included) to `end` (excluded) of a text give way to `replacement`."""
 
     start: int
@@ -64,21 +64,21 @@ def find_code(prompt: str) -> Code | None:
     are passed over.
     """
     blocks = [Code(found[3], found[2]) for found in FENCE.finditer(prompt)]
-    blocks = [one for one in blocks if EXAMPLE not in one.text and re.search(r"\w", one.text)]
-    marked = [one for one in blocks if MARKED.search(one.text)]
+    blocks = [block for block in blocks if EXAMPLE not in block.text and re.search(r"\w", block.text)]
+    marked = [block for block in blocks if MARKED.search(block.text)]
     bare = [Code(found[0]) for found in MARKED.finditer(prompt)]
-    tagged = [one for one in blocks if one.language]
+    tagged = [block for block in blocks if block.language]
     return next((several[-1] for several in (marked, bare, tagged, blocks) if several), None)
 
 
-def small_edit(text: str, rng: np.random.Generator) -> Edit | None:
+def small_edit(text: str, rng: np.random.Generator) -> SmallEdit | None:
     """Changes one number in the regions of `text`, or adds a term to a value where there is none; None fits nothing."""
     inside = _inside(text)
     tokens = [found for found in TOKEN.finditer(text) if found["number"] and inside(found.start())]
     if not tokens:
         return _added_term(text, rng)
     token = pick(rng, tokens)
-    return Edit(token.start(), token.end(), _moved(token[0], rng))
+    return SmallEdit(token.start(), token.end(), _moved(token[0], rng))
 
 
 def fenced(code: Code) -> str:
@@ -88,26 +88,26 @@ def fenced(code: Code) -> str:
     return f"{fence}{code.language}\n{code.text.removesuffix(chr(10))}\n{fence}"
 
 
-def search_replace(text: str, edit: Edit) -> str:
+def search_replace(text: str, edit: SmallEdit) -> str:
     """The edit as a SEARCH/REPLACE block of whole lines; as many lines before it as make the SEARCH part unique."""
     start = text.rfind("\n", 0, edit.start) + 1
     end = text.find("\n", edit.end)
     end = len(text) if end < 0 else end
     while start > 0 and text.count(text[start:end]) > 1:
         start = text.rfind("\n", 0, start - 1) + 1
-    shifted = Edit(edit.start - start, edit.end - start, edit.replacement)
+    shifted = SmallEdit(edit.start - start, edit.end - start, edit.replacement)
     old = text[start:end]
     return f"{EXAMPLE}\n{old}\n=======\n{shifted.applied(old)}\n>>>>>>> REPLACE"
 
 
-def _added_term(text: str, rng: np.random.Generator) -> Edit | None:
+def _added_term(text: str, rng: np.random.Generator) -> SmallEdit | None:
     values = list(_values(text))
     returned = [found for found in values if found["kind"].startswith("return")]
     if not values:
         return None
     value = (returned or values)[-1]
     names = [name for name in NAME.findall(value["value"]) if not keyword.iskeyword(name)]
-    return Edit(value.end("value"), value.end("value"), f" {pick(rng, '+-')} {_term(names, rng)}")
+    return SmallEdit(value.end("value"), value.end("value"), f" {pick(rng, '+-')} {_term(names, rng)}")
 
 
 def _term(names: Sequence[str], rng: np.random.Generator) -> str:
@@ -115,9 +115,9 @@ def _term(names: Sequence[str], rng: np.random.Generator) -> str:
     factor = _written(math.exp(2 * rng.standard_normal()))
     if not names:
         return factor
-    one, other = pick(rng, names), pick(rng, names)
-    remainder = f"({one} % {_written(10 ** rng.uniform(0, 2))})"
-    return f"{factor} * {pick(rng, (one, f'{one} * {other}', remainder))}"
+    name, other = pick(rng, names), pick(rng, names)
+    remainder = f"({name} % {_written(10 ** rng.uniform(0, 2))})"
+    return f"{factor} * {pick(rng, (name, f'{name} * {other}', remainder))}"
 
 
 def _values(text: str) -> Iterator[re.Match[str]]:
@@ -125,7 +125,7 @@ def _values(text: str) -> Iterator[re.Match[str]]:
     inside = _inside(text)
     for found in STATEMENT.finditer(text):
         value = found["value"]
-        closed = all(value.count(one) == value.count(other) for one, other in ("()", "[]", "{}"))
+        closed = all(value.count(opening) == value.count(other) for opening, other in ("()", "[]", "{}"))
         plain = not re.search(r"\b(?:if|and|or|not|in|is|lambda|await)\b|[\\{]$", value)
         if closed and plain and inside(found.start("value")):
             yield found

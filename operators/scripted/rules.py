@@ -9,7 +9,7 @@ import numpy as np
 
 from evo.errors import UnknownNameError
 from evo.models import Message
-from operators.scripted.answers import Answer
+from operators.scripted.answers import AnswerRule
 from operators.scripted.arithmetic import Arithmetic, PromptWriterAndArithmetic, said_to
 from operators.scripted.json_values import json_value
 from operators.scripted.prompt_code import Code, fenced, find_code, search_replace, small_edit
@@ -17,7 +17,7 @@ from operators.scripted.prompt_code import Code, fenced, find_code, search_repla
 NO_CODE = "I find no program here that I could change."
 
 
-class Rule(Protocol):
+class ReplyRule(Protocol):
     """Makes a reply from what was said so far; a function of its arguments only.
 
     A JSON schema that is asked for stands before the messages, as one of the system's.
@@ -49,19 +49,19 @@ def thought_and_code(messages: Sequence[Message], rng: np.random.Generator) -> s
     return f"{{Move the balance between the terms of the score a little.}}\n\n{constant_jitter(messages, rng)}"
 
 
-RULES: Mapping[str, Rule] = {
+RULES: Mapping[str, ReplyRule] = {
     "echo": echo,
     "constant_jitter": constant_jitter,
     "search_replace": search_replace_block,
     "thought_and_code": thought_and_code,
-    "answer": Answer(),
+    "answer": AnswerRule(),
     "json": json_value,
     "arithmetic": Arithmetic(),
     "prompt_writer_and_arithmetic": PromptWriterAndArithmetic(),
 }
 
 
-def find_rule(name: str) -> Rule:
+def find_rule(name: str) -> ReplyRule:
     """The rule of that name.
 
     Raises:

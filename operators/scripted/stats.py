@@ -10,7 +10,7 @@ from typing import Any
 
 from evo.models import Message, Request
 from operators.scripted.faults import Fault
-from operators.scripted.wire import Reply
+from operators.scripted.wire import ScriptedReply
 
 REMEMBERED = 100
 
@@ -67,7 +67,7 @@ class Stats:
         return asdict(self)
 
 
-class Line:
+class OpenExchange:
     """A request in flight; what is noted of it becomes its exchange."""
 
     def __init__(self, number: int) -> None:
@@ -89,7 +89,7 @@ class Line:
     def note_status(self, status: int | str) -> None:
         self.exchange = replace(self.exchange, status=str(status))
 
-    def note_reply(self, reply: Reply) -> None:
+    def note_reply(self, reply: ScriptedReply) -> None:
         self.exchange = replace(
             self.exchange,
             status="200",
@@ -99,7 +99,7 @@ class Line:
         )
 
 
-class Tally:
+class ExchangeTally:
     """Counts exchanges as they come and go."""
 
     def __init__(self) -> None:
@@ -110,9 +110,9 @@ class Tally:
         self._last: deque[Exchange] = deque(maxlen=REMEMBERED)
 
     @contextmanager
-    def line(self) -> Iterator[Line]:
+    def line(self) -> Iterator[OpenExchange]:
         """A request from its arrival to its end."""
-        line = Line(self._arrived)
+        line = OpenExchange(self._arrived)
         self._arrived += 1
         self._in_flight += 1
         self._peak = max(self._peak, self._in_flight)

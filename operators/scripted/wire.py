@@ -34,7 +34,7 @@ class ApiError(EvoError):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ScriptedReply:
     """A reply with status 200.
 
     Attributes:
@@ -51,7 +51,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReadRequest:
     """A request as one interface reads it.
 
     Attributes:
@@ -60,11 +60,11 @@ class Asked:
     """
 
     request: Request
-    compose: Callable[[str, Fault | None], Reply]
+    compose: Callable[[str, Fault | None], ScriptedReply]
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
+class SaidText:
     """What is said of a rule's text.
 
     Attributes:
@@ -121,17 +121,17 @@ def message_of(fields: Mapping[str, Any]) -> Message:
     return Message(ROLES[fields["role"]], content or "")
 
 
-def speech(request: Request, text: str, fault: Fault | None) -> Speech:
+def speech(request: Request, text: str, fault: Fault | None) -> SaidText:
     """What is said of `text`, as far as the fault and the request's max_tokens let it."""
     if fault == "refusal":
-        return Speech(REFUSAL, count_tokens(REFUSAL), "refusal")
+        return SaidText(REFUSAL, count_tokens(REFUSAL), "refusal")
     if fault == "no_code":
         text = WORDS_ONLY
     if fault == "malformed_json" and request.schema:
         text = "{" + text[: len(text) // 2]
     limit = request.max_tokens * CHARACTERS_PER_TOKEN
     shown = text[: min(limit, len(text) // 2 if fault == "truncated" else limit)]
-    return Speech(shown, count_tokens(shown), "length" if fault == "truncated" or shown != text else "stop")
+    return SaidText(shown, count_tokens(shown), "length" if fault == "truncated" or shown != text else "stop")
 
 
 def count_tokens(text: str) -> int:

@@ -13,7 +13,9 @@ CLASSES = {one for name in names("operators") if not getattr(one := resolve("ope
 
 class TestRegisteredOperators(OperatorContract):
     @pytest.fixture(
-        scope="class", params=sorted(CLASSES, key=lambda operator: str(operator.__name__)), ids=lambda operator: operator.__name__
+        scope="class",
+        params=sorted(CLASSES, key=lambda operator: str(operator.__name__)),
+        ids=lambda operator: operator.__name__,
     )
     def operator(self, request: pytest.FixtureRequest) -> Operator:
         made: Operator = request.param()

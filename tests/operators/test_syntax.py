@@ -16,7 +16,7 @@ from operators.nodes import clone, count_nodes, loaded_names, number, number_of
 from operators.points import BUILTINS, Scan, Scope, scan
 from operators.refusal import RefusalError
 from operators.sampling import rounded, weighted
-from operators.source import Source, parse_source, regions_of
+from operators.source import ParsedSource, parse_source, regions_of
 from operators.swaps import swapped
 from tests.contracts.operator_contract import ORDINARY_TEXTS, frozen_pieces
 
@@ -36,7 +36,7 @@ NAMED = Scope(("x", "bins"), BUILTINS | {"np"}, "np")
 PLAIN = Scope(("x",))
 
 
-def sources(text: str) -> list[Source]:
+def sources(text: str) -> list[ParsedSource]:
     return [parse_source(text, region) for region in find_regions(text)]
 
 

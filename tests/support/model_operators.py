@@ -21,7 +21,7 @@ from evo.testing.scripted import ScriptedModel
 from evo.values import Individual, Proposal
 from operators import llm
 from operators.llm.model_operator import ModelOperator
-from operators.llm.program_operators import ProgramOperator
+from operators.llm.program_operators import ProgramModelOperator
 from tests.support.model_replies import MARKED, NEW, OBJECTIVES, PROGRAMS, code, parents_of
 
 DESCRIPTION = "Pack items into bins. {{ description }}"
@@ -33,10 +33,10 @@ Reply = str | Completion
 Rule = Callable[[Request], Reply]
 
 
-def _classes() -> list[type[ProgramOperator]]:
+def _classes() -> list[type[ProgramModelOperator]]:
     for module in pkgutil.iter_modules(llm.__path__, "operators.llm."):
         importlib.import_module(module.name)
-    found, left = [], [ProgramOperator]
+    found, left = [], [ProgramModelOperator]
     while left:
         left += (subclasses := left.pop().__subclasses__())
         found += [found_class for found_class in subclasses if not found_class.__subclasses__()]
@@ -57,7 +57,7 @@ def but_for_call(number: int, reply: Reply, others: Reply) -> Rule:
     return lambda request: reply if next(calls) == number else others
 
 
-def propose(operator: ProgramOperator, programs: Sequence[Program], rule: Rule) -> Proposal:
+def propose(operator: ProgramModelOperator, programs: Sequence[Program], rule: Rule) -> Proposal:
     return proposed(operator, parents_of(programs), ScriptedModel(rule))
 
 
@@ -73,14 +73,14 @@ def proposed(
     return asyncio.run(operator.propose(parents, replace(context, rng=np.random.default_rng(seed), model=model)))
 
 
-def sent_by(operator: ProgramOperator, parents: Sequence[Individual], context: Context = CONTEXT) -> str:
+def sent_by(operator: ProgramModelOperator, parents: Sequence[Individual], context: Context = CONTEXT) -> str:
     """The user's message of its first request."""
     model = ScriptedModel(always("No."))
     proposed(operator, parents, model, context)
     return model.requests[0].messages[1].text
 
 
-def good_reply(operator: type[ProgramOperator]) -> str:
+def good_reply(operator: type[ProgramModelOperator]) -> str:
     if operator.form == "diff":
         return "Squares.\n<<<<<<< SEARCH\n    return -rest\n=======\n    return -rest ** 2\n>>>>>>> REPLACE\n"
     return "{Squares}.\n" + code(NEW)

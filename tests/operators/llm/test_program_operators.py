@@ -15,7 +15,7 @@ from evo.testing.scripted import ScriptedModel
 from evo.values import Individual
 from operators.llm.model_operator import ModelOperator
 from operators.llm.panel import Panel
-from operators.llm.program_operators import M1, Diff, Directional, ProgramOperator, Rewrite
+from operators.llm.program_operators import M1, Diff, Directional, ProgramModelOperator, Rewrite
 from tests.contracts.operator_contract import ODD_PROGRAMS
 from tests.operators.llm.contract import ModelOperatorContract
 from tests.support.model_operators import (
@@ -72,8 +72,8 @@ class TestProgramOperators(ModelOperatorContract):
     made_replies = REPLIES
 
     @pytest.fixture(scope="class", params=CLASSES, ids=lambda operator: operator.purpose)
-    def operator(self, request: pytest.FixtureRequest) -> type[ProgramOperator]:
-        chosen: type[ProgramOperator] = request.param
+    def operator(self, request: pytest.FixtureRequest) -> type[ProgramModelOperator]:
+        chosen: type[ProgramModelOperator] = request.param
         return chosen
 
     def calls(self, operator: type[ModelOperator]) -> int:
@@ -87,7 +87,7 @@ class TestProgramOperators(ModelOperatorContract):
         return parents_of([program, Program.single("x = 2\n"), program][: operator.arity], HOSTILE_FEEDBACK * 200)
 
     def good_reply(self, operator: type[ModelOperator]) -> str:
-        assert issubclass(operator, ProgramOperator)
+        assert issubclass(operator, ProgramModelOperator)
         return good_reply(operator)
 
     def assert_child(self, child: Genome, parents: Sequence[Individual]) -> None:
@@ -96,7 +96,7 @@ class TestProgramOperators(ModelOperatorContract):
 
 @pytest.mark.parametrize("operator", [Diff, Rewrite], ids=lambda operator: operator.form)
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_no_reply_breaks_any_program_in_either_form(operator: type[ProgramOperator], name: str) -> None:
+def test_no_reply_breaks_any_program_in_either_form(operator: type[ProgramModelOperator], name: str) -> None:
     for reply in CORPUS.values():
         child = proposed(operator(), parents_of([PROGRAMS[name]]), ScriptedModel(always(reply))).genome
         if child is not None:

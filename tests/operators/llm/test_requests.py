@@ -17,7 +17,15 @@ from evo.models import Request
 from evo.protocols import ArmRecord, Context
 from evo.testing.scripted import ScriptedModel
 from evo.values import FEEDBACK_LIMIT_BYTES, Evaluation, Individual, Lesson, Outcome, Step
-from operators.llm.program_operators import Crossover, Diff, Directional, Inspired, ProgramOperator, Repair, Rewrite
+from operators.llm.program_operators import (
+    Crossover,
+    Diff,
+    Directional,
+    Inspired,
+    ProgramModelOperator,
+    Repair,
+    Rewrite,
+)
 from operators.llm.reflection import Distil, Reflect, ReflectiveOperator
 from tests.support.model_operators import CLASSES, CONTEXT, always, each_operator, good_reply, proposed, sent_by
 from tests.support.model_replies import HOSTILE_FEEDBACK, MARKED, NEW, PROGRAMS, code, parents_of
@@ -52,7 +60,7 @@ GROWN = [replace(PAIR[0], past=PAST), PAIR[1]]
 BROKEN = [replace(PAIR[0], evaluation=Evaluation("crash", feedback=STDERR))]
 TAUGHT = replace(CONTEXT, lessons=TIPS, record=RECORD)
 
-SCENES: dict[str, tuple[ProgramOperator, list[Individual], Context]] = {
+SCENES: dict[str, tuple[ProgramModelOperator, list[Individual], Context]] = {
     "diff_with_lessons": (Diff(), PAIR, TAUGHT),
     "rewrite_with_record": (Rewrite(show_lessons=0, show_record=True), PAIR, TAUGHT),
     "reflect_with_lessons": (Reflect(), PAIR, TAUGHT),
@@ -64,7 +72,7 @@ SCENES: dict[str, tuple[ProgramOperator, list[Individual], Context]] = {
 
 
 @each_operator
-def test_it_sends_exactly_what_its_golden_file_says(operator: type[ProgramOperator]) -> None:
+def test_it_sends_exactly_what_its_golden_file_says(operator: type[ProgramModelOperator]) -> None:
     answers = {"panel:merge": code(NEW)}
     model = ScriptedModel(lambda request: answers.get(request.purpose, f"What {request.purpose} has to say."))
     several = [PROGRAMS["several files"], PROGRAMS["one region"], PROGRAMS["two regions"]]
@@ -99,7 +107,7 @@ def test_lessons_are_shown_once_and_quoted_the_long_ones_first_and_no_more_than_
 
 @each_operator
 def test_an_offspring_is_asked_for_in_the_light_of_the_lessons_or_of_what_they_come_to(
-    operator: type[ProgramOperator],
+    operator: type[ProgramModelOperator],
 ) -> None:
     model = ScriptedModel(always(good_reply(operator)))
     proposed(operator(), (PAIR * 2)[: operator.arity], model, TAUGHT)
@@ -172,7 +180,9 @@ FEEDBACK = FEEDBACK[:FEEDBACK_LIMIT_BYTES].ljust(FEEDBACK_LIMIT_BYTES, ".")
 
 
 @pytest.mark.parametrize("operator", [Diff, Crossover, Inspired])
-def test_long_feedback_of_every_parent_is_cut_and_their_programs_stay_whole(operator: type[ProgramOperator]) -> None:
+def test_long_feedback_of_every_parent_is_cut_and_their_programs_stay_whole(
+    operator: type[ProgramModelOperator],
+) -> None:
     program = Program.single(MARKED.replace("    return -rest\n", "    return -rest  # why\n" * 40))
     model = ScriptedModel(always("No."))
     proposed(operator(prompt_tokens=2500), parents_of([program] * operator.arity, FEEDBACK), model)
@@ -216,7 +226,7 @@ def _parent(
 @settings(max_examples=20)
 @given(parents=PARENTS, past=STEPS, teaching=TEACHING, tokens=st.integers(1000, 6000), shown=st.integers(0, 30))
 def test_no_prompt_passes_its_budget_whatever_there_is_to_show(
-    operator: type[ProgramOperator],
+    operator: type[ProgramModelOperator],
     parents: list[tuple[str, int, Evaluation, str]],
     past: tuple[Step, ...],
     teaching: tuple[str, tuple[Lesson, ...], list[ArmRecord]],
