@@ -1,4 +1,4 @@
-"""Changes of a editable, each made in place: what was done, or None, with nothing changed, where the draw did not fit."""
+"""Edits of a region in place: each says what it did, or gives None and changes nothing where it does not fit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def replace(point: MutationPoint, node: ast.expr) -> str | None:
 
 
 def replace_alike(point: MutationPoint, node: ast.expr, rng: np.random.Generator) -> str | None:
-    """Put an expression in the place of another; seldom where that read variables that it does not.
+    """Put an expression in the place of another; rarely where that reads variables which the new expression does not.
 
     What a variable holds (a number, an array) is not known, so such an expression is often of another shape.
     """
@@ -113,7 +113,7 @@ def exchange(editable: EditableRegion, insertion: InsertionPoint) -> str | None:
 
 
 def combined(node: ast.expr, grow: Grower) -> ast.expr:
-    """An expression combined with a grown one, or wrapped in a function."""
+    """An expression combined with a grown expression, or wrapped in a function."""
     grown = grow.variable() if grow.rng.random() < 0.7 else grow.number()
     pair = (node, grown) if grow.rng.random() < 0.65 else (grown, node)
     draw = grow.rng.random()
@@ -125,7 +125,7 @@ def combined(node: ast.expr, grow: Grower) -> ast.expr:
 
 
 def rebind(editable: EditableRegion, insertion: InsertionPoint, grow: Grower) -> str | None:
-    """Insert a statement that combines a variable, the one bound last more often than not, with a grown expression."""
+    """Insert a statement that combines a variable, most often the last that was bound, with a grown expression."""
     names = insertion.scope.names
     if not names:
         return None
@@ -157,7 +157,7 @@ def _insert(insertion: InsertionPoint, variable: str, value: ast.expr) -> str:
 
 
 def _only_use(editable: EditableRegion, insertion: InsertionPoint, variable: str) -> MutationPoint | None:
-    """Where the next statement reads a variable, if no later one reads it before it is bound anew."""
+    """Where the next statement reads a variable, if no later statement reads it before it is bound again."""
     following, *later = insertion.following
     if variable not in bound_names(following) and any(reads(statement, variable) for statement in later):
         return None

@@ -41,7 +41,7 @@ class Grammar:
 
 @dataclass(frozen=True, slots=True)
 class Grower:
-    """Grows expressions that are valid in one scope.
+    """Grows expressions that are valid in a scope.
 
     Attributes:
         points: places whose expressions may be used again.
@@ -85,21 +85,19 @@ class Grower:
         return name(pick(self.rng, self.scope.names))
 
     def constant(self) -> Number:
-        """A whole number of one or two digits, or any number between 0.01 and 1,000, all magnitudes alike."""
-        draw = self.rng.random()
-        if draw < 0.6:
-            return int(self.rng.integers(1, 11 if draw < 0.3 else 100))
+        """A whole number of at most two digits, or any number between 0.01 and 1,000, all magnitudes equally likely."""
+        share = self.rng.random()
+        if share < 0.6:
+            return int(self.rng.integers(1, 11 if share < 0.3 else 100))
         return rounded(10.0 ** self.rng.uniform(-2, 3), 2)
 
     def arithmetic(self, first: ast.expr, other: ast.expr) -> ast.expr:
         """A sum, difference, product or quotient of two expressions."""
         return ast.BinOp(first, pick(self.rng, (ast.Add, ast.Sub, ast.Mult, ast.Div))(), other)
 
-    def choice(self, condition: ast.expr, chosen: ast.expr, other: ast.expr) -> ast.expr:
-        """One expression where the condition holds, the other elsewhere."""
-        return (
-            self._call("where", condition, chosen, other) if self.scope.numpy else ast.IfExp(condition, chosen, other)
-        )
+    def choice(self, condition: ast.expr, then: ast.expr, other: ast.expr) -> ast.expr:
+        """The first expression where the condition holds, the other elsewhere."""
+        return self._call("where", condition, then, other) if self.scope.numpy else ast.IfExp(condition, then, other)
 
     def extreme(self, first: ast.expr, other: ast.expr) -> ast.expr:
         """The smaller or the larger of two expressions."""
@@ -122,17 +120,17 @@ class Grower:
                 return self._call(guarded, magnitude)
 
     def power(self, base: ast.expr) -> ast.expr:
-        """A power with a small exponent; only a whole one where the base may be negative."""
+        """A power with a small exponent; only a whole exponent where the base may be negative."""
         exponent = pick(self.rng, (2, 2, 3, 0.5, 1.5))
         return ast.BinOp(base if isinstance(exponent, int) else self._call("abs", base), ast.Pow(), number(exponent))
 
     def operands(self, depth: int) -> tuple[ast.expr, ast.expr]:
-        """Two numbers, in any order, of which one is no bare constant."""
+        """Two numbers, in any order, not both of them constants."""
         pair = self.variable(depth), self.number(depth)
         return pair if self.rng.random() < 0.5 else pair[::-1]
 
     def _found(self) -> ast.expr | None:
-        """A copy of an expression of the region, if the one drawn is small and fits the scope."""
+        """A copy of an expression of the region, if it is small and fits the scope."""
         point = pick(self.rng, self.points)
         read = loaded_names(point.node)
         if point.role != "number" or not read or not read <= {*self.scope.names, *self.scope.known}:

@@ -87,7 +87,7 @@ class Scan(NamedTuple):
 
 
 def scan(source: ParsedSource) -> Scan:
-    """Every place of the region that may be changed."""
+    """Every point of the region that may be changed."""
     walk = _Walk(source)
     walk.enter(source.tree.body, Scope(), inside=False)
     return Scan(walk.points, walk.insertions)
@@ -154,7 +154,7 @@ _NOT_NUMBERS = (
 
 
 class _Walk:
-    """Goes through a file in the order of its text, carrying the scope, and notes the places within the region."""
+    """Goes through a file in the order of its text, with the scope, and collects the points within the region."""
 
     def __init__(self, source: ParsedSource) -> None:
         self.source = source
@@ -233,7 +233,7 @@ def _compared_role(node: ast.expr, point: MutationPoint) -> PointRole:
 
 
 def _exponent_role(node: ast.expr, point: MutationPoint) -> PointRole:
-    """Exponents and shifts stay small constants: a large one makes whole numbers beyond all bounds."""
+    """Exponents and shifts stay small constants: a large exponent makes whole numbers beyond all bounds."""
     match point.holder:
         case ast.BinOp(op=ast.Pow()) if point.field == "right":
             return "exponent" if number_of(node) is not None else "fixed"

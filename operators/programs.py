@@ -53,10 +53,10 @@ class ProgramOperator(ABC):
 
     @abstractmethod
     def edit(self, editable: EditableRegion, rng: np.random.Generator) -> str | None:
-        """Change the editable in place and say what was done; None, with nothing changed, where the draw did not fit.
+        """Change the region in place and say what was done; None, with nothing changed, where a sample did not fit.
 
         Raises:
-            RefusalError: no draw would fit.
+            RefusalError: no sample would fit.
         """
 
     async def propose(self, parents: Sequence[Individual], context: Context) -> Proposal:
@@ -93,12 +93,12 @@ class ProgramOperator(ABC):
     def _change(self, editable: EditableRegion, rng: np.random.Generator) -> str:
         done = next(filter(None, (self.edit(editable, rng) for _ in range(SAMPLES))), None)
         if done is None:
-            raise RefusalError("refused", f"none of {SAMPLES} draws fitted the region")
+            raise RefusalError("refused", f"none of {SAMPLES} samples fitted the region")
         return done
 
 
 class JitterConstant(ProgramOperator):
-    """Moves a numeric constant: by a factor, by a step, to the other sign, or anew."""
+    """Moves a numeric constant: by a factor, by a step, to the other sign, or to a new value."""
 
     weight: ClassVar[float] = 2.0
     grows: ClassVar[bool] = False
@@ -112,7 +112,7 @@ class JitterConstant(ProgramOperator):
 
 
 class SwapOperator(ProgramOperator):
-    """Puts another operator or function of the same signature, or turns the operands round."""
+    """Puts another operator or function of the same signature, or reverses the operands."""
 
     weight: ClassVar[float] = 1.0
     grows: ClassVar[bool] = False
@@ -127,7 +127,7 @@ class SwapOperator(ProgramOperator):
 
 
 class ReplaceSubtree(ProgramOperator):
-    """Puts a grown expression in the place of one that is there."""
+    """Replaces an expression by a grown expression."""
 
     weight: ClassVar[float] = 2.0
 
@@ -141,7 +141,7 @@ class ReplaceSubtree(ProgramOperator):
 
 
 class CrossoverSubtree(ProgramOperator):
-    """Puts an expression of the mate in the place of one of the base."""
+    """Replaces an expression of the base by an expression of the mate."""
 
     arity: ClassVar[int] = 2
     weight: ClassVar[float] = 3.0
@@ -154,7 +154,7 @@ class CrossoverSubtree(ProgramOperator):
 
 
 class InsertExpression(ProgramOperator):
-    """Combines an expression with a grown one, in its place or in a statement of its own."""
+    """Combines an expression with a grown expression, in its place or in a statement of its own."""
 
     weight: ClassVar[float] = 3.0
 
@@ -208,9 +208,9 @@ def _moved(point: MutationPoint, value: Number, rng: np.random.Generator) -> Num
 
 
 def _drawn(point: MutationPoint, value: Number, rng: np.random.Generator) -> float:
-    draw = rng.random()
-    if draw < 0.6:
+    share = rng.random()
+    if share < 0.6:
         return value * math.exp(pick(rng, (0.05, 0.3, 1.0)) * rng.standard_normal())
-    if draw < 0.8:
+    if share < 0.8:
         return value + pick(rng, (0.1, 1.0, 10.0)) * rng.standard_normal()
-    return -value if draw < 0.85 else Grower(rng, point.scope).constant()
+    return -value if share < 0.85 else Grower(rng, point.scope).constant()

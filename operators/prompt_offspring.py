@@ -1,4 +1,4 @@
-"""What holds of every offspring among prompts, however it was made: its placeholders, its size, its being new."""
+"""The checks of an offspring that is a prompt, whatever operator made it: placeholders, size, novelty."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def placeholders_of(prompt: Prompt) -> Counter[str]:
 
 
 def fit(child: Prompt, parents: Sequence[Prompt], max_words: int = MAX_WORDS) -> Prompt:
-    """The child, where it may be evaluated.
+    """The child, if it may be evaluated.
 
     Raises:
-        RefusalError: it is one of its parents, does not have the base's placeholders, or has grown too long.
+        RefusalError: it equals a parent, does not have the base's placeholders, or has grown too long.
     """
     base = parents[0]
     if child.canonical == base.canonical:

@@ -44,7 +44,7 @@ class PromptOperator(ABC):
 
         Args:
             attempts: how many offspring are tried before giving up.
-            max_words: of an offspring; one whose base has more may not grow.
+            max_words: of an offspring; where the base has more it may not grow.
         """
         self.attempts = attempts
         self.max_words = max_words
@@ -75,7 +75,7 @@ class PromptOperator(ABC):
 
 
 class Delete(PromptOperator):
-    """Drops a sentence, a demonstration, or a whole part; never one that holds a placeholder."""
+    """Drops a sentence, a demonstration, or a whole part; never text that holds a placeholder."""
 
     def vary(self, prompts: Sequence[Prompt], rng: np.random.Generator) -> Varied:
         base = prompts[0]
@@ -97,7 +97,7 @@ class Delete(PromptOperator):
 
 
 class Swap(PromptOperator):
-    """Exchanges two sentences, of one part or of two, or two demonstrations."""
+    """Exchanges two sentences, of a single part or of two, or two demonstrations."""
 
     def vary(self, prompts: Sequence[Prompt], rng: np.random.Generator) -> Varied:
         base = prompts[0]
@@ -150,7 +150,7 @@ class Add(PromptOperator):
 
 
 class Graft(PromptOperator):
-    """Adds a sentence of the mate that the base does not have, in the part of the same name where there is one."""
+    """Adds a sentence of the mate that the base does not have, in the part of the same name if there is any."""
 
     arity: ClassVar[int] = 2
 
@@ -169,7 +169,7 @@ class Graft(PromptOperator):
 class Mix(PromptOperator):
     """Takes each part and each demonstration from either parent, parts by their names; the format is the base's.
 
-    Where the parents differ in too little for that, a part is made of the head of the one and the tail of the other.
+    Where the parents differ in too little for that, a part is made of the head of the first and the tail of the second.
     """
 
     arity: ClassVar[int] = 2
@@ -182,7 +182,7 @@ class Mix(PromptOperator):
             return mixed, "took parts and demonstrations from both parents"
         shared = [name for name in base.parts if name in mate.parts and base.parts[name] != mate.parts[name]]
         if not shared:
-            return mixed, "took everything from one parent"
+            return mixed, "took everything from a single parent"
         name = pick(rng, shared)
         spliced = _spliced(split_sentences(base.parts[name]), split_sentences(mate.parts[name]), rng)
         return _with_text(base, name, spliced), f"joined the head of part {name!r:.80} to the tail of the mate's"
@@ -190,7 +190,7 @@ class Mix(PromptOperator):
 
 @cache
 def components() -> Mapping[str, tuple[str, ...]]:
-    """The corpus: category to instructions, each one sentence without a placeholder."""
+    """The corpus: category to instructions, each a sentence without a placeholder."""
     found: dict[str, tuple[str, ...]] = {}
     for line in COMPONENTS.read_text("utf-8").splitlines():
         category, _, sentence = line.partition(": ")
@@ -243,7 +243,7 @@ def _shuffled(items: Sequence[T], rng: np.random.Generator) -> list[T]:
 
 
 def _mixed_parts(base: Prompt, mate: Prompt, rng: np.random.Generator) -> dict[str, str]:
-    """Parts of one parent alone are as likely in as out, but a placeholder of the base's stays and no other comes."""
+    """Parts of a single parent are as likely in as out, but a placeholder of the base's stays and no other comes."""
     mixed = {}
     for name, text in base.parts.items():
         takes = rng.random() < 0.5

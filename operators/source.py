@@ -1,4 +1,4 @@
-"""One marked region of a Python file as statements to vary, and back to text; what lies outside stays byte for byte."""
+"""A marked region of a Python file as statements to vary, and back to text; what lies outside stays byte for byte."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class StatementBlock(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ParsedSource:
-    """A parsed file with one region to vary. Whoever parsed it owns the tree and changes it in place.
+    """A parsed file with a region to vary. The caller that parsed it owns the tree and changes it in place.
 
     Attributes:
         lines: the text, cut where the parser counts a new line, ends kept.
@@ -91,7 +91,7 @@ def regions_of(text: str) -> tuple[Region, ...]:
 
 
 def parse_source(text: str, region: Region) -> ParsedSource:
-    """Parse a file and find the statements of one of its regions.
+    """Parse a file and find the statements of a region.
 
     Raises:
         RefusalError: the file does not parse, or the region is too long or holds no whole statement.

@@ -1,4 +1,4 @@
-"""Another operator or function of the same signature, for any expression that has one."""
+"""Swapping an expression's operator or function for another of the same signature."""
 
 from __future__ import annotations
 

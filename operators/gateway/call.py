@@ -1,4 +1,4 @@
-"""One completion, from its reservation to what it cost."""
+"""A completion, from its reservation to what it cost."""
 
 from __future__ import annotations
 
@@ -40,14 +40,15 @@ class Used:
 class Call:
     """A completion under way.
 
-    It sends at most 1 + retries requests, and one more for each parameter that the model turns out not to take. At any
-    time at most one of them is reserved for: one that was answered by an error is free and leaves its reservation to
-    the next; one that may have been billed without an answer is paid for at its worst case, and the next reserves anew.
+    It sends at most 1 + retries requests, and another for each parameter that the model turns out not to take. At any
+    time at most a single request is reserved for: a request that was answered by an error is free and leaves its
+    reservation to the next; a request that may have been billed without an answer is paid for at its worst case, and
+    the next reserves again.
 
     Attributes:
         on_the_wire: a request was sent, and its answer is still to come.
-        last_try: what fails is not tried again.
-        opened: something was reserved, so there is a completion to tell of, whatever becomes of it.
+        last_try: a failure is not retried.
+        opened: something was reserved, so there is a completion to record, whatever its outcome.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Call:
             self._pay(Used())
 
     def completion(self, reply: EndpointReply) -> Completion:
-        """The reply as others see it; its tokens and dollars are those of all the requests that were charged."""
+        """The completion that the reply makes; its tokens and dollars are those of all requests that were charged."""
         transport, used = self._client.transport, self._used
         return Completion(
             outcome=reply.outcome,
@@ -115,7 +116,7 @@ class Call:
                 return reply
 
     async def _send(self) -> tuple[EndpointReply, float | None, bool]:
-        """One HTTP request, paid for; the wait that the endpoint asks for; whether the next will differ from it."""
+        """An HTTP request, paid for; the wait that the endpoint asks for; whether the next request will differ."""
         prompt_tokens = self._prompt_tokens
         await self._client.requests.wait(1)
         await self._client.tokens.wait(prompt_tokens)

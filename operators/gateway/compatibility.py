@@ -1,4 +1,4 @@
-"""How a request is put to one model of one endpoint, as its refusals teach it."""
+"""Parameter compatibility: which parameters a model at an endpoint takes, learnt from its 400 answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NO_SUCH = ("unsupported", "not support", "unknown", "unrecognized", "not permitt
 
 
 class ParameterCompatibility:
-    """Which optional parameters a model takes: all of them, until it answers 400 about one.
+    """Which optional parameters a model takes: all of them, until it answers 400 about some.
 
     Servers differ: llama.cpp and Ollama know `max_tokens`, OpenAI's reasoning models only `max_completion_tokens` and
     no temperature; some take no JSON schema, which then becomes a sentence of the prompt; some know no base64.
@@ -34,7 +34,7 @@ class ParameterCompatibility:
             return False
         said = answer.body.decode("utf-8", "replace").lower()
         refused = {name for name in sent if _refuses(said, self.form.optional.get(name, ()))}
-        alternatives = set(self.form.one_of)
+        alternatives = set(self.form.alternatives)
         if alternatives and alternatives <= self._refused | refused:
             refused -= alternatives
         self._refused |= refused
@@ -42,7 +42,7 @@ class ParameterCompatibility:
 
 
 def _refuses(said: str, words: tuple[str, ...]) -> bool:
-    """Whether an answer names a parameter by one of its words, as one that is not taken."""
+    """Whether an answer names a parameter by its words, as not supported."""
     # An endpoint that speaks of grammars at all has failed at the schema, however it puts it.
     refusing = words == SCHEMA_WORDS or any(word in said for word in NO_SUCH)
     return refusing and any(word in said for word in words)

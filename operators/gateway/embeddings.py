@@ -1,4 +1,4 @@
-"""Embeddings: one text, one vector."""
+"""Embeddings: a vector for a text."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _vector(body: Mapping[str, Any]) -> bytes | list[Any]:
     rows = body.get("data")
     if not isinstance(rows, list) or len(rows) != 1:
         found = len(rows) if isinstance(rows, list) else "none"
-        raise ValueError(f"expected one vector for one text, got {found}")
+        raise ValueError(f"expected a single vector for a text, got {found}")
     vector = mapping(rows[0]).get("embedding")
     if isinstance(vector, list):
         return vector
@@ -65,7 +65,7 @@ def _floats(packed: bytes) -> np.ndarray[Any, Any]:
 
 
 def _numbers(vector: list[Any]) -> np.ndarray[Any, Any]:
-    """The numbers as 32-bit floats; one too large for them becomes infinite."""
+    """The numbers as 32-bit floats; a number too large for them becomes infinite."""
     if not all(type(number) in (int, float) for number in vector):
         raise ValueError("the vector is a list of other things than numbers")
     try:

@@ -13,7 +13,7 @@ from operators.gateway.replies import EndpointReply
 
 @dataclass(frozen=True, slots=True)
 class ApiForm:
-    """How one interface puts a request and says the answer.
+    """How an interface writes a request and reads the answer.
 
     Attributes:
         name: as a sentence calls it.
@@ -21,7 +21,7 @@ class ApiForm:
         fields: the body of an HTTP request, from the request, the model's name, and the parameters to do without.
         read: what the JSON object of a good answer means.
         optional: parameter to words that name it in an answer which refuses it.
-        one_of: parameters that mean the same; one of them always stays.
+        alternatives: parameters that mean the same; some always stays.
     """
 
     name: str
@@ -29,7 +29,7 @@ class ApiForm:
     fields: Callable[[Request, str, Set[str]], dict[str, Any]]
     read: Callable[[Mapping[str, Any]], EndpointReply]
     optional: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    one_of: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = ()
 
 
 CHAT = ApiForm("chat completions", "/chat/completions", chat.fields, chat.read, chat.OPTIONAL, chat.LENGTHS)
@@ -38,7 +38,7 @@ EMBEDDINGS = ApiForm("embeddings", "/embeddings", embeddings.fields, embeddings.
 
 
 def form_of(request: Request, endpoint: Endpoint) -> ApiForm:
-    """The interface that a request takes."""
+    """The interface for a request."""
     if request.output == "vector":
         return EMBEDDINGS
     return RESPONSES if endpoint.api == "responses" else CHAT

@@ -1,4 +1,4 @@
-"""Reading what an endpoint answered: foreign JSON of which nothing may be taken for granted."""
+"""Reading what an endpoint answered: untrusted JSON of which nothing may be assumed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class EndpointReply:
         input_tokens: as counted by the endpoint; None where it says nothing (likewise output_tokens).
         billing: what to charge: the tokens used (counted or estimated), nothing, or the worst case, where the endpoint
             may have billed a reply that cannot be read.
-        retry: another request may fare better.
+        retry: another request may succeed.
         access: why no request ever can: the key, the model's name, or an account without credit.
     """
 
@@ -42,7 +42,7 @@ class EndpointReply:
 
 
 def read_answer(answer: HttpAnswer, read: Callable[[Mapping[str, Any]], EndpointReply]) -> EndpointReply:
-    """What one HTTP answer, or the lack of one, means.
+    """What an HTTP answer, or its absence, means.
 
     Args:
         read: the interface's own reading of the JSON object that an answer which went well holds.
@@ -73,12 +73,12 @@ def text_of(content: object) -> str:
 
 
 def mapping(value: object) -> Mapping[str, Any]:
-    """A JSON object, or an empty one in place of anything else."""
+    """A JSON object; empty in place of anything else."""
     return value if isinstance(value, dict) else {}
 
 
 def count(value: object, *, least: int = 1) -> int | None:
-    """A count of tokens that can be one, else None."""
+    """A plausible count of tokens, else None."""
     return value if type(value) is int and least <= value <= MOST_TOKENS else None
 
 
@@ -111,11 +111,11 @@ def _access(answer: HttpAnswer) -> AccessProblem:
 
 
 def _excerpt(body: bytes) -> str:
-    """The endpoint's own words on one line."""
+    """The endpoint's own words on a single line."""
     return " ".join(body[: 4 * EXCERPT].decode("utf-8", "replace").split())[:EXCERPT]
 
 
-# An endpoint that got the request and never answered may bill it; one that was not reached cannot.
+# An endpoint that got the request and never answered may bill it; an endpoint that was not reached cannot.
 _FAULTS: Mapping[str, EndpointReply] = {
     "timeout": EndpointReply("timeout", error="no answer within the endpoint's timeout", billing="worst", retry=True),
     "unreachable": EndpointReply("unreachable", error="no connection could be made", billing="free", retry=True),

@@ -1,4 +1,4 @@
-"""OpenAI's Responses interface. Nothing is stored at the endpoint; a seed is left out, for there is none."""
+"""OpenAI's Responses interface. Nothing is stored at the endpoint; the interface has no seed, so it is left out."""
 
 from __future__ import annotations
 

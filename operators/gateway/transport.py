@@ -1,4 +1,4 @@
-"""One HTTP request to one endpoint, and what came of it. openai's client speaks; retrying is its caller's business."""
+"""An HTTP request to an endpoint and its answer. openai's client sends it; its retries are off (see `Transport`)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from operators.gateway.prices import OPENAI_URL, is_loopback
 from operators.gateway.retry_policy import RetryPolicy
 
 NO_KEY = "none"
-# What kind of machine asks is nobody's business, and every header takes its time.
+# openai's client would send the kind of machine in eight headers: no endpoint needs them, and each costs CPU time.
 SAID_OF_US = "lang package-version os arch runtime runtime-version async retry-count read-timeout"
 OPTIONS: RequestOptions = {
     "headers": {f"x-stainless-{name}": omit for name in SAID_OF_US.split()},
@@ -34,7 +34,7 @@ TransportFault = Literal["", "timeout", "unreachable", "broken", "too long"]
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """What one HTTP request gave.
+    """What an HTTP request gave.
 
     Attributes:
         status: of the HTTP answer; 0 where none came.
@@ -54,7 +54,11 @@ class HttpAnswer:
 
 
 class Transport:
-    """Sends requests to one endpoint; the only object that knows its key."""
+    """Sends requests to an endpoint; the only object that knows its key.
+
+    openai's own retries are off: each try is reserved and paid for by the ledger, and waits as `RetryPolicy` says. Its
+    HTTP client is replaced by `Connections`, which costs a third of the CPU time and bounds the size of a reply.
+    """
 
     def __init__(self, endpoint: Endpoint, environment: Mapping[str, str], retry_policy: RetryPolicy) -> None:
         url = _url(endpoint, environment)
@@ -65,7 +69,7 @@ class Transport:
             api_key=self._key or NO_KEY,
             base_url=url,
             max_retries=0,
-            # Compression would let a small reply unpack into a huge one.
+            # Compression would let a small reply unpack into gigabytes.
             default_headers={"Accept-Encoding": "identity"},
             http_client=_connections(endpoint, url, retry_policy),
         )

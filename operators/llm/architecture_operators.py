@@ -68,10 +68,10 @@ class DesignView:
     """What a template sees of a parent.
 
     Attributes:
-        measured: outcome, objectives with their units, broken constraints; in one line.
+        measured: outcome, objectives with their units, broken constraints; in a single line.
         feedback: the evaluator's own words.
         idea: the thought that came with it.
-        choices: as JSON, in one line.
+        choices: as JSON, in a single line.
     """
 
     measured: str

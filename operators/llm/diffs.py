@@ -4,11 +4,11 @@
     <<<<<<< SEARCH
     lines as they are
     =======
-    lines as they shall be
+    the lines that replace them
     >>>>>>> REPLACE
 
-Blocks apply one after the other, all of them or none. A block is found by its whole lines, first exactly, then without
-regard to white space; the place has to be the only one. Lines that a block leaves the same may lie outside the regions.
+Blocks apply in their order, all of them or none. A block is found by its whole lines, first exactly, then without
+regard to white space; the place must be unique. Lines that a block leaves the same may lie outside the regions.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def edits_of(text: str, program: Program) -> tuple[Edit, ...]:
     """The blocks of a reply, in order.
 
     Raises:
-        RefusalError: there is none, there are too many, or one is incomplete.
+        RefusalError: there is none, there are too many, or a block is incomplete.
     """
     edits = tuple(_read(text.split("\n"), program))
     if not edits:
@@ -97,7 +97,7 @@ def edited(text: str, program: Program) -> Program:
     """The program with the blocks of a reply applied.
 
     Raises:
-        RefusalError: a block that cannot be read, found, or told apart, or one that changes frozen text.
+        RefusalError: a block that cannot be read, is not found or is ambiguous, or that changes frozen text.
     """
     files = dict(program.files)
     for edit in edits_of(text, program):
@@ -126,7 +126,7 @@ def _read(lines: list[str], program: Program) -> Iterator[Edit]:
 
 
 def _named(line: str, program: Program) -> str | None:
-    # With one file there is nothing to choose, whatever the model calls it.
+    # With a single file there is nothing to choose, whatever the model calls it.
     return file_named(line, tuple(program.files)) if len(program.files) > 1 else None
 
 
@@ -179,7 +179,7 @@ def _matches(edit: Edit, file: str, text: str, form: Callable[[str], str]) -> li
 
 
 def _found(search: tuple[str, ...], lines: list[str], form: Callable[[str], str]) -> Iterator[int]:
-    # One search in one string: linear, where comparing lists of lines would be quadratic.
+    # A single search in a single string: linear, where comparing lists of lines would be quadratic.
     shown = [form(line) for line in lines]
     starts = list(accumulate((len(line) + 1 for line in shown), initial=0))
     text = "\n".join(("", *shown, ""))

@@ -26,7 +26,7 @@ class StepView:
 
     Attributes:
         measured: as in `ParentView`.
-        idea: quoted; empty where none was told.
+        idea: quoted; empty where there is none.
         change: what was gained or lost since the step before; empty for the first, and where either failed.
     """
 
@@ -64,7 +64,7 @@ def trajectory(base: Individual, context: Context, cut: Cut) -> list[StepView]:
 
 
 def change(before: Evaluation, after: Evaluation, objectives: Sequence[Objective]) -> str:
-    """What was gained or lost from one evaluation to the next, in one line; empty where either failed."""
+    """What was gained or lost between two evaluations, in a single line; empty where either failed."""
     both = [
         objective
         for objective in objectives
@@ -77,7 +77,7 @@ def change(before: Evaluation, after: Evaluation, objectives: Sequence[Objective
 
 
 def quoted(text: str, limit: int = LESSON_CHARACTERS) -> str:
-    """Words of a model as one quoted line of at most `limit` characters; empty where there are none."""
+    """Words of a model as a quoted line of at most `limit` characters; empty where there are none."""
     line = _line(text, limit).replace('"', "'")
     return f'"{line}"' if line else ""
 

@@ -21,7 +21,7 @@ LEAST_PROMPT_TOKENS = 1000
 
 
 class ModelOperator(ABC):
-    """Sends one prompt and reads an offspring from the reply.
+    """Sends a prompt and reads an offspring from the reply.
 
     Attributes:
         purpose: of its requests, and the name of its template.
@@ -152,10 +152,10 @@ class ModelOperator(ABC):
         template: str | None = None,
         more: Mapping[str, Any] | None = None,
     ) -> Completion:
-        """The completion of one prompt.
+        """The completion of a prompt.
 
         Args:
-            template: to render; the one named like the purpose without it.
+            template: to render; without it, the template named like the purpose.
             more: what the template sees beside the usual, or instead of it; of lists of {text} each text is cut to fit.
 
         Raises:

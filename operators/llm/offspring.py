@@ -22,7 +22,7 @@ def offspring_of(text: str, programs: Sequence[Program], form: ReplyForm) -> Pro
             excerpt.
 
     Raises:
-        RefusalError: it makes none, one that does not parse, or one that a parent is already.
+        RefusalError: it makes none, it does not parse, or it equals a parent.
     """
     base = programs[0]
     child = edited(text, base) if form == "diff" or holds_edits(text) else rewritten(text, base)

@@ -1,4 +1,4 @@
-"""A panel of experts (branch, solve, merge): three suggestions, each a call of its own, and one that joins them."""
+"""A panel of experts (branch, solve, merge): three suggestions, each a call of its own, and a call that merges them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Panel(ProgramModelOperator):
 
     async def answer(self, parents: Sequence[Individual], context: Context) -> Completion:
         asked = [self._suggestion(field, parents, context) for field in EXPERTS]
-        # All are awaited before any error goes on, so that no call is left behind unattended.
+        # All are awaited before any error is raised, so that no call is left running.
         answers = await asyncio.gather(*asked, return_exceptions=True)
         suggestions = []
         for field, answer in zip(EXPERTS, answers, strict=True):

@@ -1,4 +1,4 @@
-"""Operators on programs that ask a language model once: each a template of its name, a form of reply and an arity."""
+"""Operators on programs that ask a language model once: each is a template, a form of reply and an arity."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from operators.parents import genomes_of
 
 
 class ProgramModelOperator(ModelOperator):
-    """Sends one prompt and reads a program from the reply.
+    """Sends a prompt and reads a program from the reply.
 
     Attributes:
         form: how the reply gives the change.
@@ -51,7 +51,7 @@ class Diff(ProgramModelOperator):
 
 
 class Rewrite(ProgramModelOperator):
-    """Writes the regions anew."""
+    """Writes the regions from scratch."""
 
     weight: ClassVar[float] = 2.0
     purpose: ClassVar[str] = "rewrite"
@@ -96,7 +96,7 @@ class E2(ThoughtAndCode):
 
 
 class M1(ThoughtAndCode):
-    """EoH's M1: a modified form of one program."""
+    """EoH's M1: a modified form of a program."""
 
     purpose: ClassVar[str] = "m1"
 
@@ -115,7 +115,7 @@ class M3(ThoughtAndCode):
 
 
 class Repair(ProgramModelOperator):
-    """Mends what the evaluation complained about."""
+    """Repairs what the evaluation complained about."""
 
     purpose: ClassVar[str] = "repair"
     repairs: ClassVar[bool] = True
@@ -123,7 +123,7 @@ class Repair(ProgramModelOperator):
 
 
 class Directional(ProgramModelOperator):
-    """Derives a direction from the base's line of ancestors, and goes on in it; the direction is the thought."""
+    """Derives a direction from the base's ancestors and follows it; the direction is the thought."""
 
     arity: ClassVar[int] = 2
     purpose: ClassVar[str] = "directional"

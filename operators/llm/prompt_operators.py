@@ -1,4 +1,4 @@
-"""Operators on prompts that ask a language model: they rewrite parts, join two prompts, or draw a lesson first."""
+"""Operators on prompts that ask a language model: they rewrite parts, join two prompts, or derive a lesson first."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class ReflectOnPrompt(ReflectivePromptOperator):
 
 
 class DistilForPrompt(ReflectivePromptOperator):
-    """Distils the lessons so far and the new evidence into one of long standing, then rewrites by it.
+    """Distils the lessons so far and the new evidence into a long-term lesson, then rewrites by it.
 
     Source: ReEvo's long-term reflection (Ye et al., NeurIPS 2024).
     """
@@ -98,7 +98,7 @@ class DistilForPrompt(ReflectivePromptOperator):
     most_words: ClassVar[int] = 100
 
     def variables(self, parents: Sequence[Individual], context: Context, cut: Cut) -> dict[str, Any]:
-        # What the lessons come to is the one that is drawn.
+        # The lesson that is distilled takes their place.
         return super().variables(parents, context, cut) | {
             "earlier_lessons": lesson_lines(context.lessons[:LESSONS_TO_DISTIL], cut),
             "lessons": [],

@@ -20,10 +20,10 @@ _FENCE = re.compile(r"^ {0,3}(?:`{3,}|~{3,})", re.MULTILINE)
 
 
 def rewritten(text: str, prompts: Sequence[Prompt]) -> Prompt:
-    """The base, the first of the prompts, with the parts that a reply writes anew.
+    """The base, the first of the prompts, with the parts that a reply rewrites.
 
     Raises:
-        RefusalError: no block, one whose part is unclear or unknown, or an offspring that is unfit.
+        RefusalError: no block, a block whose part is unclear or unknown, or an offspring that fails its checks.
     """
     base = prompts[0]
     chosen = _by_part(blocks_of(text), tuple(base.parts))
@@ -39,7 +39,7 @@ def words_before_parts(text: str) -> str:
 
 
 def _by_part(blocks: Sequence[CodeBlock], names: Sequence[str]) -> dict[str, CodeBlock]:
-    """The last block of each part; one that names no part is the only part's, and counts where none is named."""
+    """The last block of each part; a block that names no part is the only part's, and counts where none is named."""
     named = [(_part_named(block.above, names), block) for block in blocks]
     chosen = {name: block for name, block in named if name is not None}
     if not chosen and len(names) == 1:
@@ -55,7 +55,9 @@ def _part_named(line: str, names: Sequence[str]) -> str | None:
     wanted = _key(line if said is None else said)
     found = [name for name in names if wanted and _key(name) == wanted]
     if len(found) > 1:
-        raise RefusalError("unparsable", f"{len(found)} parts are called {wanted!r:.80}; nobody knows which is meant")
+        raise RefusalError(
+            "unparsable", f"{len(found)} parts are called {wanted!r:.80}; it is ambiguous which is meant"
+        )
     if said is not None and not found:
         raise RefusalError("refused", f"the prompt has no part {said!r:.80}; its parts are {_listed(names)}")
     return found[0] if found else None
@@ -87,7 +89,7 @@ def _text_of(block: CodeBlock, name: str) -> str:
 
 
 def _with_edges(old: str, new: str) -> str:
-    """The new text between the white space that the old one begins and ends with, in the old one's newlines."""
+    """The new text between the white space that the old text begins and ends with, with its newlines."""
     start = len(old) - len(old.lstrip())
     end = len(old.rstrip()) if old.strip() else len(old)
     return old[:start] + new.replace("\n", newline_of(old)) + old[end:]

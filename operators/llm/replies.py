@@ -50,7 +50,7 @@ def text_of(completion: Completion) -> str:
     if completion.outcome in ("ok", "truncated"):
         return readable(completion.text)
     if completion.outcome == "refused":
-        raise RefusalError("refused", f"the model refused: {_told(completion) or 'no reason given'}")
+        raise RefusalError("refused", f"the model refused: {_reason(completion) or 'no reason given'}")
     reason = clip_text(completion.error, THOUGHT_BYTES) or "no reason given"
     raise RefusalError(completion.outcome, f"the completion is {completion.outcome}: {reason}")
 
@@ -76,7 +76,7 @@ def readable(reply: str) -> str:
 
 
 def blocks_of(text: str) -> tuple[CodeBlock, ...]:
-    """The closed blocks, in order. One that is never closed is left out: nobody knows what is missing of it.
+    """The closed blocks, in order. A block that is never closed is left out: what is missing of it is unknown.
 
     Raises:
         RefusalError: there is none.
@@ -120,7 +120,7 @@ def file_named(line: str, files: Collection[str]) -> str | None:
     """The file that a line names ("FILE: name", or the name alone); None where it names none.
 
     Raises:
-        RefusalError: it says FILE and names one that the program does not have.
+        RefusalError: it says FILE and names a file that the program does not have.
     """
     if (bare := line.strip(f"{_ORNAMENTS}:")) in files:
         return bare
@@ -174,7 +174,7 @@ def _said(line: str, what: str) -> str | None:
     return (rest.strip(" \t*`\"':") or None) if colon and head.strip(_ORNAMENTS).lower() == what else None
 
 
-def _told(completion: Completion) -> str:
+def _reason(completion: Completion) -> str:
     return clip_text(completion.error or completion.text.strip(), THOUGHT_BYTES)
 
 

@@ -1,4 +1,4 @@
-"""A whole region, or a whole unmarked file, written anew in a fenced block.
+"""A whole region, or a whole unmarked file, rewritten in a fenced block.
 
 The last closed block counts, of those that are tagged with the file's language where any are, else of the untagged
 ones; with several files each block follows a line that names its file, and files that are not named stay as they are.
@@ -17,10 +17,10 @@ from operators.refusal import RefusalError
 
 
 def rewritten(text: str, program: Program) -> Program:
-    """The program with the regions that a reply writes anew.
+    """The program with the regions that a reply rewrites.
 
     Raises:
-        RefusalError: no block, one whose file or regions are unclear, or one that changes frozen text.
+        RefusalError: no block, a block whose file or regions are unclear, or that changes frozen text.
     """
     blocks = blocks_of(text)
     if len(program.files) == 1:

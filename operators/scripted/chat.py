@@ -33,7 +33,7 @@ def read(body: bytes) -> ReadRequest:
     except (KeyError, TypeError, AttributeError) as error:
         raise bad(f"the body is no chat completion request: {error!r}") from None
     if not messages:
-        raise bad("expected at least one message")
+        raise bad("expected a message")
     request = Request(
         "http",
         messages,

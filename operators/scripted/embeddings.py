@@ -52,8 +52,8 @@ def simulated_vector(text: str) -> NDArray[np.float32]:
     grams = Counter(plain[start : start + GRAM] for start in range(max(1, len(plain) - GRAM + 1)))
     vector = np.zeros(DIMENSIONS)
     for gram, times in grams.items():
-        drawn = zlib.crc32(gram.encode("utf-8", "replace"))
-        vector[drawn % DIMENSIONS] += (1 if drawn & 1 << 31 else -1) * (1 + math.log(times))
+        hashed = zlib.crc32(gram.encode("utf-8", "replace"))
+        vector[hashed % DIMENSIONS] += (1 if hashed & 1 << 31 else -1) * (1 + math.log(times))
     length = np.linalg.norm(vector)
     return (vector / length if length else np.eye(DIMENSIONS)[0]).astype("<f4")
 

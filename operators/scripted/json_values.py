@@ -19,14 +19,14 @@ SPREAD = 9
 
 
 def with_schema(messages: Sequence[Message], schema: Mapping[str, Any] | None) -> Sequence[Message]:
-    """What a rule is told: the messages, with the schema before them as a server puts it into its model's prompt."""
+    """What a rule gets: the messages, with the schema before them as a server puts it into its model's prompt."""
     if not schema:
         return messages
     return (Message("system", SCHEMA_HEADING + json.dumps(dict(schema))), *messages)
 
 
 def json_value(messages: Sequence[Message], rng: np.random.Generator) -> str:
-    """The smallest value that fits the schema, its free choices drawn: options, truth, numbers within bounds.
+    """The smallest value that fits the schema, its free choices sampled: options, truth, numbers within bounds.
 
     Objects have the properties that are required, or all where the schema does not say; arrays their least number of
     items. Knows type, properties, required, items, prefixItems, minItems, enum, const, default bounds of numbers,
@@ -87,7 +87,7 @@ class _Maker:
 
 
 def _schema(messages: Sequence[Message]) -> Mapping[str, Any] | None:
-    """The one that the server was given, else the last line of the prompt that can be one."""
+    """The schema that the server was given, else the last line of the prompt that can be a schema."""
     first = messages[0].text
     if first.startswith(SCHEMA_HEADING):
         return _parsed(first.removeprefix(SCHEMA_HEADING))
@@ -135,14 +135,14 @@ def _word(schema: Mapping[str, Any]) -> str:
 
 
 def _number(schema: Mapping[str, Any], rng: np.random.Generator, *, whole: bool) -> float | int:
-    """Within the bounds, both of which hold as exclusive ones; from 0 on where there is none."""
+    """Within the bounds, both of them exclusive; from 0 on where there is none."""
     low, high = _bounds(schema)
     if not whole and "multipleOf" not in schema:
         return low + (high - low) * int(rng.integers(1, 10)) / 10
     step = schema.get("multipleOf", 1)
     least, most = _steps(schema, low, high, step)
-    drawn = (least + int(rng.integers(max(0, most - least) + 1))) * step
-    return int(drawn) if whole else float(drawn)
+    sampled = (least + int(rng.integers(max(0, most - least) + 1))) * step
+    return int(sampled) if whole else float(sampled)
 
 
 def _bounds(schema: Mapping[str, Any]) -> tuple[float, float]:

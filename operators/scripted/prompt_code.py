@@ -1,4 +1,4 @@
-"""Finds the program in a prompt and makes one small change to it, in whatever language it is written."""
+"""Finds the program in a prompt and makes a small change to it, in whatever language it is written."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def find_code(prompt: str) -> Code | None:
 
 
 def small_edit(text: str, rng: np.random.Generator) -> SmallEdit | None:
-    """Changes one number in the regions of `text`, or adds a term to a value where there is none; None fits nothing."""
+    """Changes a number in the regions of `text`, or adds a term to a value where there is none; None fits nothing."""
     inside = _inside(text)
     tokens = [found for found in TOKEN.finditer(text) if found["number"] and inside(found.start())]
     if not tokens:
@@ -111,17 +111,17 @@ def _added_term(text: str, rng: np.random.Generator) -> SmallEdit | None:
 
 
 def _term(names: Sequence[str], rng: np.random.Generator) -> str:
-    """A number, or one times a name, times two of them, or times the remainder of one."""
+    """A number, alone or times a name, two names, or a name's remainder."""
     factor = _written(math.exp(2 * rng.standard_normal()))
     if not names:
         return factor
-    name, other = pick(rng, names), pick(rng, names)
-    remainder = f"({name} % {_written(10 ** rng.uniform(0, 2))})"
-    return f"{factor} * {pick(rng, (name, f'{name} * {other}', remainder))}"
+    variable, other = pick(rng, names), pick(rng, names)
+    remainder = f"({variable} % {_written(10 ** rng.uniform(0, 2))})"
+    return f"{factor} * {pick(rng, (variable, f'{variable} * {other}', remainder))}"
 
 
 def _values(text: str) -> Iterator[re.Match[str]]:
-    """Statements in the regions that give a plain arithmetic value on one line."""
+    """Statements in the regions that give a plain arithmetic value on a single line."""
     inside = _inside(text)
     for found in STATEMENT.finditer(text):
         value = found["value"]
@@ -132,7 +132,7 @@ def _values(text: str) -> Iterator[re.Match[str]]:
 
 
 def _inside(text: str) -> Callable[[int], bool]:
-    """Whether a character of the text lies in one of its regions."""
+    """Whether a character of the text lies in a region."""
     lines = [0, *itertools.accumulate(len(line) + 1 for line in text.split("\n"))]
     try:
         spans = [(lines[region.first], lines[region.last]) for region in find_regions(text)]

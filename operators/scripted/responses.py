@@ -54,7 +54,7 @@ def _messages(fields: Mapping[str, Any]) -> tuple[Message, ...]:
     given, instructions = fields["input"], fields.get("instructions")
     said = (Message("user", given),) if isinstance(given, str) else tuple(message_of(message) for message in given)
     if not said:
-        raise bad("expected at least one message as input")
+        raise bad("expected a message as input")
     return (Message("system", str(instructions)), *said) if instructions else said
 
 

@@ -20,7 +20,7 @@ NO_CODE = "I find no program here that I could change."
 class ReplyRule(Protocol):
     """Makes a reply from what was said so far; a function of its arguments only.
 
-    A JSON schema that is asked for stands before the messages, as one of the system's.
+    A JSON schema that is asked for stands before the messages, as a system message.
     """
 
     def __call__(self, messages: Sequence[Message], rng: np.random.Generator) -> str: ...
@@ -32,13 +32,13 @@ def echo(messages: Sequence[Message], rng: np.random.Generator) -> str:
 
 
 def constant_jitter(messages: Sequence[Message], rng: np.random.Generator) -> str:
-    """The program of the prompt, whole, in a fence, with one number changed, or a term added where it has none."""
+    """The program of the prompt, whole, in a fence, with a number changed, or a term added where it has none."""
     code = find_code(said_to(messages))
     return fenced(_changed(code, rng)) if code else NO_CODE
 
 
 def search_replace_block(messages: Sequence[Message], rng: np.random.Generator) -> str:
-    """The change of `constant_jitter` as one SEARCH/REPLACE block."""
+    """The change of `constant_jitter` as a SEARCH/REPLACE block."""
     code = find_code(said_to(messages))
     edit = small_edit(code.text, rng) if code else None
     return search_replace(code.text, edit) if code and edit else NO_CODE

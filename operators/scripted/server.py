@@ -37,7 +37,7 @@ READERS: Mapping[str, Callable[[bytes], ReadRequest]] = {
 class ScriptedServer:
     """Answers POST /v1/chat/completions and /v1/responses by a rule; also GET /v1/models and GET /stats.
 
-    POST /v1/embeddings gets simulated vectors, whatever the rule. All three count as one row of requests.
+    POST /v1/embeddings gets simulated vectors, whatever the rule. All three share a row of requests.
     A reply is a function of (seed, request); what goes wrong with the n-th request is a function of (seed, n).
     """
 
@@ -81,7 +81,7 @@ class ScriptedServer:
         return self._tally.stats(last)
 
     async def start(self, port: int = 0, *, host: str = "127.0.0.1") -> str:
-        """Listen, and give the base URL; port 0 takes a free one.
+        """Listen, and give the base URL; port 0 takes a free port.
 
         Raises:
             ConfigError: the address is taken, or is none of this machine.
@@ -98,7 +98,7 @@ class ScriptedServer:
         except OSError as error:
             await runner.cleanup()
             raise ConfigError(
-                f"cannot listen on {host} port {port} ({error.strerror}); port 0 takes a free one"
+                f"cannot listen on {host} port {port} ({error.strerror}); port 0 takes a free port"
             ) from error
         self._runner = runner
         self._base_url = f"http://{host}:{runner.addresses[0][1]}/v1"
@@ -152,7 +152,7 @@ class ScriptedServer:
         self._check_key(http)
         asked = READERS[http.path](await http.read())
         self._check_model(asked.request)
-        draw = self._faults.drawn(np.random.default_rng([self._seed, 1, line.number]))
+        draw = self._faults.sample(np.random.default_rng([self._seed, 1, line.number]))
         line.note_request(asked.request, draw.fault)
         self._fail(draw)
         if draw.fault == "reset":
@@ -172,7 +172,7 @@ class ScriptedServer:
         rng = np.random.default_rng([self._seed, 0, int(request.digest, 16)])
         try:
             return self._rule(with_schema(request.messages, request.schema), rng)
-        except Exception as error:  # a rule may be anyone's; the client sees what it did, as of any broken server
+        except Exception as error:  # rules are foreign code; the client gets a 500, as from any broken server
             raise ApiError(500, "rule_failed", f"the rule raised {error!r}", kind="server_error") from error
 
     def _fail(self, draw: DrawnFault) -> None:

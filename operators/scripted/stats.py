@@ -17,12 +17,12 @@ REMEMBERED = 100
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One HTTP request for a completion or for vectors, and what became of it.
+    """An HTTP request for a completion or for vectors, and its answer.
 
     Attributes:
         number: 0, 1, 2, ... in the order of arrival.
         status: HTTP status; "reset" where the connection was cut, "abandoned" where the client left or we closed.
-        fault: what cluster_event it on purpose, empty for nothing.
+        fault: injected on purpose, empty for none.
         digest: of the request (`evo.models.Request.digest`); empty where none could be read.
         reply: text that the rule gave, as far as it was sent; empty for vectors.
         input_tokens: charged; 0 unless the status is 200.
@@ -47,7 +47,7 @@ class Stats:
     Attributes:
         requests: HTTP requests for them that arrived, those in flight included.
         statuses: status to the count of requests that ended with it.
-        faults: fault to the count of requests that it cluster_event.
+        faults: fault to the count of requests that had it.
         peak: most requests in flight at once.
         input_tokens: charged, of all replies with status 200.
         output_tokens: charged, of all replies with status 200.
@@ -123,7 +123,7 @@ class ExchangeTally:
             self._count(line.exchange)
 
     def stats(self, last: int = REMEMBERED) -> Stats:
-        """Where things stand, with at most `last` exchanges."""
+        """The counts up to now, with at most `last` exchanges."""
         return Stats(
             requests=self._arrived,
             statuses=dict(self._statuses),

@@ -52,7 +52,7 @@ class ScriptedReply:
 
 @dataclass(frozen=True, slots=True)
 class ReadRequest:
-    """A request as one interface reads it.
+    """A request as an interface reads it.
 
     Attributes:
         request: its digest is that of the request which a gateway was given, as far as the interface carries it.
@@ -69,7 +69,7 @@ class SaidText:
 
     Attributes:
         tokens: of the text.
-        end: "stop" for a text that is whole, "length" for one that is cut, "refusal" for a refusal instead of it.
+        end: "stop" for a text that is whole, "length" for a text that is cut, "refusal" for a refusal instead of it.
     """
 
     text: str
@@ -103,7 +103,7 @@ def fields_of(body: bytes) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise bad("the body is no JSON object")
     if fields.get("stream") or fields.get("n") not in (None, 1):
-        raise bad("this server gives one choice, not streamed: leave out 'stream' and 'n'")
+        raise bad("this server gives a single choice, not streamed: leave out 'stream' and 'n'")
     return fields
 
 
@@ -145,7 +145,7 @@ def count_input(request: Request) -> int:
 
 
 def encode(body: Mapping[str, Any], fault: Fault | None) -> bytes:
-    """The body as bytes, broken where the fault is one of the format."""
+    """The body as bytes, broken where the fault is a format fault."""
     if fault == "no_usage":
         body = {name: value for name, value in body.items() if name != "usage"}
     encoded = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")

@@ -195,16 +195,16 @@ def test_what_goes_wrong_with_the_nth_request_depends_on_the_seed_only() -> None
 def test_faults_come_in_their_shares_and_latency_has_its_mean() -> None:
     faults = Faults({"hang": 0.05, "server_error": 0.2}, latency_seconds=0.5, latency_sigma=0.6)
     generator = rng(3)
-    draws = [faults.drawn(generator) for _ in range(20_000)]
-    assert np.mean([draw.fault == "hang" for draw in draws]) == pytest.approx(0.05, abs=0.006)
-    assert np.mean([draw.fault == "server_error" for draw in draws]) == pytest.approx(0.2, abs=0.01)
-    assert np.mean([draw.latency_seconds for draw in draws]) == pytest.approx(0.5, rel=0.03)
-    assert Faults(latency_seconds=0.5).drawn(generator).latency_seconds == 0.5
+    samples = [faults.sample(generator) for _ in range(20_000)]
+    assert np.mean([draw.fault == "hang" for draw in samples]) == pytest.approx(0.05, abs=0.006)
+    assert np.mean([draw.fault == "server_error" for draw in samples]) == pytest.approx(0.2, abs=0.01)
+    assert np.mean([draw.latency_seconds for draw in samples]) == pytest.approx(0.5, rel=0.03)
+    assert Faults(latency_seconds=0.5).sample(generator).latency_seconds == 0.5
 
 
 def test_latency_does_not_depend_on_the_shares_of_faults() -> None:
     slow, faulty = Faults({}, 1.0, 0.5), Faults({"reset": 0.9}, 1.0, 0.5)
-    assert slow.drawn(rng(5)).latency_seconds == faulty.drawn(rng(5)).latency_seconds
+    assert slow.sample(rng(5)).latency_seconds == faulty.sample(rng(5)).latency_seconds
 
 
 @pytest.mark.parametrize(
