@@ -99,7 +99,7 @@ def slots_of(space: Space | None) -> Slots:
         raise RefusalError("refused", f"architectures need slots as their space, got {type(space).__name__}")
     empty = [slot for slot, offered in space.options.items() if offered == ()]
     if empty or not space.options:
-        raise RefusalError("refused", f"every slot needs an option; without: {', '.join(empty) or 'the space'}")
+        raise RefusalError("refused", f"every slot needs an option; none in: {', '.join(empty) or 'the space'}")
     return space
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -46,11 +45,6 @@ def price_of(model: str, endpoint: Endpoint, *, output: Output = "text") -> Pric
     if is_loopback(url):
         return FREE
     return _list_price(model, url, output) or _refuse(model, endpoint)
-
-
-def snapshot(models: Mapping[str, Endpoint]) -> dict[str, Price]:
-    """The price of each model at its endpoint, to be written into the journal at the start of a run."""
-    return {model: price_of(model, endpoint) for model, endpoint in models.items()}
 
 
 def cost(price: Price, input_tokens: int, output_tokens: int, *, cached_tokens: int = 0) -> Charge:

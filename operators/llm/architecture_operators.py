@@ -26,7 +26,7 @@ MOST_OBJECTS = 50
 
 
 class DesignByModel(ModelOperator):
-    """Writes a design in the light of the space, of the base and of an inspiration, and of how both were measured."""
+    """Writes a design from the space, the base and an inspiration, and from how both were measured."""
 
     arity: ClassVar[int] = 2
     kind: ClassVar[str] = "architecture"

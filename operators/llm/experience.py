@@ -1,6 +1,6 @@
 """What a template sees of the search so far: lessons, how operators have done, and how a program came about.
 
-All of it is made of lines that nothing within them can leave: words of models are quoted, their white space joined.
+All of it is lines that their content cannot break out of: words of models are quoted, their white space joined.
 """
 
 from __future__ import annotations

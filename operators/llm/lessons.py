@@ -46,7 +46,7 @@ class Reflective(ModelOperator):
         return replace(await self.concluded(informed, shown, context), lessons=(Lesson(self.lesson, lesson),))
 
     async def _lesson(self, parents: Sequence[Individual], context: Context) -> str:
-        # Neither earlier lessons nor the record may colour what is to be learnt.
+        # Earlier lessons and the record must not bias what is learnt.
         asked = {"most_words": self.most_words, "lessons": [], "record": []}
         completion = await self.ask(self.calls[0], parents, context, template=self.template_names()[0], more=asked)
         return lesson_of(text_of(completion), self.most_words)

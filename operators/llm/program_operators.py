@@ -65,7 +65,7 @@ class Crossover(ProgramModelOperator):
 
 
 class Inspired(ProgramModelOperator):
-    """Improves the base in the light of two others, shown from the worst to the best."""
+    """Improves the base with two others as inspiration, shown from the worst to the best."""
 
     arity: ClassVar[int] = 3
     weight: ClassVar[float] = 2.0

@@ -45,7 +45,7 @@ class PromptModelOperator(ModelOperator):
 
 
 class RewritePrompt(PromptModelOperator):
-    """Rewrites parts in the light of what was measured and of the failing cases."""
+    """Rewrites parts by what was measured and by the failing cases."""
 
     weight: ClassVar[float] = 2.0
     purpose: ClassVar[str] = "prompt_rewrite"

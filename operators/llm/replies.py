@@ -1,4 +1,4 @@
-"""What a reply holds: fenced blocks of code and the words before them. Pure, and total but for RefusalError.
+"""What a reply holds: fenced blocks of code and the words before them. Pure; raises nothing but RefusalError.
 
 A reply may be anything: what cannot be read is refused here with a reason that names the place.
 """
@@ -42,7 +42,7 @@ class CodeBlock:
 
 
 def text_of(completion: Completion) -> str:
-    """The text to read, its newlines unified and the model's thinking aloud left out.
+    """The text to read, its newlines unified and the model's reasoning left out.
 
     Raises:
         RefusalError: the completion failed, or its text is empty, too long or no text.
@@ -56,7 +56,7 @@ def text_of(completion: Completion) -> str:
 
 
 def readable(reply: str) -> str:
-    """A reply's text, its newlines unified and the model's thinking aloud left out.
+    """A reply's text, its newlines unified and the model's reasoning left out.
 
     Raises:
         RefusalError: it is empty, too long or no text.

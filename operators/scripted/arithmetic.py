@@ -58,8 +58,8 @@ class Arithmetic:
 class PromptWriterAndArithmetic:
     """Rewrites prompts that it is shown, learns lessons from them, and answers all else as `Arithmetic` does.
 
-    A prompt is shown, and its reply is asked for, as parts: a line "PART: name", then a fenced text. What asks for
-    parts gets a part of those shown with another phrase; a prompt that only shows parts gets a lesson about a phrase.
+    A prompt is shown, and its reply is asked for, as parts: a line "PART: name", then a fenced text. A request
+    for parts gets a shown part with a phrase added; a request that only shows parts gets a lesson about a phrase.
 
     Attributes:
         cue: see `Arithmetic`; a phrase holds it.

@@ -72,7 +72,7 @@ def find_code(prompt: str) -> Code | None:
 
 
 def small_edit(text: str, rng: np.random.Generator) -> SmallEdit | None:
-    """Changes a number in the regions of `text`, or adds a term to a value where there is none; None fits nothing."""
+    """Changes a number in the regions of `text`, or adds a term where it has none; None where nothing fits."""
     inside = _inside(text)
     tokens = [found for found in TOKEN.finditer(text) if found["number"] and inside(found.start())]
     if not tokens:

@@ -65,8 +65,8 @@ def test_choices_that_the_space_does_not_offer_are_drawn_anew() -> None:
     ("space", "outcome", "reason"),
     [
         (None, "refused", "architectures need slots as their space, got NoneType"),
-        (Slots({}), "refused", "every slot needs an option; without one: the space"),
-        (Slots({"a": (1,), "b": ()}), "refused", "every slot needs an option; without one: b"),
+        (Slots({}), "refused", "every slot needs an option; none in: the space"),
+        (Slots({"a": (1,), "b": ()}), "refused", "every slot needs an option; none in: b"),
         (Slots({"a": (1,)}), "duplicate", "no slot has another option"),
     ],
 )

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from evo.errors import ConfigError
 from evo.ledger import Charge, Ledger
 from evo.models import FREE, BudgetSpentError, Caps, Completion, Endpoint, Message, Request
-from operators.gateway import Gateway, RetryPolicy, price_of, snapshot
+from operators.gateway import Gateway, RetryPolicy, price_of
 from operators.gateway.breaker import Breaker
 from operators.gateway.limits import Bucket
 from operators.gateway.prices import cost, prompt_bound, worst_case
@@ -235,10 +235,8 @@ def test_prices_are_the_endpoints_own_or_free_here_or_on_the_list_of_the_package
     openai = Endpoint("openai")
     assert price_of("gpt-4o-mini", openai) == PRICE
     assert price_of("gpt-4o-mini", replace(openai, price=FREE)) == FREE
-    assert snapshot({"a": Endpoint("a", "http://[::1]:1/v1"), "b": Endpoint("b", "http://localhost/v1")}) == {
-        "a": FREE,
-        "b": FREE,
-    }
+    for here in ("http://[::1]:1/v1", "http://localhost/v1"):
+        assert price_of("any", Endpoint("here", here)) == FREE
     with pytest.raises(ConfigError, match="no price is known for model 'gpt-nonsense' at endpoint 'openai'"):
         price_of("gpt-nonsense", openai)
     assert not get_snapshot().from_auto_update
