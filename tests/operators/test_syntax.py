@@ -223,11 +223,11 @@ def test_a_statement_that_straddles_the_end_of_a_region_is_left_alone() -> None:
 def test_an_operator_is_swapped_for_one_of_the_same_signature(expression: str, others: set[str]) -> None:
     node = ast.parse(expression, mode="eval").body
     made = [swapped(node, NAMED, np.random.default_rng(seed)) for seed in range(200)]
-    assert {ast.unparse(one) for one in made if one is not None} == others
+    assert {ast.unparse(node) for node in made if node is not None} == others
 
 
 @pytest.mark.parametrize("expression", ["x", "-x", "7", "x.min", "x @ y", "[x]", "f(x)", "x in y"])
 def test_what_has_no_alternative_keeps_its_operator(expression: str) -> None:
     node = ast.parse(expression, mode="eval").body
     made = [swapped(node, NAMED, np.random.default_rng(seed)) for seed in range(40)]
-    assert {ast.unparse(one) for one in made if one is not None} <= {expression, "y @ x"}
+    assert {ast.unparse(node) for node in made if node is not None} <= {expression, "y @ x"}

@@ -30,7 +30,9 @@ WORDS = st.sampled_from(
     )
 )
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | WORDS | st.just(10**400) | st.text(max_size=4)
-VALUES = st.recursive(LEAVES, lambda one: st.lists(one, max_size=3) | st.dictionaries(NAMES, one, max_size=4))
+VALUES = st.recursive(
+    LEAVES, lambda children: st.lists(children, max_size=3) | st.dictionaries(NAMES, children, max_size=4)
+)
 BODIES = st.dictionaries(NAMES, VALUES, max_size=6)
 SHAPED = st.one_of(
     st.builds(lambda message, rest: {**rest, "choices": [{**rest, "message": message}]}, VALUES, BODIES),

@@ -127,7 +127,7 @@ def test_each_cut_is_marked_and_the_region_keeps_more_than_frozen_text_does() ->
 def test_inspirations_are_sent_from_the_worst_to_the_best() -> None:
     programs = [Program.single(f"x = {number}\n") for number in range(3)]
     model = ScriptedModel(lambda request: "")
-    proposed(CLASSES[[one.purpose for one in CLASSES].index("inspired")](), parents_of(programs), model)
+    proposed(CLASSES[[operator.purpose for operator in CLASSES].index("inspired")](), parents_of(programs), model)
     sent = model.requests[0].messages[1].text
     assert sent.index("x = 1\n") < sent.index("x = 2\n") < sent.index("x = 0\n")
 
@@ -155,7 +155,7 @@ def test_a_panel_makes_four_calls_and_merges_what_came() -> None:
 
     model = ScriptedModel(rule)
     proposal = proposed(Panel(), parents_of([PROGRAMS["one region"]]), model)
-    assert [one.purpose for one in model.requests] == [
+    assert [request.purpose for request in model.requests] == [
         *(f"panel:{field}" for field in ("performance", "robustness", "simplicity")),
         "panel:merge",
     ]

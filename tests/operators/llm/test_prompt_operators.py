@@ -34,12 +34,12 @@ from tests.support.model_replies import CORPUS, FAILED, HOSTILE_FEEDBACK
 from tests.support.prompt_cases import (
     DESCRIPTION,
     FOUR,
+    LESSONS,
     NEW,
     OBJECTIVES,
     ODD_PROMPTS,
     PROMPTS,
     REPLIES,
-    TIPS,
     part,
     prompt_parents,
 )
@@ -49,10 +49,12 @@ WRITE_GOLDEN = "EVO_WRITE_GOLDEN"
 LESSON = "Say which form\nthe answer has."
 
 CLASSES = (RewritePrompt, JoinPrompts, ReflectOnPrompt, DistilForPrompt)
-each_operator = pytest.mark.parametrize("operator", CLASSES, ids=lambda one: one.purpose)
-each_reflective = pytest.mark.parametrize("operator", [ReflectOnPrompt, DistilForPrompt], ids=lambda one: one.purpose)
+each_operator = pytest.mark.parametrize("operator", CLASSES, ids=lambda operator: operator.purpose)
+each_reflective = pytest.mark.parametrize(
+    "operator", [ReflectOnPrompt, DistilForPrompt], ids=lambda operator: operator.purpose
+)
 
-CONTEXT = Context(np.random.default_rng(0), None, OBJECTIVES, DESCRIPTION, lessons=TIPS)
+CONTEXT = Context(np.random.default_rng(0), None, OBJECTIVES, DESCRIPTION, lessons=LESSONS)
 
 
 def lesson_then(reply: str | Completion, lesson: str | Completion = LESSON) -> model_operators.Rule:
@@ -60,7 +62,7 @@ def lesson_then(reply: str | Completion, lesson: str | Completion = LESSON) -> m
 
 
 def sent(
-    operator: PromptModelOperator, parents: Sequence[Individual], lessons: tuple[Lesson, ...] = TIPS
+    operator: PromptModelOperator, parents: Sequence[Individual], lessons: tuple[Lesson, ...] = LESSONS
 ) -> list[Request]:
     model = ScriptedModel(lesson_then(part("role", NEW)))
     proposed(operator, parents, model, lessons)
@@ -91,7 +93,7 @@ def proposed(
     operator: PromptModelOperator,
     parents: Sequence[Individual],
     model: Model | None,
-    lessons: tuple[Lesson, ...] = TIPS,
+    lessons: tuple[Lesson, ...] = LESSONS,
 ) -> Proposal:
     return model_operators.proposed(operator, parents, model, replace(CONTEXT, lessons=lessons))
 
@@ -212,7 +214,7 @@ def test_a_lesson_comes_first_and_is_kept_whatever_becomes_of_the_offspring(
     for reply in (REPLIES["one part"][0], "no block", FAILED["timeout"]):
         model = ScriptedModel(lesson_then(reply))
         proposal = proposed(operator(), prompt_parents(FOUR), model)
-        assert [one.purpose for one in model.requests] == [f"prompt_reflect:{kind}", operator.purpose]
+        assert [request.purpose for request in model.requests] == [f"prompt_reflect:{kind}", operator.purpose]
         assert proposal.lessons == (Lesson(kind, "Say which form the answer has."),)
         assert '"Say which form the answer has."' in model.requests[1].messages[1].text
         assert (proposal.outcome == "ok") == (reply == REPLIES["one part"][0])
@@ -230,7 +232,7 @@ def test_without_a_lesson_no_second_call_is_paid_for(
 
 def test_lessons_are_shown_where_they_are_of_use_and_never_more_than_ten() -> None:
     parents = prompt_parents(FOUR)
-    first, second = (one.messages[1].text for one in sent(DistilForPrompt(), parents))
+    first, second = (request.messages[1].text for request in sent(DistilForPrompt(), parents))
     assert '- "Short prompts do better: {question}```' in first
     assert 5 <= first.count('\n- "Lesson ') <= 8
     assert second.count('\n- "') == 0
@@ -254,7 +256,7 @@ def test_a_long_base_keeps_more_than_its_mate_and_each_cut_is_marked() -> None:
     assert text.count("Base.") > 1.5 * text.count("Mate.")
 
 
-def test_a_bad_template_is_refused_at_once_or_told(tmp_path: Path) -> None:
+def test_a_bad_template_is_refused_at_once_or_named(tmp_path: Path) -> None:
     (tmp_path / "prompt_system.j2").write_text("{{ nonsense }}", "utf-8")
     proposal = propose(RewritePrompt(templates=str(tmp_path)), FOUR, lesson_then(""))
     assert proposal.outcome == "error"
@@ -277,7 +279,7 @@ def test_it_sends_exactly_what_its_golden_file_says(operator: type[PromptModelOp
     made = operator(model="some-model", temperature=0.7)
     bare = prompt_parents([PROMPTS["one part"], PROMPTS["one part with a placeholder"]], "")[: operator.arity]
     requests = [
-        *sent(made, prompt_parents(FOUR), TIPS[:3]),
+        *sent(made, prompt_parents(FOUR), LESSONS[:3]),
         *sent(operator(), prompt_parents([PROMPTS["hostile text"], FOUR[1]], HOSTILE_FEEDBACK), ()),
         *sent(operator(), [*bare[1:], bare[0]], ()),
     ]
@@ -288,7 +290,7 @@ def test_it_sends_exactly_what_its_golden_file_says(operator: type[PromptModelOp
 
 
 def test_every_operator_has_a_golden_file_and_every_golden_file_an_operator() -> None:
-    assert sorted(path.stem for path in GOLDEN.glob("prompt_*.txt")) == sorted(one.purpose for one in CLASSES)
+    assert sorted(path.stem for path in GOLDEN.glob("prompt_*.txt")) == sorted(operator.purpose for operator in CLASSES)
 
 
 def _shown(request: Request) -> str:

@@ -220,7 +220,7 @@ def test_another_language_is_not_parsed_as_python() -> None:
 
 @given(st.text(alphabet="`~ab\n ", max_size=200))
 def test_a_fenced_text_is_read_back_whole(text: str) -> None:
-    assert [one.text for one in blocks_of(fenced(text, "python"))] == [text]
+    assert [block.text for block in blocks_of(fenced(text, "python"))] == [text]
 
 
 @given(st.text(max_size=60), st.text(max_size=60))

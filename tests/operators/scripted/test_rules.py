@@ -31,7 +31,7 @@ def test_constant_jitter_changes_one_number_of_the_region_and_nothing_else(seed:
     changed = body_of(find_rule("constant_jitter")(said(PROMPT), rng(seed)))
     assert frozen_text(changed) == frozen_text(PROGRAM)
     pieces = [re.split(r"([\d.]+)", text) for text in (region_texts(PROGRAM)[0], region_texts(changed)[0])]
-    different = [one for one, other in zip(*pieces, strict=True) if one != other]
+    different = [piece for piece, other in zip(*pieces, strict=True) if piece != other]
     assert different in (["3"], ["0.25"], ["7"])
     assert '"""Of version 1."""' in changed
     assert "# 3 times" in changed
@@ -100,7 +100,7 @@ def test_every_rule_answers_any_text_and_always_the_same(name: str, text: str, s
     assert RULES[name](messages, rng(seed)) == RULES[name](messages, rng(seed))
 
 
-def test_an_unknown_rule_is_told_with_those_that_are_known() -> None:
+def test_an_unknown_rule_is_refused_with_those_that_are_known() -> None:
     with pytest.raises(UnknownNameError, match="no scripted rule 'jitter'; known: echo, constant_jitter"):
         find_rule("jitter")
 
