@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from evo.protocols import Operator
 from evo.registry import names, resolve
 from tests.contracts.operator_contract import OperatorContract
 
-
-def needs_model(operator: Any) -> bool:
-    return getattr(operator, "needs_model", False)
-
-
-CLASSES = {
-    found for name in names("operators") if not getattr(found := resolve("operators", name), "needs_model", False)
-}
+REGISTERED = {resolve("operators", name) for name in names("operators")}
+CLASSES = [operator for operator in REGISTERED if not getattr(operator, "needs_model", False)]
 
 
 class TestRegisteredOperators(OperatorContract):

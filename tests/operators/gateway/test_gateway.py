@@ -145,8 +145,6 @@ def test_the_key_never_leaves_but_in_the_header(script: str, caplog: pytest.LogC
         client = test.gateway._clients[0]
         holders = (test.gateway, client, client.transport, client.transport._client, test.recorded)
         seen.extend(map(repr, holders))
-            repr(shown) for shown in (test.gateway, client, client.transport, client.transport._client, test.recorded)
-        )
         assert set(test.fake.keys) == {f"Bearer {KEY}"}
 
     with caplog.at_level(logging.DEBUG):
