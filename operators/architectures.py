@@ -12,7 +12,7 @@ from evo.genomes import Architecture, SlotValue
 from evo.protocols import Context
 from evo.spaces import Design, Domain, Options, Slots, same
 from evo.values import Individual, Proposal, Space
-from operators.parents import genomes_of
+from operators.parent_genomes import genomes_of
 from operators.refusal import RefusalError
 from operators.sampling import pick
 

@@ -19,7 +19,7 @@ from evo.errors import ConfigError
 from evo.genomes import Vector
 from evo.protocols import Context, FloatArray
 from evo.values import SEED_OPERATOR, Individual, Objective, Proposal, Space
-from operators.parents import genomes_of
+from operators.parent_genomes import genomes_of
 from operators.refusal import RefusalError
 from operators.vectors import box_of, points_of
 

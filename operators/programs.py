@@ -16,7 +16,7 @@ from operators import edits
 from operators.editable import EditableRegion, read_editable
 from operators.grammar import Grammar, Grower
 from operators.nodes import Number, count_nodes, number, number_of
-from operators.parents import genomes_of
+from operators.parent_genomes import genomes_of
 from operators.points import MutationPoint, PointRole
 from operators.refusal import RefusalError
 from operators.sampling import pick, rounded

@@ -18,7 +18,7 @@ def placeholders_of(prompt: Prompt) -> Counter[str]:
     return Counter(found for text in prompt.parts.values() for found in PLACEHOLDER.findall(text))
 
 
-def fit(child: Prompt, parents: Sequence[Prompt], max_words: int = MAX_WORDS) -> Prompt:
+def checked(child: Prompt, parents: Sequence[Prompt], max_words: int = MAX_WORDS) -> Prompt:
     """The child, if it may be evaluated.
 
     Raises:

@@ -14,8 +14,8 @@ import numpy as np
 from evo.genomes import Prompt
 from evo.protocols import Context
 from evo.values import Individual, Proposal
-from operators.parents import genomes_of
-from operators.prompt_offspring import MAX_WORDS, PLACEHOLDER, fit
+from operators.parent_genomes import genomes_of
+from operators.prompt_offspring import MAX_WORDS, PLACEHOLDER, checked
 from operators.prompt_sentences import Split, split_sentences
 from operators.refusal import RefusalError
 from operators.sampling import pick, weighted
@@ -68,7 +68,7 @@ class PromptOperator(ABC):
         for _ in range(self.attempts):
             child, done = self.vary(prompts, rng)
             try:
-                return Proposal("ok", fit(child, prompts, self.max_words), done)
+                return Proposal("ok", checked(child, prompts, self.max_words), done)
             except RefusalError as reason:
                 refusal = reason
         raise refusal

@@ -17,7 +17,7 @@ from pymoo.operators.repair.bounds_repair import repair_random_init
 from evo.genomes import Vector
 from evo.protocols import Context, FloatArray
 from evo.values import Box, Individual, Objective, Proposal, Space
-from operators.parents import genomes_of
+from operators.parent_genomes import genomes_of
 from operators.refusal import RefusalError
 
 

@@ -11,8 +11,8 @@ from evo.ledger import Charge, Reservation
 from evo.models import BudgetSpentError, Completion, Price, Request
 from operators.gateway.budget_queue import BudgetQueue
 from operators.gateway.endpoint_client import EndpointClient
+from operators.gateway.endpoint_replies import EndpointReply, read_answer
 from operators.gateway.prices import cost, estimated_tokens, prompt_bound, reply_bound, worst_case
-from operators.gateway.replies import EndpointReply, read_answer
 
 CANCELLED = EndpointReply("cancelled", error="cancelled by its caller", billing="free")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 from evo.models import CompletionOutcome, Request
-from operators.gateway.replies import EXCERPT, EndpointReply, count, mapping, printable, reported, text_of
+from operators.gateway.endpoint_replies import EXCERPT, EndpointReply, count, mapping, printable, reported, text_of
 from operators.gateway.schemas import SCHEMA_WORDS, messages_of
 
 LENGTHS = ("max_tokens", "max_completion_tokens")

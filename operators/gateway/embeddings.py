@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from evo.models import Request
-from operators.gateway.replies import EndpointReply, count, mapping, printable, reported
+from operators.gateway.endpoint_replies import EndpointReply, count, mapping, printable, reported
 
 FLOAT = np.dtype("<f4")
 OPTIONAL: Mapping[str, tuple[str, ...]] = {"encoding_format": ("encoding_format",)}

@@ -8,7 +8,7 @@ from typing import Any
 
 from evo.models import Endpoint, Request
 from operators.gateway import chat, embeddings, responses
-from operators.gateway.replies import EndpointReply
+from operators.gateway.endpoint_replies import EndpointReply
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from evo.models import CompletionOutcome, Request
+from operators.gateway.endpoint_replies import EXCERPT, EndpointReply, count, mapping, printable, reported
 from operators.gateway.prices import LEAST_RESPONSE_TOKENS
-from operators.gateway.replies import EXCERPT, EndpointReply, count, mapping, printable, reported
 from operators.gateway.schemas import SCHEMA_WORDS, messages_of
 
 OPTIONAL: Mapping[str, tuple[str, ...]] = {"temperature": ("temperature",), "text": SCHEMA_WORDS}

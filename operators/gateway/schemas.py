@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evo.models import Request
-from operators.gateway.replies import printable
+from operators.gateway.endpoint_replies import printable
 
 SCHEMA_WORDS = ("response_format", "text.format", "json_schema", "grammar", "guided")
 

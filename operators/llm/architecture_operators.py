@@ -17,7 +17,7 @@ from operators.llm.budget import Cut
 from operators.llm.model_operator import ModelOperator
 from operators.llm.replies import THOUGHT_BYTES, without_code
 from operators.llm.views import FEEDBACK, WORDS, measured, plain
-from operators.parents import genomes_of
+from operators.parent_genomes import genomes_of
 from operators.refusal import RefusalError
 
 SPACE, BASE_CHOICES, OTHER_CHOICES = 16.0, 8.0, 4.0

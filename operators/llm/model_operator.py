@@ -12,7 +12,7 @@ from evo.protocols import Context
 from evo.values import Individual, Proposal
 from operators.llm.budget import CHARACTERS_PER_TOKEN, Cut, fitted, shortened
 from operators.llm.experience import lesson_lines, record_lines
-from operators.llm.prompts import check_templates, constant, render
+from operators.llm.rendering import check_templates, constant, render
 from operators.llm.replies import text_of, thought_of
 from operators.llm.views import WORDS, plain
 from operators.refusal import RefusalError

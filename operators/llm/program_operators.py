@@ -14,7 +14,7 @@ from operators.llm.model_operator import ModelOperator
 from operators.llm.offspring import ReplyForm, offspring_of
 from operators.llm.replies import direction_of, thought_of
 from operators.llm.views import base_view, other_view, worst_first
-from operators.parents import genomes_of
+from operators.parent_genomes import genomes_of
 
 
 class ProgramModelOperator(ModelOperator):

@@ -15,7 +15,7 @@ from operators.llm.model_operator import ModelOperator
 from operators.llm.prompt_replies import rewritten, words_before_parts
 from operators.llm.prompt_views import BASE_PART, prompt_view
 from operators.llm.views import worst_first
-from operators.parents import genomes_of
+from operators.parent_genomes import genomes_of
 from operators.refusal import RefusalError
 
 LESSONS_TO_DISTIL = 10

@@ -12,7 +12,7 @@ from evo.genomes import Prompt
 from operators.llm.prompt_views import shown_name
 from operators.llm.replies import CodeBlock, blocks_of, thought_of
 from operators.llm.text import newline_of, trimmed
-from operators.prompt_offspring import fit
+from operators.prompt_offspring import checked
 from operators.refusal import RefusalError
 
 _ORNAMENTS = " \t#*`\"'/:-"
@@ -28,7 +28,7 @@ def rewritten(text: str, prompts: Sequence[Prompt]) -> Prompt:
     base = prompts[0]
     chosen = _by_part(blocks_of(text), tuple(base.parts))
     changed = {name: _with_edges(base.parts[name], _text_of(block, name)) for name, block in chosen.items()}
-    return fit(Prompt({**base.parts, **changed}, base.demonstrations, base.format), prompts)
+    return checked(Prompt({**base.parts, **changed}, base.demonstrations, base.format), prompts)
 
 
 def words_before_parts(text: str) -> str:

@@ -13,7 +13,7 @@ from operators.llm.experience import change, lesson_lines, trajectory
 from operators.llm.lessons import Reflective
 from operators.llm.program_operators import ProgramModelOperator
 from operators.llm.views import worst_first
-from operators.parents import genomes_of
+from operators.parent_genomes import genomes_of
 from operators.refusal import RefusalError
 
 LONG_LESSONS, SHORT_LESSONS = 2, 12

@@ -1,4 +1,4 @@
-"""What every operator asks of its parents before it varies them."""
+"""The check that every operator makes of its parents: their number and their kind of genome."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evo.models import CompletionOutcome
+from operators.gateway.endpoint_replies import EndpointReply, read_answer
 from operators.gateway.forms import CHAT, EMBEDDINGS, RESPONSES, ApiForm
-from operators.gateway.replies import EndpointReply, read_answer
 from operators.gateway.transport import HttpAnswer
 
 FORMS = {form.name: form for form in (CHAT, RESPONSES, EMBEDDINGS)}
