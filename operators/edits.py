@@ -28,7 +28,7 @@ def replace(point: MutationPoint, node: ast.expr) -> str | None:
     return f"{old[:SHOWN_CHARACTERS]} -> {new[:SHOWN_CHARACTERS]}"
 
 
-def replace_alike(point: MutationPoint, node: ast.expr, rng: np.random.Generator) -> str | None:
+def replace_similar(point: MutationPoint, node: ast.expr, rng: np.random.Generator) -> str | None:
     """Put an expression in the place of another; rarely where that reads variables which the new expression does not.
 
     What a variable holds (a number, an array) is not known, so such an expression is often of another shape.
@@ -57,7 +57,7 @@ def hoist(editable: EditableRegion, rng: np.random.Generator) -> str | None:
     """Put a part of an expression in its place."""
     point = pick(rng, editable.points)
     parts = [part for part in editable.within(point.node) if part.role == point.role]
-    return replace_alike(point, pick(rng, parts).node, rng) if parts else None
+    return replace_similar(point, pick(rng, parts).node, rng) if parts else None
 
 
 def inline(editable: EditableRegion, rng: np.random.Generator) -> str | None:

@@ -137,7 +137,7 @@ class ReplaceSubtree(ProgramOperator):
         if point.role == "condition":
             return edits.replace(point, grow.condition())
         node = grow.number() if number_of(point.node) is not None else grow.variable()
-        return edits.replace_alike(point, node, rng)
+        return edits.replace_similar(point, node, rng)
 
 
 class CrossoverSubtree(ProgramOperator):
@@ -150,7 +150,7 @@ class CrossoverSubtree(ProgramOperator):
         point = pick(rng, _points(editable, "number", "condition"))
         donor = pick(rng, _points(editable.mates[0], "number", "condition"))
         node = edits.adapted(donor.node, point.scope, rng) if donor.role == point.role else None
-        return edits.replace_alike(point, node, rng) if node is not None else None
+        return edits.replace_similar(point, node, rng) if node is not None else None
 
 
 class InsertExpression(ProgramOperator):

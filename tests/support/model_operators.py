@@ -86,7 +86,7 @@ def good_reply(operator: type[ProgramModelOperator]) -> str:
     return "{Squares}.\n" + code(NEW)
 
 
-def alike(program: Program, count: int) -> list[Program]:
+def with_mates(program: Program, count: int) -> list[Program]:
     """The program and `count - 1` others, the first of which has the frozen text of most."""
     return [program, Program.single(MARKED.replace("-rest", "-rest * 3")), PROGRAMS["two regions"]][:count]
 

@@ -84,7 +84,7 @@ def test_what_is_spent_and_reserved_never_passes_a_cap_whatever_is_asked(
     assert sent <= sum(completion.requests for completion in ended)  # under load a try may time out before it is read
 
 
-def test_a_budget_is_used_up_by_replies_and_vectors_alike() -> None:
+def test_a_budget_is_used_up_by_both_replies_and_vectors() -> None:
     requests = [KINDS[kind] for kind in ("chat", "vector", "responses")] * 20
     ledger = WatchedLedger(Caps(tokens=4 * WORST))
     answers, _ = asyncio.run(answers_of(requests, (), ledger))

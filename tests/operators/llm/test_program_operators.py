@@ -23,12 +23,12 @@ from tests.support.model_operators import (
     CLASSES,
     CONTEXT,
     DESCRIPTION,
-    alike,
     always,
     assert_keeps_frozen_text,
     good_reply,
     propose,
     proposed,
+    with_mates,
 )
 from tests.support.model_replies import (
     CORPUS,
@@ -80,7 +80,7 @@ class TestProgramOperators(ModelOperatorContract):
         return CALLS.get(operator.purpose, 1)
 
     def parents(self, operator: type[ModelOperator], name: str) -> list[Individual]:
-        return parents_of(alike(PROGRAMS[name], operator.arity))
+        return parents_of(with_mates(PROGRAMS[name], operator.arity))
 
     def odd_parents(self, operator: type[ModelOperator], name: str) -> list[Individual]:
         program = PROGRAMS.get(name) or ODD_PROGRAMS[name]
@@ -133,7 +133,7 @@ def test_inspirations_are_sent_from_the_worst_to_the_best() -> None:
 
 
 def test_a_direction_becomes_the_thought() -> None:
-    proposal = propose(Directional(), alike(PROGRAMS["one region"], 2), always(CORPUS["a direction"]))
+    proposal = propose(Directional(), with_mates(PROGRAMS["one region"], 2), always(CORPUS["a direction"]))
     assert proposal.thought == "squares, larger ones."
 
 

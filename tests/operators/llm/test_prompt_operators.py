@@ -200,7 +200,7 @@ def test_two_prompts_that_are_the_same_are_not_joined_at_any_cost() -> None:
     assert "nothing to join" in proposal.thought
 
 
-def test_parts_whose_names_read_alike_are_not_guessed_at() -> None:
+def test_parts_whose_names_look_the_same_are_not_guessed_at() -> None:
     proposal = propose(RewritePrompt(), [PROMPTS["names that read alike"]], lesson_then(part("a", NEW)))
     assert proposal.outcome == "unparsable"
     assert "2 parts are called 'a'" in proposal.thought
