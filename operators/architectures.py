@@ -12,7 +12,7 @@ from evo.genomes import Architecture, SlotValue
 from evo.protocols import Context
 from evo.spaces import Design, Domain, Options, Slots, same
 from evo.values import Individual, Proposal, Space
-from operators.parents import genomes_of
+from operators.parent_genomes import genomes_of
 from operators.refusal import RefusalError
 from operators.sampling import pick
 
@@ -22,7 +22,7 @@ STEP = 0.15
 
 
 class ArchitectureOperator(ABC):
-    """Varies the first of several designs. Choices that the space does not offer are mended first.
+    """Varies the first of several designs, after repairing choices that the space does not offer.
 
     Attributes:
         weight: its share where several operators are mixed.
@@ -50,16 +50,16 @@ class ArchitectureOperator(ABC):
 
 
 class ResampleSlot(ArchitectureOperator):
-    """Makes another choice in one slot: any other option, for a number as often a step as a new draw."""
+    """Changes a single slot to any other option; a number takes a step or a new sample, equally often."""
 
     def vary(self, parents: Sequence[Design], space: Slots, rng: np.random.Generator) -> Design:
         return _resampled(parents[0], space, rng)
 
 
 class MixSlots(ArchitectureOperator):
-    """Takes each slot from either parent; makes another choice in one slot where that gives a parent again.
+    """Takes each slot from either parent; where that gives a parent again, changes a single slot.
 
-    A slot that only one parent has comes from that one.
+    A slot of a single parent comes from there.
     """
 
     arity: ClassVar[int] = 2
@@ -68,11 +68,11 @@ class MixSlots(ArchitectureOperator):
         base, mate = parents
         taken = {slot: (mate, base) if rng.random() < 0.5 else (base, mate) for slot in space.order}
         mixed = space.repair(
-            {slot: one[slot] if slot in one else other.get(slot) for slot, (one, other) in taken.items()}, rng
+            {slot: first[slot] if slot in first else other.get(slot) for slot, (first, other) in taken.items()}, rng
         )
         if not any(_same(mixed, parent) for parent in parents):
             return mixed
-        # Another choice may turn the mate into the base, where they differ in one slot; one made in the base cannot.
+        # A change may turn the mate into the base, where they differ in a single slot; a change of the base cannot.
         changed = _resampled(mixed, space, rng)
         return _resampled(base, space, rng) if _same(changed, base) else changed
 
@@ -90,16 +90,16 @@ class UniformSlots(ArchitectureOperator):
 
 
 def slots_of(space: Space | None) -> Slots:
-    """A problem's space, where designs can be drawn from it.
+    """A problem's space, where designs can be sampled from it.
 
     Raises:
-        RefusalError: it has no slots, or one of them no option.
+        RefusalError: it has no slots, or a slot without options.
     """
     if not isinstance(space, Slots):
         raise RefusalError("refused", f"architectures need slots as their space, got {type(space).__name__}")
     empty = [slot for slot, offered in space.options.items() if offered == ()]
     if empty or not space.options:
-        raise RefusalError("refused", f"every slot needs an option; without one: {', '.join(empty) or 'the space'}")
+        raise RefusalError("refused", f"every slot needs an option; none in: {', '.join(empty) or 'the space'}")
     return space
 
 
@@ -123,5 +123,5 @@ def _another(domain: Domain, choice: SlotValue, rng: np.random.Generator) -> Slo
     return pick(rng, others)
 
 
-def _same(one: Mapping[str, SlotValue], other: Mapping[str, SlotValue]) -> bool:
-    return one.keys() == other.keys() and all(same(one[slot], other[slot]) for slot in one)
+def _same(first: Mapping[str, SlotValue], other: Mapping[str, SlotValue]) -> bool:
+    return first.keys() == other.keys() and all(same(first[slot], other[slot]) for slot in first)

@@ -1,8 +1,8 @@
-"""CMA-ES: points from a normal distribution that is learnt from the steps that did well.
+"""CMA-ES: points from a normal distribution that is learnt from successful steps.
 
 Source of all formulas: Hansen, "The CMA evolution strategy: a tutorial", 2016, with positive weights only; restarts
 with growing samples are IPOP (Auger and Hansen, 2005); long steps are shortened as in Hansen, "Injecting external
-solutions into CMA-ES", 2011, for a sample may have been drawn before the distribution moved on.
+solutions into CMA-ES", 2011, since a sample may stem from before the distribution moved on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from evo.errors import ConfigError
 from evo.genomes import Vector
 from evo.protocols import Context, FloatArray
 from evo.values import SEED_OPERATOR, Individual, Objective, Proposal, Space
-from operators.parents import genomes_of
+from operators.parent_genomes import genomes_of
 from operators.refusal import RefusalError
 from operators.vectors import box_of, points_of
 
@@ -43,7 +43,7 @@ class Normal:
     root: FloatArray
 
     def draw(self, rng: np.random.Generator) -> FloatArray:
-        """A point in the unit box, shape (n,); one beyond a wall is mirrored by it."""
+        """A point in the unit box, shape (n,); reflected at a bound that it passes."""
         point = self.mean + self.step * (self.root @ rng.standard_normal(len(self.mean)))
         folded: FloatArray = np.abs((point + 1.0) % 2.0 - 1.0)
         return folded
@@ -88,13 +88,13 @@ class Rates:
 
     @property
     def usual_length(self) -> float:
-        """Of a standard normal vector, on average."""
+        """Expected length of a standard normal vector."""
         return math.sqrt(self.n) * (1 - 1 / (4 * self.n) + 1 / (21 * self.n**2))
 
 
 @dataclass(frozen=True, slots=True)
 class Evolution:
-    """The distribution with its two paths, after so many generations."""
+    """The distribution with its two evolution paths after a number of generations."""
 
     normal: Normal
     covariance: FloatArray
@@ -104,12 +104,12 @@ class Evolution:
 
     @classmethod
     def around(cls, mean: FloatArray) -> Evolution:
-        """At the beginning: round, and as wide as `FIRST_STEP` of the box."""
+        """The initial distribution: isotropic, its standard deviation `FIRST_STEP` of the box."""
         nothing, round_ = np.zeros(len(mean)), np.eye(len(mean))
         return cls(Normal(mean, FIRST_STEP, round_), round_, nothing, nothing)
 
     def after(self, points: FloatArray, rates: Rates) -> Evolution:
-        """One generation on, by the points of a sample, best first, shape (size, n)."""
+        """The next generation, from the points of a sample, best first, shape (size, n)."""
         root, step = self.normal.root, self.normal.step
         best = points[: len(rates.weights)]
         whitened = _shortened(np.linalg.solve(root, ((best - self.normal.mean) / step).T))
@@ -142,10 +142,10 @@ class Evolution:
 
 
 class Learning:
-    """What CMA-ES knows on one island: an `evo.protocols.Memory`.
+    """What CMA-ES has learnt on an island: an `evo.protocols.Memory`.
 
-    Until its first offspring is told it stands at the best seed; a seed outside the box counts at its wall. A sample
-    may hold points that were drawn from earlier distributions, for nobody waits for a whole generation.
+    Until its first offspring is observed, its mean is the best seed; a seed outside the box counts at its bound. A
+    sample may hold points from earlier distributions, since no proposal waits for a whole generation.
     """
 
     def __init__(self, box: FloatArray, objective: Objective, sample: int | None) -> None:
@@ -171,7 +171,7 @@ class Learning:
         self._start = (-math.inf, -math.inf)
         self._sample.append((cost, point))
         if len(self._sample) == self._rates.size:
-            ordered = sorted(self._sample, key=lambda one: one[0])
+            ordered = sorted(self._sample, key=lambda pair: pair[0])
             self._sample = []
             self._evolution = self._evolution.after(np.array([point for _, point in ordered]), self._rates)
             if self._evolution.is_spent:
@@ -190,9 +190,9 @@ class Learning:
 
 
 class CmaEs:
-    """Draws from a distribution that it learns from its own offspring on an island; its parents take no part.
+    """Samples a distribution that it learns from its own offspring on an island; its parents take no part.
 
-    For one objective; of several it minimises or maximises the first. Constraints count by their violation first.
+    For a single objective; of several it minimises or maximises the first. Constraints count by their violation first.
     """
 
     arity: ClassVar[int] = 1
@@ -213,10 +213,10 @@ class CmaEs:
         self.sample = sample
 
     def memory(self, space: Space | None, objectives: Sequence[Objective]) -> Learning:
-        """What it knows of an island before anything was told.
+        """What it knows of an island before any result.
 
         Raises:
-            ConfigError: no box, or one that holds nothing.
+            ConfigError: no box, or an empty box.
         """
         try:
             return Learning(box_of(space), objectives[0], self.sample)
@@ -230,14 +230,14 @@ class CmaEs:
         except RefusalError as refusal:
             return Proposal(refusal.outcome, thought=str(refusal))
         if not isinstance(context.memory, Normal):
-            return Proposal("refused", thought="cma_es was not told what it has learnt")
+            return Proposal("refused", thought="cma_es was not given what it has learnt")
         share = context.memory.draw(context.rng)
         point = (1 - share) * box[0] + share * box[1]  # which a wide box does not make overflow
         return Proposal("ok", Vector(tuple(np.clip(point, *box).tolist())))
 
 
 def _shortened(whitened: NDArray[Any]) -> FloatArray:
-    """Steps, given as columns; as rows and none much longer than usual, shape (k, n)."""
+    """Steps, given as columns; as rows, none much longer than expected, shape (k, n)."""
     n = len(whitened)
     lengths = np.maximum(np.linalg.norm(whitened, axis=0), 1e-300)
     most = math.sqrt(n) + 2 * n / (n + 2)
@@ -252,7 +252,7 @@ def _root(covariance: FloatArray) -> FloatArray:
 
 
 def _unit(genome: Vector, box: FloatArray) -> FloatArray:
-    """Where a point lies between the bounds; a side without length counts as one long, and a wide one overflows not."""
+    """Where a point lies between the bounds; a side of length 0 counts as 1, and a wide side does not overflow."""
     low, high = box / 2
     width = np.where(high > low, high - low, 1.0)
     unit: FloatArray = np.clip((np.array(genome.values) / 2 - low) / width, 0.0, 1.0)

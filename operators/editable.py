@@ -1,4 +1,4 @@
-"""A parent's region, parsed anew for one proposal, with every place where it may be changed."""
+"""The editable region of a parent: parsed for a single proposal, with every point where it may be changed."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from evo.genomes import Program
 from evo.regions import Region
 from operators.points import InsertionPoint, MutationPoint, scan
 from operators.refusal import RefusalError
-from operators.source import Source, parse_source, regions_of
+from operators.source import ParsedSource, parse_source, regions_of
 
 
 @dataclass(frozen=True, slots=True)
 class EditableRegion:
-    """A region of one parent, to be changed in place.
+    """A region of a parent, to be changed in place.
 
     Attributes:
         file: the file that holds the region.
-        points: the expressions that may be changed, in the order of the text.
+        points: expressions that may be changed, in the order of the text.
         insertions: the statements that may be changed, in the order of the text.
         mates: regions of the other parents.
     """
 
     program: Program
     file: str
-    source: Source
+    source: ParsedSource
     points: list[MutationPoint]
     insertions: list[InsertionPoint]
     mates: tuple[EditableRegion, ...] = ()
@@ -39,11 +39,11 @@ class EditableRegion:
 
     def within(self, node: ast.AST) -> list[MutationPoint]:
         """The points whose expressions are parts of `node`, not `node` itself."""
-        parts = {id(one) for one in ast.walk(node)} - {id(node)}
+        parts = {id(part) for part in ast.walk(node)} - {id(node)}
         return [point for point in self.points if id(point.node) in parts]
 
     def scanned(self) -> EditableRegion:
-        """The editable with its places looked up again, after a change."""
+        """The same region, scanned again after a change."""
         points, insertions = scan(self.source)
         return replace(self, points=points, insertions=insertions)
 
@@ -60,7 +60,7 @@ def read_editable(program: Program, rng: np.random.Generator, mates: tuple[Edita
     """Parse a region of a program: any of those that can be varied.
 
     Raises:
-        RefusalError: no region can be varied; the reason is that of the last one.
+        RefusalError: no region can be varied; the reason is that of the last region tried.
     """
     refusal = RefusalError("refused", "the program has no Python file")
     for file, region in _shuffled_regions(program, rng):

@@ -1,4 +1,4 @@
-"""Changes of a editable, each made in place: what was done, or None, with nothing changed, where the draw did not fit."""
+"""Edits of a region in place: each says what it did, or gives None and changes nothing where it does not fit."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def replace(point: MutationPoint, node: ast.expr) -> str | None:
     return f"{old[:SHOWN_CHARACTERS]} -> {new[:SHOWN_CHARACTERS]}"
 
 
-def replace_alike(point: MutationPoint, node: ast.expr, rng: np.random.Generator) -> str | None:
-    """Put an expression in the place of another; seldom where that read variables that it does not.
+def replace_similar(point: MutationPoint, node: ast.expr, rng: np.random.Generator) -> str | None:
+    """Put an expression in the place of another; rarely where that reads variables which the new expression does not.
 
     What a variable holds (a number, an array) is not known, so such an expression is often of another shape.
     """
@@ -41,23 +41,23 @@ def adapted(node: ast.expr, scope: Scope, rng: np.random.Generator) -> ast.expr 
     """A copy of an expression from elsewhere with its unknown variables renamed; None where it cannot be used."""
     parts = list(ast.walk(copied := clone(node)))
     known = {*scope.names, *scope.known, *BUILTINS}
-    strangers = [one for one in parts if isinstance(one, ast.Name) and one.id not in known]
+    strangers = [node for node in parts if isinstance(node, ast.Name) and node.id not in known]
     # Something called, indexed or asked for an attribute is more than a number: no variable can stand in for it.
-    special = {id(held) for one in parts for held in (getattr(one, "func", None), getattr(one, "value", None))}
-    if any(isinstance(one, _ROOTED) for one in parts) or any(id(one) in special for one in strangers):
+    special = {id(held) for node in parts for held in (getattr(node, "func", None), getattr(node, "value", None))}
+    if any(isinstance(node, _ROOTED) for node in parts) or any(id(node) in special for node in strangers):
         return None
     if strangers and not scope.names:
         return None
-    for one in strangers:
-        one.id = pick(rng, scope.names)
+    for stranger in strangers:
+        stranger.id = pick(rng, scope.names)
     return copied
 
 
 def hoist(editable: EditableRegion, rng: np.random.Generator) -> str | None:
     """Put a part of an expression in its place."""
     point = pick(rng, editable.points)
-    parts = [one for one in editable.within(point.node) if one.role == point.role]
-    return replace_alike(point, pick(rng, parts).node, rng) if parts else None
+    parts = [part for part in editable.within(point.node) if part.role == point.role]
+    return replace_similar(point, pick(rng, parts).node, rng) if parts else None
 
 
 def inline(editable: EditableRegion, rng: np.random.Generator) -> str | None:
@@ -96,20 +96,24 @@ def double(editable: EditableRegion, insertion: InsertionPoint) -> str | None:
 def exchange(editable: EditableRegion, insertion: InsertionPoint) -> str | None:
     """Swap two neighbouring statements, unless the second reads what only the first binds."""
     following = next(
-        (one for one in editable.insertions if one.body is insertion.body and one.position == insertion.position + 1),
+        (
+            other
+            for other in editable.insertions
+            if other.body is insertion.body and other.position == insertion.position + 1
+        ),
         None,
     )
     if following is None or isinstance(insertion.statement, _KEPT) or isinstance(following.statement, _KEPT):
         return None
-    one, other = insertion.statement, following.statement
-    if _newly_bound(insertion) & loaded_names(other) or ast.unparse(one) == ast.unparse(other):
+    this, other = insertion.statement, following.statement
+    if _newly_bound(insertion) & loaded_names(other) or ast.unparse(this) == ast.unparse(other):
         return None
-    insertion.body[insertion.position], insertion.body[following.position] = other, one
-    return f"swapped {_shown(one)} with {_shown(other)}"
+    insertion.body[insertion.position], insertion.body[following.position] = other, this
+    return f"swapped {_shown(this)} with {_shown(other)}"
 
 
 def combined(node: ast.expr, grow: Grower) -> ast.expr:
-    """An expression combined with a grown one, or wrapped in a function."""
+    """An expression combined with a grown expression, or wrapped in a function."""
     grown = grow.variable() if grow.rng.random() < 0.7 else grow.number()
     pair = (node, grown) if grow.rng.random() < 0.65 else (grown, node)
     draw = grow.rng.random()
@@ -121,7 +125,7 @@ def combined(node: ast.expr, grow: Grower) -> ast.expr:
 
 
 def rebind(editable: EditableRegion, insertion: InsertionPoint, grow: Grower) -> str | None:
-    """Insert a statement that combines a variable, the one bound last more often than not, with a grown expression."""
+    """Insert a statement that combines a variable, most often the last that was bound, with a grown expression."""
     names = insertion.scope.names
     if not names:
         return None
@@ -138,7 +142,7 @@ def introduce(editable: EditableRegion, insertion: InsertionPoint, grow: Grower)
         *insertion.scope.names,
         *insertion.scope.known,
     }
-    fresh = next((one for one in FRESH_NAMES if one not in taken), None)
+    fresh = next((letter for letter in FRESH_NAMES if letter not in taken), None)
     if not points or not insertion.scope.names or fresh is None:
         return None
     point = pick(grow.rng, points)
@@ -153,9 +157,9 @@ def _insert(insertion: InsertionPoint, variable: str, value: ast.expr) -> str:
 
 
 def _only_use(editable: EditableRegion, insertion: InsertionPoint, variable: str) -> MutationPoint | None:
-    """Where the next statement reads a variable, if no later one reads it before it is bound anew."""
+    """Where the next statement reads a variable, if no later statement reads it before it is bound again."""
     following, *later = insertion.following
-    if variable not in bound_names(following) and any(reads(one, variable) for one in later):
+    if variable not in bound_names(following) and any(reads(statement, variable) for statement in later):
         return None
     points = (point for point in editable.within(following) if isinstance(point.node, ast.Name))
     return next((point for point in points if point.node.id == variable), None)  # type: ignore[attr-defined]
@@ -166,9 +170,9 @@ def _newly_bound(insertion: InsertionPoint) -> set[str]:
 
 
 def _read_elsewhere(editable: EditableRegion, statement: ast.stmt) -> set[str]:
-    own = {id(one) for one in ast.walk(statement)}
-    names = (one for one in ast.walk(editable.source.tree) if isinstance(one, ast.Name) and id(one) not in own)
-    return {one.id for one in names if isinstance(one.ctx, ast.Load)}
+    own = {id(node) for node in ast.walk(statement)}
+    names = (node for node in ast.walk(editable.source.tree) if isinstance(node, ast.Name) and id(node) not in own)
+    return {node.id for node in names if isinstance(node.ctx, ast.Load)}
 
 
 def _shown(statement: ast.stmt) -> str:

@@ -17,7 +17,7 @@ from operators.nodes import Number, call, clone, count_nodes, loaded_names, name
 from operators.points import MutationPoint, Scope
 from operators.sampling import pick, rounded, weighted
 
-Form: TypeAlias = Callable[["Grower", int], ast.expr]
+ExpressionForm: TypeAlias = Callable[["Grower", int], ast.expr]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Grammar:
 
 @dataclass(frozen=True, slots=True)
 class Grower:
-    """Grows expressions that are valid in one scope.
+    """Grows expressions that are valid in a scope.
 
     Attributes:
         points: places whose expressions may be used again.
@@ -85,24 +85,24 @@ class Grower:
         return name(pick(self.rng, self.scope.names))
 
     def constant(self) -> Number:
-        """A whole number of one or two digits, or any number between 0.01 and 1,000, all magnitudes alike."""
-        draw = self.rng.random()
-        if draw < 0.6:
-            return int(self.rng.integers(1, 11 if draw < 0.3 else 100))
+        """A whole number of at most two digits, or any number between 0.01 and 1,000, all magnitudes equally likely."""
+        share = self.rng.random()
+        if share < 0.6:
+            return int(self.rng.integers(1, 11 if share < 0.3 else 100))
         return rounded(10.0 ** self.rng.uniform(-2, 3), 2)
 
-    def arithmetic(self, one: ast.expr, other: ast.expr) -> ast.expr:
+    def arithmetic(self, first: ast.expr, other: ast.expr) -> ast.expr:
         """A sum, difference, product or quotient of two expressions."""
-        return ast.BinOp(one, pick(self.rng, (ast.Add, ast.Sub, ast.Mult, ast.Div))(), other)
+        return ast.BinOp(first, pick(self.rng, (ast.Add, ast.Sub, ast.Mult, ast.Div))(), other)
 
-    def choice(self, condition: ast.expr, one: ast.expr, other: ast.expr) -> ast.expr:
-        """One expression where the condition holds, the other elsewhere."""
-        return self._call("where", condition, one, other) if self.scope.numpy else ast.IfExp(condition, one, other)
+    def choice(self, condition: ast.expr, then: ast.expr, other: ast.expr) -> ast.expr:
+        """The first expression where the condition holds, the other elsewhere."""
+        return self._call("where", condition, then, other) if self.scope.numpy else ast.IfExp(condition, then, other)
 
-    def extreme(self, one: ast.expr, other: ast.expr) -> ast.expr:
+    def extreme(self, first: ast.expr, other: ast.expr) -> ast.expr:
         """The smaller or the larger of two expressions."""
         functions = ("minimum", "maximum") if self.scope.numpy else ("min", "max")
-        return self._call(pick(self.rng, functions), one, other)
+        return self._call(pick(self.rng, functions), first, other)
 
     def function(self, argument: ast.expr) -> ast.expr:
         """An elementary function of an expression, guarded where its domain or its range is bounded."""
@@ -120,17 +120,17 @@ class Grower:
                 return self._call(guarded, magnitude)
 
     def power(self, base: ast.expr) -> ast.expr:
-        """A power with a small exponent; only a whole one where the base may be negative."""
+        """A power with a small exponent; only a whole exponent where the base may be negative."""
         exponent = pick(self.rng, (2, 2, 3, 0.5, 1.5))
         return ast.BinOp(base if isinstance(exponent, int) else self._call("abs", base), ast.Pow(), number(exponent))
 
     def operands(self, depth: int) -> tuple[ast.expr, ast.expr]:
-        """Two numbers, in any order, of which one is no bare constant."""
+        """Two numbers, in any order, not both of them constants."""
         pair = self.variable(depth), self.number(depth)
         return pair if self.rng.random() < 0.5 else pair[::-1]
 
     def _found(self) -> ast.expr | None:
-        """A copy of an expression of the region, if the one drawn is small and fits the scope."""
+        """A copy of an expression of the region, if it is small and fits the scope."""
         point = pick(self.rng, self.points)
         read = loaded_names(point.node)
         if point.role != "number" or not read or not read <= {*self.scope.names, *self.scope.known}:
@@ -165,7 +165,7 @@ def _condition(grow: Grower, depth: int) -> ast.expr:
     return grow.condition()
 
 
-FORMS: Mapping[Form, float] = {
+FORMS: Mapping[ExpressionForm, float] = {
     _arithmetic: 6.0,
     _choice: 3.0,
     _extreme: 1.0,

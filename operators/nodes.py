@@ -44,7 +44,7 @@ def call(module: str, function: str, *arguments: ast.expr) -> ast.Call:
 def clone(node: T) -> T:
     """A copy of a syntax tree, or of a list of them."""
     if isinstance(node, list):
-        return [clone(one) for one in node]  # type: ignore[return-value]
+        return [clone(item) for item in node]  # type: ignore[return-value]
     if isinstance(node, ast.AST):
         return type(node)(**{field: clone(value) for field, value in vars(node).items()})
     return node

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from operators.nodes import number_of
-from operators.source import Source, bodies_of
+from operators.source import ParsedSource, bodies_of
 
-Role: TypeAlias = Literal["number", "condition", "integer", "exponent", "fixed"]
+PointRole: TypeAlias = Literal["number", "condition", "integer", "exponent", "fixed"]
 
 BUILTINS = frozenset(dir(builtins))
 
@@ -45,7 +45,7 @@ class MutationPoint(NamedTuple):
     holder: ast.AST
     field: str
     position: int
-    role: Role
+    role: PointRole
     scope: Scope
 
     @property
@@ -86,8 +86,8 @@ class Scan(NamedTuple):
     insertions: list[InsertionPoint]
 
 
-def scan(source: Source) -> Scan:
-    """Every place of the region that may be changed."""
+def scan(source: ParsedSource) -> Scan:
+    """Every point of the region that may be changed."""
     walk = _Walk(source)
     walk.enter(source.tree.body, Scope(), inside=False)
     return Scan(walk.points, walk.insertions)
@@ -102,7 +102,7 @@ def bound_names(statement: ast.stmt) -> list[str]:
     return []
 
 
-_EDGES: Mapping[type[ast.AST], Sequence[tuple[str, Role]]] = {
+_EDGES: Mapping[type[ast.AST], Sequence[tuple[str, PointRole]]] = {
     ast.BinOp: (("left", "number"), ("right", "number")),
     ast.UnaryOp: (("operand", "number"),),
     ast.BoolOp: (("values", "condition"),),
@@ -154,9 +154,9 @@ _NOT_NUMBERS = (
 
 
 class _Walk:
-    """Goes through a file in the order of its text, carrying the scope, and notes the places within the region."""
+    """Goes through a file in the order of its text, with the scope, and collects the points within the region."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ParsedSource) -> None:
         self.source = source
         self.points: list[MutationPoint] = []
         self.insertions: list[InsertionPoint] = []
@@ -192,8 +192,8 @@ class _Walk:
             held = getattr(node, field)
             role = "integer" if integer and role == "number" else role
             if isinstance(held, list):
-                for position, one in enumerate(held):
-                    self.look(one, MutationPoint(node, field, position, role, scope))
+                for position, child in enumerate(held):
+                    self.look(child, MutationPoint(node, field, position, role, scope))
             elif held is not None:
                 self.look(held, MutationPoint(node, field, -1, role, scope))
 
@@ -206,14 +206,14 @@ class _Walk:
             self.follow(node, point.scope, integer=role == "integer")
 
 
-def _role(node: ast.expr, point: MutationPoint) -> Role:
+def _role(node: ast.expr, point: MutationPoint) -> PointRole:
     if isinstance(node, _CONDITION) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)):
         return "fixed" if point.role == "fixed" else "condition"
     judge = _JUDGES.get(type(point.holder))
     return judge(node, point) if judge else point.role
 
 
-def _argument_role(node: ast.expr, point: MutationPoint) -> Role:
+def _argument_role(node: ast.expr, point: MutationPoint) -> PointRole:
     match point.holder:
         case ast.Call(func=ast.Attribute(attr=function) | ast.Name(id=function)) if point.field == "args":
             if function in _COUNTING:
@@ -222,18 +222,18 @@ def _argument_role(node: ast.expr, point: MutationPoint) -> Role:
     return point.role
 
 
-def _operand_role(node: ast.expr, point: MutationPoint) -> Role:
+def _operand_role(node: ast.expr, point: MutationPoint) -> PointRole:
     return "condition" if isinstance(point.holder, ast.UnaryOp) and isinstance(point.holder.op, ast.Not) else point.role
 
 
-def _compared_role(node: ast.expr, point: MutationPoint) -> Role:
+def _compared_role(node: ast.expr, point: MutationPoint) -> PointRole:
     holder = point.holder
     ordered = isinstance(holder, ast.Compare) and not any(isinstance(op, _UNORDERED) for op in holder.ops)
     return point.role if ordered else "fixed"
 
 
-def _exponent_role(node: ast.expr, point: MutationPoint) -> Role:
-    """Exponents and shifts stay small constants: a large one makes whole numbers beyond all bounds."""
+def _exponent_role(node: ast.expr, point: MutationPoint) -> PointRole:
+    """Exponents and shifts stay small constants: a large exponent makes whole numbers beyond all bounds."""
     match point.holder:
         case ast.BinOp(op=ast.Pow()) if point.field == "right":
             return "exponent" if number_of(node) is not None else "fixed"
@@ -242,7 +242,7 @@ def _exponent_role(node: ast.expr, point: MutationPoint) -> Role:
     return point.role
 
 
-_JUDGES: Mapping[type[ast.AST], Callable[[ast.expr, MutationPoint], Role]] = {
+_JUDGES: Mapping[type[ast.AST], Callable[[ast.expr, MutationPoint], PointRole]] = {
     ast.Call: _argument_role,
     ast.UnaryOp: _operand_role,
     ast.Compare: _compared_role,
@@ -260,7 +260,7 @@ def _scope_after(statement: ast.stmt, scope: Scope) -> Scope:
 
 
 def _scope_after_import(statement: ast.Import | ast.ImportFrom, scope: Scope) -> Scope:
-    bound = {(one.asname or one.name.partition(".")[0]): one.name for one in statement.names}
+    bound = {(alias.asname or alias.name.partition(".")[0]): alias.name for alias in statement.names}
     numpy = next((alias for alias, name in bound.items() if name == "numpy"), scope.numpy)
     return scope._replace(known=scope.known.union(bound), numpy=numpy)
 
@@ -269,7 +269,9 @@ def _scope_within(statement: ast.stmt, scope: Scope) -> Scope:
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
         arguments = statement.args
         scope = scope._replace(known=scope.known | {statement.name})
-        return scope.with_names(one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs))
+        return scope.with_names(
+            argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+        )
     if isinstance(statement, ast.For):
         return scope.with_names(_target_names(statement.target))
     return scope
@@ -286,7 +288,7 @@ def _target_names(target: ast.expr) -> list[str]:
     if isinstance(target, ast.Name):
         return [target.id]
     if isinstance(target, ast.Tuple | ast.List):
-        return [name for one in target.elts for name in _target_names(one)]
+        return [name for element in target.elts for name in _target_names(element)]
     return []
 
 

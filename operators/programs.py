@@ -16,8 +16,8 @@ from operators import edits
 from operators.editable import EditableRegion, read_editable
 from operators.grammar import Grammar, Grower
 from operators.nodes import Number, count_nodes, number, number_of
-from operators.parents import genomes_of
-from operators.points import MutationPoint, Role
+from operators.parent_genomes import genomes_of
+from operators.points import MutationPoint, PointRole
 from operators.refusal import RefusalError
 from operators.sampling import pick, rounded
 from operators.swaps import swapped
@@ -53,10 +53,10 @@ class ProgramOperator(ABC):
 
     @abstractmethod
     def edit(self, editable: EditableRegion, rng: np.random.Generator) -> str | None:
-        """Change the editable in place and say what was done; None, with nothing changed, where the draw did not fit.
+        """Change the region in place and say what was done; None, with nothing changed, where a sample did not fit.
 
         Raises:
-            RefusalError: no draw would fit.
+            RefusalError: no sample would fit.
         """
 
     async def propose(self, parents: Sequence[Individual], context: Context) -> Proposal:
@@ -71,7 +71,7 @@ class ProgramOperator(ABC):
         refusal = RefusalError("refused", "no attempt was allowed")
         for _ in range(self.attempts):
             base, *others = programs
-            editable = read_editable(base, rng, tuple(read_editable(one, rng) for one in others))
+            editable = read_editable(base, rng, tuple(read_editable(mate, rng) for mate in others))
             try:
                 return self._offspring(editable, rng)
             except RefusalError as reason:
@@ -93,12 +93,12 @@ class ProgramOperator(ABC):
     def _change(self, editable: EditableRegion, rng: np.random.Generator) -> str:
         done = next(filter(None, (self.edit(editable, rng) for _ in range(SAMPLES))), None)
         if done is None:
-            raise RefusalError("refused", f"none of {SAMPLES} draws fitted the region")
+            raise RefusalError("refused", f"none of {SAMPLES} samples fitted the region")
         return done
 
 
 class JitterConstant(ProgramOperator):
-    """Moves a numeric constant: by a factor, by a step, to the other sign, or anew."""
+    """Moves a numeric constant: by a factor, by a step, to the other sign, or to a new value."""
 
     weight: ClassVar[float] = 2.0
     grows: ClassVar[bool] = False
@@ -112,7 +112,7 @@ class JitterConstant(ProgramOperator):
 
 
 class SwapOperator(ProgramOperator):
-    """Puts another operator or function of the same signature, or turns the operands round."""
+    """Puts another operator or function of the same signature, or reverses the operands."""
 
     weight: ClassVar[float] = 1.0
     grows: ClassVar[bool] = False
@@ -127,7 +127,7 @@ class SwapOperator(ProgramOperator):
 
 
 class ReplaceSubtree(ProgramOperator):
-    """Puts a grown expression in the place of one that is there."""
+    """Replaces an expression by a grown expression."""
 
     weight: ClassVar[float] = 2.0
 
@@ -137,11 +137,11 @@ class ReplaceSubtree(ProgramOperator):
         if point.role == "condition":
             return edits.replace(point, grow.condition())
         node = grow.number() if number_of(point.node) is not None else grow.variable()
-        return edits.replace_alike(point, node, rng)
+        return edits.replace_similar(point, node, rng)
 
 
 class CrossoverSubtree(ProgramOperator):
-    """Puts an expression of the mate in the place of one of the base."""
+    """Replaces an expression of the base by an expression of the mate."""
 
     arity: ClassVar[int] = 2
     weight: ClassVar[float] = 3.0
@@ -150,11 +150,11 @@ class CrossoverSubtree(ProgramOperator):
         point = pick(rng, _points(editable, "number", "condition"))
         donor = pick(rng, _points(editable.mates[0], "number", "condition"))
         node = edits.adapted(donor.node, point.scope, rng) if donor.role == point.role else None
-        return edits.replace_alike(point, node, rng) if node is not None else None
+        return edits.replace_similar(point, node, rng) if node is not None else None
 
 
 class InsertExpression(ProgramOperator):
-    """Combines an expression with a grown one, in its place or in a statement of its own."""
+    """Combines an expression with a grown expression, in its place or in a statement of its own."""
 
     weight: ClassVar[float] = 3.0
 
@@ -191,7 +191,7 @@ class Simplify(ProgramOperator):
         return edits.inline(editable, rng) if rng.random() < 0.2 else edits.hoist(editable, rng)
 
 
-def _points(editable: EditableRegion, *roles: Role) -> list[MutationPoint]:
+def _points(editable: EditableRegion, *roles: PointRole) -> list[MutationPoint]:
     points = [point for point in editable.points if point.role in roles]
     if not points:
         raise RefusalError("refused", f"the region holds no expression that is a {' or '.join(roles)}")
@@ -208,9 +208,9 @@ def _moved(point: MutationPoint, value: Number, rng: np.random.Generator) -> Num
 
 
 def _drawn(point: MutationPoint, value: Number, rng: np.random.Generator) -> float:
-    draw = rng.random()
-    if draw < 0.6:
+    share = rng.random()
+    if share < 0.6:
         return value * math.exp(pick(rng, (0.05, 0.3, 1.0)) * rng.standard_normal())
-    if draw < 0.8:
+    if share < 0.8:
         return value + pick(rng, (0.1, 1.0, 10.0)) * rng.standard_normal()
-    return -value if draw < 0.85 else Grower(rng, point.scope).constant()
+    return -value if share < 0.85 else Grower(rng, point.scope).constant()

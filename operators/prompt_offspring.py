@@ -1,4 +1,4 @@
-"""What holds of every offspring among prompts, however it was made: its placeholders, its size, its being new."""
+"""The checks of an offspring that is a prompt, whatever operator made it: placeholders, size, novelty."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ def placeholders_of(prompt: Prompt) -> Counter[str]:
     return Counter(found for text in prompt.parts.values() for found in PLACEHOLDER.findall(text))
 
 
-def fit(child: Prompt, parents: Sequence[Prompt], max_words: int = MAX_WORDS) -> Prompt:
-    """The child, where it may be evaluated.
+def checked(child: Prompt, parents: Sequence[Prompt], max_words: int = MAX_WORDS) -> Prompt:
+    """The child, if it may be evaluated.
 
     Raises:
-        RefusalError: it is one of its parents, does not have the base's placeholders, or has grown too long.
+        RefusalError: it equals a parent, does not have the base's placeholders, or has grown too long.
     """
     base = parents[0]
     if child.canonical == base.canonical:
         raise RefusalError("duplicate", "the prompt would be the base again")
-    if any(child.canonical == one.canonical for one in parents):
+    if any(child.canonical == parent.canonical for parent in parents):
         raise RefusalError("duplicate", "the prompt would be the mate again")
     _check_changed(placeholders_of(base), placeholders_of(child))
     if child.size > max(max_words, base.size):

@@ -1,4 +1,4 @@
-"""A text as its sentences and the white space around them, which joined again give it to the last character."""
+"""Splitting a text into sentences and the white space around them; joined, they are the text again."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Split:
 
     Attributes:
         sentences: each with no white space at its edges, and none of them empty.
-        gaps: the white space before, between and after them; one more than there are sentences.
+        gaps: the white space before, between and after them; a gap more than there are sentences.
     """
 
     sentences: tuple[str, ...]
@@ -52,7 +52,7 @@ class Split:
         return replace(self, sentences=(*self.sentences[:index], sentence, *self.sentences[index + 1 :]))
 
     def without(self, index: int) -> Split:
-        """Without a sentence and one of the gaps beside it: of two within the text, the one that breaks fewer lines."""
+        """Without a sentence and a gap beside it: of two within the text, the gap with fewer line breaks."""
         last = len(self.sentences) - 1
         before, after = self.gaps[index], self.gaps[index + 1]
         if last == 0:
@@ -65,7 +65,7 @@ class Split:
         return Split(sentences, (*self.gaps[:index], kept, *self.gaps[index + 2 :]))
 
     def inserted(self, index: int, sentence: str) -> Split:
-        """With one more sentence, which will be the one at `index`: on a line of its own where the others are."""
+        """With another sentence at `index`: on a line of its own where the others are."""
         sentences = (*self.sentences[:index], sentence, *self.sentences[index:])
         if not self.sentences:
             return Split(sentences, (*self.gaps, ""))
@@ -85,8 +85,8 @@ class Split:
 def split_sentences(text: str) -> Split:
     """The sentences of a text: lines, and within a line what a full stop, question or exclamation mark ends.
 
-    Short forms, initials and numbers of a list end none; a line that goes on in small letters is one with the next; a
-    fenced block is one sentence.
+    Short forms, initials and numbers of a list end none; a line that goes on in small letters belongs to the next; a
+    fenced block is a single sentence.
     """
     sentences, gaps, at = [], [""], 0
     for start, end in _cuts(text):
@@ -105,7 +105,9 @@ def split_sentences(text: str) -> Split:
 
 def _cuts(text: str) -> Iterator[tuple[int, int]]:
     """Where the gaps begin and end."""
-    codes = iter([(one.start("fence") if one["fence"] else one.start(), one.end()) for one in _CODE.finditer(text)])
+    codes = iter(
+        [(match.start("fence") if match["fence"] else match.start(), match.end()) for match in _CODE.finditer(text)]
+    )
     first, last = next(codes, (len(text), len(text)))
     for gap in _GAP.finditer(text):
         start, end = gap.span()
@@ -137,4 +139,4 @@ def _ends(before: str) -> bool:
 
 
 def _breaks(gap: str) -> int:
-    return sum(1 for one in gap.replace("\r\n", "\n") if one in LINE_BREAKS)
+    return sum(1 for character in gap.replace("\r\n", "\n") if character in LINE_BREAKS)

@@ -14,8 +14,8 @@ import numpy as np
 from evo.genomes import Prompt
 from evo.protocols import Context
 from evo.values import Individual, Proposal
-from operators.parents import genomes_of
-from operators.prompt_offspring import MAX_WORDS, PLACEHOLDER, fit
+from operators.parent_genomes import genomes_of
+from operators.prompt_offspring import MAX_WORDS, PLACEHOLDER, checked
 from operators.prompt_sentences import Split, split_sentences
 from operators.refusal import RefusalError
 from operators.sampling import pick, weighted
@@ -44,7 +44,7 @@ class PromptOperator(ABC):
 
         Args:
             attempts: how many offspring are tried before giving up.
-            max_words: of an offspring; one whose base has more may not grow.
+            max_words: of an offspring; where the base has more it may not grow.
         """
         self.attempts = attempts
         self.max_words = max_words
@@ -68,14 +68,14 @@ class PromptOperator(ABC):
         for _ in range(self.attempts):
             child, done = self.vary(prompts, rng)
             try:
-                return Proposal("ok", fit(child, prompts, self.max_words), done)
+                return Proposal("ok", checked(child, prompts, self.max_words), done)
             except RefusalError as reason:
                 refusal = reason
         raise refusal
 
 
 class Delete(PromptOperator):
-    """Drops a sentence, a demonstration, or a whole part; never one that holds a placeholder."""
+    """Drops a sentence, a demonstration, or a whole part; never text that holds a placeholder."""
 
     def vary(self, prompts: Sequence[Prompt], rng: np.random.Generator) -> Varied:
         base = prompts[0]
@@ -97,7 +97,7 @@ class Delete(PromptOperator):
 
 
 class Swap(PromptOperator):
-    """Exchanges two sentences, of one part or of two, or two demonstrations."""
+    """Exchanges two sentences, of a single part or of two, or two demonstrations."""
 
     def vary(self, prompts: Sequence[Prompt], rng: np.random.Generator) -> Varied:
         base = prompts[0]
@@ -107,10 +107,10 @@ class Swap(PromptOperator):
         kinds = {"sentences": 3.0 * (len(places) > 1), "demonstrations": 1.0 * (count > 1)}
         if _kind(rng, kinds, "swap") == "demonstrations":
             order = list(range(count))
-            one, other = map(int, rng.choice(count, 2, replace=False))
-            order[one], order[other] = other, one
+            first, other = map(int, rng.choice(count, 2, replace=False))
+            order[first], order[other] = other, first
             swapped = tuple(base.demonstrations[index] for index in order)
-            return _with(base, demonstrations=swapped), f"swapped demonstrations {one + 1} and {other + 1}"
+            return _with(base, demonstrations=swapped), f"swapped demonstrations {first + 1} and {other + 1}"
         here, there = (places[index] for index in rng.choice(len(places), 2, replace=False))
         texts = [splits[name].sentences[index] for name, index in (here, there)]
         for (name, index), text in zip((here, there), reversed(texts), strict=True):
@@ -141,7 +141,7 @@ class Add(PromptOperator):
         fresh = {
             category: left
             for category, known in components().items()
-            if (left := [one for one in known if one not in whole])
+            if (left := [component for component in known if component not in whole])
         }
         if not fresh:
             raise RefusalError("refused", "the prompt has every component of the corpus already")
@@ -150,7 +150,7 @@ class Add(PromptOperator):
 
 
 class Graft(PromptOperator):
-    """Adds a sentence of the mate that the base does not have, in the part of the same name where there is one."""
+    """Adds a sentence of the mate that the base does not have, in the part of the same name if there is any."""
 
     arity: ClassVar[int] = 2
 
@@ -169,7 +169,7 @@ class Graft(PromptOperator):
 class Mix(PromptOperator):
     """Takes each part and each demonstration from either parent, parts by their names; the format is the base's.
 
-    Where the parents differ in too little for that, a part is made of the head of the one and the tail of the other.
+    Where the parents differ in too little for that, a part is made of the head of the first and the tail of the second.
     """
 
     arity: ClassVar[int] = 2
@@ -182,7 +182,7 @@ class Mix(PromptOperator):
             return mixed, "took parts and demonstrations from both parents"
         shared = [name for name in base.parts if name in mate.parts and base.parts[name] != mate.parts[name]]
         if not shared:
-            return mixed, "took everything from one parent"
+            return mixed, "took everything from a single parent"
         name = pick(rng, shared)
         spliced = _spliced(split_sentences(base.parts[name]), split_sentences(mate.parts[name]), rng)
         return _with_text(base, name, spliced), f"joined the head of part {name!r:.80} to the tail of the mate's"
@@ -190,7 +190,7 @@ class Mix(PromptOperator):
 
 @cache
 def components() -> Mapping[str, tuple[str, ...]]:
-    """The corpus: category to instructions, each one sentence without a placeholder."""
+    """The corpus: category to instructions, each a sentence without a placeholder."""
     found: dict[str, tuple[str, ...]] = {}
     for line in COMPONENTS.read_text("utf-8").splitlines():
         category, _, sentence = line.partition(": ")
@@ -243,7 +243,7 @@ def _shuffled(items: Sequence[T], rng: np.random.Generator) -> list[T]:
 
 
 def _mixed_parts(base: Prompt, mate: Prompt, rng: np.random.Generator) -> dict[str, str]:
-    """Parts of one parent alone are as likely in as out, but a placeholder of the base's stays and no other comes."""
+    """Parts of a single parent are as likely in as out, but a placeholder of the base's stays and no other comes."""
     mixed = {}
     for name, text in base.parts.items():
         takes = rng.random() < 0.5
@@ -262,7 +262,7 @@ def _mixed(ours: Demonstrations, theirs: Demonstrations, rng: np.random.Generato
     mixed: list[Demonstration] = []
     for index in range(max(len(ours), len(theirs))):
         chosen = theirs if rng.random() < 0.5 else ours
-        mixed += [one for one in chosen[index : index + 1] if one not in mixed]
+        mixed += [demonstration for demonstration in chosen[index : index + 1] if demonstration not in mixed]
     return tuple(mixed)
 
 

@@ -1,4 +1,4 @@
-"""Why an operator makes no offspring."""
+"""RefusalError: why an operator makes no offspring."""
 
 from __future__ import annotations
 

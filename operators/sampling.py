@@ -1,4 +1,4 @@
-"""Random draws, each from a generator that is given."""
+"""Random sampling from a given generator."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ SMALLEST, LARGEST = 1e-9, 1e12
 
 
 def pick(rng: np.random.Generator, items: Sequence[T]) -> T:
-    """One of the items, all equally likely."""
+    """An item, all equally likely."""
     return items[int(rng.integers(len(items)))]
 
 
 def weighted(rng: np.random.Generator, weights: Mapping[T, float]) -> T:
-    """One of the keys, as likely as its weight."""
+    """A key, with probability proportional to its weight."""
     left = rng.random() * math.fsum(weights.values())
     for item, weight in weights.items():
         left -= weight

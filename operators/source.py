@@ -1,4 +1,4 @@
-"""One marked region of a Python file as statements to vary, and back to text; what lies outside stays byte for byte."""
+"""A marked region of a Python file as statements to vary, and back to text; what lies outside stays byte for byte."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from operators.refusal import RefusalError
 MAX_LINES = 2000
 
 
-class Block(NamedTuple):
+class StatementBlock(NamedTuple):
     """A run of statements that may be varied in place: `body[start : len(body) - after]`."""
 
     body: list[ast.stmt]
@@ -28,8 +28,8 @@ class Block(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A parsed file with one region to vary. Whoever parsed it owns the tree and changes it in place.
+class ParsedSource:
+    """A parsed file with a region to vary. The caller that parsed it owns the tree and changes it in place.
 
     Attributes:
         lines: the text, cut where the parser counts a new line, ends kept.
@@ -40,7 +40,7 @@ class Source:
 
     lines: tuple[str, ...]
     tree: ast.Module
-    block: Block
+    block: StatementBlock
     first: int
     last: int
 
@@ -90,8 +90,8 @@ def regions_of(text: str) -> tuple[Region, ...]:
         raise RefusalError("refused", f"its markers do not pair: {error}") from error
 
 
-def parse_source(text: str, region: Region) -> Source:
-    """Parse a file and find the statements of one of its regions.
+def parse_source(text: str, region: Region) -> ParsedSource:
+    """Parse a file and find the statements of a region.
 
     Raises:
         RefusalError: the file does not parse, or the region is too long or holds no whole statement.
@@ -108,13 +108,13 @@ def parse_source(text: str, region: Region) -> Source:
         raise RefusalError("refused", "the region holds no whole statement")
     lines = tuple(io.StringIO(text, newline="").readlines())
     statements = block.statements
-    return Source(lines, tree, block, first_line(statements[0]), last_line(statements[-1]))
+    return ParsedSource(lines, tree, block, first_line(statements[0]), last_line(statements[-1]))
 
 
 def first_line(statement: ast.stmt) -> int:
     """Index of a statement's first line, decorators included."""
     decorators: Sequence[ast.expr] = getattr(statement, "decorator_list", ())
-    return min((statement.lineno, *(one.lineno for one in decorators))) - 1
+    return min((statement.lineno, *(decorator.lineno for decorator in decorators))) - 1
 
 
 def last_line(statement: ast.stmt) -> int:
@@ -137,12 +137,14 @@ def _parser_lines(text: str, region: Region) -> tuple[int, int]:
     return before, before + within + (region.last == len(lines))
 
 
-def _find_block(body: list[ast.stmt], first: int, last: int) -> Block | None:
-    inside = [index for index, one in enumerate(body) if first_line(one) >= first and last_line(one) <= last]
+def _find_block(body: list[ast.stmt], first: int, last: int) -> StatementBlock | None:
+    inside = [
+        index for index, statement in enumerate(body) if first_line(statement) >= first and last_line(statement) <= last
+    ]
     if inside:
-        return Block(body, inside[0], len(body) - 1 - inside[-1])
-    around = (one for one in body if first_line(one) < first and last_line(one) >= last)
-    blocks = (_find_block(inner, first, last) for one in around for inner in bodies_of(one))
+        return StatementBlock(body, inside[0], len(body) - 1 - inside[-1])
+    around = (statement for statement in body if first_line(statement) < first and last_line(statement) >= last)
+    blocks = (_find_block(inner, first, last) for statement in around for inner in bodies_of(statement))
     return next((block for block in blocks if block is not None), None)
 
 

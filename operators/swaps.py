@@ -1,4 +1,4 @@
-"""Another operator or function of the same signature, for any expression that has one."""
+"""Swapping an expression's operator or function for another of the same signature."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def _swapped_comparison(node: ast.Compare, rng: np.random.Generator) -> ast.expr
 def _swapped_call(node: ast.Call, scope: Scope, rng: np.random.Generator) -> ast.expr | None:
     match node.func:
         case ast.Attribute(value=ast.Name(id=module), attr="where") if module == scope.numpy and len(node.args) == 3:
-            condition, one, other = node.args
-            return ast.Call(node.func, [condition, other, one], node.keywords)
+            condition, first, second = node.args
+            return ast.Call(node.func, [condition, second, first], node.keywords)
         case ast.Attribute(value=ast.Name(id=module) as held, attr=function) if module in ("math", scope.numpy):
             chosen = _other(function, _MATH if module == "math" else _FUNCTIONS, rng)
             return ast.Call(ast.Attribute(held, chosen, ast.Load()), node.args, node.keywords)

@@ -17,7 +17,7 @@ from pymoo.operators.repair.bounds_repair import repair_random_init
 from evo.genomes import Vector
 from evo.protocols import Context, FloatArray
 from evo.values import Box, Individual, Objective, Proposal, Space
-from operators.parents import genomes_of
+from operators.parent_genomes import genomes_of
 from operators.refusal import RefusalError
 
 
@@ -36,7 +36,7 @@ class VectorOperator(ABC):
         """Options.
 
         Args:
-            attempts: how many points are drawn before giving up.
+            attempts: how many points are sampled before giving up.
         """
         self.attempts = attempts
 
@@ -60,7 +60,7 @@ class VectorOperator(ABC):
         return Proposal("ok", child)
 
     def arranged(self, parents: Sequence[Individual], objectives: Sequence[Objective]) -> Sequence[Individual]:
-        """The parents in the order in which `vary` shall have their points."""
+        """The parents in the order in which `vary` takes their points."""
         return parents
 
     def _moved(self, base: Vector, points: FloatArray, box: FloatArray, rng: np.random.Generator) -> Vector:
@@ -69,7 +69,7 @@ class VectorOperator(ABC):
                 values = np.clip(self.vary(points, box, rng), *box)
             if np.isfinite(values).all() and (child := Vector(tuple(values))).canonical != base.canonical:
                 return child
-        raise RefusalError("duplicate", f"{self.attempts} draws left the point where it was")
+        raise RefusalError("duplicate", f"{self.attempts} samples left the point where it was")
 
 
 class SimulatedBinaryCrossover(VectorOperator):
@@ -85,7 +85,7 @@ class SimulatedBinaryCrossover(VectorOperator):
         """Options.
 
         Args:
-            attempts: how many points are drawn before giving up.
+            attempts: how many points are sampled before giving up.
             eta_crossover: distribution index of SBX: larger stays nearer to the parents.
             eta_mutation: distribution index of the mutation: larger moves less.
         """
@@ -103,10 +103,10 @@ class SimulatedBinaryCrossover(VectorOperator):
 
 
 class DifferentialEvolution(VectorOperator):
-    """DE/rand/1/bin: the base crossed with one mate plus the scaled difference of two others.
+    """DE/rand/1/bin: the base crossed with a mate plus the scaled difference of two others.
 
-    The scale is drawn anew each time, between 0.5 and 1. A child contends with whom the survival says, and not with its
-    base alone as in DE itself.
+    The scale is sampled for each child, between 0.5 and 1. Survival decides what a child competes with; in DE itself
+    that is its base alone.
 
     Source: Storn and Price 1997.
     """
@@ -117,7 +117,7 @@ class DifferentialEvolution(VectorOperator):
         """Options.
 
         Args:
-            attempts: how many points are drawn before giving up.
+            attempts: how many points are sampled before giving up.
             crossover: chance of each coordinate to come from the mates.
         """
         super().__init__(attempts=attempts)
@@ -134,7 +134,7 @@ class DifferentialEvolution(VectorOperator):
 
 
 class GaussianModel(VectorOperator):
-    """Draws from a normal distribution that is fitted to its parents, so that steps follow the slope of the valley.
+    """Samples a normal distribution that is fitted to its parents, so that steps follow the slope of the valley.
 
     The centre is the mean of the better half of the parents by the first objective, weighted as in CMA-ES; the
     covariance is that of all parents about their own mean, enlarged, since what selection keeps is narrower than where
@@ -146,15 +146,15 @@ class GaussianModel(VectorOperator):
     """
 
     arity: ClassVar[int] = 20
-    # Twenty parents of a small population, or of one of many objectives, say little: for mixtures that name it.
+    # Twenty parents of a small population, or with many objectives, say little: for mixtures that name it.
     weight: ClassVar[float] = 0.0
 
     def __init__(self, *, attempts: int = 10, enlarge: float = 1.25) -> None:
         """Options.
 
         Args:
-            attempts: how many points are drawn before giving up.
-            enlarge: standard deviation over that of the parents: smaller converges sooner, and stands still sooner.
+            attempts: how many points are sampled before giving up.
+            enlarge: standard deviation over that of the parents: smaller converges sooner, and stagnates sooner.
         """
         super().__init__(attempts=attempts)
         self.enlarge = enlarge
@@ -162,9 +162,9 @@ class GaussianModel(VectorOperator):
     def arranged(self, parents: Sequence[Individual], objectives: Sequence[Objective]) -> Sequence[Individual]:
         """The best first: feasible before infeasible, then by the first objective; as they came without objectives."""
 
-        def merit(one: Individual) -> tuple[float, float]:
-            cost = objectives[0].sign * one.evaluation.objectives[objectives[0].name] if one.ok else math.inf
-            return one.evaluation.violation, cost
+        def merit(parent: Individual) -> tuple[float, float]:
+            cost = objectives[0].sign * parent.evaluation.objectives[objectives[0].name] if parent.ok else math.inf
+            return parent.evaluation.violation, cost
 
         return sorted(parents, key=merit) if objectives else parents
 
@@ -179,7 +179,7 @@ class GaussianModel(VectorOperator):
 
 
 class IsoLine(VectorOperator):
-    """A small step anywhere, and a longer one along the line to a mate: for niches, whose elites lie near one another.
+    """Isotropic noise and a step along the line to a mate (Iso+LineDD): for niches, whose elites lie near each other.
 
     Source: Vassiliades and Mouret, "Discovering the elite hypervolume by leveraging interspecies correlation", 2018.
     """
@@ -191,7 +191,7 @@ class IsoLine(VectorOperator):
         """Options.
 
         Args:
-            attempts: how many points are drawn before giving up.
+            attempts: how many points are sampled before giving up.
             iso: standard deviation of the small step, as a share of the box's width.
             line: standard deviation of the step to the mate, as a share of the way there.
         """
@@ -207,7 +207,7 @@ class IsoLine(VectorOperator):
 
 
 class PolynomialMutation(VectorOperator):
-    """Moves about one coordinate by pymoo's polynomial mutation: NSGA-II's mutation without its crossover.
+    """Moves a coordinate, on average, by pymoo's polynomial mutation: NSGA-II's mutation without its crossover.
 
     Weight 0: for mixtures that name it.
 
@@ -220,7 +220,7 @@ class PolynomialMutation(VectorOperator):
         """Options.
 
         Args:
-            attempts: how many points are drawn before giving up.
+            attempts: how many points are sampled before giving up.
             eta: distribution index: larger moves less.
         """
         super().__init__(attempts=attempts)
@@ -233,13 +233,13 @@ class PolynomialMutation(VectorOperator):
 
 
 class Gaussian(VectorOperator):
-    """Adds normal steps, of a scale drawn anew each time, to some coordinates."""
+    """Adds normal steps, of a scale sampled for each child, to some coordinates."""
 
     def __init__(self, *, attempts: int = 10, spread: float = 0.1) -> None:
         """Options.
 
         Args:
-            attempts: how many points are drawn before giving up.
+            attempts: how many points are sampled before giving up.
             spread: largest standard deviation, as a share of the box's width; the smallest is a thousandth of it.
         """
         super().__init__(attempts=attempts)
@@ -269,7 +269,7 @@ def box_of(space: Space | None) -> FloatArray:
     """Lower and upper bounds, shape (2, n).
 
     Raises:
-        RefusalError: no box, or one that holds nothing.
+        RefusalError: no box, or an empty box.
     """
     if not isinstance(space, Box):
         raise RefusalError("refused", f"vectors need a box as their space, got {type(space).__name__}")
@@ -281,10 +281,10 @@ def box_of(space: Space | None) -> FloatArray:
 
 
 def points_of(genomes: Sequence[Vector], box: FloatArray) -> FloatArray:
-    """Where they are, those outside the box at its wall; shape (len(genomes), n).
+    """Their coordinates, clipped to the box; shape (len(genomes), n).
 
     Raises:
-        RefusalError: of another number of dimensions than the box.
+        RefusalError: the number of dimensions is not the box's.
     """
     sizes = {genome.size for genome in genomes}
     if sizes != {box.shape[1]}:

@@ -1,4 +1,4 @@
-"""Leaves an endpoint alone while it does nothing but fail."""
+"""A circuit breaker: pauses an endpoint that does nothing but fail."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from operators.gateway.retry_policy import RetryPolicy
 
 
 class Breaker:
-    """Open after so many failures in a row; then one call at a time probes until one succeeds.
+    """Opens after a number of failures in a row; then a single call at a time probes until a probe succeeds.
 
-    `enter` before a call waits while the endpoint is paused; `leave` after it says how the call went. What was under
-    way when the pause began neither lengthens the pause nor ends it by failing; any success ends it.
+    `enter` before a call waits while the endpoint is paused; `leave` after it says how the call went. Calls that
+    were in flight when the pause began neither lengthen it nor end it by failing; any success ends it.
 
     Attributes:
-        failures: completions that failed since the last one that did not.
+        failures: completions that failed since the last success.
     """
 
     def __init__(self, retry_policy: RetryPolicy, clock: Callable[[], float] = time.monotonic) -> None:
@@ -72,7 +72,7 @@ class Breaker:
         self._changed = asyncio.Event()
 
     async def _wait(self) -> None:
-        """For a change, or for the end of the pause; without one, a probe is under way."""
+        """For a change, or for the end of the pause; while a probe is in flight, for a change only."""
         seconds = self.pause_left_seconds
         try:
             async with asyncio.timeout(seconds if not self._probing else None):

@@ -1,4 +1,4 @@
-"""The ledger, and a queue before it."""
+"""A queue before the ledger: calls wait for room in the budget."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from evo.models import BudgetSpentError
 
 
 class BudgetQueue:
-    """Lets a call wait where only others' reservations stand in its way, so that a budget is used to its end."""
+    """Makes a call wait where only other calls' reservations block it, so that a budget is used up to its end."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self._settled = asyncio.Event()
 
     async def reserve(self, worst: Charge) -> Reservation:
-        """Set `worst` aside, if need be once others have settled for less than they reserved.
+        """Reserve `worst`, if need be after other calls have settled for less than they reserved.
 
-        Who waits holds no reservation, so no two can wait for each other.
+        A waiting call holds no reservation, so no two can wait for each other.
 
         Raises:
             BudgetSpentError: it does not fit beside what is spent already, so it never will.

@@ -1,4 +1,4 @@
-"""One completion, from its reservation to what it cost."""
+"""A completion, from its reservation to what it cost."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from evo.ledger import Charge, Reservation
 from evo.models import BudgetSpentError, Completion, Price, Request
 from operators.gateway.budget_queue import BudgetQueue
 from operators.gateway.endpoint_client import EndpointClient
+from operators.gateway.endpoint_replies import EndpointReply, read_answer
 from operators.gateway.prices import cost, estimated_tokens, prompt_bound, reply_bound, worst_case
-from operators.gateway.replies import Reply, read_answer
 
-CANCELLED = Reply("cancelled", error="cancelled by its caller", billing="free")
+CANCELLED = EndpointReply("cancelled", error="cancelled by its caller", billing="free")
 
 _JITTER = random.Random()  # spreads retries out; decides nothing that a search sees
 
@@ -40,14 +40,15 @@ class Used:
 class Call:
     """A completion under way.
 
-    It sends at most 1 + retries requests, and one more for each parameter that the model turns out not to take. At any
-    time at most one of them is reserved for: one that was answered by an error is free and leaves its reservation to
-    the next; one that may have been billed without an answer is paid for at its worst case, and the next reserves anew.
+    It sends at most 1 + retries requests, and another for each parameter that the model turns out not to take. At any
+    time at most a single request is reserved for: a request that was answered by an error is free and leaves its
+    reservation to the next; a request that may have been billed without an answer is paid for at its worst case, and
+    the next reserves again.
 
     Attributes:
         on_the_wire: a request was sent, and its answer is still to come.
-        last_try: what fails is not tried again.
-        opened: something was reserved, so there is a completion to tell of, whatever becomes of it.
+        last_try: a failure is not retried.
+        opened: something was reserved, so there is a completion to record, whatever its outcome.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Call:
         self.opened = False
         self.last_try = False
 
-    async def run(self) -> Reply:
+    async def run(self) -> EndpointReply:
         """Send until there is an answer or no use in another try; all that was reserved is settled.
 
         Raises:
@@ -84,8 +85,8 @@ class Call:
                 self._pay(self._most())
             self._pay(Used())
 
-    def completion(self, reply: Reply) -> Completion:
-        """The reply as others see it; its tokens and dollars are those of all the requests that were charged."""
+    def completion(self, reply: EndpointReply) -> Completion:
+        """The completion that the reply makes; its tokens and dollars are those of all requests that were charged."""
         transport, used = self._client.transport, self._used
         return Completion(
             outcome=reply.outcome,
@@ -101,7 +102,7 @@ class Call:
             error=transport.hide(reply.error),
         )
 
-    async def _answered(self) -> Reply:
+    async def _answered(self) -> EndpointReply:
         retries = 0
         while True:
             reply, retry_after, learnt = await self._send()
@@ -114,8 +115,8 @@ class Call:
             if not await self._reserved_again():
                 return reply
 
-    async def _send(self) -> tuple[Reply, float | None, bool]:
-        """One HTTP request, paid for; the wait that the endpoint asks for; whether the next will differ from it."""
+    async def _send(self) -> tuple[EndpointReply, float | None, bool]:
+        """An HTTP request, paid for; the wait that the endpoint asks for; whether the next request will differ."""
         prompt_tokens = self._prompt_tokens
         await self._client.requests.wait(1)
         await self._client.tokens.wait(prompt_tokens)
@@ -142,7 +143,7 @@ class Call:
                 return False
         return True
 
-    def _charged(self, reply: Reply) -> Used:
+    def _charged(self, reply: EndpointReply) -> Used:
         if reply.billing == "free":
             return Used()
         if reply.billing == "worst":

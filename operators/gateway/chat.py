@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 from evo.models import CompletionOutcome, Request
-from operators.gateway.replies import EXCERPT, Reply, count, mapping, printable, reported, text_of
+from operators.gateway.endpoint_replies import EXCERPT, EndpointReply, count, mapping, printable, reported, text_of
 from operators.gateway.schemas import SCHEMA_WORDS, messages_of
 
 LENGTHS = ("max_tokens", "max_completion_tokens")
@@ -37,14 +37,14 @@ def fields(request: Request, model: str, refused: Set[str]) -> dict[str, Any]:
     }
 
 
-def read(body: Mapping[str, Any]) -> Reply:
+def read(body: Mapping[str, Any]) -> EndpointReply:
     """A chat completion's first choice and its usage."""
     if body.get("error") and not body.get("choices"):
         return reported(body["error"])
     outcome, text, error = _first_choice(body)
     usage = mapping(body.get("usage"))
     details = mapping(usage.get("prompt_tokens_details"))
-    return Reply(
+    return EndpointReply(
         outcome,
         printable(text),
         count(usage.get("prompt_tokens")),

@@ -1,4 +1,4 @@
-"""Connections to one endpoint: what openai's client sends, carried by aiohttp."""
+"""Connections to an endpoint: what openai's client sends, transported by aiohttp."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Reach:
 class Connections(httpx2.AsyncClient):
     """Sends each request once and reads its reply whole; how many at once is for the caller to bound.
 
-    An httpx2 client as far as openai's needs one. httpx2's own ways of building and sending a request take three times
-    the CPU time, and more with every open connection. Follows no redirect: it would be a request more than was counted,
-    and could carry the prompt to another host.
+    An httpx2 client as far as openai's client uses it, for httpx2's own building and sending of a request takes three
+    times the CPU time, and more with every open connection. Follows no redirect: that would be a request that
+    was not counted, and could send the prompt to another host.
     """
 
     def __init__(self, url: str, reach: Reach, *, trust_env: bool) -> None:
@@ -52,7 +52,7 @@ class Connections(httpx2.AsyncClient):
             trust_env: take the proxy and certificates from the environment.
 
         Raises:
-            ConfigError: the environment names a proxy that is none for HTTP.
+            ConfigError: the environment names a proxy that is not an HTTP proxy.
         """
         super().__init__(transport=httpx2.AsyncBaseTransport(), trust_env=False)
         self._certificates = httpx2.create_ssl_context(trust_env=trust_env)

@@ -1,4 +1,4 @@
-"""Embeddings: one text, one vector."""
+"""Embeddings: a vector for a text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from evo.models import Request
-from operators.gateway.replies import Reply, count, mapping, printable, reported
+from operators.gateway.endpoint_replies import EndpointReply, count, mapping, printable, reported
 
 FLOAT = np.dtype("<f4")
 OPTIONAL: Mapping[str, tuple[str, ...]] = {"encoding_format": ("encoding_format",)}
@@ -22,22 +22,22 @@ def fields(request: Request, model: str, refused: Set[str]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name not in refused}
 
 
-def read(body: Mapping[str, Any]) -> Reply:
+def read(body: Mapping[str, Any]) -> EndpointReply:
     """The vector as base64 of little-endian 32-bit floats, and its usage; what is no vector is failed."""
     if body.get("error") and not body.get("data"):
         return reported(body["error"])
     tokens = count(mapping(body.get("usage")).get("prompt_tokens"))
     try:
-        return Reply("ok", _encoded(_vector(body)), tokens, output_tokens=0)
+        return EndpointReply("ok", _encoded(_vector(body)), tokens, output_tokens=0)
     except ValueError as error:
-        return Reply("failed", "", tokens, output_tokens=0, error=str(error))
+        return EndpointReply("failed", "", tokens, output_tokens=0, error=str(error))
 
 
 def _vector(body: Mapping[str, Any]) -> bytes | list[Any]:
     rows = body.get("data")
     if not isinstance(rows, list) or len(rows) != 1:
         found = len(rows) if isinstance(rows, list) else "none"
-        raise ValueError(f"expected one vector for one text, got {found}")
+        raise ValueError(f"expected a single vector for a text, got {found}")
     vector = mapping(rows[0]).get("embedding")
     if isinstance(vector, list):
         return vector
@@ -65,7 +65,7 @@ def _floats(packed: bytes) -> np.ndarray[Any, Any]:
 
 
 def _numbers(vector: list[Any]) -> np.ndarray[Any, Any]:
-    """The numbers as 32-bit floats; one too large for them becomes infinite."""
+    """The numbers as 32-bit floats; a number too large for them becomes infinite."""
     if not all(type(number) in (int, float) for number in vector):
         raise ValueError("the vector is a list of other things than numbers")
     try:

@@ -1,4 +1,4 @@
-"""One endpoint: its places, its rates, its breaker, and what is known of its models."""
+"""The client of an endpoint: concurrency, rates, circuit breaker, prices and compatibility of its models."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FAILURES = frozenset({"failed", "timeout", "unreachable"})
 
 
 class Visit:
-    """A call's stay at an endpoint; says at the end how it went."""
+    """A call in flight at an endpoint; says at the end how it went."""
 
     completion: Completion | None = None
 
@@ -34,7 +34,7 @@ class Visit:
 
 
 class EndpointClient:
-    """The state that all calls to one endpoint share."""
+    """The state that all calls to an endpoint share."""
 
     def __init__(self, endpoint: Endpoint, environment: Mapping[str, str], retry_policy: RetryPolicy) -> None:
         self.transport = Transport(endpoint, environment, retry_policy)
@@ -83,7 +83,7 @@ class EndpointClient:
 
     @property
     def prices(self) -> Mapping[str, Price]:
-        """Of the models that were asked for; one that gives texts and vectors has one price for both."""
+        """Of the models that were asked for; a model that gives texts and vectors has the same price for both."""
         return {model: price for (model, _), price in self._prices.items()}
 
     @property

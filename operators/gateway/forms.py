@@ -8,12 +8,12 @@ from typing import Any
 
 from evo.models import Endpoint, Request
 from operators.gateway import chat, embeddings, responses
-from operators.gateway.replies import Reply
+from operators.gateway.endpoint_replies import EndpointReply
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """How one interface puts a request and says the answer.
+class ApiForm:
+    """How an interface writes a request and reads the answer.
 
     Attributes:
         name: as a sentence calls it.
@@ -21,24 +21,24 @@ class Form:
         fields: the body of an HTTP request, from the request, the model's name, and the parameters to do without.
         read: what the JSON object of a good answer means.
         optional: parameter to words that name it in an answer which refuses it.
-        one_of: parameters that mean the same; one of them always stays.
+        alternatives: parameters that mean the same; some always stays.
     """
 
     name: str
     path: str
     fields: Callable[[Request, str, Set[str]], dict[str, Any]]
-    read: Callable[[Mapping[str, Any]], Reply]
+    read: Callable[[Mapping[str, Any]], EndpointReply]
     optional: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    one_of: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = ()
 
 
-CHAT = Form("chat completions", "/chat/completions", chat.fields, chat.read, chat.OPTIONAL, chat.LENGTHS)
-RESPONSES = Form("responses", "/responses", responses.fields, responses.read, responses.OPTIONAL)
-EMBEDDINGS = Form("embeddings", "/embeddings", embeddings.fields, embeddings.read, embeddings.OPTIONAL)
+CHAT = ApiForm("chat completions", "/chat/completions", chat.fields, chat.read, chat.OPTIONAL, chat.LENGTHS)
+RESPONSES = ApiForm("responses", "/responses", responses.fields, responses.read, responses.OPTIONAL)
+EMBEDDINGS = ApiForm("embeddings", "/embeddings", embeddings.fields, embeddings.read, embeddings.OPTIONAL)
 
 
-def form_of(request: Request, endpoint: Endpoint) -> Form:
-    """The interface that a request takes."""
+def form_of(request: Request, endpoint: Endpoint) -> ApiForm:
+    """The interface for a request."""
     if request.output == "vector":
         return EMBEDDINGS
     return RESPONSES if endpoint.api == "responses" else CHAT

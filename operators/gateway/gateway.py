@@ -1,4 +1,4 @@
-"""The one place that holds keys and money: every completion goes through it."""
+"""The model gateway, the only holder of keys and money: every completion goes through it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from evo.models import Completion, Endpoint, Health, ModelAccessError, Price, Re
 from operators.gateway.budget_queue import BudgetQueue
 from operators.gateway.call import CANCELLED, Call
 from operators.gateway.endpoint_client import EndpointClient
+from operators.gateway.endpoint_replies import AccessProblem
 from operators.gateway.prices import Output, worst_case
-from operators.gateway.replies import Access
 from operators.gateway.retry_policy import RetryPolicy
 
 Record = Callable[[Request, Completion], None]
@@ -27,10 +27,10 @@ class Gateway:
     Replies come from an endpoint's chat completions or its Responses interface, vectors from its embeddings; retries,
     limits, pauses, caps and prices are the same for all three.
 
-    For one completion an endpoint is sent at most 1 + retries HTTP requests, and one more for each parameter that the
+    For a completion an endpoint is sent at most 1 + retries HTTP requests, and another for each parameter that the
     model answers 400 about (once a run and model). Each takes at most the endpoint's timeout_seconds, and each wait
-    between two of them at most `retry_policy.longest_wait_seconds`; waits for a free place, for the rates and for a paused
-    endpoint come on top. Lives in one event loop.
+    between two of them at most `retry_policy.longest_wait_seconds`; waits for a free place, for the rates and for a
+    paused endpoint come on top. It belongs to a single event loop.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Gateway:
             ledger: its caps, and what an earlier part of the same run spent of them.
             environment: where keys, and OPENAI_BASE_URL, are looked up.
             asked: models that will be asked, and for what, so that an unknown price is found out now.
-            record: told of each completion before its caller is; what it raises, the caller sees.
+            record: called with each completion before the caller gets it; what it raises, the caller gets.
 
         Raises:
             ConfigError: endpoints that share a name, a bad address, a price that is unknown.
@@ -59,7 +59,7 @@ class Gateway:
         """
         _check_names(endpoints)
         self._default_model = default_model
-        self._clients = [EndpointClient(one, environment, retry_policy or RetryPolicy()) for one in endpoints]
+        self._clients = [EndpointClient(endpoint, environment, retry_policy or RetryPolicy()) for endpoint in endpoints]
         self._queue = BudgetQueue(ledger)
         self._record = record
         self._under_way: dict[asyncio.Task[Any], Call] = {}
@@ -83,18 +83,18 @@ class Gateway:
     async def complete(self, request: Request) -> Completion:
         """The completion, recorded and paid for; a failure of the endpoint is an outcome.
 
-        One that is cancelled is charged for what it may have used, and recorded, before CancelledError goes on, which
-        then carries it.
+        A cancelled call is charged for what it may have used, and recorded, before CancelledError is raised further,
+        with the completion as its argument.
 
         Raises:
             BudgetSpentError: a cap would be passed; nothing was sent.
             ModelAccessError: the key is refused, there is no such model, or the account has no credit.
             ConfigError: the model's price is unknown.
-            ValueError: a vector of several messages, which is none.
+            ValueError: a vector of several messages.
         """
         _check_vector(request)
         model = request.model or self._default_model
-        client = self._line_of(model)
+        client = self._client_for(model)
         call = Call(request, model=model, price=client.price(model, request.output), client=client, queue=self._queue)
         with self._known(call, client):
             async with client.place() as visit:
@@ -111,13 +111,13 @@ class Gateway:
         return visit.completion
 
     def worst(self, request: Request) -> Charge:
-        """The most that a completion is charged where nothing is tried twice.
+        """The most that a completion is charged without retries.
 
         Raises:
             ModelAccessError, ConfigError: as `complete` would.
         """
         model = request.model or self._default_model
-        return worst_case(request, self._line_of(model).price(model, request.output))
+        return worst_case(request, self._client_for(model).price(model, request.output))
 
     def release(self) -> None:
         """Cancel the calls that have nothing on the wire, and from now on try nothing again."""
@@ -134,7 +134,7 @@ class Gateway:
 
     @contextmanager
     def _known(self, call: Call, client: EndpointClient) -> Iterator[None]:
-        """The call is among those under way, for `release` to find."""
+        """Register the call, for `release` to find."""
         task = asyncio.current_task()
         if task is None or (self._released and client.health.paused):
             raise asyncio.CancelledError
@@ -150,9 +150,9 @@ class Gateway:
             self._record(request, completion)
         return completion
 
-    def _line_of(self, model: str) -> EndpointClient:
+    def _client_for(self, model: str) -> EndpointClient:
         if not model:
-            raise ModelAccessError("the request names no model and the run has no default; name one with --model")
+            raise ModelAccessError("the request names no model and the run has no default; name a model with --model")
         takers = [client for client in self._clients if model in client.endpoint.models]
         takers += [client for client in self._clients if not client.endpoint.models]
         if not takers:
@@ -165,23 +165,23 @@ class Gateway:
         named: dict[str, Output] = {name: "vector" for client in self._clients for name in client.endpoint.models}
         default: dict[str, Output] = {self._default_model: "text"} if self._default_model else {}
         for model, output in sorted({**named, **default, **asked}.items()):
-            self._line_of(model).price(model, output)
+            self._client_for(model).price(model, output)
 
 
 def _check_vector(request: Request) -> None:
     if request.output == "vector" and len(request.messages) != 1:
-        raise ValueError(f"a request for a vector has one message, this one has {len(request.messages)}")
+        raise ValueError(f"a request for a vector has a single message, this has {len(request.messages)}")
 
 
 def _check_names(endpoints: Sequence[Endpoint]) -> None:
     if not endpoints:
-        raise ConfigError("a gateway needs at least one endpoint")
-    for name, count in Counter(one.name for one in endpoints).items():
+        raise ConfigError("a gateway needs an endpoint")
+    for name, count in Counter(endpoint.name for endpoint in endpoints).items():
         if count > 1:
             raise ConfigError(f"{count} endpoints are named {name!r}; each needs a name of its own")
 
 
-def _sentence(access: Access, request: Request, client: EndpointClient, completion: Completion) -> str:
+def _sentence(access: AccessProblem, request: Request, client: EndpointClient, completion: Completion) -> str:
     endpoint, model = client.endpoint, completion.model
     reasons = {
         "key": f"refuses the key in {endpoint.key_variable or 'no variable'} for model {model!r}",

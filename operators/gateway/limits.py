@@ -1,4 +1,4 @@
-"""How fast one endpoint may be asked."""
+"""Rate limits of an endpoint: a token bucket."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Bucket:
             self._level = min(self._capacity, self._level + amount)
 
     async def wait(self, amount: float) -> None:
-        """Take `amount` and wait until it may be used; who is cancelled meanwhile has taken nothing."""
+        """Take `amount` and wait until it may be used; a call that is cancelled meanwhile has taken nothing."""
         seconds = self.take(amount)
         try:
             if seconds > 0:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -31,7 +30,7 @@ Api = Literal["chat", "responses"]
 def price_of(model: str, endpoint: Endpoint, *, output: Output = "text") -> Price:
     """The endpoint's own price, free on a loopback address, or else the list price that came with genai-prices.
 
-    The list is the one in the installed package; nothing is fetched. Where a model costs more beyond a prompt length
+    The list is that of the installed package; nothing is fetched. Where a model costs more beyond a prompt length
     (hundreds of thousands of tokens), the price below it is taken.
 
     Args:
@@ -48,13 +47,8 @@ def price_of(model: str, endpoint: Endpoint, *, output: Output = "text") -> Pric
     return _list_price(model, url, output) or _refuse(model, endpoint)
 
 
-def snapshot(models: Mapping[str, Endpoint]) -> dict[str, Price]:
-    """The price of each model at its endpoint, to be written into the journal at the start of a run."""
-    return {model: price_of(model, endpoint) for model, endpoint in models.items()}
-
-
 def cost(price: Price, input_tokens: int, output_tokens: int, *, cached_tokens: int = 0) -> Charge:
-    """What one answered call costs; cached input at its own price where there is one. Rounded up to a nano-dollar."""
+    """What an answered call costs; cached input at its own price if it has any. Rounded up to a nano-dollar."""
     cached = min(cached_tokens, input_tokens) if price.cached_usd is not None else 0
     millionths = (
         _exactly(price.input_usd) * (input_tokens - cached)
@@ -65,18 +59,18 @@ def cost(price: Price, input_tokens: int, output_tokens: int, *, cached_tokens: 
 
 
 def worst_case(request: Request, price: Price, *, api: Api = "chat") -> Charge:
-    """The most that one call of `request` can cost: the longest prompt, none of it cached, and the longest reply."""
+    """The most that a call of `request` can cost: the longest prompt, none of it cached, and the longest reply."""
     dearest = Price(max(price.input_usd, price.cached_usd or 0.0), price.output_usd)
     return cost(dearest, prompt_bound(request), reply_bound(request, api))
 
 
 def prompt_bound(request: Request) -> int:
-    """An upper bound of the prompt's tokens: one a byte of UTF-8, and room for what a chat template adds.
+    """An upper bound of the prompt's tokens: a token a byte of UTF-8, and room for what a chat template adds.
 
     Tokenisers that fall back to bytes (byte-level BPE, SentencePiece) never make more tokens than bytes; text in
     English or code has a quarter of it. The schema counts, for an endpoint may put it into the prompt.
     """
-    texts = sum(len(one.text.encode("utf-8", "surrogatepass")) for one in request.messages)
+    texts = sum(len(message.text.encode("utf-8", "surrogatepass")) for message in request.messages)
     schema = 2 * len(json.dumps(dict(request.schema))) if request.schema else 0
     return texts + schema + TOKENS_PER_MESSAGE * len(request.messages) + TOKENS_PER_REQUEST
 
@@ -89,7 +83,7 @@ def reply_bound(request: Request, api: Api) -> int:
 
 
 def estimated_tokens(text: str) -> int:
-    """Tokens of a text that no endpoint counted: a token for four characters begun, and one at least."""
+    """Tokens of a text that no endpoint counted: a token for every four characters begun, at least 1."""
     return max(1, -(-len(text) // CHARACTERS_PER_TOKEN))
 
 

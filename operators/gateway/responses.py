@@ -1,4 +1,4 @@
-"""OpenAI's Responses interface. Nothing is stored at the endpoint; a seed is left out, for there is none."""
+"""OpenAI's Responses interface. Nothing is stored at the endpoint; the interface has no seed, so it is left out."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from evo.models import CompletionOutcome, Request
+from operators.gateway.endpoint_replies import EXCERPT, EndpointReply, count, mapping, printable, reported
 from operators.gateway.prices import LEAST_RESPONSE_TOKENS
-from operators.gateway.replies import EXCERPT, Reply, count, mapping, printable, reported
 from operators.gateway.schemas import SCHEMA_WORDS, messages_of
 
 OPTIONAL: Mapping[str, tuple[str, ...]] = {"temperature": ("temperature",), "text": SCHEMA_WORDS}
@@ -30,7 +30,7 @@ def fields(request: Request, model: str, refused: Set[str]) -> dict[str, Any]:
     return body
 
 
-def read(body: Mapping[str, Any]) -> Reply:
+def read(body: Mapping[str, Any]) -> EndpointReply:
     """The texts of all messages that a response holds, and its usage."""
     usage = mapping(body.get("usage"))
     failure = mapping(body.get("error"))
@@ -38,7 +38,7 @@ def read(body: Mapping[str, Any]) -> Reply:
         return reported(body["error"], retry=str(failure.get("code")) in TRANSIENT)
     text = "".join(_texts(body, "output_text", "text"))
     outcome, error = _outcome(body, text)
-    return Reply(
+    return EndpointReply(
         outcome,
         printable(text),
         count(usage.get("input_tokens")),

@@ -1,4 +1,4 @@
-"""How long the gateway bears with an endpoint that fails."""
+"""The retry policy: waits between retries and pauses of an endpoint that fails."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ class RetryPolicy:
     """Waits and bounds that are the same for every endpoint.
 
     Attributes:
-        first_wait_seconds: before the first retry; doubled for each further one.
+        first_wait_seconds: before the first retry; doubled for each further retry.
         longest_wait_seconds: before any retry, whatever the endpoint's Retry-After says.
         connect_seconds: to open a connection.
         failures: completions that fail in a row before the endpoint is paused.
-        first_pause_seconds: of the first pause; doubled for each further one.
+        first_pause_seconds: of the first pause; doubled for each further retry.
         longest_pause_seconds: of any pause.
         reply_bytes: the longest reply that is read.
     """

@@ -1,4 +1,4 @@
-"""One HTTP request to one endpoint, and what came of it. openai's client speaks; retrying is its caller's business."""
+"""An HTTP request to an endpoint and its answer. openai's client sends it; its retries are off (see `Transport`)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from operators.gateway.prices import OPENAI_URL, is_loopback
 from operators.gateway.retry_policy import RetryPolicy
 
 NO_KEY = "none"
-# What kind of machine asks is nobody's business, and every header takes its time.
+# openai's client would send the kind of machine in eight headers: no endpoint needs them, and each costs CPU time.
 SAID_OF_US = "lang package-version os arch runtime runtime-version async retry-count read-timeout"
 OPTIONS: RequestOptions = {
     "headers": {f"x-stainless-{name}": omit for name in SAID_OF_US.split()},
@@ -29,12 +29,12 @@ OPTIONS: RequestOptions = {
 }
 SHORTEST_SECRET = 16
 
-Fault = Literal["", "timeout", "unreachable", "broken", "too long"]
+TransportFault = Literal["", "timeout", "unreachable", "broken", "too long"]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What one HTTP request gave.
+class HttpAnswer:
+    """What an HTTP request gave.
 
     Attributes:
         status: of the HTTP answer; 0 where none came.
@@ -45,7 +45,7 @@ class Answer:
     status: int = 0
     body: bytes = b""
     retry_after: float | None = None
-    fault: Fault = ""
+    fault: TransportFault = ""
 
     @property
     def sent(self) -> bool:
@@ -54,7 +54,11 @@ class Answer:
 
 
 class Transport:
-    """Sends requests to one endpoint; the only object that knows its key."""
+    """Sends requests to an endpoint; the only object that knows its key.
+
+    openai's own retries are off: each try is reserved and paid for by the ledger, and waits as `RetryPolicy` says. Its
+    HTTP client is replaced by `Connections`, which costs a third of the CPU time and bounds the size of a reply.
+    """
 
     def __init__(self, endpoint: Endpoint, environment: Mapping[str, str], retry_policy: RetryPolicy) -> None:
         url = _url(endpoint, environment)
@@ -65,12 +69,12 @@ class Transport:
             api_key=self._key or NO_KEY,
             base_url=url,
             max_retries=0,
-            # Compression would let a small reply unpack into a huge one.
+            # Compression would let a small reply unpack into gigabytes.
             default_headers={"Accept-Encoding": "identity"},
             http_client=_connections(endpoint, url, retry_policy),
         )
 
-    async def send(self, path: str, fields: Mapping[str, Any]) -> Answer:
+    async def send(self, path: str, fields: Mapping[str, Any]) -> HttpAnswer:
         """Post a request to a path below the base URL; every failure is an answer."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
@@ -80,10 +84,10 @@ class Transport:
         except APIStatusError as error:
             response = error.response
         except APIConnectionError as error:
-            return Answer(fault=_fault(error.__cause__))
+            return HttpAnswer(fault=_fault(error.__cause__))
         except TimeoutError:
-            return Answer(fault="timeout")
-        return Answer(response.status_code, response.content, _retry_after(response.headers))
+            return HttpAnswer(fault="timeout")
+        return HttpAnswer(response.status_code, response.content, _retry_after(response.headers))
 
     def hide(self, text: str) -> str:
         """A message of our own without the key, whatever the endpoint may have echoed."""
@@ -134,7 +138,7 @@ def _key(endpoint: Endpoint, url: str, environment: Mapping[str, str]) -> str:
     return key
 
 
-def _fault(cause: BaseException | None) -> Fault:
+def _fault(cause: BaseException | None) -> TransportFault:
     unsent = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
     if isinstance(cause, ReplyTooLongError):
         return "too long"

@@ -1,1 +1,1 @@
-"""Operators that ask a language model: what it is sent, what is read from its reply, and what may come of that."""
+"""Operators that ask a language model: prompts, replies, and the offspring that they make."""

@@ -17,7 +17,7 @@ from operators.llm.budget import Cut
 from operators.llm.model_operator import ModelOperator
 from operators.llm.replies import THOUGHT_BYTES, without_code
 from operators.llm.views import FEEDBACK, WORDS, measured, plain
-from operators.parents import genomes_of
+from operators.parent_genomes import genomes_of
 from operators.refusal import RefusalError
 
 SPACE, BASE_CHOICES, OTHER_CHOICES = 16.0, 8.0, 4.0
@@ -25,8 +25,8 @@ MOST_OBJECTS = 50
 """How many braces are tried as the beginning of a JSON object, so that no reply takes long to read."""
 
 
-class Design(ModelOperator):
-    """Writes a design in the light of the space, of the base and of an inspiration, and of how both were measured."""
+class DesignByModel(ModelOperator):
+    """Writes a design from the space, the base and an inspiration, and from how both were measured."""
 
     arity: ClassVar[int] = 2
     kind: ClassVar[str] = "architecture"
@@ -55,11 +55,11 @@ class Design(ModelOperator):
 
     def variables(self, parents: Sequence[Individual], context: Context, cut: Cut) -> dict[str, Any]:
         base, *others = parents
-        differing = [one for one in others if one.genome.canonical != base.genome.canonical]
+        differing = [parent for parent in others if parent.genome.canonical != base.genome.canonical]
         return super().variables(parents, context, cut) | {
             "space": cut(plain(slots_of(context.space).describe()), SPACE),
             "base": _view(base, context, cut, BASE_CHOICES),
-            "others": [_view(one, context, cut, OTHER_CHOICES) for one in differing],
+            "others": [_view(parent, context, cut, OTHER_CHOICES) for parent in differing],
         }
 
 
@@ -68,10 +68,10 @@ class DesignView:
     """What a template sees of a parent.
 
     Attributes:
-        measured: outcome, objectives with their units, broken constraints; in one line.
+        measured: outcome, objectives with their units, broken constraints; in a single line.
         feedback: the evaluator's own words.
         idea: the thought that came with it.
-        choices: as JSON, in one line.
+        choices: as JSON, in a single line.
     """
 
     measured: str
@@ -101,7 +101,7 @@ def choices_in(text: str, space: Slots) -> tuple[object, str]:
         if "choices" in own and "choices" in found:
             return found["choices"], idea
         if any(name in space.options for name in found):
-            return {name: one for name, one in found.items() if name not in own}, idea
+            return {name: choice for name, choice in found.items() if name not in own}, idea
     raise without_code(text, "the reply holds no JSON object that names a slot")
 
 

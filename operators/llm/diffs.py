@@ -4,11 +4,11 @@
     <<<<<<< SEARCH
     lines as they are
     =======
-    lines as they shall be
+    the lines that replace them
     >>>>>>> REPLACE
 
-Blocks apply one after the other, all of them or none. A block is found by its whole lines, first exactly, then without
-regard to white space; the place has to be the only one. Lines that a block leaves the same may lie outside the regions.
+Blocks apply in their order, all of them or none. A block is found by its whole lines, first exactly, then without
+regard to white space; the place must be unique. Lines that a block leaves the same may lie outside the regions.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class EditPlace:
     """Lines `first` to `last` (excluded) of a file that an edit is to change; what it searches for begins at `top`."""
 
     file: str
@@ -83,7 +83,7 @@ def edits_of(text: str, program: Program) -> tuple[Edit, ...]:
     """The blocks of a reply, in order.
 
     Raises:
-        RefusalError: there is none, there are too many, or one is incomplete.
+        RefusalError: there is none, there are too many, or a block is incomplete.
     """
     edits = tuple(_read(text.split("\n"), program))
     if not edits:
@@ -97,7 +97,7 @@ def edited(text: str, program: Program) -> Program:
     """The program with the blocks of a reply applied.
 
     Raises:
-        RefusalError: a block that cannot be read, found, or told apart, or one that changes frozen text.
+        RefusalError: a block that cannot be read, is not found or is ambiguous, or that changes frozen text.
     """
     files = dict(program.files)
     for edit in edits_of(text, program):
@@ -126,7 +126,7 @@ def _read(lines: list[str], program: Program) -> Iterator[Edit]:
 
 
 def _named(line: str, program: Program) -> str | None:
-    # With one file there is nothing to choose, whatever the model calls it.
+    # With a single file there is nothing to choose, whatever the model calls it.
     return file_named(line, tuple(program.files)) if len(program.files) > 1 else None
 
 
@@ -150,14 +150,14 @@ def _applied(edit: Edit, files: Mapping[str, str]) -> tuple[str, str]:
     return place.file, _with(files[place.file], place, lines)
 
 
-def _place(edit: Edit, bare: Edit, files: Mapping[str, str]) -> tuple[Place, Sequence[str]]:
+def _place(edit: Edit, bare: Edit, files: Mapping[str, str]) -> tuple[EditPlace, Sequence[str]]:
     """The only place within the regions that fits, exactly or else loosely, and the lines to stand there."""
-    frozen: list[Place] = []
+    frozen: list[EditPlace] = []
     for wanted, form in ((edit, _exact), (bare, _loose)):
-        found = [one for name, text in files.items() for one in _matches(wanted, name, text, form)]
+        found = [place for name, text in files.items() for place in _matches(wanted, name, text, form)]
         allowed = _within_regions(found, files)
         if len(allowed) > 1:
-            at = ", ".join(f"{one.file}:{one.top + 1}" for one in allowed[:5])
+            at = ", ".join(f"{place.file}:{place.top + 1}" for place in allowed[:5])
             raise RefusalError("unparsable", f"the block at line {edit.line} of the reply fits more than once: {at}")
         if allowed:
             return allowed[0], _moved(wanted, files[allowed[0].file].split("\n")[allowed[0].top :])
@@ -171,15 +171,15 @@ def _place(edit: Edit, bare: Edit, files: Mapping[str, str]) -> tuple[Place, Seq
     )
 
 
-def _matches(edit: Edit, file: str, text: str, form: Callable[[str], str]) -> list[Place]:
+def _matches(edit: Edit, file: str, text: str, form: Callable[[str], str]) -> list[EditPlace]:
     """Places whose lines, in that form, are the edit's; a hostile reply may fit very often, so not all of them."""
     head, tail = edit.kept
     found = islice(_found(edit.search, text.split("\n"), form), MAX_MATCHES)
-    return [Place(file, top, top + head, top + len(edit.search) - tail) for top in found]
+    return [EditPlace(file, top, top + head, top + len(edit.search) - tail) for top in found]
 
 
 def _found(search: tuple[str, ...], lines: list[str], form: Callable[[str], str]) -> Iterator[int]:
-    # One search in one string: linear, where comparing lists of lines would be quadratic.
+    # A single search in a single string: linear, where comparing lists of lines would be quadratic.
     shown = [form(line) for line in lines]
     starts = list(accumulate((len(line) + 1 for line in shown), initial=0))
     text = "\n".join(("", *shown, ""))
@@ -190,10 +190,12 @@ def _found(search: tuple[str, ...], lines: list[str], form: Callable[[str], str]
         at = text.find(wanted, at + 1)
 
 
-def _within_regions(places: list[Place], files: Mapping[str, str]) -> list[Place]:
+def _within_regions(places: list[EditPlace], files: Mapping[str, str]) -> list[EditPlace]:
     regions = {name: find_regions(text) for name, text in files.items()}
     return [
-        one for one in places if any(part.first <= one.first and one.last <= part.last for part in regions[one.file])
+        place
+        for place in places
+        if any(part.first <= place.first and place.last <= part.last for part in regions[place.file])
     ]
 
 
@@ -204,9 +206,9 @@ def _moved(edit: Edit, there: Sequence[str]) -> Sequence[str]:
     return [new + line[len(old) :] if line.strip() and line.startswith(old) else line for line in edit.changed]
 
 
-def _blank_region(edit: Edit, files: Mapping[str, str]) -> Place:
+def _blank_region(edit: Edit, files: Mapping[str, str]) -> EditPlace:
     blank = [
-        Place(name, region.first, region.first, region.last)
+        EditPlace(name, region.first, region.first, region.last)
         for name, text in files.items()
         for region in find_regions(text)
         if not "".join(text.split("\n")[region.first : region.last]).strip()
@@ -217,7 +219,7 @@ def _blank_region(edit: Edit, files: Mapping[str, str]) -> Place:
     return blank[0]
 
 
-def _with(text: str, place: Place, replacement: Sequence[str]) -> str:
+def _with(text: str, place: EditPlace, replacement: Sequence[str]) -> str:
     end = newline_of(text).removesuffix("\n")
     lines = text.split("\n")
     lines[place.first : place.last] = [line + end for line in replacement]
@@ -232,5 +234,5 @@ def _loose(line: str) -> str:
     return "".join(line.split())
 
 
-def _same(one: tuple[str, ...], other: tuple[str, ...]) -> int:
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+def _same(first: tuple[str, ...], other: tuple[str, ...]) -> int:
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, other, strict=False)))

@@ -1,6 +1,6 @@
 """What a template sees of the search so far: lessons, how operators have done, and how a program came about.
 
-All of it is made of lines that nothing within them can leave: words of models are quoted, their white space joined.
+All of it is lines that their content cannot break out of: words of models are quoted, their white space joined.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class StepView:
 
     Attributes:
         measured: as in `ParentView`.
-        idea: quoted; empty where none was told.
+        idea: quoted; empty where there is none.
         change: what was gained or lost since the step before; empty for the first, and where either failed.
     """
 
@@ -44,15 +44,15 @@ def lesson_lines(lessons: Sequence[Lesson], cut: Cut) -> list[str]:
 
 def record_lines(record: Sequence[ArmRecord]) -> list[str]:
     """Rows of a table of operator, model, tries, mean gain and dollars; the best gain first, at most RECORD_ROWS."""
-    tried = [one for one in record if one.pulls > 0 and one.scale is None]
-    tried.sort(key=lambda one: (-one.gain / one.pulls, -one.pulls))
-    return [_row(one) for one in tried[:RECORD_ROWS]]
+    tried = [arm for arm in record if arm.pulls > 0 and arm.scale is None]
+    tried.sort(key=lambda arm: (-arm.gain / arm.pulls, -arm.pulls))
+    return [_row(arm) for arm in tried[:RECORD_ROWS]]
 
 
 def trajectory(base: Individual, context: Context, cut: Cut) -> list[StepView]:
     """The ancestors of the base that are remembered, the oldest first, and the base itself."""
     steps = (*base.past, base.as_ancestor)
-    moves = [change(one.evaluation, other.evaluation, context.objectives) for one, other in pairwise(steps)]
+    moves = [change(earlier.evaluation, other.evaluation, context.objectives) for earlier, other in pairwise(steps)]
     return [
         StepView(
             measured(step.evaluation, context.objectives),
@@ -64,16 +64,20 @@ def trajectory(base: Individual, context: Context, cut: Cut) -> list[StepView]:
 
 
 def change(before: Evaluation, after: Evaluation, objectives: Sequence[Objective]) -> str:
-    """What was gained or lost from one evaluation to the next, in one line; empty where either failed."""
-    both = [one for one in objectives if one.name in before.objectives and one.name in after.objectives]
-    moves = [_move(one, before, after) for one in both]
+    """What was gained or lost between two evaluations, in a single line; empty where either failed."""
+    both = [
+        objective
+        for objective in objectives
+        if objective.name in before.objectives and objective.name in after.objectives
+    ]
+    moves = [_move(objective, before, after) for objective in both]
     if before.violation != after.violation:
         moves.append(f"constraints broken by {before.violation:.6g} -> {after.violation:.6g}")
     return ", ".join(moves) if both else ""
 
 
 def quoted(text: str, limit: int = LESSON_CHARACTERS) -> str:
-    """Words of a model as one quoted line of at most `limit` characters; empty where there are none."""
+    """Words of a model as a quoted line of at most `limit` characters; empty where there are none."""
     line = _line(text, limit).replace('"', "'")
     return f'"{line}"' if line else ""
 
@@ -89,7 +93,7 @@ def _move(objective: Objective, before: Evaluation, after: Evaluation) -> str:
     return f"{objective.name} {old:.6g} -> {new:.6g} ({verdict})"
 
 
-def _row(one: ArmRecord) -> str:
-    names = (_line(name, NAME_CHARACTERS).replace("|", "/") for name in (one.operator, one.model or "none"))
-    numbers = f"{round(one.pulls, 1):g}", f"{one.gain / one.pulls:.3f}", f"{one.usd:.4f}"
+def _row(arm: ArmRecord) -> str:
+    names = (_line(name, NAME_CHARACTERS).replace("|", "/") for name in (arm.operator, arm.model or "none"))
+    numbers = f"{round(arm.pulls, 1):g}", f"{arm.gain / arm.pulls:.3f}", f"{arm.usd:.4f}"
     return f"| {' | '.join((*names, *numbers))} |"

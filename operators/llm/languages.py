@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-# The first name is the one that is written; all of them are understood.
+# The first name is written; all of them are understood.
 NAMES: dict[str, tuple[str, ...]] = {
     "py": ("python", "py", "python3"),
     "cc": ("cpp", "c++", "cc"),
@@ -26,6 +26,6 @@ NAMES: dict[str, tuple[str, ...]] = {
 
 
 def tags_of(file: str) -> tuple[str, ...]:
-    """Tags that fit a file, the usual one first; its extension where no other is known."""
+    """Tags that fit a file, the usual tag first; its extension where no other is known."""
     extension = PurePosixPath(file).suffix.removeprefix(".").lower()
     return NAMES.get(extension, (extension or "text",))

@@ -1,4 +1,4 @@
-"""Operators that reflect first (ReEvo, Ye et al., NeurIPS 2024): one call draws a lesson, the next makes use of it."""
+"""Operators that reflect first (ReEvo, Ye et al., NeurIPS 2024): a call derives a lesson, the next applies it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _LABEL = re.compile(r"\A\W*lesson\W*:\W*", re.IGNORECASE)
 
 
 class Reflective(ModelOperator):
-    """Draws a lesson, then makes an offspring in its light; the lesson is kept whatever comes of it.
+    """Derives a lesson, then makes an offspring by it; the lesson is kept whatever the offspring's outcome.
 
     Attributes:
-        calls: purposes of the two requests; their templates are named alike, with an underscore for the colon.
+        calls: purposes of the two requests; their templates have the same names, with an underscore for the colon.
         lesson: kind of the lesson.
         most_words: of the lesson; what is longer is cut.
     """
@@ -41,19 +41,19 @@ class Reflective(ModelOperator):
             lesson = await self._lesson(shown, context)
         except RefusalError as refusal:
             return refused(refusal)
-        told = {"lesson": quoted(lesson)}
-        informed = self.ask(self.calls[1], shown, context, template=self.template_names()[1], more=told)
+        heeded = {"lesson": quoted(lesson)}
+        informed = self.ask(self.calls[1], shown, context, template=self.template_names()[1], more=heeded)
         return replace(await self.concluded(informed, shown, context), lessons=(Lesson(self.lesson, lesson),))
 
     async def _lesson(self, parents: Sequence[Individual], context: Context) -> str:
-        # Neither earlier lessons nor the record may colour what is to be learnt.
+        # Earlier lessons and the record must not bias what is learnt.
         asked = {"most_words": self.most_words, "lessons": [], "record": []}
         completion = await self.ask(self.calls[0], parents, context, template=self.template_names()[0], more=asked)
         return lesson_of(text_of(completion), self.most_words)
 
 
 def lesson_of(text: str, most_words: int) -> str:
-    """The words of a reply in front of any code, on one line.
+    """The words of a reply in front of any code, on a single line.
 
     Raises:
         RefusalError: there are none, or they are the model's refusal.

@@ -12,7 +12,7 @@ from evo.protocols import Context
 from evo.values import Individual, Proposal
 from operators.llm.budget import CHARACTERS_PER_TOKEN, Cut, fitted, shortened
 from operators.llm.experience import lesson_lines, record_lines
-from operators.llm.prompts import check_templates, constant, render
+from operators.llm.rendering import check_templates, constant, render
 from operators.llm.replies import text_of, thought_of
 from operators.llm.views import WORDS, plain
 from operators.refusal import RefusalError
@@ -21,7 +21,7 @@ LEAST_PROMPT_TOKENS = 1000
 
 
 class ModelOperator(ABC):
-    """Sends one prompt and reads an offspring from the reply.
+    """Sends a prompt and reads an offspring from the reply.
 
     Attributes:
         purpose: of its requests, and the name of its template.
@@ -152,10 +152,10 @@ class ModelOperator(ABC):
         template: str | None = None,
         more: Mapping[str, Any] | None = None,
     ) -> Completion:
-        """The completion of one prompt.
+        """The completion of a prompt.
 
         Args:
-            template: to render; the one named like the purpose without it.
+            template: to render; without it, the template named like the purpose.
             more: what the template sees beside the usual, or instead of it; of lists of {text} each text is cut to fit.
 
         Raises:
@@ -194,6 +194,6 @@ def refused(refusal: RefusalError) -> Proposal:
 def _cut_all(variables: Mapping[str, Any], cut: Cut) -> dict[str, Any]:
     """The same variables with every text in a list of {field, text} cut."""
     return {
-        name: [{**one, "text": cut(one["text"], WORDS)} for one in value] if isinstance(value, list) else value
+        name: [{**item, "text": cut(item["text"], WORDS)} for item in value] if isinstance(value, list) else value
         for name, value in variables.items()
     }

@@ -11,10 +11,10 @@ from operators.llm.diffs import edited, holds_edits
 from operators.llm.rewrites import rewritten
 from operators.refusal import RefusalError
 
-Form = Literal["diff", "rewrite"]
+ReplyForm = Literal["diff", "rewrite"]
 
 
-def offspring_of(text: str, programs: Sequence[Program], form: Form) -> Program:
+def offspring_of(text: str, programs: Sequence[Program], form: ReplyForm) -> Program:
     """The program that a reply makes of the first of its parents.
 
     Args:
@@ -22,7 +22,7 @@ def offspring_of(text: str, programs: Sequence[Program], form: Form) -> Program:
             excerpt.
 
     Raises:
-        RefusalError: it makes none, one that does not parse, or one that a parent is already.
+        RefusalError: it makes none, it does not parse, or it equals a parent.
     """
     base = programs[0]
     child = edited(text, base) if form == "diff" or holds_edits(text) else rewritten(text, base)
@@ -36,7 +36,7 @@ def offspring_of(text: str, programs: Sequence[Program], form: Form) -> Program:
 def _check_new(child: Program, programs: Sequence[Program]) -> None:
     if child.files == programs[0].files:
         raise RefusalError("duplicate", "the reply changes nothing")
-    if any(child.canonical == one.canonical for one in programs):
+    if any(child.canonical == program.canonical for program in programs):
         raise RefusalError("duplicate", "the reply means the same as a parent")
 
 

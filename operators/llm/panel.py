@@ -1,4 +1,4 @@
-"""A panel of experts (branch, solve, merge): three suggestions, each a call of its own, and one that joins them."""
+"""A panel of experts (branch, solve, merge): three suggestions, each a call of its own, and a call that merges them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import ClassVar
 from evo.models import Completion
 from evo.protocols import Context
 from evo.values import Individual, clip_text
-from operators.llm.program_operators import ProgramOperator
+from operators.llm.program_operators import ProgramModelOperator
 from operators.llm.replies import text_of
 from operators.refusal import RefusalError
 
@@ -23,7 +23,7 @@ EXPERTS: Mapping[str, str] = {
 }
 
 
-class Panel(ProgramOperator):
+class Panel(ProgramModelOperator):
     """Four calls: panel:performance, panel:robustness and panel:simplicity at once, then panel:merge."""
 
     weight: ClassVar[float] = 0.3
@@ -35,7 +35,7 @@ class Panel(ProgramOperator):
 
     async def answer(self, parents: Sequence[Individual], context: Context) -> Completion:
         asked = [self._suggestion(field, parents, context) for field in EXPERTS]
-        # All are awaited before any error goes on, so that no call is left behind unattended.
+        # All are awaited before any error is raised, so that no call is left running.
         answers = await asyncio.gather(*asked, return_exceptions=True)
         suggestions = []
         for field, answer in zip(EXPERTS, answers, strict=True):

@@ -1,4 +1,4 @@
-"""Operators on programs that ask a language model once: each a template of its name, a form of reply and an arity."""
+"""Operators on programs that ask a language model once: each is a template, a form of reply and an arity."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from evo.values import Individual, Proposal
 from operators.llm.budget import Cut
 from operators.llm.experience import trajectory
 from operators.llm.model_operator import ModelOperator
-from operators.llm.offspring import Form, offspring_of
+from operators.llm.offspring import ReplyForm, offspring_of
 from operators.llm.replies import direction_of, thought_of
 from operators.llm.views import base_view, other_view, worst_first
-from operators.parents import genomes_of
+from operators.parent_genomes import genomes_of
 
 
-class ProgramOperator(ModelOperator):
-    """Sends one prompt and reads a program from the reply.
+class ProgramModelOperator(ModelOperator):
+    """Sends a prompt and reads a program from the reply.
 
     Attributes:
         form: how the reply gives the change.
     """
 
     kind: ClassVar[str] = "program"
-    form: ClassVar[Form] = "rewrite"
+    form: ClassVar[ReplyForm] = "rewrite"
 
     def check(self, parents: Sequence[Individual]) -> None:
         genomes_of(parents, Program, self.arity)
@@ -38,41 +38,41 @@ class ProgramOperator(ModelOperator):
         base, *others = parents
         return super().variables(parents, context, cut) | {
             "base": base_view(base, context, cut),
-            "others": [other_view(one, base, context, cut) for one in worst_first(others, context.objectives)],
+            "others": [other_view(parent, base, context, cut) for parent in worst_first(others, context.objectives)],
         }
 
 
-class Diff(ProgramOperator):
+class Diff(ProgramModelOperator):
     """Changes a few lines, by SEARCH/REPLACE blocks."""
 
     weight: ClassVar[float] = 3.0
     purpose: ClassVar[str] = "diff"
-    form: ClassVar[Form] = "diff"
+    form: ClassVar[ReplyForm] = "diff"
 
 
-class Rewrite(ProgramOperator):
-    """Writes the regions anew."""
+class Rewrite(ProgramModelOperator):
+    """Writes the regions from scratch."""
 
     weight: ClassVar[float] = 2.0
     purpose: ClassVar[str] = "rewrite"
 
 
-class Crossover(ProgramOperator):
+class Crossover(ProgramModelOperator):
     """Joins the strengths of two programs."""
 
     arity: ClassVar[int] = 2
     purpose: ClassVar[str] = "crossover"
 
 
-class Inspired(ProgramOperator):
-    """Improves the base in the light of two others, shown from the worst to the best."""
+class Inspired(ProgramModelOperator):
+    """Improves the base with two others as inspiration, shown from the worst to the best."""
 
     arity: ClassVar[int] = 3
     weight: ClassVar[float] = 2.0
     purpose: ClassVar[str] = "inspired"
 
 
-class ThoughtAndCode(ProgramOperator):
+class ThoughtAndCode(ProgramModelOperator):
     """Evolution of Heuristics (Liu et al., ICML 2024): the idea in braces first, then the code that carries it out."""
 
     purpose: ClassVar[str] = "thought"
@@ -96,7 +96,7 @@ class E2(ThoughtAndCode):
 
 
 class M1(ThoughtAndCode):
-    """EoH's M1: a modified form of one program."""
+    """EoH's M1: a modified form of a program."""
 
     purpose: ClassVar[str] = "m1"
 
@@ -114,20 +114,20 @@ class M3(ThoughtAndCode):
     purpose: ClassVar[str] = "m3"
 
 
-class Repair(ProgramOperator):
-    """Mends what the evaluation complained about."""
+class Repair(ProgramModelOperator):
+    """Repairs what the evaluation complained about."""
 
     purpose: ClassVar[str] = "repair"
     repairs: ClassVar[bool] = True
-    form: ClassVar[Form] = "diff"
+    form: ClassVar[ReplyForm] = "diff"
 
 
-class Directional(ProgramOperator):
-    """Derives a direction from the base's line of ancestors, and goes on in it; the direction is the thought."""
+class Directional(ProgramModelOperator):
+    """Derives a direction from the base's ancestors and follows it; the direction is the thought."""
 
     arity: ClassVar[int] = 2
     purpose: ClassVar[str] = "directional"
-    form: ClassVar[Form] = "diff"
+    form: ClassVar[ReplyForm] = "diff"
 
     def thought(self, text: str) -> str:
         return direction_of(text)
@@ -136,7 +136,7 @@ class Directional(ProgramOperator):
         return super().variables(parents, context, cut) | {"trajectory": trajectory(parents[0], context, cut)}
 
 
-class Simplify(ProgramOperator):
+class SimplifyByModel(ProgramModelOperator):
     """The same behaviour in less code."""
 
     weight: ClassVar[float] = 0.5

@@ -1,4 +1,4 @@
-"""Operators on prompts that ask a language model: they rewrite parts, join two prompts, or draw a lesson first."""
+"""Operators on prompts that ask a language model: they rewrite parts, join two prompts, or derive a lesson first."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from operators.llm.model_operator import ModelOperator
 from operators.llm.prompt_replies import rewritten, words_before_parts
 from operators.llm.prompt_views import BASE_PART, prompt_view
 from operators.llm.views import worst_first
-from operators.parents import genomes_of
+from operators.parent_genomes import genomes_of
 from operators.refusal import RefusalError
 
 LESSONS_TO_DISTIL = 10
 
 
-class PromptOperator(ModelOperator):
+class PromptModelOperator(ModelOperator):
     """Sends a prompt about prompts and reads new texts of the base's parts from the reply; demonstrations stay."""
 
     kind: ClassVar[str] = "prompt"
@@ -40,18 +40,18 @@ class PromptOperator(ModelOperator):
         base, *others = parents
         return super().variables(parents, context, cut) | {
             "base": prompt_view(base, context, cut, BASE_PART),
-            "others": [prompt_view(one, context, cut) for one in worst_first(others, context.objectives)],
+            "others": [prompt_view(parent, context, cut) for parent in worst_first(others, context.objectives)],
         }
 
 
-class Rewrite(PromptOperator):
-    """Rewrites parts in the light of what was measured and of the failing cases."""
+class RewritePrompt(PromptModelOperator):
+    """Rewrites parts by what was measured and by the failing cases."""
 
     weight: ClassVar[float] = 2.0
     purpose: ClassVar[str] = "prompt_rewrite"
 
 
-class Crossover(PromptOperator):
+class JoinPrompts(PromptModelOperator):
     """Joins the strengths of two prompts."""
 
     arity: ClassVar[int] = 2
@@ -63,7 +63,7 @@ class Crossover(PromptOperator):
             raise RefusalError("refused", "the two prompts are the same, so there is nothing to join")
 
 
-class ReflectivePromptOperator(Reflective, PromptOperator):
+class ReflectivePromptOperator(Reflective, PromptModelOperator):
     """Reflects on prompts, their failing cases and their ancestors."""
 
     def variables(self, parents: Sequence[Individual], context: Context, cut: Cut) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class ReflectivePromptOperator(Reflective, PromptOperator):
         }
 
 
-class Reflect(ReflectivePromptOperator):
+class ReflectOnPrompt(ReflectivePromptOperator):
     """Learns from the failing cases and from the base's ancestors, then rewrites by that and by earlier lessons.
 
     Source: ReEvo's short-term reflection (Ye et al., NeurIPS 2024), on failing cases as in GEPA (Agrawal et al., 2025).
@@ -85,8 +85,8 @@ class Reflect(ReflectivePromptOperator):
     most_words: ClassVar[int] = 60
 
 
-class Distil(ReflectivePromptOperator):
-    """Distils the lessons so far and the new evidence into one of long standing, then rewrites by it.
+class DistilForPrompt(ReflectivePromptOperator):
+    """Distils the lessons so far and the new evidence into a long-term lesson, then rewrites by it.
 
     Source: ReEvo's long-term reflection (Ye et al., NeurIPS 2024).
     """
@@ -98,7 +98,7 @@ class Distil(ReflectivePromptOperator):
     most_words: ClassVar[int] = 100
 
     def variables(self, parents: Sequence[Individual], context: Context, cut: Cut) -> dict[str, Any]:
-        # What the lessons come to is the one that is drawn.
+        # The lesson that is distilled takes their place.
         return super().variables(parents, context, cut) | {
             "earlier_lessons": lesson_lines(context.lessons[:LESSONS_TO_DISTIL], cut),
             "lessons": [],

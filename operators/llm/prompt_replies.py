@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from evo.genomes import Prompt
 from operators.llm.prompt_views import shown_name
-from operators.llm.replies import Block, blocks_of, thought_of
+from operators.llm.replies import CodeBlock, blocks_of, thought_of
 from operators.llm.text import newline_of, trimmed
-from operators.prompt_offspring import fit
+from operators.prompt_offspring import checked
 from operators.refusal import RefusalError
 
 _ORNAMENTS = " \t#*`\"'/:-"
@@ -20,15 +20,15 @@ _FENCE = re.compile(r"^ {0,3}(?:`{3,}|~{3,})", re.MULTILINE)
 
 
 def rewritten(text: str, prompts: Sequence[Prompt]) -> Prompt:
-    """The base, the first of the prompts, with the parts that a reply writes anew.
+    """The base, the first of the prompts, with the parts that a reply rewrites.
 
     Raises:
-        RefusalError: no block, one whose part is unclear or unknown, or an offspring that is unfit.
+        RefusalError: no block, a block whose part is unclear or unknown, or an offspring that fails its checks.
     """
     base = prompts[0]
     chosen = _by_part(blocks_of(text), tuple(base.parts))
     changed = {name: _with_edges(base.parts[name], _text_of(block, name)) for name, block in chosen.items()}
-    return fit(Prompt({**base.parts, **changed}, base.demonstrations, base.format), prompts)
+    return checked(Prompt({**base.parts, **changed}, base.demonstrations, base.format), prompts)
 
 
 def words_before_parts(text: str) -> str:
@@ -38,8 +38,8 @@ def words_before_parts(text: str) -> str:
     return above.rstrip() if _said(last) is not None else words
 
 
-def _by_part(blocks: Sequence[Block], names: Sequence[str]) -> dict[str, Block]:
-    """The last block of each part; one that names no part is the only part's, and counts where none is named."""
+def _by_part(blocks: Sequence[CodeBlock], names: Sequence[str]) -> dict[str, CodeBlock]:
+    """The last block of each part; a block that names no part is the only part's, and counts where none is named."""
     named = [(_part_named(block.above, names), block) for block in blocks]
     chosen = {name: block for name, block in named if name is not None}
     if not chosen and len(names) == 1:
@@ -55,7 +55,9 @@ def _part_named(line: str, names: Sequence[str]) -> str | None:
     wanted = _key(line if said is None else said)
     found = [name for name in names if wanted and _key(name) == wanted]
     if len(found) > 1:
-        raise RefusalError("unparsable", f"{len(found)} parts are called {wanted!r:.80}; nobody knows which is meant")
+        raise RefusalError(
+            "unparsable", f"{len(found)} parts are called {wanted!r:.80}; it is ambiguous which is meant"
+        )
     if said is not None and not found:
         raise RefusalError("refused", f"the prompt has no part {said!r:.80}; its parts are {_listed(names)}")
     return found[0] if found else None
@@ -76,7 +78,7 @@ def _listed(names: Sequence[str]) -> str:
     return shown + (f" and {len(names) - 20} more" if len(names) > 20 else "")
 
 
-def _text_of(block: Block, name: str) -> str:
+def _text_of(block: CodeBlock, name: str) -> str:
     text = "\n".join(trimmed(block.text.split("\n"))).strip()
     if not text:
         raise RefusalError("unparsable", f"the block for part {shown_name(name)} is empty")
@@ -87,7 +89,7 @@ def _text_of(block: Block, name: str) -> str:
 
 
 def _with_edges(old: str, new: str) -> str:
-    """The new text between the white space that the old one begins and ends with, in the old one's newlines."""
+    """The new text between the white space that the old text begins and ends with, with its newlines."""
     start = len(old) - len(old.lstrip())
     end = len(old.rstrip()) if old.strip() else len(old)
     return old[:start] + new.replace("\n", newline_of(old)) + old[end:]

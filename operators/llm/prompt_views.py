@@ -18,7 +18,7 @@ NAME_CHARACTERS = 80
 
 @dataclass(frozen=True, slots=True)
 class PartView:
-    """One part: its name in one line, and its text as far as it is shown."""
+    """A part: its name in a single line, and its text as far as it is shown."""
 
     name: str
     text: str
@@ -29,10 +29,10 @@ class PromptView:
     """One parent.
 
     Attributes:
-        measured: outcome, objectives with their units, broken constraints; in one line.
+        measured: outcome, objectives with their units, broken constraints; in a single line.
         feedback: the evaluator's own words, failing cases among them.
         idea: the thought that came with it.
-        demonstrations: all of them, numbered, in one text; empty where there is none.
+        demonstrations: all of them, numbered, in a single text; empty where there is none.
         placeholders: those of the parts, each once.
     """
 
@@ -64,13 +64,13 @@ def prompt_view(parent: Individual, context: Context, cut: Cut, weight: float = 
 
 
 def shown_name(name: str) -> str:
-    """A part's name as a reply has to give it: in one line, and short."""
+    """A part's name as a reply has to give it: in a single line, and short."""
     return " ".join(plain(name).split())[:NAME_CHARACTERS]
 
 
 def _demonstrations(prompt: Prompt) -> str:
     shown = [
-        "\n".join(f"{plain(field)}: {plain(text).strip()}" for field, text in one.items())
-        for one in prompt.demonstrations
+        "\n".join(f"{plain(field)}: {plain(text).strip()}" for field, text in demonstration.items())
+        for demonstration in prompt.demonstrations
     ]
     return "\n\n".join(f"{number}.\n{text}" for number, text in enumerate(shown, start=1))

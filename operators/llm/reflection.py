@@ -1,4 +1,4 @@
-"""Operators on programs that draw a lesson first: from two programs, or from the lessons so far."""
+"""Operators on programs that derive a lesson first: from two programs, or from the lessons so far."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from evo.values import Individual, Lesson, LessonKind
 from operators.llm.budget import Cut
 from operators.llm.experience import change, lesson_lines, trajectory
 from operators.llm.lessons import Reflective
-from operators.llm.program_operators import ProgramOperator
+from operators.llm.program_operators import ProgramModelOperator
 from operators.llm.views import worst_first
-from operators.parents import genomes_of
+from operators.parent_genomes import genomes_of
 from operators.refusal import RefusalError
 
 LONG_LESSONS, SHORT_LESSONS = 2, 12
 
 
-class ReflectiveOperator(Reflective, ProgramOperator):
+class ReflectiveOperator(Reflective, ProgramModelOperator):
     """Reflects on programs."""
 
 
 class Reflect(ReflectiveOperator):
-    """ReEvo's short-term reflection and crossover: why the better of two programs is better, and a child that heeds it.
+    """ReEvo's short-term reflection and crossover: why the better of two programs is better, and a child by that.
 
     The lesson comes by the call reflect:short, the child by reflect:rewrite.
     """
@@ -50,10 +50,10 @@ class Reflect(ReflectiveOperator):
 
 
 class Distil(ReflectiveOperator):
-    """ReEvo's long-term reflection and elitist mutation: what the lessons so far come to, and a change that heeds it.
+    """ReEvo's long-term reflection and elitist mutation: a lesson distilled from those so far, and a change by it.
 
-    The lesson comes by the call reflect:long, the child by reflect:mutate. Where there are no lessons yet it is drawn
-    from how the base came about.
+    The lesson comes by the call reflect:long, the child by reflect:mutate. Where there are no lessons yet it is
+    derived from the base's ancestors.
     """
 
     weight: ClassVar[float] = 0.3
@@ -66,7 +66,7 @@ class Distil(ReflectiveOperator):
         return super().variables(parents, context, cut) | {
             "trajectory": trajectory(parents[0], context, cut),
             "earlier_lessons": lesson_lines(_to_distil(context.lessons), cut),
-            "lessons": [],  # what they come to is the lesson that is drawn
+            "lessons": [],  # the lesson that is distilled takes their place
         }
 
 

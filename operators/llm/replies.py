@@ -1,4 +1,4 @@
-"""What a reply holds: fenced blocks of code and the words before them. Pure, and total but for RefusalError.
+"""What a reply holds: fenced blocks of code and the words before them. Pure; raises nothing but RefusalError.
 
 A reply may be anything: what cannot be read is refused here with a reason that names the place.
 """
@@ -28,7 +28,7 @@ _REFUSAL = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class CodeBlock:
     """A fenced block of code.
 
     Attributes:
@@ -42,7 +42,7 @@ class Block:
 
 
 def text_of(completion: Completion) -> str:
-    """The text to read, its newlines unified and the model's thinking aloud left out.
+    """The text to read, its newlines unified and the model's reasoning left out.
 
     Raises:
         RefusalError: the completion failed, or its text is empty, too long or no text.
@@ -50,13 +50,13 @@ def text_of(completion: Completion) -> str:
     if completion.outcome in ("ok", "truncated"):
         return readable(completion.text)
     if completion.outcome == "refused":
-        raise RefusalError("refused", f"the model refused: {_told(completion) or 'no reason given'}")
+        raise RefusalError("refused", f"the model refused: {_reason(completion) or 'no reason given'}")
     reason = clip_text(completion.error, THOUGHT_BYTES) or "no reason given"
     raise RefusalError(completion.outcome, f"the completion is {completion.outcome}: {reason}")
 
 
 def readable(reply: str) -> str:
-    """A reply's text, its newlines unified and the model's thinking aloud left out.
+    """A reply's text, its newlines unified and the model's reasoning left out.
 
     Raises:
         RefusalError: it is empty, too long or no text.
@@ -75,13 +75,13 @@ def readable(reply: str) -> str:
     return text
 
 
-def blocks_of(text: str) -> tuple[Block, ...]:
-    """The closed blocks, in order. One that is never closed is left out: nobody knows what is missing of it.
+def blocks_of(text: str) -> tuple[CodeBlock, ...]:
+    """The closed blocks, in order. A block that is never closed is left out: what is missing of it is unknown.
 
     Raises:
         RefusalError: there is none.
     """
-    blocks: list[Block] = []
+    blocks: list[CodeBlock] = []
     lines, number, above = text.split("\n"), 0, ""
     while number < len(lines):
         if opened := _OPENING.match(lines[number]):
@@ -89,7 +89,7 @@ def blocks_of(text: str) -> tuple[Block, ...]:
             if end is None:
                 break
             inside = [line.removeprefix(opened[1]) for line in lines[number + 1 : end]]
-            blocks.append(Block("\n".join(inside), opened[3].strip(), above))
+            blocks.append(CodeBlock("\n".join(inside), opened[3].strip(), above))
             number, above = end, ""
         elif lines[number].strip():
             above = lines[number]
@@ -120,7 +120,7 @@ def file_named(line: str, files: Collection[str]) -> str | None:
     """The file that a line names ("FILE: name", or the name alone); None where it names none.
 
     Raises:
-        RefusalError: it says FILE and names one that the program does not have.
+        RefusalError: it says FILE and names a file that the program does not have.
     """
     if (bare := line.strip(f"{_ORNAMENTS}:")) in files:
         return bare
@@ -174,7 +174,7 @@ def _said(line: str, what: str) -> str | None:
     return (rest.strip(" \t*`\"':") or None) if colon and head.strip(_ORNAMENTS).lower() == what else None
 
 
-def _told(completion: Completion) -> str:
+def _reason(completion: Completion) -> str:
     return clip_text(completion.error or completion.text.strip(), THOUGHT_BYTES)
 
 

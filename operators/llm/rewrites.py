@@ -1,4 +1,4 @@
-"""A whole region, or a whole unmarked file, written anew in a fenced block.
+"""A whole region, or a whole unmarked file, rewritten in a fenced block.
 
 The last closed block counts, of those that are tagged with the file's language where any are, else of the untagged
 ones; with several files each block follows a line that names its file, and files that are not named stay as they are.
@@ -11,16 +11,16 @@ from evo.errors import GenomeError
 from evo.genomes import Program
 from evo.regions import END, START, frozen_text, region_texts, with_regions
 from operators.llm.languages import tags_of
-from operators.llm.replies import Block, blocks_of, file_named
+from operators.llm.replies import CodeBlock, blocks_of, file_named
 from operators.llm.text import indented_like, newline_of, trimmed
 from operators.refusal import RefusalError
 
 
 def rewritten(text: str, program: Program) -> Program:
-    """The program with the regions that a reply writes anew.
+    """The program with the regions that a reply rewrites.
 
     Raises:
-        RefusalError: no block, one whose file or regions are unclear, or one that changes frozen text.
+        RefusalError: no block, a block whose file or regions are unclear, or that changes frozen text.
     """
     blocks = blocks_of(text)
     if len(program.files) == 1:
@@ -31,13 +31,13 @@ def rewritten(text: str, program: Program) -> Program:
     return Program({**program.files, **changed})
 
 
-def _preferred(blocks: tuple[Block, ...], file: str) -> Block:
+def _preferred(blocks: tuple[CodeBlock, ...], file: str) -> CodeBlock:
     tags = tags_of(file)
     fitting = [block for block in blocks if block.tag.lower().partition(" ")[0] in tags]
     return (fitting or [block for block in blocks if not block.tag] or list(blocks))[-1]
 
 
-def _by_file(blocks: tuple[Block, ...], program: Program) -> dict[str, str]:
+def _by_file(blocks: tuple[CodeBlock, ...], program: Program) -> dict[str, str]:
     files = tuple(program.files)
     chosen: dict[str, str] = {}
     for block in blocks:

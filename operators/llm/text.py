@@ -16,7 +16,7 @@ def common_indent(text: str) -> str:
     indents = [indent_of(line) for line in text.split("\n") if line.strip()] or [""]
     # What the first and the last in order have in common, all between them have too.
     pairs = zip(min(indents), max(indents), strict=False)
-    return "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return "".join(character for character, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def indented_like(text: str, model: str) -> str:

@@ -47,7 +47,7 @@ class ParentView:
 
     Attributes:
         outcome: of its evaluation.
-        measured: outcome, objectives with their units, broken constraints; in one line.
+        measured: outcome, objectives with their units, broken constraints; in a single line.
         feedback: the evaluator's own words.
         idea: the thought that came with it.
     """
@@ -71,9 +71,9 @@ def other_view(parent: Individual, base: Individual, context: Context, cut: Cut)
     theirs, own = _program(parent), _program(base)
     files = []
     for name, text in _files(theirs):
-        alike = name in own.files and START in text and frozen_text(text) == frozen_text(own.files[name])
-        shown = cut(_regions(text) if alike else text, OTHER_REGION)
-        files.append(FileView(*_head(name, text), shown, _marks(text), not alike))
+        shared = name in own.files and START in text and frozen_text(text) == frozen_text(own.files[name])
+        shown = cut(_regions(text) if shared else text, OTHER_REGION)
+        files.append(FileView(*_head(name, text), shown, _marks(text), not shared))
     return _parent(parent, context, cut, tuple(files))
 
 
@@ -89,10 +89,10 @@ def worst_first(parents: Sequence[Individual], objectives: Sequence[Objective]) 
 
 
 def measured(evaluation: Evaluation, objectives: Sequence[Objective]) -> str:
-    """What an evaluation found, in one line; of broken constraints the worst."""
+    """What an evaluation found, in a single line; of broken constraints the worst."""
     if evaluation.outcome != "ok":
         return f"failed: {evaluation.outcome}"
-    units = {one.name: f" {one.unit}" if one.unit else "" for one in objectives}
+    units = {objective.name: f" {objective.unit}" if objective.unit else "" for objective in objectives}
     values = [f"{name} = {value:.6g}{units.get(name, '')}" for name, value in evaluation.objectives.items()]
     worst = sorted((-by, name) for name, by in evaluation.violations.items() if by > 0)
     broken = [f"breaks {name} by {-by:.6g}" for by, name in worst[:MOST_BROKEN]]
@@ -101,14 +101,14 @@ def measured(evaluation: Evaluation, objectives: Sequence[Objective]) -> str:
 
 
 def wanted(objective: Objective) -> str:
-    """An objective and its direction, in one line."""
+    """An objective and its direction, in a single line."""
     unit = f" (in {objective.unit})" if objective.unit else ""
     return f"{objective.name}{unit}: {'lower' if objective.direction == 'min' else 'higher'} is better"
 
 
 def fenced(text: str, tag: str = "") -> str:
     """`text` as a fenced block that nothing within it can close."""
-    # Most texts hold no fence, and the search for one is most of what a prompt costs.
+    # Most texts hold no fence, and the search for fences is most of what a prompt costs.
     runs = [run.group() for run in _FENCES.finditer(text)] if "```" in text or "~~~" in text else []
     fence = min((_longer(mark, runs) for mark in "`~"), key=len)
     return f"{fence}{tag}\n{text}\n{fence}"

@@ -29,11 +29,11 @@ BINARY: Mapping[type[ast.operator], Callable[[Number, Number], Number]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnswerRule:
     """A rule for task models. Says "The answer is X." where the prompt has the words "answer is", else X.
 
     Attributes:
-        probability: of a right answer, where the right one is known: the last arithmetic of the last message, or the
+        probability: of a right answer, where it is known: the last arithmetic of the last message, or the
             option that equals it, or the entry of `key`. Where it is not known the answer is a guess.
         key: question to its right answer; the question is looked for in the last message, and the latest found counts.
 
@@ -52,14 +52,18 @@ class Answer:
         question = messages[-1].text
         right, options = self._right(question), _options(question)
         wrong = [f"({letter})" for letter in options if f"({letter})" != right] or [_off(right, rng)]
-        # Drawn whatever is known, so that a higher probability turns wrong answers right and never the other way.
+        # Sampled whatever is known, so that a higher probability turns wrong answers right and never the other way.
         lucky = rng.random() < self.probability
         answer = right if right is not None and lucky else pick(rng, wrong)
         said = any("answer is" in message.text.lower() for message in messages)
         return f"The answer is {answer}." if said else answer
 
     def _right(self, question: str) -> str | None:
-        known = [(question.rfind(one), answer) for one, answer in self.key.items() if one in question]
+        known = [
+            (question.rfind(known_question), answer)
+            for known_question, answer in self.key.items()
+            if known_question in question
+        ]
         if known:
             return max(known)[1]
         value = value_of(question)
@@ -84,7 +88,7 @@ def value_of(question: str) -> str | None:
 
 
 def _options(question: str) -> dict[str, str]:
-    """Option letter to text; of several questions the last one's."""
+    """Option letter to text; of several questions those of the last."""
     found = OPTION.findall(question)
     return dict(found) if len(found) > 1 else {}
 

@@ -34,7 +34,7 @@ class Arithmetic:
     """A rule for task models: says "The answer is N." of the last message's last arithmetic, as in "3 + 4 * 5".
 
     Attributes:
-        cue: words that make the answer right if the prompt has them, in whatever case; without them it is one too high.
+        cue: words that make the answer right if the prompt has them, in any case; without them it is too high by 1.
 
     Raises:
         ConfigError: an empty cue, which every prompt has.
@@ -56,13 +56,13 @@ class Arithmetic:
 
 @dataclass(frozen=True, slots=True)
 class PromptWriterAndArithmetic:
-    """Rewrites prompts that it is shown, draws lessons from them, and answers all else as `Arithmetic` does.
+    """Rewrites prompts that it is shown, learns lessons from them, and answers all else as `Arithmetic` does.
 
-    A prompt is shown, and its reply is asked for, as parts: a line "PART: name", then a fenced text. What asks for
-    parts gets one of those shown with a phrase more; what only shows some gets a lesson about a phrase.
+    A prompt is shown, and its reply is asked for, as parts: a line "PART: name", then a fenced text. A request
+    for parts gets a shown part with a phrase added; a request that only shows parts gets a lesson about a phrase.
 
     Attributes:
-        cue: see `Arithmetic`; it is in one of the phrases.
+        cue: see `Arithmetic`; a phrase holds it.
     """
 
     cue: str = CUE
@@ -80,19 +80,19 @@ class PromptWriterAndArithmetic:
 
 
 def said_to(messages: Sequence[Message]) -> str:
-    """All that the model is told, without what it said itself."""
+    """All that was said to the model, without its own replies."""
     return "\n".join(message.text for message in messages if message.role != "assistant")
 
 
 def _shown(prompt: str) -> list[tuple[str, str]]:
     """Names and texts of the parts that a prompt shows; those that stand for any part are examples of the form."""
-    found = [(one[1], one[3]) for one in PART.finditer(prompt)]
+    found = [(match[1], match[3]) for match in PART.finditer(prompt)]
     return [(name, text) for name, text in found if name.lower() not in EXAMPLE_NAMES and re.search(r"\w", text)]
 
 
 def _named(prompt: str) -> list[tuple[str, str]]:
-    """The parts that a prompt names without their texts; one of ours where it names none."""
-    names = [one[1] for one in NAMED.finditer(prompt) if one[1].lower() not in EXAMPLE_NAMES]
+    """The parts that a prompt names without their texts; a default where it names none."""
+    names = [match[1] for match in NAMED.finditer(prompt) if match[1].lower() not in EXAMPLE_NAMES]
     return [(name, "") for name in names or ["instruction"]]
 
 

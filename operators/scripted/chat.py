@@ -8,10 +8,19 @@ from typing import Any, cast
 
 from evo.models import Request
 from operators.scripted.faults import Fault
-from operators.scripted.wire import DEFAULT_MAX_TOKENS, Asked, Reply, bad, count_input, fields_of, message_of, speech
+from operators.scripted.wire import (
+    DEFAULT_MAX_TOKENS,
+    ReadRequest,
+    ScriptedReply,
+    bad,
+    count_input,
+    fields_of,
+    message_of,
+    speech,
+)
 
 
-def read(body: bytes) -> Asked:
+def read(body: bytes) -> ReadRequest:
     """The request that an HTTP body holds.
 
     Raises:
@@ -19,12 +28,12 @@ def read(body: bytes) -> Asked:
     """
     fields = fields_of(body)
     try:
-        messages = tuple(message_of(one) for one in fields["messages"])
+        messages = tuple(message_of(message) for message in fields["messages"])
         model = str(fields["model"])
     except (KeyError, TypeError, AttributeError) as error:
         raise bad(f"the body is no chat completion request: {error!r}") from None
     if not messages:
-        raise bad("expected at least one message")
+        raise bad("expected a message")
     request = Request(
         "http",
         messages,
@@ -34,17 +43,17 @@ def read(body: bytes) -> Asked:
         seed=fields.get("seed"),
         schema=_schema(fields.get("response_format")),
     )
-    return Asked(request, partial(_compose, request))
+    return ReadRequest(request, partial(_compose, request))
 
 
-def _compose(request: Request, text: str, fault: Fault | None) -> Reply:
+def _compose(request: Request, text: str, fault: Fault | None) -> ScriptedReply:
     said = speech(request, text, fault)
     refused = said.end == "refusal"
     message = {"content": None if refused else said.text, "refusal": said.text if refused else None}
     body = _completion(request, message, finish="length" if said.end == "length" else "stop", tokens=said.tokens)
     if fault == "empty_choices":
         body["choices"] = []
-    return Reply(body, said.text if body["choices"] else "", body["usage"]["prompt_tokens"], said.tokens)
+    return ScriptedReply(body, said.text if body["choices"] else "", body["usage"]["prompt_tokens"], said.tokens)
 
 
 def _completion(request: Request, message: Mapping[str, Any], *, finish: str, tokens: int) -> dict[str, Any]:

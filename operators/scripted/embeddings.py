@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from evo.models import Message, Request
 from operators.scripted.faults import Fault
-from operators.scripted.wire import Asked, Reply, bad, count_input, fields_of
+from operators.scripted.wire import ReadRequest, ScriptedReply, bad, count_input, fields_of
 
 DIMENSIONS = 256
 GRAM = 3
 ENCODINGS = ("float", "base64")
 
 
-def read(body: bytes) -> Asked:
+def read(body: bytes) -> ReadRequest:
     """The request that an HTTP body holds: a message for each text of its input.
 
     Raises:
@@ -39,7 +39,7 @@ def read(body: bytes) -> Asked:
         raise bad("expected a model")
     messages = tuple(Message("user", text) for text in texts)
     request = Request("http", messages, model=fields["model"], output="vector")
-    return Asked(request, partial(_compose, request, encoding))
+    return ReadRequest(request, partial(_compose, request, encoding))
 
 
 def simulated_vector(text: str) -> NDArray[np.float32]:
@@ -52,18 +52,18 @@ def simulated_vector(text: str) -> NDArray[np.float32]:
     grams = Counter(plain[start : start + GRAM] for start in range(max(1, len(plain) - GRAM + 1)))
     vector = np.zeros(DIMENSIONS)
     for gram, times in grams.items():
-        drawn = zlib.crc32(gram.encode("utf-8", "replace"))
-        vector[drawn % DIMENSIONS] += (1 if drawn & 1 << 31 else -1) * (1 + math.log(times))
+        hashed = zlib.crc32(gram.encode("utf-8", "replace"))
+        vector[hashed % DIMENSIONS] += (1 if hashed & 1 << 31 else -1) * (1 + math.log(times))
     length = np.linalg.norm(vector)
     return (vector / length if length else np.eye(DIMENSIONS)[0]).astype("<f4")
 
 
-def _compose(request: Request, encoding: str, text: str, fault: Fault | None) -> Reply:
+def _compose(request: Request, encoding: str, text: str, fault: Fault | None) -> ScriptedReply:
     """A sound reply but for "empty_choices", which gives no vector, and "truncated", which cuts each short."""
-    rows = [] if fault == "empty_choices" else [_row(*one, encoding, fault) for one in enumerate(request.messages)]
+    rows = [] if fault == "empty_choices" else [_row(*row, encoding, fault) for row in enumerate(request.messages)]
     prompt = count_input(request)
     usage = {"prompt_tokens": prompt, "total_tokens": prompt}
-    return Reply({"object": "list", "data": rows, "model": request.model, "usage": usage}, "", prompt, 0)
+    return ScriptedReply({"object": "list", "data": rows, "model": request.model, "usage": usage}, "", prompt, 0)
 
 
 def _row(index: int, message: Message, encoding: str, fault: Fault | None) -> Mapping[str, Any]:

@@ -30,8 +30,8 @@ SETTINGS = ("latency_seconds", "latency_sigma", "hang_seconds", "retry_after_sec
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
-    """What befalls one request.
+class DrawnFault:
+    """The faults of a request.
 
     Attributes:
         fault: None for a sound reply.
@@ -47,11 +47,11 @@ class Faults:
     """How replies are late or wrong.
 
     Attributes:
-        shares: fault to the share of requests that it befalls; together at most 1. See `Fault` for the names:
+        shares: fault to the share of requests that have it; together at most 1. See `Fault` for the names:
             rate_limited is a 429 without Retry-After, hang a sound reply that comes late, reset a connection
             cut without a byte, no_code a reply in words only, not_utf8 a reply with a byte that is none, malformed_json
-            a body that breaks off, or a sound one whose JSON is no JSON where a schema was asked for. Vectors have
-            neither words to refuse nor code; a truncated one lacks its end.
+            a body that breaks off, or a valid body whose JSON is no JSON where a schema was asked for. Vectors have
+            neither words to refuse nor code; a truncated vector lacks its end.
         latency_seconds: mean of a lognormal distribution; 0 answers at once.
         latency_sigma: of the latency's logarithm; 0 makes every latency the mean.
         hang_seconds: how late a hanging reply is.
@@ -90,16 +90,16 @@ class Faults:
         settings = {name: numbers.pop(name) for name in SETTINGS if name in numbers}
         return cls(numbers, **settings)
 
-    def drawn(self, rng: np.random.Generator) -> Draw:
-        """What befalls one request; the latency does not depend on the shares."""
+    def sample(self, rng: np.random.Generator) -> DrawnFault:
+        """The faults of a request; the latency does not depend on the shares."""
         left, deviate = rng.random(), rng.standard_normal()
         exponent = self.latency_sigma * deviate - self.latency_sigma**2 / 2
         latency = self.latency_seconds * math.exp(exponent)
         for name, share in self.shares.items():
             left -= share
             if left < 0:
-                return Draw(cast(Fault, name), latency)
-        return Draw(None, latency)
+                return DrawnFault(cast(Fault, name), latency)
+        return DrawnFault(None, latency)
 
 
 def _parsed(text: str) -> tuple[str, float]:

@@ -19,14 +19,14 @@ SPREAD = 9
 
 
 def with_schema(messages: Sequence[Message], schema: Mapping[str, Any] | None) -> Sequence[Message]:
-    """What a rule is told: the messages, with the schema before them as a server puts it into its model's prompt."""
+    """What a rule gets: the messages, with the schema before them as a server puts it into its model's prompt."""
     if not schema:
         return messages
     return (Message("system", SCHEMA_HEADING + json.dumps(dict(schema))), *messages)
 
 
 def json_value(messages: Sequence[Message], rng: np.random.Generator) -> str:
-    """The smallest value that fits the schema, its free choices drawn: options, truth, numbers within bounds.
+    """The smallest value that fits the schema, its free choices sampled: options, truth, numbers within bounds.
 
     Objects have the properties that are required, or all where the schema does not say; arrays their least number of
     items. Knows type, properties, required, items, prefixItems, minItems, enum, const, default bounds of numbers,
@@ -68,7 +68,7 @@ class _Maker:
     def _array(self, schema: Mapping[str, Any], depth: int) -> list[Any]:
         first = schema.get("prefixItems", [])
         rest = [schema.get("items", {})] * max(0, schema.get("minItems", 0) - len(first))
-        return [self.value(one, depth) for one in (*first, *rest)]
+        return [self.value(schema, depth) for schema in (*first, *rest)]
 
     def _resolved(self, schema: Any) -> Mapping[str, Any]:
         """The schema with its references followed and the first of its alternatives taken."""
@@ -87,11 +87,11 @@ class _Maker:
 
 
 def _schema(messages: Sequence[Message]) -> Mapping[str, Any] | None:
-    """The one that the server was given, else the last line of the prompt that can be one."""
+    """The schema that the server was given, else the last line of the prompt that can be a schema."""
     first = messages[0].text
     if first.startswith(SCHEMA_HEADING):
         return _parsed(first.removeprefix(SCHEMA_HEADING))
-    lines = [line for one in messages for line in one.text.splitlines() if line.startswith("{")]
+    lines = [line for message in messages for line in message.text.splitlines() if line.startswith("{")]
     return next((found for line in reversed(lines) if (found := _parsed(line)) is not None), None)
 
 
@@ -106,7 +106,7 @@ def _parsed(text: str) -> Mapping[str, Any] | None:
 def _kind(schema: Mapping[str, Any]) -> str:
     kind = schema.get("type")
     if isinstance(kind, list):
-        kind = next((one for one in kind if one != "null"), "null")
+        kind = next((name for name in kind if name != "null"), "null")
     if kind is None:
         return (
             "object" if "properties" in schema or "required" in schema else "array" if "items" in schema else "string"
@@ -114,11 +114,11 @@ def _kind(schema: Mapping[str, Any]) -> str:
     return str(kind)
 
 
-def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    merged = {**one, **other}
+def _merged(first: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**first, **other}
     for name, join in (("properties", lambda a, b: {**a, **b}), ("required", lambda a, b: [*a, *b])):
-        if name in one and name in other:
-            merged[name] = join(one[name], other[name])
+        if name in first and name in other:
+            merged[name] = join(first[name], other[name])
     return merged
 
 
@@ -135,14 +135,14 @@ def _word(schema: Mapping[str, Any]) -> str:
 
 
 def _number(schema: Mapping[str, Any], rng: np.random.Generator, *, whole: bool) -> float | int:
-    """Within the bounds, both of which hold as exclusive ones; from 0 on where there is none."""
+    """Within the bounds, both of them exclusive; from 0 on where there is none."""
     low, high = _bounds(schema)
     if not whole and "multipleOf" not in schema:
         return low + (high - low) * int(rng.integers(1, 10)) / 10
     step = schema.get("multipleOf", 1)
     least, most = _steps(schema, low, high, step)
-    drawn = (least + int(rng.integers(max(0, most - least) + 1))) * step
-    return int(drawn) if whole else float(drawn)
+    sampled = (least + int(rng.integers(max(0, most - least) + 1))) * step
+    return int(sampled) if whole else float(sampled)
 
 
 def _bounds(schema: Mapping[str, Any]) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Finds the program in a prompt and makes one small change to it, in whatever language it is written."""
+"""Finds the program in a prompt and makes a small change to it, in whatever language it is written."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
+class SmallEdit:
     """Characters `start` (included) to `end` (excluded) of a text give way to `replacement`."""
 
     start: int
@@ -64,21 +64,21 @@ def find_code(prompt: str) -> Code | None:
     are passed over.
     """
     blocks = [Code(found[3], found[2]) for found in FENCE.finditer(prompt)]
-    blocks = [one for one in blocks if EXAMPLE not in one.text and re.search(r"\w", one.text)]
-    marked = [one for one in blocks if MARKED.search(one.text)]
+    blocks = [block for block in blocks if EXAMPLE not in block.text and re.search(r"\w", block.text)]
+    marked = [block for block in blocks if MARKED.search(block.text)]
     bare = [Code(found[0]) for found in MARKED.finditer(prompt)]
-    tagged = [one for one in blocks if one.language]
+    tagged = [block for block in blocks if block.language]
     return next((several[-1] for several in (marked, bare, tagged, blocks) if several), None)
 
 
-def small_edit(text: str, rng: np.random.Generator) -> Edit | None:
-    """Changes one number in the regions of `text`, or adds a term to a value where there is none; None fits nothing."""
+def small_edit(text: str, rng: np.random.Generator) -> SmallEdit | None:
+    """Changes a number in the regions of `text`, or adds a term where it has none; None where nothing fits."""
     inside = _inside(text)
     tokens = [found for found in TOKEN.finditer(text) if found["number"] and inside(found.start())]
     if not tokens:
         return _added_term(text, rng)
     token = pick(rng, tokens)
-    return Edit(token.start(), token.end(), _moved(token[0], rng))
+    return SmallEdit(token.start(), token.end(), _moved(token[0], rng))
 
 
 def fenced(code: Code) -> str:
@@ -88,51 +88,51 @@ def fenced(code: Code) -> str:
     return f"{fence}{code.language}\n{code.text.removesuffix(chr(10))}\n{fence}"
 
 
-def search_replace(text: str, edit: Edit) -> str:
+def search_replace(text: str, edit: SmallEdit) -> str:
     """The edit as a SEARCH/REPLACE block of whole lines; as many lines before it as make the SEARCH part unique."""
     start = text.rfind("\n", 0, edit.start) + 1
     end = text.find("\n", edit.end)
     end = len(text) if end < 0 else end
     while start > 0 and text.count(text[start:end]) > 1:
         start = text.rfind("\n", 0, start - 1) + 1
-    shifted = Edit(edit.start - start, edit.end - start, edit.replacement)
+    shifted = SmallEdit(edit.start - start, edit.end - start, edit.replacement)
     old = text[start:end]
     return f"{EXAMPLE}\n{old}\n=======\n{shifted.applied(old)}\n>>>>>>> REPLACE"
 
 
-def _added_term(text: str, rng: np.random.Generator) -> Edit | None:
+def _added_term(text: str, rng: np.random.Generator) -> SmallEdit | None:
     values = list(_values(text))
     returned = [found for found in values if found["kind"].startswith("return")]
     if not values:
         return None
     value = (returned or values)[-1]
     names = [name for name in NAME.findall(value["value"]) if not keyword.iskeyword(name)]
-    return Edit(value.end("value"), value.end("value"), f" {pick(rng, '+-')} {_term(names, rng)}")
+    return SmallEdit(value.end("value"), value.end("value"), f" {pick(rng, '+-')} {_term(names, rng)}")
 
 
 def _term(names: Sequence[str], rng: np.random.Generator) -> str:
-    """A number, or one times a name, times two of them, or times the remainder of one."""
+    """A number, alone or times a name, two names, or a name's remainder."""
     factor = _written(math.exp(2 * rng.standard_normal()))
     if not names:
         return factor
-    one, other = pick(rng, names), pick(rng, names)
-    remainder = f"({one} % {_written(10 ** rng.uniform(0, 2))})"
-    return f"{factor} * {pick(rng, (one, f'{one} * {other}', remainder))}"
+    variable, other = pick(rng, names), pick(rng, names)
+    remainder = f"({variable} % {_written(10 ** rng.uniform(0, 2))})"
+    return f"{factor} * {pick(rng, (variable, f'{variable} * {other}', remainder))}"
 
 
 def _values(text: str) -> Iterator[re.Match[str]]:
-    """Statements in the regions that give a plain arithmetic value on one line."""
+    """Statements in the regions that give a plain arithmetic value on a single line."""
     inside = _inside(text)
     for found in STATEMENT.finditer(text):
         value = found["value"]
-        closed = all(value.count(one) == value.count(other) for one, other in ("()", "[]", "{}"))
+        closed = all(value.count(opening) == value.count(other) for opening, other in ("()", "[]", "{}"))
         plain = not re.search(r"\b(?:if|and|or|not|in|is|lambda|await)\b|[\\{]$", value)
         if closed and plain and inside(found.start("value")):
             yield found
 
 
 def _inside(text: str) -> Callable[[int], bool]:
-    """Whether a character of the text lies in one of its regions."""
+    """Whether a character of the text lies in a region."""
     lines = [0, *itertools.accumulate(len(line) + 1 for line in text.split("\n"))]
     try:
         spans = [(lines[region.first], lines[region.last]) for region in find_regions(text)]

@@ -10,9 +10,9 @@ from evo.models import Message, Request
 from operators.scripted.faults import Fault
 from operators.scripted.wire import (
     DEFAULT_MAX_TOKENS,
-    Asked,
-    Reply,
-    Speech,
+    ReadRequest,
+    SaidText,
+    ScriptedReply,
     bad,
     count_input,
     fields_of,
@@ -24,7 +24,7 @@ LEAST_TOKENS = 16
 OF_CHAT = ("messages", "seed", "max_tokens", "max_completion_tokens", "response_format")
 
 
-def read(body: bytes) -> Asked:
+def read(body: bytes) -> ReadRequest:
     """The request that an HTTP body holds; instructions become a system message.
 
     Raises:
@@ -47,18 +47,18 @@ def read(body: bytes) -> Asked:
         max_tokens=_max_tokens(fields),
         schema=_schema(fields.get("text")),
     )
-    return Asked(request, partial(_compose, request))
+    return ReadRequest(request, partial(_compose, request))
 
 
 def _messages(fields: Mapping[str, Any]) -> tuple[Message, ...]:
     given, instructions = fields["input"], fields.get("instructions")
-    said = (Message("user", given),) if isinstance(given, str) else tuple(message_of(one) for one in given)
+    said = (Message("user", given),) if isinstance(given, str) else tuple(message_of(message) for message in given)
     if not said:
-        raise bad("expected at least one message as input")
+        raise bad("expected a message as input")
     return (Message("system", str(instructions)), *said) if instructions else said
 
 
-def _compose(request: Request, text: str, fault: Fault | None) -> Reply:
+def _compose(request: Request, text: str, fault: Fault | None) -> ScriptedReply:
     said = speech(request, text, fault)
     output = [] if fault == "empty_choices" else [_message(request, said)]
     prompt = count_input(request)
@@ -84,10 +84,10 @@ def _compose(request: Request, text: str, fault: Fault | None) -> Reply:
             "total_tokens": prompt + said.tokens,
         },
     }
-    return Reply(body, said.text if output else "", prompt, said.tokens)
+    return ScriptedReply(body, said.text if output else "", prompt, said.tokens)
 
 
-def _message(request: Request, said: Speech) -> dict[str, Any]:
+def _message(request: Request, said: SaidText) -> dict[str, Any]:
     spoken = {"type": "output_text", "text": said.text, "annotations": []}
     part = {"type": "refusal", "refusal": said.text} if said.end == "refusal" else spoken
     return {

@@ -9,7 +9,7 @@ import numpy as np
 
 from evo.errors import UnknownNameError
 from evo.models import Message
-from operators.scripted.answers import Answer
+from operators.scripted.answers import AnswerRule
 from operators.scripted.arithmetic import Arithmetic, PromptWriterAndArithmetic, said_to
 from operators.scripted.json_values import json_value
 from operators.scripted.prompt_code import Code, fenced, find_code, search_replace, small_edit
@@ -17,10 +17,10 @@ from operators.scripted.prompt_code import Code, fenced, find_code, search_repla
 NO_CODE = "I find no program here that I could change."
 
 
-class Rule(Protocol):
+class ReplyRule(Protocol):
     """Makes a reply from what was said so far; a function of its arguments only.
 
-    A JSON schema that is asked for stands before the messages, as one of the system's.
+    A JSON schema that is asked for stands before the messages, as a system message.
     """
 
     def __call__(self, messages: Sequence[Message], rng: np.random.Generator) -> str: ...
@@ -32,13 +32,13 @@ def echo(messages: Sequence[Message], rng: np.random.Generator) -> str:
 
 
 def constant_jitter(messages: Sequence[Message], rng: np.random.Generator) -> str:
-    """The program of the prompt, whole, in a fence, with one number changed, or a term added where it has none."""
+    """The program of the prompt, whole, in a fence, with a number changed, or a term added where it has none."""
     code = find_code(said_to(messages))
     return fenced(_changed(code, rng)) if code else NO_CODE
 
 
 def search_replace_block(messages: Sequence[Message], rng: np.random.Generator) -> str:
-    """The change of `constant_jitter` as one SEARCH/REPLACE block."""
+    """The change of `constant_jitter` as a SEARCH/REPLACE block."""
     code = find_code(said_to(messages))
     edit = small_edit(code.text, rng) if code else None
     return search_replace(code.text, edit) if code and edit else NO_CODE
@@ -55,20 +55,20 @@ def thought_and_code(messages: Sequence[Message], rng: np.random.Generator) -> s
     return f"{{Move the balance between the terms of the score a little.}}\n\n{constant_jitter(messages, rng)}"
 
 
-RULES: Mapping[str, Rule] = {
+RULES: Mapping[str, ReplyRule] = {
     "echo": echo,
     "constant_jitter": constant_jitter,
     "search_replace": search_replace_block,
     "code_or_diff": code_or_diff,
     "thought_and_code": thought_and_code,
-    "answer": Answer(),
+    "answer": AnswerRule(),
     "json": json_value,
     "arithmetic": Arithmetic(),
     "prompt_writer_and_arithmetic": PromptWriterAndArithmetic(),
 }
 
 
-def find_rule(name: str) -> Rule:
+def find_rule(name: str) -> ReplyRule:
     """The rule of that name.
 
     Raises:

@@ -17,17 +17,17 @@ from aiohttp import web
 from evo.errors import ConfigError
 from evo.models import Request
 from operators.scripted import chat, embeddings, responses
-from operators.scripted.faults import Draw, Fault, Faults
+from operators.scripted.faults import DrawnFault, Fault, Faults
 from operators.scripted.json_values import with_schema
-from operators.scripted.rules import Rule
-from operators.scripted.stats import REMEMBERED, Line, Stats, Tally
-from operators.scripted.wire import ApiError, Asked, Reply, encode, list_models, rate_limited
+from operators.scripted.rules import ReplyRule
+from operators.scripted.stats import REMEMBERED, ExchangeTally, OpenExchange, Stats
+from operators.scripted.wire import ApiError, ReadRequest, ScriptedReply, encode, list_models, rate_limited
 
 LARGEST_BODY_BYTES = 64 << 20
 SHUTDOWN_SECONDS = 0.1
 DEFAULT_MODELS = ("scripted",)
 NO_LINGER = struct.pack("ii", 1, 0)
-READERS: Mapping[str, Callable[[bytes], Asked]] = {
+READERS: Mapping[str, Callable[[bytes], ReadRequest]] = {
     "/v1/chat/completions": chat.read,
     "/v1/responses": responses.read,
     "/v1/embeddings": embeddings.read,
@@ -37,13 +37,13 @@ READERS: Mapping[str, Callable[[bytes], Asked]] = {
 class ScriptedServer:
     """Answers POST /v1/chat/completions and /v1/responses by a rule; also GET /v1/models and GET /stats.
 
-    POST /v1/embeddings gets simulated vectors, whatever the rule. All three count as one row of requests.
+    POST /v1/embeddings gets simulated vectors, whatever the rule. All three share a row of requests.
     A reply is a function of (seed, request); what goes wrong with the n-th request is a function of (seed, n).
     """
 
     def __init__(
         self,
-        rule: Rule,
+        rule: ReplyRule,
         faults: Faults | None = None,
         *,
         seed: int = 0,
@@ -67,7 +67,7 @@ class ScriptedServer:
         self._seed = seed
         self._models = models
         self._key = require_key
-        self._tally = Tally()
+        self._tally = ExchangeTally()
         self._runner: web.AppRunner | None = None
         self._base_url = ""
 
@@ -81,7 +81,7 @@ class ScriptedServer:
         return self._tally.stats(last)
 
     async def start(self, port: int = 0, *, host: str = "127.0.0.1") -> str:
-        """Listen, and give the base URL; port 0 takes a free one.
+        """Listen, and give the base URL; port 0 takes a free port.
 
         Raises:
             ConfigError: the address is taken, or is none of this machine.
@@ -98,7 +98,7 @@ class ScriptedServer:
         except OSError as error:
             await runner.cleanup()
             raise ConfigError(
-                f"cannot listen on {host} port {port} ({error.strerror}); port 0 takes a free one"
+                f"cannot listen on {host} port {port} ({error.strerror}); port 0 takes a free port"
             ) from error
         self._runner = runner
         self._base_url = f"http://{host}:{runner.addresses[0][1]}/v1"
@@ -148,11 +148,11 @@ class ScriptedServer:
                 line.note_status(error.status)
                 return _response(error.body, status=error.status, headers=error.headers)
 
-    async def _answer(self, http: web.Request, line: Line) -> web.Response:
+    async def _answer(self, http: web.Request, line: OpenExchange) -> web.Response:
         self._check_key(http)
         asked = READERS[http.path](await http.read())
         self._check_model(asked.request)
-        draw = self._faults.drawn(np.random.default_rng([self._seed, 1, line.number]))
+        draw = self._faults.sample(np.random.default_rng([self._seed, 1, line.number]))
         line.note_request(asked.request, draw.fault)
         self._fail(draw)
         if draw.fault == "reset":
@@ -165,17 +165,17 @@ class ScriptedServer:
         breaks = draw.fault != "malformed_json" or not asked.request.schema
         return _response(encode(reply.body, draw.fault if breaks else None))
 
-    def _replied(self, asked: Asked, fault: Fault | None) -> Reply:
+    def _replied(self, asked: ReadRequest, fault: Fault | None) -> ScriptedReply:
         return asked.compose("" if asked.request.output == "vector" else self._text(asked.request), fault)
 
     def _text(self, request: Request) -> str:
         rng = np.random.default_rng([self._seed, 0, int(request.digest, 16)])
         try:
             return self._rule(with_schema(request.messages, request.schema), rng)
-        except Exception as error:  # a rule may be anyone's; the client sees what it did, as of any broken server
+        except Exception as error:  # rules are foreign code; the client gets a 500, as from any broken server
             raise ApiError(500, "rule_failed", f"the rule raised {error!r}", kind="server_error") from error
 
-    def _fail(self, draw: Draw) -> None:
+    def _fail(self, draw: DrawnFault) -> None:
         match draw.fault:
             case "rate_limited":
                 raise rate_limited()

@@ -10,19 +10,19 @@ from typing import Any
 
 from evo.models import Message, Request
 from operators.scripted.faults import Fault
-from operators.scripted.wire import Reply
+from operators.scripted.wire import ScriptedReply
 
 REMEMBERED = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One HTTP request for a completion or for vectors, and what became of it.
+    """An HTTP request for a completion or for vectors, and its answer.
 
     Attributes:
         number: 0, 1, 2, ... in the order of arrival.
         status: HTTP status; "reset" where the connection was cut, "abandoned" where the client left or we closed.
-        fault: what cluster_event it on purpose, empty for nothing.
+        fault: injected on purpose, empty for none.
         digest: of the request (`evo.models.Request.digest`); empty where none could be read.
         reply: text that the rule gave, as far as it was sent; empty for vectors.
         input_tokens: charged; 0 unless the status is 200.
@@ -47,7 +47,7 @@ class Stats:
     Attributes:
         requests: HTTP requests for them that arrived, those in flight included.
         statuses: status to the count of requests that ended with it.
-        faults: fault to the count of requests that it cluster_event.
+        faults: fault to the count of requests that had it.
         peak: most requests in flight at once.
         input_tokens: charged, of all replies with status 200.
         output_tokens: charged, of all replies with status 200.
@@ -67,7 +67,7 @@ class Stats:
         return asdict(self)
 
 
-class Line:
+class OpenExchange:
     """A request in flight; what is noted of it becomes its exchange."""
 
     def __init__(self, number: int) -> None:
@@ -89,7 +89,7 @@ class Line:
     def note_status(self, status: int | str) -> None:
         self.exchange = replace(self.exchange, status=str(status))
 
-    def note_reply(self, reply: Reply) -> None:
+    def note_reply(self, reply: ScriptedReply) -> None:
         self.exchange = replace(
             self.exchange,
             status="200",
@@ -99,7 +99,7 @@ class Line:
         )
 
 
-class Tally:
+class ExchangeTally:
     """Counts exchanges as they come and go."""
 
     def __init__(self) -> None:
@@ -110,9 +110,9 @@ class Tally:
         self._last: deque[Exchange] = deque(maxlen=REMEMBERED)
 
     @contextmanager
-    def line(self) -> Iterator[Line]:
+    def line(self) -> Iterator[OpenExchange]:
         """A request from its arrival to its end."""
-        line = Line(self._arrived)
+        line = OpenExchange(self._arrived)
         self._arrived += 1
         self._in_flight += 1
         self._peak = max(self._peak, self._in_flight)
@@ -123,7 +123,7 @@ class Tally:
             self._count(line.exchange)
 
     def stats(self, last: int = REMEMBERED) -> Stats:
-        """Where things stand, with at most `last` exchanges."""
+        """The counts up to now, with at most `last` exchanges."""
         return Stats(
             requests=self._arrived,
             statuses=dict(self._statuses),

@@ -34,7 +34,7 @@ class ApiError(EvoError):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ScriptedReply:
     """A reply with status 200.
 
     Attributes:
@@ -51,8 +51,8 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request as one interface reads it.
+class ReadRequest:
+    """A request as an interface reads it.
 
     Attributes:
         request: its digest is that of the request which a gateway was given, as far as the interface carries it.
@@ -60,16 +60,16 @@ class Asked:
     """
 
     request: Request
-    compose: Callable[[str, Fault | None], Reply]
+    compose: Callable[[str, Fault | None], ScriptedReply]
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
+class SaidText:
     """What is said of a rule's text.
 
     Attributes:
         tokens: of the text.
-        end: "stop" for a text that is whole, "length" for one that is cut, "refusal" for a refusal instead of it.
+        end: "stop" for a text that is whole, "length" for a text that is cut, "refusal" for a refusal instead of it.
     """
 
     text: str
@@ -103,7 +103,7 @@ def fields_of(body: bytes) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise bad("the body is no JSON object")
     if fields.get("stream") or fields.get("n") not in (None, 1):
-        raise bad("this server gives one choice, not streamed: leave out 'stream' and 'n'")
+        raise bad("this server gives a single choice, not streamed: leave out 'stream' and 'n'")
     return fields
 
 
@@ -121,17 +121,17 @@ def message_of(fields: Mapping[str, Any]) -> Message:
     return Message(ROLES[fields["role"]], content or "")
 
 
-def speech(request: Request, text: str, fault: Fault | None) -> Speech:
+def speech(request: Request, text: str, fault: Fault | None) -> SaidText:
     """What is said of `text`, as far as the fault and the request's max_tokens let it."""
     if fault == "refusal":
-        return Speech(REFUSAL, count_tokens(REFUSAL), "refusal")
+        return SaidText(REFUSAL, count_tokens(REFUSAL), "refusal")
     if fault == "no_code":
         text = WORDS_ONLY
     if fault == "malformed_json" and request.schema:
         text = "{" + text[: len(text) // 2]
     limit = request.max_tokens * CHARACTERS_PER_TOKEN
     shown = text[: min(limit, len(text) // 2 if fault == "truncated" else limit)]
-    return Speech(shown, count_tokens(shown), "length" if fault == "truncated" or shown != text else "stop")
+    return SaidText(shown, count_tokens(shown), "length" if fault == "truncated" or shown != text else "stop")
 
 
 def count_tokens(text: str) -> int:
@@ -145,7 +145,7 @@ def count_input(request: Request) -> int:
 
 
 def encode(body: Mapping[str, Any], fault: Fault | None) -> bytes:
-    """The body as bytes, broken where the fault is one of the format."""
+    """The body as bytes, broken where the fault is a format fault."""
     if fault == "no_usage":
         body = {name: value for name, value in body.items() if name != "usage"}
     encoded = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")

@@ -54,7 +54,7 @@ def test_one_and_true_are_two_choices() -> None:
     assert child.choices["a"] is True
 
 
-def test_choices_that_the_space_does_not_offer_are_drawn_anew() -> None:
+def test_choices_that_the_space_does_not_offer_are_sampled_again() -> None:
     strange = Architecture({"depth": 99, "act": "relu", "colour": "green"})
     for seed in range(20):
         child = propose(ResampleSlot(), [strange], SLOTS, seed).genome
@@ -66,8 +66,8 @@ def test_choices_that_the_space_does_not_offer_are_drawn_anew() -> None:
     ("space", "outcome", "reason"),
     [
         (None, "refused", "architectures need slots as their space, got NoneType"),
-        (Slots({}), "refused", "every slot needs an option; without one: the space"),
-        (Slots({"a": (1,), "b": ()}), "refused", "every slot needs an option; without one: b"),
+        (Slots({}), "refused", "every slot needs an option; none in: the space"),
+        (Slots({"a": (1,), "b": ()}), "refused", "every slot needs an option; none in: b"),
         (Slots({"a": (1,)}), "duplicate", "no slot has another option"),
     ],
 )
@@ -100,7 +100,7 @@ EVERY = (ResampleSlot, MixSlots, UniformSlots)
 
 
 def offspring(operator: ArchitectureOperator, designs: list[dict[str, SlotValue]], seed: int) -> dict[str, SlotValue]:
-    child = propose(operator, [Architecture(one) for one in designs], CONDITIONAL, seed).genome
+    child = propose(operator, [Architecture(design) for design in designs], CONDITIONAL, seed).genome
     assert isinstance(child, Architecture)
     return dict(child.choices)
 
@@ -139,22 +139,22 @@ def test_a_slot_that_one_parent_has_comes_from_it() -> None:
     }
     children = [offspring(MixSlots(), parents, seed) for seed in range(30) for parents in ([base, mate], [mate, base])]
     # The base with three layers is no mixture, but another choice made in it.
-    mixed = [one for one in children if one["layers"] == 3 and one["solver"] == "adam" and one["rate"] == 0.2]
+    mixed = [child for child in children if child["layers"] == 3 and child["solver"] == "adam" and child["rate"] == 0.2]
     assert mixed
-    assert all(one["second"] == 16 and one["third"] == 24 and "momentum" not in one for one in mixed)
+    assert all(design["second"] == 16 and design["third"] == 24 and "momentum" not in design for design in mixed)
 
 
-def test_numbers_move_in_steps_as_often_as_they_are_drawn_anew() -> None:
+def test_numbers_move_in_steps_as_often_as_they_are_sampled_again() -> None:
     space = Slots({"rate": Real(1e-6, 1.0, log=True)})
     base = Architecture({"rate": 1e-3})
     rates = [propose(ResampleSlot(), [base], space, seed).genome for seed in range(400)]
-    decades = [abs(math.log10(float(one.choices["rate"])) + 3) for one in rates if isinstance(one, Architecture)]
+    decades = [abs(math.log10(float(child.choices["rate"])) + 3) for child in rates if isinstance(child, Architecture)]
     # Half are normal steps of 0.9 decades, half are even over 6 decades: 0.5 * 0.74 + 0.5 * 0.33 within one.
-    assert abs(sum(one < 1 for one in decades) / 400 - 0.53) < 0.1  # 4 standard errors
+    assert abs(sum(distance < 1 for distance in decades) / 400 - 0.53) < 0.1  # 4 standard errors
     assert max(decades) > 2.5
 
 
-def test_a_genome_with_inactive_or_strange_slots_is_mended_first() -> None:
+def test_a_genome_with_inactive_or_strange_slots_is_repaired_first() -> None:
     odd = Architecture({"layers": 99, "second": 8.4, "solver": "lion", "rate": -1, "colour": "green"})
     for operator in EVERY:
         for seed in range(20):

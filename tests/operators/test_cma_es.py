@@ -1,4 +1,4 @@
-"""Laws of CMA-ES: what it learns, and that it learns nothing but what it was told."""
+"""Laws of CMA-ES: what it learns, and that it learns from nothing but what it observed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def individual(values: FloatArray, evaluation: Evaluation, operator: str = "cma_
     return Individual(0, 0, Ask(0, operator), Vector(tuple(values)), evaluation)
 
 
-def drawn(memory: Learning, box: Box, seed: int) -> FloatArray:
+def sampled(memory: Learning, box: Box, seed: int) -> FloatArray:
     context = Context(np.random.default_rng(seed), space=box, objectives=LOW, memory=memory.view())
     parents = [individual(np.zeros(len(box.lower)), Evaluation("ok", {"height": 0.0}))]
     child = asyncio.run(CmaEs().propose(parents, context)).genome
@@ -44,11 +44,11 @@ def drawn(memory: Learning, box: Box, seed: int) -> FloatArray:
 
 
 def taught(height: Height, count: int, *, behind: int = 0, sample: int | None = None) -> tuple[Learning, float]:
-    """After so many results, each told when so many more had been drawn; and the least height found."""
+    """After a number of results, each observed when a number of others had been sampled; and the least height found."""
     memory = CmaEs(sample=sample).memory(BOX, LOW)
     waiting, least = [], np.inf
     for seed in range(count):
-        waiting.append(drawn(memory, BOX, seed))
+        waiting.append(sampled(memory, BOX, seed))
         if len(waiting) > behind:
             point = waiting.pop(0)
             least = min(least, height(point))
@@ -64,18 +64,18 @@ def test_it_learns_the_shape_of_a_narrow_valley_even_from_late_results(behind: i
 def test_the_user_s_own_direction_counts() -> None:
     memory = CmaEs().memory(BOX, (Objective("height", "max"),))
     for seed in range(1500):
-        point = drawn(memory, BOX, seed)
+        point = sampled(memory, BOX, seed)
         memory.observe(individual(point, Evaluation("ok", {"height": -valley(point)})))
-    assert valley(drawn(memory, BOX, 0)) < 1e-2
+    assert valley(sampled(memory, BOX, 0)) < 1e-2
 
 
 @given(st.lists(st.tuples(st.lists(st.floats(-9, 9), min_size=6, max_size=6), st.floats(-1e9, 1e9)), max_size=40))
-def test_it_stays_in_the_box_whatever_it_is_told(told: list[tuple[list[float], float]]) -> None:
+def test_it_stays_in_the_box_whatever_it_observes(results: list[tuple[list[float], float]]) -> None:
     memory = CmaEs(sample=4).memory(BOX, LOW)
-    for values, height in told:
+    for values, height in results:
         memory.observe(individual(np.array(values), Evaluation("ok", {"height": height})))
     for seed in range(5):
-        assert (np.abs(drawn(memory, BOX, seed)) <= 5.0).all()
+        assert (np.abs(sampled(memory, BOX, seed)) <= 5.0).all()
 
 
 def test_what_an_ask_was_shown_does_not_change_by_later_results() -> None:
@@ -83,7 +83,7 @@ def test_what_an_ask_was_shown_does_not_change_by_later_results() -> None:
     shown = memory.view()
     before = shown.draw(np.random.default_rng(1))
     for seed in range(100):
-        memory.observe(individual(drawn(memory, BOX, seed), Evaluation("ok", {"height": float(seed)})))
+        memory.observe(individual(sampled(memory, BOX, seed), Evaluation("ok", {"height": float(seed)})))
     assert (shown.draw(np.random.default_rng(1)) == before).all()
     assert (memory.view().mean != shown.mean).any()
 
@@ -108,12 +108,12 @@ def test_failures_and_the_infeasible_count_as_worse() -> None:
 
     memory = CmaEs().memory(BOX, LOW)
     for seed in range(2000):
-        point = drawn(memory, BOX, seed)
+        point = sampled(memory, BOX, seed)
         memory.observe(individual(point, evaluation(point)))
-    assert 2.0 <= drawn(memory, BOX, 1)[0] < 2.01
+    assert 2.0 <= sampled(memory, BOX, 1)[0] < 2.01
 
 
-def test_where_nothing_is_left_to_find_it_begins_anew_with_twice_the_sample() -> None:
+def test_where_nothing_is_left_to_find_it_restarts_with_twice_the_sample() -> None:
     memory, _ = taught(lambda point: float(((point - 0.7) ** 2).sum()), 6000, sample=6)
     assert memory._restarts >= 1
     assert memory._rates.size == 6 * 2**memory._restarts

@@ -1,4 +1,4 @@
-"""Every registered operator that needs no model obeys the operator contract."""
+"""Every registered operator that needs no model obeys the operator contract; llm/contract.py is for those that do."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from evo.protocols import Operator
 from evo.registry import names, resolve
 from evo.testing.contracts import OperatorContract
 
-OPERATORS = {name: resolve("operators", name) for name in names("operators")}
-WITHOUT_MODEL = {name: make for name, make in OPERATORS.items() if not getattr(make, "needs_model", False)}
+REGISTERED = {resolve("operators", name) for name in names("operators")}
+CLASSES = [operator for operator in REGISTERED if not getattr(operator, "needs_model", False)]
 
 
 class TestRegisteredOperators(OperatorContract):
-    @pytest.fixture(scope="class", params=WITHOUT_MODEL.values(), ids=WITHOUT_MODEL)
+    @pytest.fixture(
+        scope="class",
+        params=sorted(CLASSES, key=lambda operator: str(operator.__name__)),
+        ids=lambda operator: operator.__name__,
+    )
     def operator(self, request: pytest.FixtureRequest) -> Operator:
         made: Operator = request.param()
         return made

@@ -102,12 +102,12 @@ def test_signatures_decorators_docstrings_keywords_and_conditions_of_loops_stay(
             function = ast.parse(proposal.genome.text).body[1]
             assert isinstance(function, ast.FunctionDef)
             assert ast.unparse(function.args) == "x, scale=1.5, *, axis=0"
-            assert [ast.unparse(one) for one in function.decorator_list] == ["decorate(7)"]
+            assert [ast.unparse(decorator) for decorator in function.decorator_list] == ["decorate(7)"]
             assert ast.get_docstring(function) == "Scale 2.0 by 3."
-            keywords = [one for one in ast.walk(function) if isinstance(one, ast.keyword)]
-            assert {ast.unparse(one) for one in keywords} <= {"axis=0", "key=lambda one: one * 6"}
-            loops = [one for one in ast.walk(function) if isinstance(one, ast.While)]
-            assert {ast.unparse(one.test) for one in loops} <= {"scale > 4.5"}
+            keywords = [node for node in ast.walk(function) if isinstance(node, ast.keyword)]
+            assert {ast.unparse(keyword) for keyword in keywords} <= {"axis=0", "key=lambda one: one * 6"}
+            loops = [node for node in ast.walk(function) if isinstance(node, ast.While)]
+            assert {ast.unparse(loop.test) for loop in loops} <= {"scale > 4.5"}
 
 
 @pytest.mark.parametrize("kind", GROWING)
@@ -119,8 +119,8 @@ def test_a_region_never_grows_beyond_its_limit(kind: type[ProgramOperator]) -> N
         else:
             refused.append(proposal)
     assert max(sizes) <= 70
-    assert all(one.outcome in {"refused", "duplicate"} for one in refused)
-    assert kind is EditStatement or any("at most 70" in one.thought for one in refused)
+    assert all(proposal.outcome in {"refused", "duplicate"} for proposal in refused)
+    assert kind is EditStatement or any("at most 70" in proposal.thought for proposal in refused)
 
 
 def test_a_region_that_is_too_big_already_may_still_change() -> None:
@@ -141,18 +141,18 @@ def test_to_simplify_is_to_make_smaller(again: float) -> None:
 def test_two_changes_that_cancel_are_no_offspring() -> None:
     base = Program.single("def f(x, y):  # a comment\n    return x < y\n")
     proposals = [propose(SwapOperator(again=1.0, attempts=1), (base,), None, seed) for seed in range(60)]
-    cancelled = [one for one in proposals if one.outcome == "duplicate"]
+    cancelled = [proposal for proposal in proposals if proposal.outcome == "duplicate"]
     assert cancelled
-    assert all("undid" in one.thought for one in cancelled)
-    assert all(one.genome is None or one.genome.canonical != base.canonical for one in proposals)
+    assert all("undid" in proposal.thought for proposal in cancelled)
+    assert all(proposal.genome is None or proposal.genome.canonical != base.canonical for proposal in proposals)
 
 
 def test_an_index_stays_a_whole_number_and_an_exponent_small() -> None:
     for proposal in lineage(JitterConstant(), "def f(x):\n    return x[3] ** 2\n", 300):
         assert isinstance(proposal.genome, Program)
         tree = ast.parse(proposal.genome.text)
-        index = next(one.slice for one in ast.walk(tree) if isinstance(one, ast.Subscript))
-        power = next(one.right for one in ast.walk(tree) if isinstance(one, ast.BinOp))
+        index = next(node.slice for node in ast.walk(tree) if isinstance(node, ast.Subscript))
+        power = next(node.right for node in ast.walk(tree) if isinstance(node, ast.BinOp))
         assert isinstance(ast.literal_eval(index), int)
         assert abs(ast.literal_eval(power)) <= 10
 
@@ -180,7 +180,7 @@ def test_what_only_the_mate_can_call_is_not_taken_over() -> None:
     ("operator", "text", "reason"),
     [
         (JitterConstant(), "def f(x):\n    return x\n", "the region holds no numeric constant"),
-        (SwapOperator(), "def f(x):\n    return x\n", "none of 20 draws fitted the region"),
+        (SwapOperator(), "def f(x):\n    return x\n", "none of 20 samples fitted the region"),
         (InsertExpression(), "import os\n", "the region holds no expression that is a number"),
         (EditStatement(), '"""Words."""\n', "the region holds no statement to edit"),
         (Simplify(), "def f():\n    pass\n", "the region holds no expression to simplify"),

@@ -19,7 +19,7 @@ from operators.prompt_sentences import split_sentences
 from operators.prompts import Add, Delete, Graft, Mix, PromptOperator, Reorder, Swap, components
 
 CLASSES = (Add, Delete, Graft, Mix, Reorder, Swap)
-each_operator = pytest.mark.parametrize("operator", CLASSES, ids=lambda one: one.__name__)
+each_operator = pytest.mark.parametrize("operator", CLASSES, ids=lambda operator: operator.__name__)
 
 
 NAMES = st.sampled_from(["role", "instruction", "question", "care", "a"]) | st.text(max_size=4)
@@ -38,7 +38,7 @@ PROMPTS = st.builds(Prompt, st.dictionaries(NAMES, TEXTS, min_size=1, max_size=4
 
 
 @each_operator
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(base=PROMPTS, mate=PROMPTS, seed=st.integers(0, 1000))
 def test_an_offspring_is_new_and_has_the_placeholders_of_its_base(
     operator: type[PromptOperator], base: Prompt, mate: Prompt, seed: int
@@ -126,7 +126,7 @@ def test_a_sentence_goes_in_on_a_line_of_its_own_where_the_others_are() -> None:
 
 def offspring(operator: PromptOperator, parents: Sequence[Prompt], seeds: int = 60) -> list[tuple[Prompt, Proposal]]:
     made = [propose(operator, parents, None, seed) for seed in range(seeds)]
-    return [(one.genome, one) for one in made if isinstance(one.genome, Prompt)]
+    return [(proposal.genome, proposal) for proposal in made if isinstance(proposal.genome, Prompt)]
 
 
 def sentences_of(prompt: Prompt) -> list[str]:
@@ -175,7 +175,7 @@ def test_reordering_keeps_every_text() -> None:
 
 
 def test_adding_puts_one_component_that_is_new() -> None:
-    known = {one: category for category, several in components().items() for one in several}
+    known = {text: category for category, several in components().items() for text in several}
     seen = set()
     for child, proposal in offspring(Add(), [FOUR[0]], 200):
         added = set(sentences_of(child)) - set(sentences_of(FOUR[0]))
@@ -217,7 +217,9 @@ def test_mixing_takes_each_part_and_demonstration_from_a_parent() -> None:
     taken = set()
     for child, _ in offspring(Mix(), [base, mate]):
         assert all(text in {base.parts.get(name), mate.parts.get(name)} for name, text in child.parts.items())
-        assert all(one in (*base.demonstrations, *mate.demonstrations) for one in child.demonstrations)
+        assert all(
+            demonstration in (*base.demonstrations, *mate.demonstrations) for demonstration in child.demonstrations
+        )
         taken |= {(name, text) for name, text in child.parts.items()}
     assert taken == {*base.parts.items(), *mate.parts.items()}
 
@@ -235,7 +237,7 @@ def test_a_mixture_shows_no_demonstration_twice() -> None:
     shown = {"q": "1"}, {"q": "2"}, {"q": "3"}
     parents = [Prompt({"a": "One.", "b": "Two."}, shown), Prompt({"a": "Three.", "b": "Two."}, shown[::-1])]
     for child, _ in offspring(Mix(), parents):
-        assert len({one["q"] for one in child.demonstrations}) == len(child.demonstrations)
+        assert len({demonstration["q"] for demonstration in child.demonstrations}) == len(child.demonstrations)
 
 
 def test_two_prompts_of_one_part_are_mixed_within_it() -> None:

@@ -18,7 +18,7 @@ from operators.nodes import clone, count_nodes, loaded_names, number, number_of
 from operators.points import BUILTINS, Scan, Scope, scan
 from operators.refusal import RefusalError
 from operators.sampling import rounded, weighted
-from operators.source import Source, parse_source, regions_of
+from operators.source import ParsedSource, parse_source, regions_of
 from operators.swaps import swapped
 
 BINDINGS = """import numpy
@@ -37,7 +37,7 @@ NAMED = Scope(("x", "bins"), BUILTINS | {"np"}, "np")
 PLAIN = Scope(("x",))
 
 
-def sources(text: str) -> list[Source]:
+def sources(text: str) -> list[ParsedSource]:
     return [parse_source(text, region) for region in find_regions(text)]
 
 
@@ -224,11 +224,11 @@ def test_a_statement_that_straddles_the_end_of_a_region_is_left_alone() -> None:
 def test_an_operator_is_swapped_for_one_of_the_same_signature(expression: str, others: set[str]) -> None:
     node = ast.parse(expression, mode="eval").body
     made = [swapped(node, NAMED, np.random.default_rng(seed)) for seed in range(200)]
-    assert {ast.unparse(one) for one in made if one is not None} == others
+    assert {ast.unparse(node) for node in made if node is not None} == others
 
 
 @pytest.mark.parametrize("expression", ["x", "-x", "7", "x.min", "x @ y", "[x]", "f(x)", "x in y"])
 def test_what_has_no_alternative_keeps_its_operator(expression: str) -> None:
     node = ast.parse(expression, mode="eval").body
     made = [swapped(node, NAMED, np.random.default_rng(seed)) for seed in range(40)]
-    assert {ast.unparse(one) for one in made if one is not None} <= {expression, "y @ x"}
+    assert {ast.unparse(node) for node in made if node is not None} <= {expression, "y @ x"}

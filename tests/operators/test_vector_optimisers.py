@@ -23,12 +23,12 @@ WIDE = Box((-100.0,) * 3, (100.0,) * 3)
 
 
 def parents_at(points: np.ndarray, heights: Sequence[float], violation: float = 0.0) -> list[Individual]:
-    """Individuals at these points; the violation is the first one's."""
-    told = [Evaluation("ok", {"height": float(one)}) for one in heights]
-    told[0] = Evaluation("ok", {"height": float(heights[0])}, {"limit": violation})
+    """Individuals at these points; the violation is the first's."""
+    evaluations = [Evaluation("ok", {"height": float(height)}) for height in heights]
+    evaluations[0] = Evaluation("ok", {"height": float(heights[0])}, {"limit": violation})
     return [
         Individual(number, number, Ask(number, "seed"), Vector(tuple(point)), evaluation)
-        for number, (point, evaluation) in enumerate(zip(points, told, strict=True))
+        for number, (point, evaluation) in enumerate(zip(points, evaluations, strict=True))
     ]
 
 
@@ -49,7 +49,7 @@ def children(
 ) -> np.ndarray:
     """Shape (count, n)."""
     made = [propose(operator, parents, seed, objectives=objectives).genome for seed in range(count)]
-    return np.array([one.values for one in made if isinstance(one, Vector)])
+    return np.array([genome.values for genome in made if isinstance(genome, Vector)])
 
 
 @given(st.data())
@@ -124,7 +124,7 @@ def test_the_model_never_steps_out_of_the_plane_of_its_parents() -> None:
 def test_the_model_of_equal_parents_has_nowhere_to_go_and_says_so() -> None:
     proposal = propose(GaussianModel(), parents_at(np.full((20, 3), 0.5), [1.0] * 20), 0)
     assert proposal.outcome == "duplicate"
-    assert "10 draws left the point where it was" in proposal.thought
+    assert "10 samples left the point where it was" in proposal.thought
 
 
 def test_iso_line_steps_along_the_line_to_the_mate_and_a_little_beside_it() -> None:
@@ -141,7 +141,7 @@ def test_polynomial_mutation_moves_a_coordinate_or_a_few_and_less_where_its_inde
     def moves(eta: float) -> np.ndarray:
         operator = PolynomialMutation(attempts=1, eta=eta)
         made = [propose(operator, parents, seed, box=box).genome for seed in range(300)]
-        return np.array([one.values for one in made if isinstance(one, Vector)]) - 0.5
+        return np.array([genome.values for genome in made if isinstance(genome, Vector)]) - 0.5
 
     near, far = moves(50.0), moves(3.0)
     moved = (near != 0).sum(axis=1)
@@ -159,7 +159,7 @@ def test_the_model_finds_the_foot_of_a_narrow_valley_that_no_axis_follows() -> N
         return float((np.array([1.0, 100.0, 10_000.0]) * (turned @ (point - 7.0)) ** 2).sum())
 
     points = rng.uniform(-50, 50, (40, 3))
-    heights = np.array([height(one) for one in points])
+    heights = np.array([height(point) for point in points])
     start = heights.min()
     for seed in range(1500):
         chosen = rng.permutation(40)[:20]

@@ -36,14 +36,14 @@ def test_a_point_never_leaves_its_box(data: st.DataObject) -> None:
     assert proposal.genome is None or lies_in(proposal.genome, box)
 
 
-@pytest.mark.parametrize("operator", ALL, ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize("operator", ALL, ids=lambda operator: type(operator).__name__)
 def test_a_coordinate_without_room_never_moves(operator: VectorOperator) -> None:
     box = Box((0.0, 3.0, 0.0), (1.0, 3.0, 1.0))
     points = [(0.1 * number, 3.0, 0.2 * number) for number in range(1, 5)]
     assert {values(operator, points, box, seed)[1] for seed in range(50)} == {3.0}
 
 
-@pytest.mark.parametrize("operator", ALL, ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize("operator", ALL, ids=lambda operator: type(operator).__name__)
 def test_each_operator_alone_finds_the_foot_of_a_bowl(operator: VectorOperator) -> None:
     rng = np.random.default_rng(1)
     population = [tuple(rng.random(6)) for _ in range(20)]
@@ -66,7 +66,7 @@ def test_differential_evolution_of_equal_mates_mixes_them_with_the_base() -> Non
 def test_differential_evolution_of_one_point_has_nowhere_to_go() -> None:
     proposal = propose(DifferentialEvolution(), [Vector((0.5,) * 6)] * 4, UNIT, 0)
     assert proposal.outcome == "duplicate"
-    assert "10 draws left the point where it was" in proposal.thought
+    assert "10 samples left the point where it was" in proposal.thought
 
 
 def test_a_wider_spread_takes_longer_steps() -> None:

@@ -181,8 +181,13 @@ def ordinary(kind: str) -> list[Case]:
     return []
 
 
-def odd(kind: str) -> dict[str, Case]:
-    """Cases that an operator need not be able to vary, but on which it may not raise."""
+def odd(kind: str, arity: int) -> dict[str, Case]:
+    """Cases that an operator need not be able to vary, but on which it may not raise; odd mates where it takes any."""
+    cases = _odd(kind)
+    return cases if arity > 1 else {name: case for name, case in cases.items() if not name.startswith("a mate")}
+
+
+def _odd(kind: str) -> dict[str, Case]:
     others: tuple[Genome, ...] = (
         Program.single("x = 1 + 2\n"),
         Vector((0.5,)),

@@ -46,8 +46,8 @@ def test_a_proxy_of_the_environment_is_used_but_not_for_this_machine(monkeypatch
     async def go() -> None:
         async with serve(FakeEndpoint()) as proxy:
             monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/v1").removeprefix("http://"))
-            assert [one.outcome for one in await asked(FAR)] == ["ok"]
-            assert [one["model"] for one in proxy.bodies] == ["m"]
+            assert [completion.outcome for completion in await asked(FAR)] == ["ok"]
+            assert [body["model"] for body in proxy.bodies] == ["m"]
             async with serve(FakeEndpoint()) as near:
                 await asked(replace(FAR, base_url=near.url))
                 assert (len(proxy.bodies), len(near.bodies)) == (1, 1)
@@ -80,7 +80,7 @@ def test_a_server_without_tls_is_unreachable_by_https_and_free() -> None:
 
 @asynccontextmanager
 async def hanging_up(closed: asyncio.Semaphore) -> AsyncIterator[str]:
-    """A server that answers one request a connection, and closes it a little later without having said so."""
+    """A server that answers a single request a connection, and closes it a little later without having announced it."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -105,12 +105,12 @@ def test_a_connection_that_was_closed_while_idle_costs_no_request() -> None:
 
         async def hung_up() -> None:
             await closed.acquire()
-            await asyncio.sleep(0.02)  # this end hears of it on the next round of the loop
+            await asyncio.sleep(0.02)  # this end notices it in the next round of the loop
 
         async with hanging_up(closed) as url:
             answers = await asked(replace(FAR, base_url=url), times=3, between=hung_up)
-        assert [(one.outcome, one.requests) for one in answers] == [("ok", 1)] * 3
-        assert closed.locked(), "one connection a request"
+        assert [(answer.outcome, answer.requests) for answer in answers] == [("ok", 1)] * 3
+        assert closed.locked(), "a connection for each request"
 
     asyncio.run(go())
 
@@ -124,7 +124,7 @@ def test_a_connection_is_used_again() -> None:
     bench([], act, timeout_seconds=5.0)
 
 
-def test_an_endpoint_is_told_nothing_of_the_machine_that_asks() -> None:
+def test_no_header_says_anything_of_this_machine() -> None:
     async def act(test: Bench) -> None:
         await test.ask()
         spoken = {"host", "accept", "accept-encoding", "authorization", "content-type", "content-length", "user-agent"}

@@ -21,7 +21,7 @@ from tests.support.gateway_bench import ASK, ENVIRONMENT, KEY, PRICE, QUICK, SCH
 
 def test_a_completion_says_what_came_back_and_what_it_cost() -> None:
     completion = one_ask("ok")
-    tokens = count_tokens([{"content": one.text} for one in ASK.messages])
+    tokens = count_tokens([{"content": message.text} for message in ASK.messages])
     assert (completion.outcome, completion.text, completion.model) == ("ok", "hello there", "small")
     assert (completion.input_tokens, completion.cached_tokens, completion.output_tokens) == (tokens, 3, 2)
     assert completion.cost_usd == pytest.approx(((tokens - 3) * 0.15 + 3 * 0.075 + 2 * 0.6) / 1e6, abs=1e-9)
@@ -128,7 +128,7 @@ def test_an_endpoint_that_will_never_answer_ends_the_run_with_one_sentence(scrip
         with pytest.raises(ModelAccessError, match=said) as caught:
             await test.ask()
         assert "\n" not in str(caught.value)
-        assert [one.outcome for one in test.completions] == ["failed"]
+        assert [completion.outcome for completion in test.completions] == ["failed"]
 
     bench([script], act)
 
@@ -142,8 +142,9 @@ def test_the_key_never_leaves_but_in_the_header(script: str, caplog: pytest.LogC
             seen.append(repr(await test.ask()))
         except ModelAccessError as error:
             seen.extend(["".join(traceback.format_exception(error)), repr(error), repr(error.__context__)])
-        line = test.gateway._clients[0]
-        seen.extend(repr(one) for one in (test.gateway, line, line.transport, line.transport._client, test.recorded))
+        client = test.gateway._clients[0]
+        holders = (test.gateway, client, client.transport, client.transport._client, test.recorded)
+        seen.extend(map(repr, holders))
         assert set(test.fake.keys) == {f"Bearer {KEY}"}
 
     with caplog.at_level(logging.DEBUG):
@@ -170,8 +171,8 @@ def test_requests_go_where_their_model_is_named_or_else_where_any_is_taken() -> 
             gateway = Gateway(ends, "a", Ledger(Caps()), environment={})
             answers = [await gateway.complete(replace(ASK, model=model)) for model in ("", "b", "c")]
             await gateway.close()
-        assert [(one.endpoint, one.model) for one in answers] == [("named", "a"), ("named", "b"), ("any", "c")]
-        assert [one["model"] for one in named.bodies + other.bodies] == ["a", "b", "c"]
+        assert [(answer.endpoint, answer.model) for answer in answers] == [("named", "a"), ("named", "b"), ("any", "c")]
+        assert [body["model"] for body in named.bodies + other.bodies] == ["a", "b", "c"]
 
     asyncio.run(go())
 
@@ -187,7 +188,7 @@ def test_a_model_that_no_endpoint_names_is_refused_with_the_known_ones() -> None
 @pytest.mark.parametrize(
     ("endpoints", "said"),
     [
-        ([], "at least one endpoint"),
+        ([], "needs an endpoint"),
         ([Endpoint("x", "http://localhost/v1")] * 2, "2 endpoints are named 'x'"),
         ([Endpoint("x", "localhost:8000")], "must begin with http"),
         ([Endpoint("x", "http:///v1")], "names no host, or a port that is none"),
@@ -233,7 +234,7 @@ def test_parameters_that_a_model_does_not_take_are_left_out_from_then_on() -> No
         request = replace(ASK, temperature=0.7, seed=5)
         first, second = [await test.ask(request) for _ in range(2)]
         assert (first.outcome, first.requests, second.requests) == ("ok", 3, 1)
-        assert [set(one) - {"model", "messages"} for one in test.fake.bodies] == [
+        assert [set(body) - {"model", "messages"} for body in test.fake.bodies] == [
             {"max_tokens", "temperature", "seed"},
             {"max_tokens", "seed"},
             {"max_completion_tokens", "seed"},

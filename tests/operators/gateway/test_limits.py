@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from genai_prices.data_snapshot import get_snapshot
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evo.errors import ConfigError
 from evo.ledger import Charge, Ledger
 from evo.models import FREE, BudgetSpentError, Caps, Completion, Endpoint, Message, Request
-from operators.gateway import Gateway, RetryPolicy, price_of, snapshot
+from operators.gateway import Gateway, RetryPolicy, price_of
 from operators.gateway.breaker import Breaker
 from operators.gateway.limits import Bucket
 from operators.gateway.prices import cost, prompt_bound, worst_case
@@ -47,7 +47,7 @@ def test_a_cancelled_call_is_charged_for_what_it_may_have_used_and_recorded() ->
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert [one.outcome for one in test.completions] == ["cancelled"]
+        assert [completion.outcome for completion in test.completions] == ["cancelled"]
         assert test.gateway.ledger.spent == worst_case(ASK, PRICE)
 
     bench(["hang"], act, timeout_seconds=5.0)
@@ -60,7 +60,7 @@ def test_a_call_that_is_cancelled_before_it_has_a_place_costs_nothing() -> None:
             await asyncio.sleep(0.01)
         tasks[1].cancel()
         await asyncio.wait(tasks)
-        assert [one.outcome for one in test.completions] == ["ok"]
+        assert [completion.outcome for completion in test.completions] == ["ok"]
 
     bench([], act, concurrency=1, delay_seconds=0.1)
 
@@ -79,7 +79,7 @@ def test_a_budget_is_used_to_its_end_whatever_waits_for_it() -> None:
 
     async def act(test: Bench) -> None:
         answers = await asyncio.gather(*(test.ask() for _ in range(60)), return_exceptions=True)
-        refused = [one for one in answers if isinstance(one, BudgetSpentError)]
+        refused = [answer for answer in answers if isinstance(answer, BudgetSpentError)]
         assert len(refused) + len(test.completions) == 60
         assert refused
         assert room - worst_case(ASK, PRICE).tokens < test.gateway.ledger.spent.tokens <= room
@@ -112,15 +112,15 @@ def test_the_books_balance_at_width_64_with_random_failures() -> None:
             return completion
 
         answers = await asyncio.gather(*(watched() for _ in range(600)), return_exceptions=True)
-        refused = sum(isinstance(one, BudgetSpentError) for one in answers)
-        ended = [one for one in answers if isinstance(one, Completion)]
+        refused = sum(isinstance(answer, BudgetSpentError) for answer in answers)
+        ended = [answer for answer in answers if isinstance(answer, Completion)]
         assert refused + len(ended) == 600
         assert sorted(map(repr, ended)) == sorted(map(repr, test.completions))
-        assert len({one.outcome for one in ended}) >= 3
+        assert len({completion.outcome for completion in ended}) >= 3
         assert len(ended) > 100
         assert over == []
 
-    bench(script, act, caps=caps, concurrency=64, timeout_seconds=2.0, retries=2)
+    bench(script, act, caps=caps, concurrency=64, timeout_seconds=0.8, retries=2)
 
 
 def test_an_endpoint_that_keeps_failing_is_paused_probed_once_and_resumed() -> None:
@@ -128,7 +128,7 @@ def test_an_endpoint_that_keeps_failing_is_paused_probed_once_and_resumed() -> N
 
     async def act(test: Bench) -> None:
         first = await asyncio.gather(*(test.ask() for _ in range(5)))
-        assert {one.outcome for one in first} == {"failed"}
+        assert {completion.outcome for completion in first} == {"failed"}
         assert test.health.paused
         assert 0 < test.health.pause_left_seconds <= 0.2
         began = time.monotonic()
@@ -137,7 +137,7 @@ def test_an_endpoint_that_keeps_failing_is_paused_probed_once_and_resumed() -> N
         assert len(test.fake.bodies) == 5
         later = await asyncio.gather(*waiting)
         assert time.monotonic() - began > 0.15 + 0.35
-        assert sorted(one.outcome for one in later) == ["failed"] + ["ok"] * 11
+        assert sorted(completion.outcome for completion in later) == ["failed"] + ["ok"] * 11
         assert (test.health.failures, test.health.paused) == (0, False)
 
     bench(["500"] * 6, act, retry_policy=retry_policy, retries=0, timeout_seconds=5.0)
@@ -209,12 +209,13 @@ TEXT = st.builds(lambda text, times: text * times, st.text(max_size=50), st.inte
 MESSAGES = st.lists(st.builds(Message, st.sampled_from(["system", "user", "assistant"]), TEXT), min_size=1, max_size=5)
 
 
+@settings(max_examples=40)
 @given(MESSAGES, st.none() | st.just(SCHEMA))
 def test_the_bound_of_a_prompt_is_above_what_any_byte_level_tokeniser_counts(
     messages: list[Message], schema: dict[str, Any] | None
 ) -> None:
     request = Request("test", tuple(messages), schema=schema)
-    counted = count_tokens([{"content": one.text} for one in messages]) + len(repr(schema or ""))
+    counted = count_tokens([{"content": message.text} for message in messages]) + len(repr(schema or ""))
     assert prompt_bound(request) >= counted
 
 
@@ -234,10 +235,8 @@ def test_prices_are_the_endpoints_own_or_free_here_or_on_the_list_of_the_package
     openai = Endpoint("openai")
     assert price_of("gpt-4o-mini", openai) == PRICE
     assert price_of("gpt-4o-mini", replace(openai, price=FREE)) == FREE
-    assert snapshot({"a": Endpoint("a", "http://[::1]:1/v1"), "b": Endpoint("b", "http://localhost/v1")}) == {
-        "a": FREE,
-        "b": FREE,
-    }
+    for here in ("http://[::1]:1/v1", "http://localhost/v1"):
+        assert price_of("any", Endpoint("here", here)) == FREE
     with pytest.raises(ConfigError, match="no price is known for model 'gpt-nonsense' at endpoint 'openai'"):
         price_of("gpt-nonsense", openai)
     assert not get_snapshot().from_auto_update
@@ -250,10 +249,10 @@ def test_the_price_of_every_named_model_is_there_to_be_written_down() -> None:
     assert gateway.prices == {"gpt-4o-mini": PRICE}
 
 
-def test_dollars_told_add_up_in_doubles_too() -> None:
+def test_the_dollars_of_completions_add_up_in_doubles_too() -> None:
     async def act(test: Bench) -> None:
         await asyncio.gather(*(test.ask() for _ in range(30)))
-        assert math.fsum(one.cost_usd for one in test.completions) == pytest.approx(
+        assert math.fsum(completion.cost_usd for completion in test.completions) == pytest.approx(
             test.gateway.ledger.spent.usd, rel=1e-15
         )
 

@@ -21,7 +21,7 @@ KINDS = {
     "responses": replace(ASK, model="responses", max_tokens=5),
     "vector": Request("similarity", (Message("user", "x = 1"),), model="chat", output="vector"),
 }
-WORST = max(worst_case(one, PRICE, api="responses").tokens for one in KINDS.values())
+WORST = max(worst_case(request, PRICE, api="responses").tokens for request in KINDS.values())
 TROUBLE = ("429", "500", "hang", "reset", "no usage", "invalid JSON", "400", "429 after 0.01", "400 temperature")
 
 
@@ -53,9 +53,9 @@ async def answers_of(
 ) -> tuple[list[Completion | BaseException], int]:
     """What became of the requests, sent all at once, and how many HTTP requests arrived for them."""
     async with serve(FakeEndpoint(script)) as fake:
-        one = Endpoint("chat", fake.url, models=("chat",), price=PRICE, timeout_seconds=0.3, retries=2)
-        other = replace(one, name="responses", models=("responses",), api="responses")
-        gateway = Gateway([one, other], "chat", ledger, environment=ENVIRONMENT, retry_policy=QUICK)
+        chat = Endpoint("chat", fake.url, models=("chat",), price=PRICE, timeout_seconds=0.3, retries=2)
+        other = replace(chat, name="responses", models=("responses",), api="responses")
+        gateway = Gateway([chat, other], "chat", ledger, environment=ENVIRONMENT, retry_policy=QUICK)
         answers = await asyncio.gather(*map(gateway.complete, requests), return_exceptions=True)
         await gateway.close()
     return answers, sum(fake.served.values())
@@ -74,22 +74,22 @@ def test_what_is_spent_and_reserved_never_passes_a_cap_whatever_is_asked(
     ledger = WatchedLedger(caps)
     requests = [replace(KINDS[kind], temperature=0.5) for kind in kinds]
     answers, sent = asyncio.run(answers_of(requests, script, ledger))
-    ended = [one for one in answers if isinstance(one, Completion)]
-    assert len(ended) + sum(isinstance(one, BudgetSpentError) for one in answers) == len(kinds)
+    ended = [answer for answer in answers if isinstance(answer, Completion)]
+    assert len(ended) + sum(isinstance(answer, BudgetSpentError) for answer in answers) == len(kinds)
     assert ledger.most.tokens <= WORST * room
     assert ledger.most.usd <= 1e-4 * room
     assert ledger.most.calls <= 20
     assert ledger.spent == sum(map(charge_of, ended), Charge())
     assert ledger.reserved == Charge()
-    assert sent <= sum(one.requests for one in ended)  # under load a try may time out before it is read
+    assert sent <= sum(completion.requests for completion in ended)  # under load a try may time out before it is read
 
 
-def test_a_budget_is_used_up_by_replies_and_vectors_alike() -> None:
+def test_a_budget_is_used_up_by_both_replies_and_vectors() -> None:
     requests = [KINDS[kind] for kind in ("chat", "vector", "responses")] * 20
     ledger = WatchedLedger(Caps(tokens=4 * WORST))
     answers, _ = asyncio.run(answers_of(requests, (), ledger))
-    ended = [one for one in answers if isinstance(one, Completion)]
-    assert any(isinstance(one, BudgetSpentError) for one in answers)
-    assert {one.endpoint for one in ended} == {"chat", "responses"}
-    assert any(one.output_tokens == 0 for one in ended)
+    ended = [answer for answer in answers if isinstance(answer, Completion)]
+    assert any(isinstance(answer, BudgetSpentError) for answer in answers)
+    assert {completion.endpoint for completion in ended} == {"chat", "responses"}
+    assert any(completion.output_tokens == 0 for completion in ended)
     assert 3 * WORST < ledger.most.tokens <= 4 * WORST

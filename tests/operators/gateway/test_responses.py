@@ -28,7 +28,7 @@ def body_of(request: Any = ASK) -> dict[str, Any]:
 
 def test_a_response_says_what_came_back_and_what_it_cost() -> None:
     completion = one_response("ok")
-    tokens = count_tokens([{"content": one.text} for one in ASK.messages])
+    tokens = count_tokens([{"content": message.text} for message in ASK.messages])
     assert (completion.outcome, completion.text, completion.requests) == ("ok", "hello there", 1)
     assert (completion.input_tokens, completion.cached_tokens, completion.output_tokens) == (tokens, 3, 2)
     assert completion.cost_usd == pytest.approx(((tokens - 3) * 0.15 + 3 * 0.075 + 2 * 0.6) / 1e6, abs=1e-9)
@@ -52,7 +52,7 @@ def test_only_a_system_message_before_others_becomes_the_instructions() -> None:
     turns = (Message("user", "a"), Message("assistant", "b"), Message("system", "c"), Message("user", "d"))
     sent = body_of(replace(ASK, messages=turns))
     assert "instructions" not in sent
-    assert [(one["role"], one["content"]) for one in sent["input"]] == [(one.role, one.text) for one in turns]
+    assert [(turn["role"], turn["content"]) for turn in sent["input"]] == [(turn.role, turn.text) for turn in turns]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_what_a_model_does_not_take_is_left_out_from_then_on() -> None:
         first, second = [await test.ask(request) for _ in range(2)]
         assert (first.outcome, first.requests, second.requests) == ("ok", 3, 1)
         kept = {"model", "store", "instructions", "input", "max_output_tokens"}
-        assert [set(one) - kept for one in test.fake.bodies] == [{"temperature", "text"}, {"text"}, set(), set()]
+        assert [set(body) - kept for body in test.fake.bodies] == [{"temperature", "text"}, {"text"}, set(), set()]
         assert '"properties"' in test.fake.bodies[-1]["input"][-1]["content"]
 
     bench(["400 temperature", "400 text.format"], act, retries=0, api="responses")

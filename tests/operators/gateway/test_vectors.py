@@ -76,9 +76,9 @@ def test_a_server_that_knows_numbers_only_gives_the_same_vector() -> None:
         ("null", "neither base64 nor a list"),
         ("no base64", "no base64"),
         ("odd bytes", "5 bytes, which 32-bit floats cannot have"),
-        ("no row", "expected one vector for one text, got 0"),
-        ("two rows", "expected one vector for one text, got 2"),
-        ("no data", "expected one vector for one text, got none"),
+        ("no row", "expected a single vector for a text, got 0"),
+        ("two rows", "expected a single vector for a text, got 2"),
+        ("no data", "expected a single vector for a text, got none"),
         ("error in 200", "upstream is down"),
         ("invalid JSON", "not JSON"),
         ("400", "HTTP 400"),
@@ -126,7 +126,7 @@ def test_a_vector_over_a_cap_is_not_asked_for() -> None:
 
 def test_a_vector_of_several_messages_is_a_mistake_of_the_caller() -> None:
     async def act(test: Bench) -> None:
-        with pytest.raises(ValueError, match="a request for a vector has one message, this one has 2"):
+        with pytest.raises(ValueError, match="a request for a vector has a single message, this has 2"):
             await test.ask(replace(ASK, output="vector"))
         assert test.fake.bodies == []
 

@@ -1,37 +1,34 @@
-"""Laws of the operators that ask a language model for a program; tests/operators/llm/test_requests.py is for what they send."""
+"""Laws of the operators that ask a language model for a program; what they send is in test_requests.py."""
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evo.errors import ConfigError
-from evo.genomes import Program, Vector
-from evo.models import BudgetSpentError, Completion, ModelAccessError, Request
-from evo.protocols import Context
+from evo.genomes import Genome, Program
+from evo.models import Completion, Request
 from evo.testing.contracts.parents import ODD_PROGRAMS
 from evo.testing.scripted import ScriptedModel
-from evo.values import Ask, Evaluation, Individual
+from evo.values import Individual
+from operators.llm.model_operator import ModelOperator
 from operators.llm.panel import Panel
-from operators.llm.program_operators import M1, Diff, Directional, ProgramOperator, Rewrite
+from operators.llm.program_operators import M1, Diff, Directional, ProgramModelOperator, Rewrite
+from tests.operators.llm.contract import ModelOperatorContract
 from tests.support.model_operators import (
     CALLS,
     CLASSES,
+    CONTEXT,
     DESCRIPTION,
-    alike,
     always,
-    assert_lawful,
-    but_for_call,
-    each_operator,
-    each_with_calls,
+    assert_keeps_frozen_text,
     good_reply,
     propose,
     proposed,
+    with_mates,
 )
 from tests.support.model_replies import (
     CORPUS,
@@ -39,23 +36,10 @@ from tests.support.model_replies import (
     HOSTILE_FEEDBACK,
     MARKED,
     NEW,
-    OBJECTIVES,
     PROGRAMS,
-    SHORT,
     code,
     parents_of,
 )
-
-
-@each_operator
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_no_reply_makes_it_raise_or_touches_frozen_text(operator: type[ProgramOperator], name: str) -> None:
-    made, base = operator(), PROGRAMS[name]
-    # How a reply is read depends on the form alone: one of megabytes comes to each operator once, and to each program.
-    everything = name == "one region" or operator in (Diff, Rewrite)
-    for reply in CORPUS.values() if everything else SHORT:
-        assert_lawful(propose(made, alike(base, made.arity), always(reply)), base)
-
 
 PIECES = st.sampled_from(
     [
@@ -76,86 +60,47 @@ PIECES = st.sampled_from(
 REPLIES = st.lists(st.one_of(PIECES, st.text(max_size=20)), max_size=12).map("\n".join)
 
 
-@each_operator
-@settings(max_examples=60)
-@given(reply=REPLIES, name=st.sampled_from(list(PROGRAMS)))
-def test_no_made_up_reply_makes_it_raise_or_touches_frozen_text(
-    operator: type[ProgramOperator], reply: str, name: str
-) -> None:
-    assert_lawful(propose(operator(), alike(PROGRAMS[name], operator.arity), lambda request: reply), PROGRAMS[name])
+class TestProgramOperators(ModelOperatorContract):
+    context = CONTEXT
+    ordinary = "one region"
+    others = tuple(name for name in PROGRAMS if name != "one region")
+    odd = (
+        "hostile text",
+        *ODD_PROGRAMS,
+    )
+    own_replies = ()
+    made_replies = REPLIES
+
+    @pytest.fixture(scope="class", params=CLASSES, ids=lambda operator: operator.purpose)
+    def operator(self, request: pytest.FixtureRequest) -> type[ProgramModelOperator]:
+        chosen: type[ProgramModelOperator] = request.param
+        return chosen
+
+    def calls(self, operator: type[ModelOperator]) -> int:
+        return CALLS.get(operator.purpose, 1)
+
+    def parents(self, operator: type[ModelOperator], name: str) -> list[Individual]:
+        return parents_of(with_mates(PROGRAMS[name], operator.arity))
+
+    def odd_parents(self, operator: type[ModelOperator], name: str) -> list[Individual]:
+        program = PROGRAMS.get(name) or ODD_PROGRAMS[name]
+        return parents_of([program, Program.single("x = 2\n"), program][: operator.arity], HOSTILE_FEEDBACK * 200)
+
+    def good_reply(self, operator: type[ModelOperator]) -> str:
+        assert issubclass(operator, ProgramModelOperator)
+        return good_reply(operator)
+
+    def assert_child(self, child: Genome, parents: Sequence[Individual]) -> None:
+        assert_keeps_frozen_text(child, parents[0].genome)
 
 
-@each_with_calls
-@settings(max_examples=60)
-@given(reply=REPLIES, name=st.sampled_from(list(PROGRAMS)), number=st.integers(0, 3))
-def test_no_made_up_reply_at_one_of_its_calls_makes_it_raise_or_touches_frozen_text(
-    operator: type[ProgramOperator], reply: str, name: str, number: int
-) -> None:
-    rule = but_for_call(number % CALLS[operator.purpose], reply, good_reply(operator))
-    assert_lawful(propose(operator(), alike(PROGRAMS[name], operator.arity), rule), PROGRAMS[name])
-
-
-@each_operator
-def test_a_good_reply_in_its_form_is_an_offspring_with_a_thought(operator: type[ProgramOperator]) -> None:
-    proposal = propose(operator(), alike(PROGRAMS["one region"], operator.arity), always(good_reply(operator)))
-    assert proposal.outcome == "ok"
-    assert "Squares" in proposal.thought
-
-
-@each_operator
-@pytest.mark.parametrize("outcome", FAILED)
-def test_a_failed_completion_has_the_right_outcome_and_says_why(operator: type[ProgramOperator], outcome: str) -> None:
-    completion = next(one for one in FAILED.values() if one.outcome == outcome)
-    proposal = propose(operator(), alike(PROGRAMS["one region"], operator.arity), lambda request: completion)
-    assert proposal.outcome == outcome
-    assert completion.error.split(" \ud800")[0] in proposal.thought
-    assert_lawful(proposal, PROGRAMS["one region"])
-
-
-def test_a_truncated_reply_counts_only_if_its_code_is_complete() -> None:
-    whole = propose(Rewrite(), [PROGRAMS["one region"]], lambda request: Completion("truncated", code(NEW) + "And no"))
-    torn = propose(Rewrite(), [PROGRAMS["one region"]], lambda request: Completion("truncated", code(NEW)[:-6]))
-    assert whole.outcome == "ok"
-    assert torn.outcome == "truncated"
-    assert "cut off at 4096 tokens" in torn.thought
-
-
-@each_operator
-@pytest.mark.parametrize("error", [BudgetSpentError("the cap"), ModelAccessError("no such key")])
-def test_what_ends_the_search_passes_through(operator: type[ProgramOperator], error: Exception) -> None:
-    def rule(request: Request) -> str:
-        raise error
-
-    with pytest.raises(type(error), match=str(error)):
-        propose(operator(), alike(PROGRAMS["one region"], operator.arity), rule)
-
-
-@each_operator
-def test_it_says_what_is_missing_without_a_model_or_parents(operator: type[ProgramOperator]) -> None:
-    parents = parents_of(alike(PROGRAMS["one region"], operator.arity))
-    stranger = Individual(0, 0, Ask(0, "seed"), Vector((1.0,)), Evaluation("ok"))
-    silent = ScriptedModel(lambda request: "")
-    assert "the run has none" in proposed(operator(), parents, None).thought
-    assert f"expected {operator.arity} parents" in proposed(operator(), parents[:-1], silent).thought
-    assert "of kind program" in proposed(operator(), [stranger] * 3, silent).thought
-    assert not silent.requests
-
-
-@each_operator
-@pytest.mark.parametrize("name", ["hostile text", *ODD_PROGRAMS])
-def test_what_it_sends_can_be_encoded_and_keeps_to_the_budget(operator: type[ProgramOperator], name: str) -> None:
-    program = PROGRAMS.get(name) or ODD_PROGRAMS[name]
-    mates = [program, Program.single("x = 2\n"), program]
-    parents = parents_of(mates[: operator.arity], HOSTILE_FEEDBACK * 200)
-    for tokens in (1500, 6000):
-        model = ScriptedModel(always("Words.\n" + code(NEW)))
-        proposed(operator(prompt_tokens=tokens), parents, model)
-        assert len(model.requests) == CALLS.get(operator.purpose, 1)
-        for request in model.requests:
-            texts = [message.text for message in request.messages]
-            "".join(texts).encode()
-            assert sum(map(len, texts)) <= 4 * tokens
-            assert "# Reply" in texts[1]
+@pytest.mark.parametrize("operator", [Diff, Rewrite], ids=lambda operator: operator.form)
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_no_reply_breaks_any_program_in_either_form(operator: type[ProgramModelOperator], name: str) -> None:
+    for reply in CORPUS.values():
+        child = proposed(operator(), parents_of([PROGRAMS[name]]), ScriptedModel(always(reply))).genome
+        if child is not None:
+            assert_keeps_frozen_text(child, PROGRAMS[name])
 
 
 def test_hostile_text_is_shown_as_it_is_and_cannot_close_its_fence() -> None:
@@ -182,13 +127,13 @@ def test_each_cut_is_marked_and_the_region_keeps_more_than_frozen_text_does() ->
 def test_inspirations_are_sent_from_the_worst_to_the_best() -> None:
     programs = [Program.single(f"x = {number}\n") for number in range(3)]
     model = ScriptedModel(lambda request: "")
-    proposed(CLASSES[[one.purpose for one in CLASSES].index("inspired")](), parents_of(programs), model)
+    proposed(CLASSES[[operator.purpose for operator in CLASSES].index("inspired")](), parents_of(programs), model)
     sent = model.requests[0].messages[1].text
     assert sent.index("x = 1\n") < sent.index("x = 2\n") < sent.index("x = 0\n")
 
 
 def test_a_direction_becomes_the_thought() -> None:
-    proposal = propose(Directional(), alike(PROGRAMS["one region"], 2), always(CORPUS["a direction"]))
+    proposal = propose(Directional(), with_mates(PROGRAMS["one region"], 2), always(CORPUS["a direction"]))
     assert proposal.thought == "squares, larger ones."
 
 
@@ -210,7 +155,7 @@ def test_a_panel_makes_four_calls_and_merges_what_came() -> None:
 
     model = ScriptedModel(rule)
     proposal = proposed(Panel(), parents_of([PROGRAMS["one region"]]), model)
-    assert [one.purpose for one in model.requests] == [
+    assert [request.purpose for request in model.requests] == [
         *(f"panel:{field}" for field in ("performance", "robustness", "simplicity")),
         "panel:merge",
     ]
@@ -219,16 +164,6 @@ def test_a_panel_makes_four_calls_and_merges_what_came() -> None:
     assert "Suggestion of panel:simplicity." in merge
     assert "robustness" not in merge
     assert proposal.outcome == "ok"
-
-
-def test_the_same_randomness_sends_the_same_request_and_other_randomness_another() -> None:
-    def digest(seed: int) -> str:
-        model = ScriptedModel(lambda request: "")
-        context = Context(np.random.default_rng(seed), None, OBJECTIVES, DESCRIPTION, model)
-        asyncio.run(Diff().propose(parents_of([PROGRAMS["one region"]]), context))
-        return model.requests[0].digest
-
-    assert digest(1) == digest(1) != digest(2)
 
 
 def test_a_template_in_a_folder_goes_before_the_package_own(tmp_path: Path) -> None:
@@ -253,8 +188,3 @@ def test_a_bad_option_is_refused_at_once(tmp_path: Path) -> None:
         Diff(templates=str(tmp_path / "absent"))
     with pytest.raises(ConfigError, match="prompt_tokens must be at least 1000"):
         Diff(prompt_tokens=10)
-
-
-def test_operators_say_that_they_need_a_model() -> None:
-    assert len({one.purpose for one in CLASSES}) == len(CLASSES) == 15
-    assert all(one.needs_model and one.kind == "program" and one.weight > 0 for one in CLASSES)

@@ -19,14 +19,14 @@ from tests.support.model_replies import CORPUS, FAILED, NEW, PROGRAMS, code, par
 PAIR = parents_of([PROGRAMS["one region"], PROGRAMS["two regions"]])
 LESSON = "Look at the fullest bin first."
 KIND = {Reflect: "short", Distil: "long"}
-each_reflective = pytest.mark.parametrize("operator", [Reflect, Distil], ids=lambda one: one.purpose)
+each_reflective = pytest.mark.parametrize("operator", [Reflect, Distil], ids=lambda operator: operator.purpose)
 
 
 @each_reflective
 def test_it_asks_for_a_lesson_and_then_for_a_child_that_heeds_it(operator: type[ReflectiveOperator]) -> None:
     model = ScriptedModel(but_for_call(0, LESSON, "Now fuller.\n" + code(NEW)))
     proposal = proposed(operator(), PAIR, model)
-    assert tuple(one.purpose for one in model.requests) == operator.calls
+    assert tuple(request.purpose for request in model.requests) == operator.calls
     assert f'"{LESSON}"' in model.requests[1].messages[1].text
     assert proposal.outcome == "ok"
     assert proposal.thought == "Now fuller."
@@ -97,8 +97,8 @@ def test_reflection_shows_the_worse_program_first_and_what_the_better_one_gained
 
 def test_two_parents_that_mean_the_same_are_not_compared_and_nothing_is_paid() -> None:
     model = ScriptedModel(always(LESSON))
-    twin = replace(PAIR[0], id=7, genome=Program.single(PROGRAMS["one region"].text + "# another comment\n"))
-    proposal = proposed(Reflect(), [PAIR[0], twin], model)
+    duplicate = replace(PAIR[0], id=7, genome=Program.single(PROGRAMS["one region"].text + "# another comment\n"))
+    proposal = proposed(Reflect(), [PAIR[0], duplicate], model)
     assert proposal.outcome == "refused"
     assert "nothing to compare" in proposal.thought
     assert not model.requests
@@ -132,7 +132,7 @@ def test_without_lessons_one_is_drawn_from_the_past_and_the_feedback_of_the_base
 def test_earlier_lessons_guide_the_child_and_do_not_colour_the_comparison() -> None:
     model = ScriptedModel(but_for_call(0, LESSON, code(NEW)))
     proposed(Reflect(show_record=True), PAIR, model, replace(CONTEXT, lessons=(Lesson("short", "Old."),)))
-    first, second = (one.messages[1].text for one in model.requests)
+    first, second = (request.messages[1].text for request in model.requests)
     assert "# Lessons so far" not in first
     assert "# Lessons so far\n" in second
     assert '- "Old."' in second

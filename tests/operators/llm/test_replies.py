@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from evo.genomes import Program
 from operators.llm.budget import fitted, shared, shortened
 from operators.llm.diffs import edited
-from operators.llm.offspring import Form, offspring_of
+from operators.llm.offspring import ReplyForm, offspring_of
 from operators.llm.replies import MAX_CHARACTERS, blocks_of, direction_of, readable, thought_of
 from operators.llm.rewrites import rewritten
 from operators.llm.text import common_indent, indented_like
@@ -69,11 +69,11 @@ GOOD = sorted(set(CORPUS) - set(BAD))
 DIFFS = [name for name in GOOD if name.startswith("a di")]
 
 
-def child(reply: str, program: Program, form: Form = "rewrite") -> Program:
+def child(reply: str, program: Program, form: ReplyForm = "rewrite") -> Program:
     return offspring_of(readable(reply), [program], form)
 
 
-def refusal(reply: str, program: Program, form: Form = "rewrite") -> RefusalError:
+def refusal(reply: str, program: Program, form: ReplyForm = "rewrite") -> RefusalError:
     with pytest.raises(RefusalError, match=r"\w+ \w+ \w+") as raised:
         child(reply, program, form)
     return raised.value
@@ -105,7 +105,7 @@ def test_where_a_diff_is_wanted_a_block_of_code_is_no_answer(name: str) -> None:
 @pytest.mark.parametrize("name", CORPUS)
 def test_no_reply_takes_long_to_read(name: str) -> None:
     began = time.process_time()
-    for form in get_args(Form):
+    for form in get_args(ReplyForm):
         try:
             child(CORPUS[name], PROGRAMS["several files"], form)
         except RefusalError:
@@ -137,7 +137,7 @@ def test_blocks_of_another_language_and_unclosed_ones_do_not_count(name: str) ->
 
 @pytest.mark.parametrize("name", ["a diff", "a diff in a fence", "a diff with other white space"])
 def test_a_diff_changes_its_lines_only(name: str) -> None:
-    for form in get_args(Form):
+    for form in get_args(ReplyForm):
         assert child(CORPUS[name], PROGRAMS["one region"], form).text == MARKED.replace("-rest", "-rest ** 2")
 
 
@@ -220,7 +220,7 @@ def test_another_language_is_not_parsed_as_python() -> None:
 
 @given(st.text(alphabet="`~ab\n ", max_size=200))
 def test_a_fenced_text_is_read_back_whole(text: str) -> None:
-    assert [one.text for one in blocks_of(fenced(text, "python"))] == [text]
+    assert [block.text for block in blocks_of(fenced(text, "python"))] == [text]
 
 
 @given(st.text(max_size=60), st.text(max_size=60))

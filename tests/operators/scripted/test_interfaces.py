@@ -76,7 +76,7 @@ def test_the_real_client_reads_vectors_of_one_text_and_of_several() -> None:
     async def work() -> None:
         async with ScriptedServer(ECHO) as server, client_of(server) as client:
             several = await client.embeddings.create(model="m", input=["hello", "there"])
-            assert [one.index for one in several.data] == [0, 1]
+            assert [row.index for row in several.data] == [0, 1]
             plain = await client.embeddings.create(model="m", input="hello", encoding_format="float")
             assert plain.data[0].embedding == pytest.approx(several.data[0].embedding, abs=1e-7)
             assert plain.data[0].embedding == pytest.approx(simulated_vector("hello").tolist())
@@ -91,7 +91,7 @@ def test_the_real_client_reads_vectors_of_one_text_and_of_several() -> None:
     [
         ("/responses", {"model": "m", "input": "x", "seed": 1}, "Unknown parameter: 'seed'"),
         ("/responses", {"model": "m", "input": "x", "max_output_tokens": 15}, "expected a whole number >= 16"),
-        ("/responses", {"model": "m", "input": []}, "at least one message"),
+        ("/responses", {"model": "m", "input": []}, "expected a message"),
         ("/responses", {"model": "m"}, "no request for a response"),
         ("/responses", {"model": "m", "input": [{"role": "robot", "content": "x"}]}, "no request for a response"),
         ("/embeddings", {"model": "m", "input": ""}, "none of them empty"),
@@ -136,7 +136,7 @@ OUTCOMES: dict[Fault, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_each_fault_befalls_every_interface(fault: Fault) -> None:
+def test_every_interface_has_each_fault(fault: Fault) -> None:
     spoken, vector = OUTCOMES[fault]
     faults = Faults({fault: 1.0}, retry_after_seconds=0.01)
     outcomes = [by_gateway(SPOKEN, faults, api=api).outcome for api in ("chat", "responses")]

@@ -15,7 +15,7 @@ from evo.models import Message
 from evo.regions import frozen_text, region_texts
 from evo.scoring import scored
 from evo.testing.in_process import run_in_process
-from operators.scripted import RULES, Answer, find_rule
+from operators.scripted import RULES, AnswerRule, find_rule
 from problems.symbolic_regression import SymbolicRegression
 from tests.operators.scripted.test_server import PROGRAM, PROMPT, rng, said
 
@@ -31,7 +31,7 @@ def test_constant_jitter_changes_one_number_of_the_region_and_nothing_else(seed:
     changed = body_of(find_rule("constant_jitter")(said(PROMPT), rng(seed)))
     assert frozen_text(changed) == frozen_text(PROGRAM)
     pieces = [re.split(r"([\d.]+)", text) for text in (region_texts(PROGRAM)[0], region_texts(changed)[0])]
-    different = [one for one, other in zip(*pieces, strict=True) if one != other]
+    different = [piece for piece, other in zip(*pieces, strict=True) if piece != other]
     assert different in (["3"], ["0.25"], ["7"])
     assert '"""Of version 1."""' in changed
     assert "# 3 times" in changed
@@ -100,7 +100,7 @@ def test_every_rule_answers_any_text_and_always_the_same(name: str, text: str, s
     assert RULES[name](messages, rng(seed)) == RULES[name](messages, rng(seed))
 
 
-def test_an_unknown_rule_is_told_with_those_that_are_known() -> None:
+def test_an_unknown_rule_is_refused_with_those_that_are_known() -> None:
     with pytest.raises(UnknownNameError, match="no scripted rule 'jitter'; known: echo, constant_jitter"):
         find_rule("jitter")
 
@@ -130,15 +130,15 @@ def test_a_climb_by_the_scripted_model_really_improves_a_formula() -> None:
 def test_a_certain_task_model_is_right_and_a_hopeless_one_wrong(question: str, answer: str) -> None:
     key = {"In all honesty, is it so?": "no"}
     for seed in range(20):
-        assert Answer(1.0, key)(said(question), rng(seed)) == answer
-        assert Answer(0.0, key)(said(question), rng(seed)) != answer
+        assert AnswerRule(1.0, key)(said(question), rng(seed)) == answer
+        assert AnswerRule(0.0, key)(said(question), rng(seed)) != answer
     spoken = [Message("system", "End with: the answer is X."), *said(question)]
-    assert Answer(1.0, key)(spoken, rng()) == f"The answer is {answer}."
+    assert AnswerRule(1.0, key)(spoken, rng()) == f"The answer is {answer}."
 
 
 def test_a_task_model_is_right_as_often_as_ordered_and_a_better_one_never_unlearns() -> None:
     right = {
-        probability: {seed for seed in range(2000) if Answer(probability)(said("3 * 4 ="), rng(seed)) == "12"}
+        probability: {seed for seed in range(2000) if AnswerRule(probability)(said("3 * 4 ="), rng(seed)) == "12"}
         for probability in (0.3, 0.7)
     }
     assert len(right[0.7]) == pytest.approx(1400, abs=80)
@@ -148,7 +148,7 @@ def test_a_task_model_is_right_as_often_as_ordered_and_a_better_one_never_unlear
 
 def test_a_task_model_guesses_what_it_cannot_know() -> None:
     options = "Who is it?\n(A) Ann\n(B) Bob\n(C) Cid"
-    assert {Answer(1.0)(said(options), rng(seed)) for seed in range(50)} == {"(A)", "(B)", "(C)"}
-    assert Answer(1.0)(said("Who is it?"), rng()) == "unknown"
+    assert {AnswerRule(1.0)(said(options), rng(seed)) for seed in range(50)} == {"(A)", "(B)", "(C)"}
+    assert AnswerRule(1.0)(said("Who is it?"), rng()) == "unknown"
     with pytest.raises(ConfigError, match="probability of a right answer is 1.5"):
-        Answer(1.5)
+        AnswerRule(1.5)

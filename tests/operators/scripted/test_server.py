@@ -166,10 +166,10 @@ def test_the_same_request_gets_the_same_reply_whenever_it_comes() -> None:
         return dict(zip(order, answers, strict=True))
 
     async def work() -> None:
-        one, other, changed = await replies(1, texts), await replies(1, texts[::-1]), await replies(2, texts)
-        assert one == other
-        assert sum(one[text] != changed[text] for text in texts) > 10
-        assert len({one[text].choices[0].message.content for text in texts}) > 5
+        these, reversed_, changed = await replies(1, texts), await replies(1, texts[::-1]), await replies(2, texts)
+        assert these == reversed_
+        assert sum(these[text] != changed[text] for text in texts) > 10
+        assert len({these[text].choices[0].message.content for text in texts}) > 5
 
     run(work())
 
@@ -195,16 +195,16 @@ def test_what_goes_wrong_with_the_nth_request_depends_on_the_seed_only() -> None
 def test_faults_come_in_their_shares_and_latency_has_its_mean() -> None:
     faults = Faults({"hang": 0.05, "server_error": 0.2}, latency_seconds=0.5, latency_sigma=0.6)
     generator = rng(3)
-    draws = [faults.drawn(generator) for _ in range(20_000)]
-    assert np.mean([draw.fault == "hang" for draw in draws]) == pytest.approx(0.05, abs=0.006)
-    assert np.mean([draw.fault == "server_error" for draw in draws]) == pytest.approx(0.2, abs=0.01)
-    assert np.mean([draw.latency_seconds for draw in draws]) == pytest.approx(0.5, rel=0.03)
-    assert Faults(latency_seconds=0.5).drawn(generator).latency_seconds == 0.5
+    samples = [faults.sample(generator) for _ in range(20_000)]
+    assert np.mean([draw.fault == "hang" for draw in samples]) == pytest.approx(0.05, abs=0.006)
+    assert np.mean([draw.fault == "server_error" for draw in samples]) == pytest.approx(0.2, abs=0.01)
+    assert np.mean([draw.latency_seconds for draw in samples]) == pytest.approx(0.5, rel=0.03)
+    assert Faults(latency_seconds=0.5).sample(generator).latency_seconds == 0.5
 
 
 def test_latency_does_not_depend_on_the_shares_of_faults() -> None:
     slow, faulty = Faults({}, 1.0, 0.5), Faults({"reset": 0.9}, 1.0, 0.5)
-    assert slow.drawn(rng(5)).latency_seconds == faulty.drawn(rng(5)).latency_seconds
+    assert slow.sample(rng(5)).latency_seconds == faulty.sample(rng(5)).latency_seconds
 
 
 @pytest.mark.parametrize(
@@ -249,8 +249,8 @@ def test_stats_tell_what_was_sent_and_charged() -> None:
             assert (reply.choices[0].finish_reason, len(reply.choices[0].message.content or "")) == ("length", 12)
         stats = server.stats()
         assert (stats.requests, stats.statuses, stats.faults, stats.in_flight) == (5, {"200": 5}, {}, 0)
-        assert stats.input_tokens == sum(one.prompt_tokens for one in used) == 5 * 7
-        assert stats.output_tokens == sum(one.completion_tokens for one in used) == 5 * 3
+        assert stats.input_tokens == sum(usage.prompt_tokens for usage in used) == 5 * 7
+        assert stats.output_tokens == sum(usage.completion_tokens for usage in used) == 5 * 3
         text = "number 4 of a longer text"
         request = Request("p", (Message("user", text),), "any", 0.7, 3, 5, schema)
         assert stats.last[-1].digest == request.digest
@@ -277,7 +277,7 @@ def test_stats_come_over_http_too() -> None:
         with urllib.request.urlopen(f"{server.base_url.removesuffix('/v1')}/stats?last=1", timeout=5) as answer:
             stats = json.load(answer)
         assert stats["requests"] == 2
-        assert [one["messages"] for one in stats["last"]] == [[{"role": "user", "text": "two"}]]
+        assert [exchange["messages"] for exchange in stats["last"]] == [[{"role": "user", "text": "two"}]]
 
 
 def test_a_wrong_key_a_wrong_model_and_a_wrong_request_are_refused_as_openai_does() -> None:
@@ -349,7 +349,7 @@ def test_a_server_in_a_thread_ends_with_its_context() -> None:
     assert refuses(port)
 
 
-def test_a_taken_port_and_a_negative_seed_are_told_in_one_sentence() -> None:
+def test_a_taken_port_and_a_negative_seed_are_refused_in_a_sentence() -> None:
     with ScriptedServer(ECHO).in_thread() as server:
         port = int(server.base_url.rpartition(":")[2].removesuffix("/v1"))
         with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1 port {port}"):

@@ -207,7 +207,9 @@ def test_a_prompt_climbs_to_the_cue_and_every_question_is_answered() -> None:
     questions = [(f"{a} + {b}", f"The answer is {a + b}.") for a in range(3) for b in range(3)]
 
     def score(text: str) -> float:
-        return sum(rule(said(f"{text}\nWhat is {one}?"), rng()) == right for one, right in questions) / len(questions)
+        return sum(rule(said(f"{text}\nWhat is {question}?"), rng()) == right for question, right in questions) / len(
+            questions
+        )
 
     assert score(prompt) == 0
     for seed in range(50):

@@ -1,4 +1,4 @@
-"""What every operator asks of its parents before it varies them."""
+"""The check that every operator makes of its parents: their number and their kind of genome."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def genomes_of(parents: Sequence[Individual], kind: type[G], arity: int) -> list
     """The genomes of the first `arity` parents, base first.
 
     Raises:
-        RefusalError: too few parents, or one of another kind.
+        RefusalError: too few parents, or a parent of another kind.
     """
     if len(parents) < arity:
         raise RefusalError("refused", f"expected {arity} parents, got {len(parents)}")

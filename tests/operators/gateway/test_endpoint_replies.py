@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evo.models import CompletionOutcome
-from operators.gateway.forms import CHAT, EMBEDDINGS, RESPONSES, Form
-from operators.gateway.replies import Reply, read_answer
-from operators.gateway.transport import Answer
+from operators.gateway.endpoint_replies import EndpointReply, read_answer
+from operators.gateway.forms import CHAT, EMBEDDINGS, RESPONSES, ApiForm
+from operators.gateway.transport import HttpAnswer
 
 FORMS = {form.name: form for form in (CHAT, RESPONSES, EMBEDDINGS)}
 NAMES = st.sampled_from(
@@ -30,7 +30,9 @@ WORDS = st.sampled_from(
     )
 )
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | WORDS | st.just(10**400) | st.text(max_size=4)
-VALUES = st.recursive(LEAVES, lambda one: st.lists(one, max_size=3) | st.dictionaries(NAMES, one, max_size=4))
+VALUES = st.recursive(
+    LEAVES, lambda children: st.lists(children, max_size=3) | st.dictionaries(NAMES, children, max_size=4)
+)
 BODIES = st.dictionaries(NAMES, VALUES, max_size=6)
 SHAPED = st.one_of(
     st.builds(lambda message, rest: {**rest, "choices": [{**rest, "message": message}]}, VALUES, BODIES),
@@ -42,8 +44,8 @@ SHAPED = st.one_of(
 @pytest.mark.parametrize("name", FORMS)
 @given(body=BODIES | SHAPED)
 def test_any_json_object_is_read_as_some_reply(name: str, body: dict[str, Any]) -> None:
-    form: Form = FORMS[name]
-    reply: Reply = read_answer(Answer(200, json.dumps(body).encode()), form.read)
+    form: ApiForm = FORMS[name]
+    reply: EndpointReply = read_answer(HttpAnswer(200, json.dumps(body).encode()), form.read)
     assert reply.outcome in get_args(CompletionOutcome)
     assert (reply.text + reply.error).encode()
     assert reply.outcome != "ok" or reply.text.strip()

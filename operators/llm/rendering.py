@@ -1,4 +1,4 @@
-"""Templates to messages. A folder of the user's goes before the templates of the package, file by file."""
+"""Rendering templates to messages. A folder of the user's goes before the templates of the package, file by file."""
 
 from __future__ import annotations
 
