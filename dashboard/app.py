@@ -8,9 +8,9 @@ import streamlit as st
 
 from dashboard import shell
 
-# From a file: Streamlit fetches its own icons for this place from elsewhere.
+# From a file: Streamlit would fetch an icon of its own from the internet.
 ICON = Path(__file__).with_name("icon.svg")
-# A view that keeps up with its run would have Streamlit's sign of being at work flicker all day.
+# Without this, Streamlit's sign of being at work would flicker with every update of a live view.
 STYLE = '<style>[data-testid="stStatusWidget"] { display: none; } .stMainBlockContainer { padding-top: 4rem; }</style>'
 VIEWS = (
     ("overview", "Overview", ":material/monitoring:"),
@@ -27,7 +27,7 @@ VIEWS = (
 
 
 def main() -> None:
-    """A page a view, and beside it the filters that all of them share."""
+    """A page for each view, and beside it the filters that all views share."""
     st.set_page_config(page_title="evo", page_icon=ICON, layout="wide")
     st.html(STYLE)
     pages = [

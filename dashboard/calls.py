@@ -1,4 +1,4 @@
-"""Prompts, replies and other foreign text as a page shows them: to the letter, and never as markup."""
+"""Prompts, replies and other foreign text on a page: verbatim, never as markup."""
 
 from __future__ import annotations
 
@@ -16,29 +16,31 @@ LONG_LINES = 24
 
 
 def verbatim(title: str, text: str, language: str | None = None) -> None:
-    """A text under its title; a long one in a box that is scrolled."""
+    """A text under its title; a long text in a box that scrolls."""
     st.caption(plain(title))
     height = TALL if text.count("\n") > LONG_LINES or len(text) > 4000 else "content"
-    # A line break at either end is taken off again: the text is shown as it is.
+    # Streamlit takes a line break off at either end: without these the text would lose its own.
     st.code(f"\n{text}\n", language=language, wrap_lines=True, height=height)  # type: ignore[arg-type]
 
 
-def exchanges(calls: Table) -> None:
-    """Each completion's prompt, reply and error, as they were sent and as they came; the first one is open."""
-    for at, row in enumerate(calls.rows):
-        said = dict(zip(calls.columns, row, strict=True))
-        with st.expander(_headline(said), expanded=at == 0):
-            for role, text in _messages(said["prompt"]):
+def exchanges(completions: Table) -> None:
+    """Each completion's prompt, reply and error in full; the first is open."""
+    st.subheader("Prompts and replies", anchor=False)
+    if not completions.rows:
+        st.caption("No model was asked for it.")
+    for at, completion in enumerate(completions.records()):
+        with st.expander(_headline(completion), expanded=at == 0):
+            for role, text in _messages(completion["prompt"]):
                 verbatim(role, text)
-            verbatim("reply", said["reply"] or "", "markdown")
-            if said["error"]:
-                verbatim("error", said["error"])
+            verbatim("reply", completion["reply"] or "", "markdown")
+            if completion["error"]:
+                verbatim("error", completion["error"])
 
 
-def _headline(said: dict[str, Any]) -> str:
-    tokens = f"{number(said['input_tokens'])} + {number(said['output_tokens'])} tokens"
-    parts = [said["purpose"], said["model"], said["outcome"], tokens, dollars(said["cost_usd"])]
-    return plain(", ".join([*(one for one in parts if one), duration(said["seconds"])]))
+def _headline(completion: dict[str, Any]) -> str:
+    tokens = f"{number(completion['input_tokens'])} + {number(completion['output_tokens'])} tokens"
+    named = [completion[name] for name in ("purpose", "model", "outcome") if completion[name]]
+    return plain(", ".join([*named, tokens, dollars(completion["cost_usd"]), duration(completion["seconds"])]))
 
 
 def _messages(prompt: str | None) -> Sequence[tuple[str, str]]:

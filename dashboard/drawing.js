@@ -1,6 +1,6 @@
-// How figures are drawn, on the dashboard's pages and on the page that stands alone: this goes before the script of either.
+// Drawing figures, on the dashboard's pages and on the exported page: this file goes before the script of either.
 
-// Without a button that would send a figure to plotly's own server; there is one unless it is refused.
+// Without plotly's button that sends a figure to its own server, which is there by default.
 const CONFIG = {
   displaylogo: false,
   responsive: true,
@@ -11,7 +11,7 @@ const CONFIG = {
 const LEGEND_LINE = 30;
 const MANY = 400;
 
-// The figures themselves know neither light nor dark: what they do not say, the page's theme does.
+// Figures have no text or background colours of their own: these come from the page's theme, light or dark.
 function themed(figure, { text, family, raised, border }) {
   const font = { family, color: text, size: 12 };
   const layout = { ...figure.layout, width: undefined, autosize: true };
@@ -21,7 +21,7 @@ function themed(figure, { text, family, raised, border }) {
   return { ...figure, layout };
 }
 
-// Hold a figure's place, before there is anything in it: what is below must not move under a reader's hand.
+// Reserve a figure's height before it is drawn, so that what is below does not move.
 function reserve(place, height) {
   place.bare = height;
   place.style.height = `${height + (place.legendLines ?? 0)}px`;
@@ -31,10 +31,10 @@ async function drawn(Plotly, place, { data, layout }) {
   reserve(place, layout.height);
   const now = (traces, more) =>
     Plotly.react(place, traces, { ...layout, height: place.bare + (place.legendLines ?? 0), ...more }, CONFIG);
-  if (place.legendLines === undefined && data.some((one) => one.x?.length > MANY)) {
-    // The legend's room is found out with the bare axes: thousands of points are drawn once.
-    const shapes = (layout.shapes ?? []).map((one) => (one.path ? { ...one, path: "M0,0" } : one));
-    await now(data.map((one) => ({ ...one, x: [null], y: [null], text: [], customdata: [] })), { shapes });
+  if (place.legendLines === undefined && data.some((trace) => trace.x?.length > MANY)) {
+    // The legend is measured with empty axes, so that thousands of points are drawn only once.
+    const shapes = (layout.shapes ?? []).map((shape) => (shape.path ? { ...shape, path: "M0,0" } : shape));
+    await now(data.map((trace) => ({ ...trace, x: [null], y: [null], text: [], customdata: [] })), { shapes });
     await makeRoom(Plotly, place);
   }
   await now(data);
@@ -43,7 +43,7 @@ async function drawn(Plotly, place, { data, layout }) {
   await makeRoom(Plotly, place);
 }
 
-// A legend of many lines, as on a phone, takes its place from the figure: the figure gets as much more.
+// A legend of several lines, as on a phone, takes room from the figure: make the figure that much taller.
 function makeRoom(Plotly, place) {
   const legend = place._fullLayout?.legend;
   const more = Math.round(Math.max(0, (legend?._height ?? 0) - LEGEND_LINE));

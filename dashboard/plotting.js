@@ -1,5 +1,5 @@
-// A plotly figure that stays itself when its data change: zoom, hidden traces and selection survive (layout.uirevision).
-// plotly.js is the one that the Python package brings along, served by the dashboard itself.
+// A plotly figure that is updated in place: zoom, hidden traces and selection survive (layout.uirevision).
+// plotly.js is the file of the Python package, served by the dashboard itself.
 
 const LIBRARY = "/_stcore/bidi-components/evo.plotly/plotly.min.js";
 
@@ -16,28 +16,28 @@ function library() {
 
 function look(element) {
   const css = getComputedStyle(element);
-  const said = (name, otherwise) => css.getPropertyValue(name).trim() || otherwise;
+  const value = (name, fallback) => css.getPropertyValue(name).trim() || fallback;
   return {
-    text: said("--st-text-color", "#444"),
-    family: said("--st-font", "sans-serif"),
-    raised: said("--st-secondary-background-color", "#fff"),
-    border: said("--st-border-color", "#ccc"),
+    text: value("--st-text-color", "#444"),
+    family: value("--st-font", "sans-serif"),
+    raised: value("--st-secondary-background-color", "#fff"),
+    border: value("--st-border-color", "#ccc"),
   };
 }
 
-// The individuals behind points: the first of their custom data.
+// The individuals of points: the first of their custom data.
 function identities(points) {
   const found = points.map((point) => [point.customdata].flat()[0]);
-  return [...new Set(found.filter((one) => Number.isInteger(one)))].sort((a, b) => a - b);
+  return [...new Set(found.filter((id) => Number.isInteger(id)))].sort((a, b) => a - b);
 }
 
-// Parallel axes have no points: those are picked whose lines go through all the stretches that were marked on axes.
+// Parallel axes have no points: the lines that pass through all ranges marked on axes are picked.
 function narrowed(trace) {
   const marked = trace.dimensions.filter((axis) => axis.constraintrange?.length);
-  const stretches = ({ constraintrange: of }) => (Array.isArray(of[0]) ? of : [of]);
-  const within = (axis, at) => stretches(axis).some(([low, high]) => low <= axis.values[at] && axis.values[at] <= high);
+  const ranges = ({ constraintrange: range }) => (Array.isArray(range[0]) ? range : [range]);
+  const within = (axis, at) => ranges(axis).some(([low, high]) => low <= axis.values[at] && axis.values[at] <= high);
   if (!marked.length) return [];
-  return trace.customdata.filter((_, at) => marked.every((axis) => within(axis, at))).map((one) => ({ customdata: one }));
+  return trace.customdata.filter((_, at) => marked.every((axis) => within(axis, at))).map((id) => ({ customdata: id }));
 }
 
 function listen(chart, component) {
@@ -48,7 +48,7 @@ function listen(chart, component) {
     if (ids.length) pick(ids);
   });
   chart.on("plotly_restyle", () => {
-    const [lines] = chart.data.filter((one) => one.type === "parcoords");
+    const [lines] = chart.data.filter((trace) => trace.type === "parcoords");
     if (lines) pick(identities(narrowed(lines)));
   });
   chart.on("plotly_deselect", () => pick([]));
@@ -72,7 +72,7 @@ export default function (component) {
     drawn(Plotly, chart, themed(JSON.parse(chart.latest), look(parentElement))).then(() => {
       if (!chart.watched) {
         chart.watched = true;
-        // An update in the middle of a drag would end it: it waits for the next one.
+        // An update in the middle of a drag would end the drag: it waits for the next update.
         chart.addEventListener("pointerdown", () => (chart.dragging = true));
         window.addEventListener("pointerup", () => (chart.dragging = false));
         if (data.picks) listen(chart, component);

@@ -1,7 +1,7 @@
-"""Figures in the browser, as a component of ours.
+"""Figures in the browser, drawn by a Streamlit component of our own.
 
-Streamlit's own plotly element is another one with each update, and forgets zoom and selection. Ours is drawn by the
-plotly.js that the Python package brings along; nothing comes from elsewhere.
+Streamlit's own plotly element is replaced with each update and forgets zoom and selection. Ours is drawn by the
+plotly.js that the Python package contains; nothing is fetched from the internet.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ LIBRARY = "evo.plotly"
 
 
 def draw(figure: go.Figure, key: str, *, picks: bool = False) -> list[int]:
-    """Draw a figure, in the place of what was drawn under this key before.
+    """Draw a figure, as an update of the figure that was drawn under this key before.
 
     Args:
-        picks: whether points lead to individuals, whose id is the first of their custom data.
+        picks: whether points lead to individuals; the first of a point's custom data is then an individual's id.
 
     Returns:
-        The individuals whose points the reader clicked or selected.
+        The ids of the individuals whose points the reader clicked or selected.
     """
     _serve_library()
-    told = {"figure": figure.to_json(), "height": figure.layout.height, "picks": picks}
+    data = {"figure": figure.to_json(), "height": figure.layout.height, "picks": picks}
     more: dict[str, Any] = {"default": {"picked": []}, "on_picked_change": _nothing} if picks else {}
-    answer = _component()(key=key, data=told, height="content", **more)
-    return [int(one) for one in (answer.get("picked") or [])] if picks else []
+    answer = _component()(key=key, data=data, height="content", **more)
+    return [int(individual) for individual in (answer.get("picked") or [])] if picks else []
 
 
 @cache
 def _component() -> Callable[..., Any]:
-    script = "\n".join(Path(__file__).with_name(one).read_text("utf-8") for one in SCRIPTS)
+    script = "\n".join(Path(__file__).with_name(name).read_text("utf-8") for name in SCRIPTS)
     return st.components.v2.component("evo_chart", js=script, isolate_styles=False)
 
 
 def _serve_library() -> None:
-    """Have plotly.js served beside Streamlit's own files."""
+    """Register plotly.js with Streamlit, which serves it beside its own files."""
     manager = get_bidi_component_manager()
     if manager.get_component_path(LIBRARY) is None:
         package = Path(plotly.__file__).parent
@@ -53,4 +53,4 @@ def _serve_library() -> None:
 
 
 def _nothing() -> None:
-    """A selection runs the page again; there is nothing to be done before that."""
+    """A selection reruns the page; nothing has to happen before that."""

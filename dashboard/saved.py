@@ -1,4 +1,4 @@
-"""Queries that somebody saved: a plain SQL file beside the runs, each under a line `-- name: NAME`."""
+"""Saved queries: a plain SQL file beside the runs, with each query under a line `-- name: NAME`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ MOST_BYTES = 1 << 20
 EXAMPLES: Mapping[str, str] = {
     "The best by each objective": "FROM best",
     "The front": "SELECT id, tell, operator, model, island, size FROM front ORDER BY tell",
-    "What came of each operator": "FROM operator_yield",
+    "Yield of each operator": "FROM operator_yield",
     "Dollars per improvement": "FROM cost_per_improvement",
-    "What was asked for, and its price": "FROM spending",
+    "Spending by purpose and model": "FROM spending",
     "The latest failures": (
         "SELECT i.id, i.operator, i.model, e.outcome, e.feedback\n"
         "FROM individuals i JOIN evaluations e ON e.individual = i.id\n"
         "WHERE e.outcome NOT IN ('ok', 'pruned') ORDER BY i.tell DESC LIMIT 50"
     ),
-    "Parents of most children": (
+    "Parents with most offspring": (
         "SELECT parent, count(*) AS children FROM parents GROUP BY parent ORDER BY children DESC LIMIT 50"
     ),
     "Best so far over time": "SELECT tell, best FROM best_so_far",
@@ -36,16 +36,16 @@ EXAMPLES: Mapping[str, str] = {
 
 
 def place(places: Sequence[Path]) -> Path:
-    """The file for runs of these places: in the first folder of runs."""
+    """The file of saved queries for these places: in the first folder of runs."""
     first = places[0]
     return (first.parent if is_run(first) else first) / FILE_NAME
 
 
 def read(path: Path) -> dict[str, str]:
-    """Name to query of all that were saved; none where there is no file.
+    """Name to query of all saved queries; none where there is no file.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: the file cannot be read.
     """
     try:
         text = path.read_text("utf-8")[:MOST_BYTES] if path.exists() else ""
@@ -56,20 +56,20 @@ def read(path: Path) -> dict[str, str]:
 
 
 def save(path: Path, name: str, query: str) -> None:
-    """Add a query, or put it in the place of the one of its name.
+    """Add a query, or replace the query of that name.
 
     Raises:
-        UserError: a name of no or several lines, a query that would be read as two, or a file that cannot be written.
+        UserError: a name that is not a single line, a query that would be read as two, a file that cannot be written.
     """
     name = name.strip()
     if not name or not name.isprintable() or len(name) > 100:
-        raise UserError("a saved query needs a name of one line, of at most 100 characters")
+        raise UserError("a saved query needs a name of a single line and at most 100 characters")
     if HEADING.search(query):
         raise UserError(
-            "a query cannot hold a line that begins with '-- name:', which is how saved ones are told apart"
+            "a query cannot have a line that begins with '-- name:', since such lines separate saved queries"
         )
     kept = {**read(path), name: query.strip()}
-    text = "\n\n".join(f"-- name: {one}\n{what}" for one, what in kept.items()) + "\n"
+    text = "\n\n".join(f"-- name: {title}\n{sql}" for title, sql in kept.items()) + "\n"
     if len(text) > MOST_BYTES:
         raise UserError(f"{path} would hold more than {MOST_BYTES >> 20} MiB; take some queries out of it")
     beside = path.with_name(f".{path.name}.{os.getpid()}")

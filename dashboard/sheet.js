@@ -1,4 +1,4 @@
-// Draws the figures of a page that stands alone, each when it comes into sight, in light or dark as the reader has it.
+// Draws the figures of an exported page, each when it scrolls into view, in the reader's light or dark theme.
 "use strict";
 
 const figures = JSON.parse(document.getElementById("figures").textContent);
@@ -6,9 +6,9 @@ const figures = JSON.parse(document.getElementById("figures").textContent);
 // The page's colours are in its style.
 function look() {
   const css = getComputedStyle(document.documentElement);
-  const said = (name) => css.getPropertyValue(name).trim();
+  const value = (name) => css.getPropertyValue(name).trim();
   const { fontFamily: family } = getComputedStyle(document.body);
-  return { family, text: said("--text"), raised: said("--raised"), border: said("--border") };
+  return { family, text: value("--text"), raised: value("--raised"), border: value("--border") };
 }
 
 const figureOf = (place) => figures[Number(place.dataset.figure)];
@@ -22,14 +22,14 @@ const places = [...document.querySelectorAll("[data-figure]")];
 for (const place of places) reserve(place, figureOf(place).layout.height);
 const seen = new IntersectionObserver(
   (entries) => {
-    for (const one of entries) {
-      if (one.isIntersecting && !one.target.dataset.drawn) draw(one.target);
+    for (const { isIntersecting, target } of entries) {
+      if (isIntersecting && !target.dataset.drawn) draw(target);
     }
   },
   { rootMargin: "600px" },
 );
 places.forEach((place) => seen.observe(place));
-window.addEventListener("beforeprint", () => places.filter((one) => !one.dataset.drawn).forEach(draw));
+window.addEventListener("beforeprint", () => places.filter((place) => !place.dataset.drawn).forEach(draw));
 window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-  places.filter((one) => one.dataset.drawn).forEach(draw);
+  places.filter((place) => place.dataset.drawn).forEach(draw);
 });

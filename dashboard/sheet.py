@@ -1,7 +1,7 @@
-"""A page of figures that stands alone, in one file.
+"""A page of figures in a single HTML file.
 
-Figures are drawn by the plotly.js that the Python package brings along. Nothing is fetched from anywhere: the page's
-own policy forbids it, and lets no script run but the two that were written into it. All texts are escaped, here or by
+Figures are drawn by the plotly.js that the Python package contains. Nothing is fetched: the page's own security policy
+forbids it, and runs no script but the two that are written into the page. All texts are escaped, here or by
 `dashboard.words.hover` where plotly reads them.
 """
 
@@ -42,7 +42,11 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A table under its title: at most ROWS of it, columns by the name that they are given here."""
+    """A table under its title, at most ROWS rows of it.
+
+    Attributes:
+        columns: the name and the heading of each column that is shown.
+    """
 
     title: str
     table: Table
@@ -51,7 +55,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A text under its title, to the letter, but for what is beyond LONGEST."""
+    """A text under its title, verbatim up to LONGEST characters."""
 
     title: str
     text: str
@@ -62,22 +66,22 @@ Shown: TypeAlias = Drawn | Listed | Written
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a view shows.
+    """A section of the page.
 
     Attributes:
-        name: of its place in the page.
-        said: a sentence; any text.
+        name: its anchor in the page.
+        summary: a sentence under the title; any text.
     """
 
     name: str
     title: str
-    said: str = ""
+    summary: str = ""
     shown: Sequence[Shown] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What stands above all parts: any texts.
+    """The top of the page; any texts.
 
     Attributes:
         cards: label, value and remark of each figure.
@@ -91,9 +95,9 @@ class Head:
 def written(head: Head, parts: Sequence[Part]) -> str:
     """The page."""
     figures: list[str] = []
-    body = "\n".join(_part(one, figures) for one in parts)
+    body = "\n".join(_part(part, figures) for part in parts)
     scripts = [_script(LIBRARY), _script(HERE / "drawing.js") + _script(HERE / "sheet.js")]
-    hashes = " ".join(f"'sha256-{_digest(one)}'" for one in scripts)
+    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
     policy = (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
@@ -123,12 +127,12 @@ def written(head: Head, parts: Sequence[Part]) -> str:
 
 
 def escaped(text: object, widest: int = 2000) -> str:
-    """Foreign text as one line of HTML."""
+    """Foreign text as a single line of HTML."""
     return html.escape(clipped(text, widest))
 
 
 def _script(path: Path) -> str:
-    """A script as it is written into the page: its lines end as those that a browser hashes do."""
+    """A script as it is written into the page, with the line ends that a browser hashes."""
     return path.read_text("utf-8").replace("\r\n", "\n")
 
 
@@ -137,36 +141,38 @@ def _digest(script: str) -> str:
 
 
 def _head(head: Head, parts: Sequence[Part]) -> str:
-    lines = "\n".join(f'<p class="soft">{escaped(one)}</p>' for one in head.lines if one)
+    lines = "\n".join(f'<p class="soft">{escaped(line)}</p>' for line in head.lines if line)
     cards = "\n".join(
         f"<div><dt>{escaped(label)}</dt><dd>{escaped(value)}</dd><small>{escaped(remark)}</small></div>"
         for label, value, remark in head.cards
     )
-    links = "\n".join(f'<a href="#{escaped(one.name)}">{escaped(one.title)}</a>' for one in parts)
+    links = "\n".join(f'<a href="#{escaped(part.name)}">{escaped(part.title)}</a>' for part in parts)
     return f'<h1>{escaped(head.title)}</h1>\n{lines}\n<nav>{links}</nav>\n<dl class="cards">\n{cards}\n</dl>'
 
 
 def _part(part: Part, figures: list[str]) -> str:
-    """A part as HTML; its figures go to the others."""
-    said = f'<p class="soft">{escaped(part.said)}</p>' if part.said else ""
-    shown = "\n".join(_shown(one, figures) for one in part.shown)
-    return f'<h2 id="{escaped(part.name)}">{escaped(part.title)}</h2>\n{said}\n<div class="figures">\n{shown}\n</div>'
+    """A part as HTML; its figures are appended to `figures`."""
+    summary = f'<p class="soft">{escaped(part.summary)}</p>' if part.summary else ""
+    shown = "\n".join(_shown(item, figures) for item in part.shown)
+    return (
+        f'<h2 id="{escaped(part.name)}">{escaped(part.title)}</h2>\n{summary}\n<div class="figures">\n{shown}\n</div>'
+    )
 
 
-def _shown(one: Shown, figures: list[str]) -> str:
-    heading = f"<h3>{escaped(one.title)}</h3>" if one.title else ""
-    if isinstance(one, Listed):
-        return f'<section class="wide">{heading}{_table(one)}</section>'
-    if isinstance(one, Written):
-        cut = "\n..." if len(one.text) > LONGEST else ""
-        return f'<section class="wide">{heading}<pre>{html.escape(one.text[:LONGEST])}{cut}</pre></section>'
-    wide = ' class="wide"' if one.wide else ""
-    figures.append(as_script(_portable(one.figure).to_json()))
+def _shown(item: Shown, figures: list[str]) -> str:
+    heading = f"<h3>{escaped(item.title)}</h3>" if item.title else ""
+    if isinstance(item, Listed):
+        return f'<section class="wide">{heading}{_table(item)}</section>'
+    if isinstance(item, Written):
+        cut = "\n..." if len(item.text) > LONGEST else ""
+        return f'<section class="wide">{heading}<pre>{html.escape(item.text[:LONGEST])}{cut}</pre></section>'
+    wide = ' class="wide"' if item.wide else ""
+    figures.append(as_script(_portable(item.figure).to_json()))
     return f'<section{wide}>{heading}<div data-figure="{len(figures) - 1}"></div></section>'
 
 
 def _portable(figure: go.Figure) -> go.Figure:
-    """A figure without WebGL: a reader may have none, and it makes code as it draws, which the policy forbids."""
+    """A figure without WebGL: a reader's browser may have none, and it generates code, which the policy forbids."""
     fields = figure.to_plotly_json()
     for trace in fields["data"]:
         trace["type"] = trace.get("type", "scatter").removesuffix("gl")
@@ -174,7 +180,7 @@ def _portable(figure: go.Figure) -> go.Figure:
 
 
 def as_script(text: str) -> str:
-    """JSON that stands inside a script element, and cannot end it."""
+    """JSON inside a script element, written so that it cannot end the element."""
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
@@ -192,8 +198,8 @@ def _table(listed: Listed) -> str:
 
 
 def _kind(values: Iterable[Any]) -> str:
-    known = [one for one in values if one is not None]
-    numeric = known and all(isinstance(one, int | float) and not isinstance(one, bool) for one in known)
+    known = [value for value in values if value is not None]
+    numeric = known and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)
     return ' class="number"' if numeric else ""
 
 

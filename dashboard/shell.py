@@ -1,7 +1,4 @@
-"""What all views share: the filters beside them, keeping up with a run, and how trouble and emptiness are said.
-
-Only this module, `app.py` and the views know Streamlit.
-"""
+"""What all views share: the sidebar's filters, live updates, links, tables, messages for errors and empty places."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ import streamlit as st
 
 from dashboard import plotting
 from dashboard.filters import Filters, Stretch
-from dashboard.queries import overview
+from dashboard.queries import front, individual, overview
 from dashboard.source import Source
 from dashboard.words import number, plain
 from evo.errors import EvoError
@@ -23,27 +20,28 @@ from evo.lineage import Table
 
 LIVE_SECONDS = 2.0
 IDLE_SECONDS = 10.0
+MOST_DIGITS = 16  # of a number that a browser has exactly
 FILTERS = ("run", "island", "from", "to")
-# Two beside each other on a phone, five at 1280 pixels.
+# Two cards beside each other on a phone, five at 1280 pixels.
 CARD_PIXELS = 156
 
 
 @st.cache_resource(show_spinner=False)
 def _source(places: tuple[str, ...]) -> Source:
-    return Source([Path(one) for one in places])
+    return Source([Path(place) for place in places])
 
 
 def source() -> Source:
-    """The runs that the command line named; one source for all viewers."""
+    """The runs named on the command line; all viewers share this source."""
     return _source(tuple(sys.argv[1:]) or ("runs",))
 
 
 def sidebar() -> None:
-    """The filters. Each is a part of the address, so that a view can be sent as a link."""
-    for key in FILTERS:  # a click on another page while this one is still being drawn loses them from the address
+    """The filters. Each is part of the address, so that a view can be shared as a link."""
+    for key in FILTERS:  # a click on another page while this page is being drawn removes them from the address
         if st.session_state.get(key) is not None and key not in st.query_params:
             st.query_params[key] = str(st.session_state[key])
-    # Without a default the run is always in the address: another run may be the latest when a link is followed.
+    # No default, so that the run is always in the address: when a link is followed, another run may be the latest.
     st.selectbox("Run", _offered(), index=None, key="run", bind="query-params", placeholder="no run yet")
     if not st.session_state.get("run"):
         return
@@ -51,8 +49,8 @@ def sidebar() -> None:
         islands = [row[0] for row in source().ask(st.session_state.run, overview.islands).rows]
     except EvoError:  # the view says what is wrong with the run
         islands = []
-    # A link may name an island that nobody was told of yet.
-    named = [int(one) for one in [st.query_params.get("island", "")] if one.isdecimal()]
+    # A link may name an island that has no result yet.
+    named = [int(island) for island in [st.query_params.get("island", "")] if island.isdecimal()]
     st.selectbox(
         "Island",
         sorted({*islands, *named}),
@@ -67,7 +65,7 @@ def sidebar() -> None:
 
 
 def _offered() -> list[str]:
-    """All runs, and the one that is looked at even if it is gone: its view says so."""
+    """All runs, and the chosen run even if it is gone: its view says so."""
     runs = list(source().runs())
     chosen = st.session_state.get("run") or st.query_params.get("run") or (runs[0] if runs else None)
     if chosen is None:
@@ -77,16 +75,36 @@ def _offered() -> list[str]:
 
 
 def begin_with(key: str, value: Any) -> None:
-    """What a widget holds that is bound to the address, where neither the reader nor a link has said."""
+    """Set the initial value of a widget bound to the address, unless the reader or a link has set it."""
     if st.session_state.get(key) is not None:
         return
     if key not in st.session_state and key not in st.query_params:
-        st.query_params[key] = str(value)  # before the widget is there; from then on it keeps its part of the address
+        # Only before the widget exists; from then on it keeps its part of the address itself.
+        st.query_params[key] = str(value)
     st.session_state[key] = value
 
 
+def begin_with_individual(run: str) -> bool:
+    """Have the widget `id` begin with the individual in the address, else with the best; False while there is none.
+
+    Another page's widget of this key leaves its value in the session, but Streamlit gives it to this page's widget only
+    if it is set again.
+    """
+    if st.session_state.get("id") is not None:
+        st.session_state.id = st.session_state.id
+        if "id" not in st.query_params:
+            st.query_params["id"] = str(st.session_state.id)
+        return True
+    named = st.query_params.get("id", "")
+    found = int(named) if named.isdecimal() and len(named) < MOST_DIGITS else source().ask(run, individual.best)
+    if found is None:
+        return False
+    begin_with("id", found)
+    return True
+
+
 def filters() -> Filters:
-    """What is looked at. A view that has no run to look at ends here, with a sentence that says what to do."""
+    """The filters of this view. Without any run the view ends here, with a sentence on what to do."""
     if not st.session_state.get("run"):
         _wait_for_a_run()
     state = st.session_state
@@ -107,22 +125,22 @@ def _wait_for_a_run() -> None:
 
 
 def live(draw: Callable[[], None], key: str = "view", *, seconds: float = LIVE_SECONDS) -> None:
-    """Draw a part of a view now and every two seconds (ten, once the run is over); other parts stay as they are.
+    """Draw a part of a view now and every two seconds (ten once the run is over), without redrawing other parts.
 
     Args:
-        key: tells it from other live parts of the same view.
-        seconds: between updates of a run that goes on, of what takes long to ask for.
+        key: identifies it among the live parts of the view.
+        seconds: between updates while the run is running; longer for expensive queries.
     """
-    seconds = seconds if _goes_on() else IDLE_SECONDS
+    seconds = seconds if _is_running() else IDLE_SECONDS
 
     @st.fragment(run_every=seconds, key=f"live-{key}")
-    def again() -> None:
+    def update() -> None:
         guarded(draw)
 
-    again()
+    update()
 
 
-def _goes_on() -> bool:
+def _is_running() -> bool:
     try:
         return source().holder(st.session_state.run) is not None
     except EvoError:
@@ -130,7 +148,7 @@ def _goes_on() -> bool:
 
 
 def guarded(draw: Callable[[], None]) -> None:
-    """Draw; where the run cannot be read, say why in a sentence."""
+    """Draw; if the run cannot be read, say why in a sentence."""
     try:
         draw()
     except EvoError as error:
@@ -138,26 +156,26 @@ def guarded(draw: Callable[[], None]) -> None:
 
 
 def empty(what: str, do: str) -> None:
-    """An empty place, and what to do about it. Both are Markdown of our own."""
+    """Say that there is nothing to show, and what to do about it; both texts are Markdown written here."""
     with st.container(border=True):
         st.markdown(f"**{what}**  \n{do}")
 
 
 def chart(figure: go.Figure, key: str) -> None:
-    """A figure that keeps its zoom when it is drawn again."""
+    """A figure that keeps its zoom when it is updated."""
     plotting.draw(figure, key)
 
 
 def picking_chart(figure: go.Figure, key: str) -> list[int]:
-    """The same; the individuals whose points were clicked or selected."""
+    """The same; returns the individuals whose points were clicked or selected."""
     return plotting.draw(figure, key, picks=True)
 
 
 def cards(figures: Sequence[tuple[str, str, str]]) -> None:
-    """Figures in boxes, as many beside each other as there is room for.
+    """Numbers in boxes, side by side as far as there is room.
 
     Args:
-        figures: label, value and a remark each; foreign text is escaped here.
+        figures: label, value and remark of each; foreign text is escaped here.
     """
     with st.container(horizontal=True, gap="small"):
         for label, value, remark in figures:
@@ -180,11 +198,11 @@ def table(
     links: Mapping[str, Callable[[Any], str]] | None = None,
     leave_out: Sequence[str] = (),
 ) -> None:
-    """A table as it is scrolled and sorted; columns without any value are left out.
+    """A table that can be scrolled and sorted; columns without any value are left out.
 
     Args:
-        labels: column to its title, or to a column configuration of Streamlit.
-        links: column to the address that a value in it leads to, which ends in `=VALUE`.
+        labels: column to its title, or to a Streamlit column configuration.
+        links: column to a function from a value to the address it leads to, which ends in `=VALUE`.
     """
     frame = shown.to_pandas()
     bare = [name for at, name in enumerate(shown.columns) if all(row[at] in (None, "") for row in shown.rows)]
@@ -201,15 +219,27 @@ def table(
 
 
 def _column(title: Any, of: str) -> Any:
-    """Measured numbers in six digits, however small; unless it is said otherwise."""
+    """Floats in six significant digits, unless the caller configures the column."""
     if isinstance(title, str) and of in ("DOUBLE", "FLOAT"):
         return st.column_config.NumberColumn(title, format="%.6g")
     return title
 
 
 def individuals(shown: Table, key: str, filters: Filters) -> None:
-    """A table whose column `id` leads to the individuals' own view."""
-    table(shown, key, labels={"id": "individual"}, links={"id": lambda one: filters.link("individual", id=one)})
+    """A table whose column `id` links to the individual's page."""
+    table(shown, key, labels={"id": "individual"}, links={"id": individual_link(filters)})
+
+
+def individual_link(filters: Filters) -> Callable[[Any], str]:
+    """A function from an individual's id to the address of its page, with the same filters."""
+    return lambda individual: filters.link("individual", id=individual)
+
+
+def picked_individuals(filters: Filters, picked: Sequence[int], key: str) -> None:
+    """A table of the individuals that were clicked or selected in a figure, if any."""
+    if picked:
+        st.markdown(f"**{number(len(picked))} selected**")
+        individuals(source().ask(filters.run, front.picked, tuple(picked)), key, filters)
 
 
 def link(view: str, label: str, filters: Filters, **more: int | str) -> None:
@@ -218,7 +248,7 @@ def link(view: str, label: str, filters: Filters, **more: int | str) -> None:
 
 
 def tells(stretch: Stretch) -> str:
-    """A stretch in words; empty where it is all of the run."""
+    """A stretch in words; empty for the whole run."""
     parts = [f"island {stretch.island}"] if stretch.island is not None else []
     parts += [f"from tell {number(stretch.first)}"] if stretch.first else []
     parts += [f"to tell {number(stretch.last)}"] if stretch.last is not None else []

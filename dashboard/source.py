@@ -1,8 +1,8 @@
-"""Reading runs for many viewers: a question is put to a run once a second, however many want to know.
+"""Reading runs for many viewers: each query runs at most once a second, however many viewers there are.
 
-A question is a function from a reader to something bounded (see `dashboard.queries`). Its answer is kept for a second,
-and for as long as the run's files stay as they are, so that a run that is over is read once. A question that goes over
-all of the history takes what it said before, and reads no more than what came since.
+A query (here: a question) is a function from a reader to a result of bounded size (see `dashboard.queries`). Its answer
+is kept for a second, and for as long as the run's files do not change, so that a finished run is read once. A question
+about the whole history gets its previous answer, and reads only what came since.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ STALE_SECONDS = 30.0
 MOST_ANSWERS = 200
 MOST_READERS = 16
 CONSOLES, CONSOLE_TIMEOUT_SECONDS = 3, 5.0
-# Of all readers of one run together; what does not fit goes to the disk.
+# For all readers of a run together; what does not fit in memory goes to disk.
 SETTINGS: Settings = {"memory_limit": "512MB", "threads": 2}
 
 Signature = tuple[tuple[int, int, int], ...]
@@ -39,7 +39,7 @@ Signature = tuple[tuple[int, int, int], ...]
 
 @dataclass(slots=True)
 class _Entry:
-    """What a question was answered with last, or why it was not."""
+    """The last answer to a question, or why there is none."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     value: Any = None
@@ -50,11 +50,11 @@ class _Entry:
 
 
 class Source:
-    """All runs that the dashboard shows; one for all its viewers, and safe for threads.
+    """All runs that the dashboard shows; shared by all its viewers, and thread-safe.
 
     Args:
         places: run folders, or folders of them.
-        fresh_seconds: how long an answer is as good as new.
+        fresh_seconds: how long an answer is used without a look at the files.
     """
 
     def __init__(self, places: Sequence[Path], *, fresh_seconds: float = FRESH_SECONDS) -> None:
@@ -76,15 +76,15 @@ class Source:
             return runs
 
     def ask(self, run: str, question: Callable[..., T], *arguments: Hashable) -> T:
-        """The answer of `question(reader, *arguments)`, all of it of one moment.
+        """The answer of `question(reader, *arguments)`, read in a single transaction.
 
         Raises:
-            LineageError: no such run (any more), held by somebody for too long, or of another version.
+            LineageError: no such run (any more), locked for too long, or of another version.
         """
         return self._answer(run, question, arguments, grows=False)
 
     def grow(self, run: str, question: Callable[..., T], *arguments: Hashable) -> T:
-        """The answer of `question(reader, before, *arguments)`, where `before` is its last answer, or None.
+        """The answer of `question(reader, before, *arguments)`, where `before` is its previous answer, or None.
 
         Raises:
             LineageError: as `ask`.
@@ -92,24 +92,24 @@ class Source:
         return self._answer(run, question, arguments, grows=True)
 
     def query(self, run: str, sql: str) -> Reply:
-        """The answer to a stranger's query: in a process of its own, with limits, no file and no network.
+        """The answer to a user's query: in a process of its own, with limits, and without files or network.
 
         Raises:
-            LineageError: it is refused, or took too much, or too many are under way.
+            LineageError: it is rejected, exceeds a limit, or too many queries are running.
         """
         if not self._consoles.acquire(timeout=CONSOLE_TIMEOUT_SECONDS):
-            raise LineageError(f"{CONSOLES} queries are under way; try again when one has ended")
+            raise LineageError(f"{CONSOLES} queries are running; try again when one of them has ended")
         try:
             return ask(self.path(run), sql)
         finally:
             self._consoles.release()
 
     def holder(self, run: str) -> str | None:
-        """Which process runs it right now; None where none does."""
+        """The process that is running it now; None if it is not running."""
         return holder(self._folder(run))
 
     def path(self, run: str) -> Path:
-        """Where a run's lineage lies.
+        """The path of a run's lineage.
 
         Raises:
             LineageError: no such run.
@@ -120,7 +120,7 @@ class Source:
     def _folder(self, run: str) -> Path:
         runs = self.runs()
         if run not in runs:
-            raise LineageError(f"there is no run {run} any more; choose another one, or start one: `evo run PROBLEM`")
+            raise LineageError(f"there is no run {run} any more; choose another, or start a run: `evo run PROBLEM`")
         return runs[run]
 
     def _answer(self, run: str, question: Callable[..., T], arguments: Sequence[Hashable], *, grows: bool) -> T:
@@ -149,7 +149,7 @@ class Source:
         return unchanged and bool(entry.signature)
 
     def _reader(self, folder: Path) -> Run:
-        """Kept, since most of the price of a short open is paid once."""
+        """A reader of a run, kept open: most of the cost of a short read is in opening."""
         with self._lock:
             reader = self._readers.get(folder) or open_run(folder, TIMEOUT_SECONDS, SETTINGS, often=True)
             self._readers[folder] = reader
@@ -164,7 +164,7 @@ class Source:
             with self._reader(folder).at_once() as reader:
                 entry.value = question(reader, *arguments)
             entry.answered, entry.failure, entry.signature = time.monotonic(), None, signature
-        except LineageLockedError as error:  # an answer of just now is better than none
+        except LineageLockedError as error:  # a recent answer is better than none
             recent = entry.answered is not None and time.monotonic() - entry.answered < STALE_SECONDS
             entry.failure = None if recent else error
             entry.signature = ()
@@ -174,12 +174,12 @@ class Source:
 
 
 def _signature(folder: Path) -> Signature:
-    """What changes with every write to a run; empty where that cannot be said."""
+    """The state of a run's files, which changes with every write; empty where a file is missing."""
     files = [folder] if folder.suffix == ".duckdb" else [folder / FILE_NAME, folder / JOURNAL]
     found = []
-    for one in files:
+    for path in files:
         try:
-            seen = one.stat()
+            seen = path.stat()
         except OSError:
             continue
         found.append((seen.st_ino, seen.st_mtime_ns, seen.st_size))

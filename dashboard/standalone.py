@@ -1,4 +1,4 @@
-"""A run as a page that stands alone, for people without the server: the views' queries and charts."""
+"""A run as a single HTML page for readers without the server, from the views' queries and charts."""
 
 from __future__ import annotations
 
@@ -15,42 +15,44 @@ from dashboard.charts import overview as overview_charts
 from dashboard.charts import workers as worker_charts
 from dashboard.filters import Stretch
 from dashboard.queries import failures, front, history, individual, lineage, operators, overview, workers
+from dashboard.queries.objectives import Objective
 from dashboard.queries.overview import Totals
 from dashboard.sheet import Drawn, Head, Listed, Part, Shown, Written, written
-from dashboard.words import clock, dollars, duration, number, thought, with_unit
+from dashboard.words import clock, dollars, duration, made_by, number, thought, with_unit
 from evo.lineage import LineageReader, Table
+from evo.lineage.queries import objectives as objectives_of
 from evo.lineage.wording import difference
 from evo.lineage.wording import written as text_of
 
 WHOLE = Stretch()
-# Nothing is updated, so nothing has to stay the same.
+# The figures are never updated, so any revision does.
 ONCE = "once"
 PAIRS = 3
 GENERATIONS = 30
 
 
 def page(reader: LineageReader) -> str:
-    """A run's page, all of it of one moment.
+    """A run's page, read in a single transaction.
 
     Raises:
         LineageError: the lineage cannot be read.
     """
-    with reader.at_once() as sitting:
-        return written(head(sitting), parts(sitting))
+    with reader.at_once() as moment:
+        return written(head(moment), parts(moment))
 
 
 def head(reader: LineageReader) -> Head:
-    """Which run it is, how far it came, and its figures."""
+    """The run's name, status and key numbers."""
     facts, totals = overview.facts(reader), overview.totals(reader)
     if not facts:
-        return Head("a run that has just begun", ["Nothing has been told yet."])
-    objectives, bests = history.objectives(reader), history.bests(reader, None, WHOLE)
+        return Head("a run that has just begun", ["No evaluation has finished yet."])
+    objectives, bests = objectives_of(reader), history.bests(reader, None, WHOLE)
     samples = history.indicators(reader, WHOLE)
     when = clock(datetime.now(UTC).replace(tzinfo=None))
     lines = [
         f"{facts['problem']}, seed {facts['seed']}, started {clock(facts['started'])}. {_state(totals)}",
         str(facts["description"] or ""),
-        f"Written {when}; its latest result is of {clock(totals.latest)}. This page needs no server and no network.",
+        f"Written {when}; the latest result is from {clock(totals.latest)}. This page needs no server and no network.",
     ]
     return Head(str(facts["run"]), lines, _cards(totals, bests, objectives, samples))
 
@@ -63,7 +65,7 @@ def _state(totals: Totals) -> str:
 
 
 def _cards(
-    totals: Totals, bests: history.Bests, objectives: Sequence[tuple[str, str, str]], samples: Table
+    totals: Totals, bests: history.Bests, objectives: Sequence[Objective], samples: Table
 ) -> list[tuple[str, str, str]]:
     cards = []
     for name, direction, unit in objectives:
@@ -82,32 +84,32 @@ def _cards(
 
 
 def parts(reader: LineageReader) -> list[Part]:
-    """All that there is something to show of."""
+    """The parts that have something to show."""
     made = [part(reader) for part in PARTS]
-    shown = [one for one in made if one.shown]
-    return shown or [Part("overview", "Overview", "Nothing has been told yet: there is nothing to draw.")]
+    shown = [part for part in made if part.shown]
+    return shown or [Part("overview", "Overview", "No evaluation has finished yet: there is nothing to draw.")]
 
 
 def of_overview(reader: LineageReader) -> Part:
-    """How it went."""
+    """The run's progress."""
     samples = history.indicators(reader, WHOLE)
     if not samples.rows:
         return Part("overview", "Overview")
     bests, totals = history.bests(reader, None, WHOLE), overview.totals(reader)
     end: tuple[int, Any] = samples.rows[-1][:2]
-    told: dict[str, Any] = {"clock": "tells", "revision": ONCE}
+    common: dict[str, Any] = {"clock": "tells", "revision": ONCE}
     shown: list[Shown] = [
         Drawn(
             f"Best {objective[0]} so far",
-            overview_charts.best_so_far(bests, objective, end=end, colour=at, **told),
+            overview_charts.best_so_far(bests, objective, end=end, colour=at, **common),
         )
-        for at, objective in enumerate(history.objectives(reader))
+        for at, objective in enumerate(objectives_of(reader))
     ]
     shown += [
-        Drawn("Hypervolume", overview_charts.hypervolume(samples, **told)),
-        Drawn("Front and population", overview_charts.diversity(samples, **told)),
-        Drawn("Rate", overview_charts.rate(history.rates(reader, WHOLE), **told)),
-        Drawn("Outcomes", overview_charts.outcomes(history.outcomes(reader, WHOLE), **told)),
+        Drawn("Hypervolume", overview_charts.hypervolume(samples, **common)),
+        Drawn("Front and population", overview_charts.diversity(samples, **common)),
+        Drawn("Rate", overview_charts.rate(history.rates(reader, WHOLE), **common)),
+        Drawn("Outcomes", overview_charts.outcomes(history.outcomes(reader, WHOLE), **common)),
     ]
     if totals.usd:
         points, cap = history.spending(reader), totals.budget.get("usd")
@@ -116,9 +118,9 @@ def of_overview(reader: LineageReader) -> Part:
 
 
 def of_front(reader: LineageReader) -> Part:
-    """The front by the first objectives, two at a time, and who is in it."""
+    """The front by the first objectives, two at a time, and its members."""
     members, others = front.front(reader, WHOLE), front.dominated(reader, WHOLE)
-    objectives = history.objectives(reader)
+    objectives = objectives_of(reader)
     if not members.rows:
         return Part("front", "Front")
     pairs = list(combinations(objectives[:PAIRS], 2)) or [(front.TELLS, objectives[0])]
@@ -130,55 +132,54 @@ def of_front(reader: LineageReader) -> Part:
         )
         for x, y in pairs
     ]
-    for one in shown:
-        if isinstance(one, Drawn):
-            one.figure.update_layout(dragmode="zoom", clickmode="event", height=460)
+    for item in shown:
+        if isinstance(item, Drawn):
+            item.figure.update_layout(dragmode="zoom", clickmode="event", height=460)
     values = [(front.column_of(name), f"{name} {unit}".strip()) for name, _, unit in objectives]
     named = ("operator", "model", "island", "tell")
-    shown.append(Listed("In the front", members, [("id", "individual"), *values, *((one, one) for one in named)]))
-    return Part("front", "Front", f"{number(len(members.rows))} individuals that nothing dominates.", shown)
+    shown.append(Listed("In the front", members, [("id", "individual"), *values, *((fact, fact) for fact in named)]))
+    return Part("front", "Front", f"{number(len(members.rows))} nondominated individuals.", shown)
 
 
 def of_best(reader: LineageReader) -> Part:
-    """The best by the first objective."""
+    """The best individual by the first objective."""
     found = individual.best(reader)
     if found is None:
         return Part("best", "The best")
-    seen = individual.likeness(reader, found, None)
+    seen = individual.side_by_side(reader, found, None)
     fields = seen.portrait.fields
-    maker = fields["operator"] + (f" with {fields['model']}" if fields["model"] else "")
     shown: list[Shown] = [Written(f"Genome ({fields['kind']})", text_of(seen.genome))]
     if seen.other_genome is not None and seen.other is not None:
         changed = difference(seen.other_genome, seen.genome, seen.other, found)
         shown.append(Written(f"What changed from its base, individual {seen.other}", changed))
-    said = f"Individual {found}, made by {maker}; {fields['outcome']}. {thought(fields['thought'] or '')}"
-    return Part("best", "The best", said, shown)
+    made = f"Individual {found}, made by {made_by(fields['operator'], fields['model'])}; {fields['outcome']}."
+    return Part("best", "The best", f"{made} {thought(fields['thought'] or '')}", shown)
 
 
 def of_lineage(reader: LineageReader) -> Part:
-    """Where the best by the first objective came from."""
+    """The lineage of the best individual by the first objective."""
     found = individual.best(reader)
     if found is None:
         return Part("lineage", "Lineage")
-    of, objective = lineage.family(reader, found, GENERATIONS), history.objectives(reader)[0]
-    told: dict[str, Any] = {"colour": "operator", "revision": ONCE}
+    of, objective = lineage.family(reader, found, GENERATIONS), objectives_of(reader)[0]
+    common: dict[str, Any] = {"colour": "operator", "revision": ONCE}
     shown: list[Shown] = [
         Drawn(
             f"The family of individual {found}",
-            lineage_charts.family(of, objective, across="generation", marked=None, **told),
+            lineage_charts.family(of, objective, across="generation", marked=None, **common),
             wide=True,
         )
     ]
     steps = lineage.steps(reader, found)
     if len(steps.rows) > 1:
-        line = lineage_charts.line_of_bases(steps, objective, **told)
+        line = lineage_charts.line_of_bases(steps, objective, **common)
         shown.append(Drawn("Its line of bases, the founder to the left", line, wide=True))
     counted = f"{number(of.ancestors)} ancestors, {number(of.line_length)} of them in its line of bases"
     return Part("lineage", "Lineage", f"{counted}; at most {GENERATIONS} generations are drawn.", shown)
 
 
 def of_operators(reader: LineageReader) -> Part:
-    """What operators and models gave and took."""
+    """What operators and models cost and yield."""
     arms = operators.arms(reader, WHOLE)
     if not arms.rows:
         return Part("operators", "Operators and models")
@@ -187,7 +188,7 @@ def of_operators(reader: LineageReader) -> Part:
         Drawn(f"{what.capitalize()} over time", operator_charts.over_time(over, what, revision=ONCE))
         for what in ("share of asks", "survived")
     ]
-    shown.append(Drawn("What became of proposals", operator_charts.outcomes(ends, revision=ONCE)))
+    shown.append(Drawn("Outcomes of proposals", operator_charts.outcomes(ends, revision=ONCE)))
     if any(row[arms.columns.index("usd")] for row in arms.rows):
         shown.append(Drawn("Price and gain", operator_charts.price_and_gain(arms, revision=ONCE)))
     named = (
@@ -202,32 +203,32 @@ def of_operators(reader: LineageReader) -> Part:
         "gain",
         "usd",
     )
-    shown.append(Listed("All of them", arms, [(one, one.replace("_", " ")) for one in named]))
+    shown.append(Listed("All operators and models", arms, [(name, name.replace("_", " ")) for name in named]))
     return Part("operators", "Operators and models", shown=shown)
 
 
 def of_failures(reader: LineageReader) -> Part:
-    """What went wrong."""
+    """Failures."""
     counts = failures.counts(reader, WHOLE)
     over, found = failures.over_time(reader, WHOLE)
-    failing = [one for one in counts if one.failed]
+    failing = [count for count in counts if count.failed]
     if over is None or not failing:
         return Part("failures", "Failures")
     shown: list[Shown] = [
-        Drawn(f"Failed {one.source}s", failure_charts.over_time(found, one.source, over, revision=ONCE))
-        for one in failing
+        Drawn(f"Failed {count.source}s", failure_charts.over_time(found, count.source, over, revision=ONCE))
+        for count in failing
     ]
     ends = failures.by_arm(reader, WHOLE)
     shown.append(Drawn("By operator and model", failure_charts.by_arm(ends, revision=ONCE), wide=True))
-    said = failures.messages(reader, WHOLE, None)
+    messages = failures.messages(reader, WHOLE, None)
     columns = [("failures", "times"), ("message", "message"), ("outcomes", "outcome"), ("source", "of")]
-    shown.append(Listed("What they said", said, [*columns, ("last", "last (UTC)"), ("example", "the latest")]))
-    counted = ", ".join(f"{number(one.failed)} of {number(one.all)} {one.source}s" for one in failing)
+    shown.append(Listed("Messages", messages, [*columns, ("last", "last (UTC)"), ("example", "latest example")]))
+    counted = ", ".join(f"{number(count.failed)} of {number(count.all)} {count.source}s" for count in failing)
     return Part("failures", "Failures", f"Failed: {counted}.", shown)
 
 
 def of_workers(reader: LineageReader) -> Part:
-    """Who worked when, and what waited for what."""
+    """The timelines of workers, and what offspring wait for."""
     shown: list[Shown] = []
     done, marks = workers.timeline(reader, WHOLE), workers.marks(reader)
     if done.rows:

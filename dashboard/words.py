@@ -1,4 +1,4 @@
-"""Figures and foreign text as a person reads them. What candidates and models wrote goes through here, or st.code."""
+"""Numbers and foreign text as pages show them. What candidates and models wrote goes through here or st.code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NOTHING = "\N{EN DASH}"
 
 
 def number(value: float | None) -> str:
-    """A figure in at most six digits, thousands apart."""
+    """A number in at most six digits, with thousands separators."""
     if value is None:
         return NOTHING
     if float(value).is_integer() and abs(value) < 1e15:
@@ -21,12 +21,17 @@ def number(value: float | None) -> str:
 
 
 def with_unit(value: float | None, unit: str) -> str:
-    """A figure with its unit, where it has one."""
+    """A number with its unit, if it has one."""
     return number(value) + (f" {unit}" if unit and value is not None else "")
 
 
+def made_by(operator: str, model: str | None) -> str:
+    """The operator that made an individual, with its model if it used one."""
+    return f"{operator} with {model}" if model else operator
+
+
 def dollars(usd: float | None) -> str:
-    """As many digits as matter."""
+    """Cents from a dollar on, else three digits."""
     if usd is None:
         return NOTHING
     return f"${usd:,.2f}" if usd >= 1 or usd == 0 else f"${usd:.3g}"
@@ -47,7 +52,7 @@ def duration(seconds: float | None) -> str:
 
 
 def clock(moment: datetime | None) -> str:
-    """A moment in UTC."""
+    """A time in UTC."""
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC") if moment else NOTHING
 
 
@@ -57,7 +62,7 @@ def axis(name: str, unit: str = "") -> str:
 
 
 def hover(text: object, widest: int = WIDEST) -> str:
-    """Foreign text for plotly, which reads a kind of HTML in titles, legends and hover boxes."""
+    """Foreign text for plotly, which reads a subset of HTML in titles, legends and hover boxes."""
     return html.escape(clipped(text, widest), quote=False)
 
 
@@ -67,13 +72,13 @@ def plain(text: object, widest: int = 2000) -> str:
 
 
 def thought(text: str) -> str:
-    """An idea without the one pair of braces that it may be answered in, as in "Evolution of Heuristics"."""
+    """A thought without the braces that a model may put around it, as in "Evolution of Heuristics"."""
     line = text.strip()
     inside = line[1:-1]
     return inside.strip() if line[:1] == "{" and line[-1:] == "}" and not set(inside) & set("{}") else text
 
 
 def clipped(text: object, widest: int) -> str:
-    """One line of printable characters."""
-    line = " ".join("".join(one if one.isprintable() else " " for one in str(text)).split())
+    """The text as a single line of printable characters."""
+    line = " ".join("".join(character if character.isprintable() else " " for character in str(text)).split())
     return line if len(line) <= widest else line[: widest - 3] + "..."

@@ -1,1 +1,1 @@
-"""From tables to plotly figures, without Streamlit: one palette, axes with units, foreign text escaped."""
+"""Figures: functions from the result of a query to a plotly figure, without Streamlit."""

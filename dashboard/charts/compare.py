@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from dashboard.charts.style import GREY, PALETTE, figure
-from dashboard.words import axis, hover, number
+from dashboard.charts.style import GREY, PALETTE, figure, objective_title, translucent
+from dashboard.queries.objectives import Objective
+from dashboard.words import hover, number
 from evo.analysis.comparison import Gain
 from evo.lineage import Table
 
@@ -19,7 +20,7 @@ Across = Literal["evaluations", "time", "dollars"]
 Upwards = Literal["best", "hypervolume", "dollars"]
 GRID_POINTS = 120
 AXES: Mapping[str, tuple[str, str]] = {
-    "evaluations": ("tell", "evaluations told"),
+    "evaluations": ("tell", "evaluations"),
     "time": ("seconds", "seconds since the start, without pauses"),
     "dollars": ("usd", "spent (US dollars)"),
 }
@@ -28,7 +29,7 @@ LEVELS: Mapping[str, str] = {"best": "best", "hypervolume": "hypervolume", "doll
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """What the runs of a method came to at the same places, up to where the shortest of them ends."""
+    """Least, median and most of a method's runs at the same places, up to where the shortest run ends."""
 
     x: tuple[float, ...]
     low: tuple[float, ...]
@@ -41,14 +42,14 @@ def curves(
     across: Across,
     upwards: Upwards,
     *,
-    objective: tuple[str, str, str] | None,
+    objective: Objective | None,
     revision: str,
 ) -> go.Figure:
-    """A thick line each method (the median of its runs) with a band from the least to the most, a thin one each run.
+    """A thick line for each method, the median of its runs, in a band from least to most; a thin line for each run.
 
     Args:
         methods: label to the curves of its runs by name.
-        objective: name, direction and unit of what is best.
+        objective: what "best" is by.
     """
     shown: list[Any] = []
     for at, (label, runs) in enumerate(methods.items()):
@@ -60,14 +61,15 @@ def curves(
         shown += [_run(name, line, colour, group=label, many=many) for name, line in lines.items()]
         if many:
             shown += _band(band(list(lines.values())), label, colour, count=len(lines))
-    title = {"best": _best(objective), "hypervolume": "hypervolume", "dollars": "spent (US dollars)"}[upwards]
+    best = f"best {objective_title(objective)}" if objective else "best"
+    title = {"best": best, "hypervolume": "hypervolume", "dollars": "spent (US dollars)"}[upwards]
     drawn = figure(shown, x=AXES[across][1], y=title, revision=revision, height=360)
     drawn.update_layout(showlegend=True, legend={"groupclick": "togglegroup"})
     return drawn
 
 
 def points(found: Table, across: Across, upwards: Upwards) -> list[tuple[float, float]]:
-    """A run's curve, from where there is something to show."""
+    """A run's curve: the points that have both values."""
     x, y = found.columns.index(AXES[across][0]), found.columns.index(LEVELS[upwards])
     more = 1 if across == "evaluations" else 0
     return [(row[x] + more, row[y]) for row in found.rows if row[x] is not None and row[y] is not None]
@@ -82,15 +84,15 @@ def band(lines: Sequence[Sequence[tuple[float, float]]]) -> Band:
     values = [[_held(line, place) for line in lines] for place in places]
     return Band(
         tuple(places),
-        tuple(min(one) for one in values),
-        tuple(median(one) for one in values),
-        tuple(max(one) for one in values),
+        tuple(map(min, values)),
+        tuple(map(median, values)),
+        tuple(map(max, values)),
     )
 
 
 def _held(line: Sequence[tuple[float, float]], place: float) -> float:
-    # What is a rounding before a point is at it.
-    return line[max(0, bisect_right(line, place + 1e-9 * abs(place), key=lambda one: one[0]) - 1)][1]
+    # A place that rounding put just before a point counts as at it.
+    return line[max(0, bisect_right(line, place + 1e-9 * abs(place), key=lambda point: point[0]) - 1)][1]
 
 
 def _run(name: str, line: Sequence[tuple[float, float]], colour: str, *, group: str, many: bool) -> go.Scatter:
@@ -108,7 +110,6 @@ def _run(name: str, line: Sequence[tuple[float, float]], colour: str, *, group: 
 
 
 def _band(of: Band, label: str, colour: str, *, count: int) -> list[go.Scatter]:
-    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
     edge = {"mode": "lines", "line": {"width": 0, "shape": "hv"}, "showlegend": False, "hoverinfo": "skip"}
     group = hover(label, 40)
     return [
@@ -118,7 +119,7 @@ def _band(of: Band, label: str, colour: str, *, count: int) -> list[go.Scatter]:
             y=of.high,
             legendgroup=group,
             fill="tonexty",
-            fillcolor=f"rgba({red}, {green}, {blue}, 0.16)",
+            fillcolor=translucent(colour, 0.16),
             **edge,
         ),
         go.Scatter(
@@ -135,46 +136,41 @@ def _band(of: Band, label: str, colour: str, *, count: int) -> list[go.Scatter]:
     ]
 
 
-def _best(objective: tuple[str, str, str] | None) -> str:
-    if objective is None:
-        return "best"
-    name, direction, unit = objective
-    return f"best {axis(name, unit)}" + (", lower is better" if direction == "min" else ", higher is better")
-
-
 def gains(found: Sequence[Gain], unit: str, *, methods: Sequence[str], revision: str) -> go.Figure:
-    """The mean gain of each method over the reference with its 95 % confidence interval; right of 0 it is better.
+    """Each method's mean gain over the reference method with its 95 % confidence interval; right of 0 is better.
 
     Args:
-        methods: all of them, in the order of `curves`, whose colours they keep.
+        methods: the labels of all methods in the order of `curves`, so that colours are the same.
     """
     ordered = list(reversed(found))
     shown = go.Scatter(
-        x=[one.mean for one in ordered],
+        x=[gain.mean for gain in ordered],
         y=list(range(len(ordered))),
         mode="markers",
         marker={
             "size": 11,
-            "color": [PALETTE[methods.index(one.method) % len(PALETTE)] for one in ordered],
-            "symbol": ["circle" if one.interval else "circle-open" for one in ordered],
+            "color": [PALETTE[methods.index(gain.method) % len(PALETTE)] for gain in ordered],
+            "symbol": ["circle" if gain.interval else "circle-open" for gain in ordered],
         },
         error_x={
             "type": "data",
             "symmetric": False,
-            "array": [one.interval[1] - one.mean if one.interval else 0 for one in ordered],
-            "arrayminus": [one.mean - one.interval[0] if one.interval else 0 for one in ordered],
+            "array": [gain.interval[1] - gain.mean if gain.interval else 0 for gain in ordered],
+            "arrayminus": [gain.mean - gain.interval[0] if gain.interval else 0 for gain in ordered],
             "color": GREY,
             "thickness": 2,
             "width": 6,
         },
-        customdata=[[hover(_interval(one)), f"{one.won} won, {one.lost} lost, {one.tied} tied"] for one in ordered],
+        customdata=[
+            [hover(_interval(gain)), f"{gain.won} won, {gain.lost} lost, {gain.tied} tied"] for gain in ordered
+        ],
         hovertemplate="gain %{x:.6g}<br>%{customdata[0]}<br>%{customdata[1]}<extra></extra>",
     )
     over = hover(found[0].over, 30) if found else ""
     title = f"gain over {over}" + (f" ({hover(unit)})" if unit else "")
     drawn = figure([shown], x=title, y="", revision=revision, height=110 + 44 * max(1, len(ordered)))
     drawn.add_vline(x=0, line={"color": GREY, "dash": "dot", "width": 1.5})
-    labels = [f"{hover(one.method, 20)}<br>{hover(one.part)}" for one in ordered]
+    labels = [f"{hover(gain.method, 20)}<br>{hover(gain.part)}" for gain in ordered]
     drawn.update_yaxes(tickvals=list(range(len(ordered))), ticktext=labels, range=[-0.6, len(ordered) - 0.4])
     drawn.update_layout(showlegend=False)
     return drawn

@@ -1,4 +1,4 @@
-"""Figures of what went wrong."""
+"""Figures of failures."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from dashboard.charts.style import (
     PINK,
     PURPLE,
     RED,
+    arm_label,
     figure,
     upright,
 )
@@ -28,7 +29,7 @@ from dashboard.queries.moments import Span
 from dashboard.words import duration, hover, number
 from evo.lineage import Table
 
-# What proposals and completions come to; evaluations have theirs in OUTCOMES.
+# Colours of the outcomes of proposals and completions; those of evaluations are in OUTCOMES.
 PROPOSALS: Mapping[str, str] = {
     "duplicate": BLUE,
     "unparsable": PINK,
@@ -46,21 +47,21 @@ ARM = 42
 
 
 def over_time(found: Table, source: str, over: Span, *, revision: str) -> go.Figure:
-    """How much of one source failed in each part of the time, by outcome on top of each other."""
+    """Failures of a source in each part of the time, stacked by outcome."""
     by_outcome: dict[str, list[tuple[datetime, int]]] = defaultdict(list)
     for of, outcome, began, failures in found.rows:
         if of == source:
             by_outcome[outcome].append((began, failures))
     shown = [
         go.Bar(
-            x=[began + timedelta(seconds=over.width / 2) for began, _ in by_outcome[one]],
-            y=[failures for _, failures in by_outcome[one]],
+            x=[began + timedelta(seconds=over.width / 2) for began, _ in by_outcome[outcome]],
+            y=[failures for _, failures in by_outcome[outcome]],
             width=over.width * 1000,
-            name=hover(one),
-            marker={"color": _colour(source, one), "line": {"width": 0}},
-            hovertemplate=f"%{{y}} {hover(one)}<br>about %{{x}}<extra></extra>",
+            name=hover(outcome),
+            marker={"color": _colour(source, outcome), "line": {"width": 0}},
+            hovertemplate=f"%{{y}} {hover(outcome)}<br>about %{{x}}<extra></extra>",
         )
-        for one in _ordered(source, list(by_outcome))
+        for outcome in _ordered(source, list(by_outcome))
     ]
     drawn = figure(shown, x="time (UTC)", y=f"failures each {duration(over.width)}", revision=revision, height=240)
     drawn.update_layout(barmode="stack", showlegend=True, bargap=0)
@@ -76,44 +77,40 @@ def over_time(found: Table, source: str, over: Span, *, revision: str) -> go.Fig
 
 
 def by_arm(ends: Table, *, revision: str) -> go.Figure:
-    """How the asks of each operator and model ended, as shares; those with a result are faint."""
+    """How the asks of each operator and model ended, as shares of a bar; asks with a result are faint."""
     counts: dict[tuple[str, str], dict[tuple[str, str], int]] = defaultdict(dict)
     for operator, model, source, outcome, asks in ends.rows:
         counts[operator, model][source, outcome] = asks
-    arms = sorted(counts, key=lambda one: _failing(counts[one]))
+    arms = sorted(counts, key=lambda arm: _failing(counts[arm]))
     sources = ("evaluation", "proposal")
     kinds = [
         (source, outcome)
         for source in sources
         for outcome in _ordered(source, list({name for of in counts.values() for at, name in of if at == source}))
     ]
-    kinds = [one for one in kinds if one[1] not in FINE] + [one for one in kinds if one[1] in FINE]
-    totals = {one: sum(counts[one].values()) for one in arms}
+    kinds.sort(key=lambda kind: kind[1] in FINE)
+    totals = {arm: sum(counts[arm].values()) for arm in arms}
     shown = [
         go.Bar(
             y=list(range(len(arms))),
-            x=[100 * counts[one].get(kind, 0) / totals[one] for one in arms],
+            x=[100 * counts[arm].get(kind, 0) / totals[arm] for arm in arms],
             orientation="h",
             name=_end(kind),
             marker={"color": FAINT if kind[1] in FINE else _colour(*kind), "line": {"width": 0}},
-            customdata=[[number(counts[one].get(kind, 0)), number(totals[one])] for one in arms],
+            customdata=[[number(counts[arm].get(kind, 0)), number(totals[arm])] for arm in arms],
             hovertemplate="%{customdata[0]} of %{customdata[1]} asks (%{x:.3g} %)<extra>" + _end(kind) + "</extra>",
         )
         for kind in kinds
     ]
     drawn = figure(shown, x="share of asks (%)", y="", revision=revision, height=150 + ARM * max(1, len(arms)))
     drawn.update_layout(barmode="stack", showlegend=True, bargap=0.35)
-    drawn.update_yaxes(tickvals=list(range(len(arms))), ticktext=[_arm(*one) for one in arms], showgrid=False)
+    drawn.update_yaxes(tickvals=list(range(len(arms))), ticktext=[arm_label(*arm) for arm in arms], showgrid=False)
     drawn.update_xaxes(range=[0, 100])
     return drawn
 
 
 def _failing(ends: Mapping[tuple[str, str], int]) -> float:
     return sum(asks for (_, outcome), asks in ends.items() if outcome not in FINE) / max(1, sum(ends.values()))
-
-
-def _arm(operator: str, model: str) -> str:
-    return f"{hover(operator, 18)}<br>{hover(model, 18)}" if model else hover(operator, 18)
 
 
 def _end(kind: tuple[str, str]) -> str:
@@ -127,6 +124,6 @@ def _colour(source: str, outcome: str) -> str:
 
 
 def _ordered(source: str, outcomes: Sequence[str]) -> list[str]:
-    """Outcomes in the order of the palette, the unknown ones last."""
+    """Outcomes in the order of the palette, unknown outcomes last."""
     known = list(OUTCOMES if source == "evaluation" else PROPOSALS)
-    return sorted(outcomes, key=lambda one: (known.index(one) if one in known else len(known), one))
+    return sorted(outcomes, key=lambda name: (known.index(name) if name in known else len(known), name))

@@ -1,4 +1,4 @@
-"""Figures of the front, and of what it beats. The individual behind a point is the first of its custom data."""
+"""Figures of the front and of the individuals that it dominates; a point's custom data begins with its individual."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dashboard.charts.style import FAINT, GREY, ORANGE, SEQUENCE, colours, figure, style
+from dashboard.charts.style import FAINT, GREY, ORANGE, POINT_EDGE, SEQUENCE, colours, figure, objective_title, style
 from dashboard.queries.front import TELLS, column_of
-from dashboard.words import WIDEST, axis, hover
+from dashboard.queries.objectives import Objective
+from dashboard.words import WIDEST, axis, hover, made_by
 from evo.lineage import Table
 
-Objective = tuple[str, str, str]
 # WebGL draws lines of a scene without their transparency.
 SPACE_GRID = "#8b929c"
 
@@ -20,7 +20,7 @@ SPACE_GRID = "#8b929c"
 def plane(
     parts: tuple[Table, Table], axes: Sequence[Objective], *, colour: str, earlier: Table | None, revision: str
 ) -> go.Figure:
-    """Two objectives against each other: the front, a sample of the others, and fronts of before.
+    """Two objectives against each other: the front, a sample of the other individuals, and earlier fronts.
 
     Args:
         parts: the front and the others.
@@ -33,7 +33,7 @@ def plane(
         shown += _past(earlier, axes) if earlier is not None else []
         shown.append(_stair(front, axes))
     shown += _coloured(go.Scatter, front, axes, colour, size=9)
-    drawn = figure(shown, x=_title(x), y=_title(y), revision=revision, height=520)
+    drawn = figure(shown, x=objective_title(x), y=objective_title(y), revision=revision, height=520)
     drawn.update_layout(dragmode="select", clickmode="event+select", showlegend=True)
     return drawn
 
@@ -45,16 +45,16 @@ def space(parts: tuple[Table, Table], axes: Sequence[Objective], *, colour: str,
     drawn = go.Figure(shown)
     style(drawn, revision=revision, height=600)
     names = {
-        one: {
+        letter: {
             "title": {"text": axis(name, unit), "font": {"size": 13}},
             "gridcolor": SPACE_GRID,
             "linecolor": GREY,
             "showbackground": False,
             "nticks": 6,
         }
-        for one, (name, _, unit) in zip(("xaxis", "yaxis", "zaxis"), axes, strict=True)
+        for letter, (name, _, unit) in zip(("xaxis", "yaxis", "zaxis"), axes, strict=True)
     }
-    # Not along the diagonal, where objectives that go together would hide behind each other; far enough for a phone.
+    # Not along the diagonal, where correlated objectives would hide each other's points; far enough for a phone.
     camera = {"eye": {"x": 2.3, "y": 1.25, "z": 1.05}, "center": {"x": 0, "y": 0, "z": -0.12}}
     drawn.update_layout(
         scene={**names, "uirevision": revision, "camera": camera}, clickmode="event+select", showlegend=True
@@ -63,7 +63,7 @@ def space(parts: tuple[Table, Table], axes: Sequence[Objective], *, colour: str,
 
 
 def parallel(front: Table, objectives: Sequence[Objective], *, colour: str, revision: str) -> go.Figure:
-    """An axis each objective; good is up on all of them. Drag along an axis to narrow the front down."""
+    """An axis for each objective, better values up. Drag along an axis to narrow the front down."""
     dimensions = []
     for name, direction, unit in objectives:
         column = [row[front.columns.index(column_of(name))] for row in front.rows]
@@ -84,21 +84,21 @@ def parallel(front: Table, objectives: Sequence[Objective], *, colour: str, revi
 
 
 def _shaded(front: Table, colour: str) -> dict[str, Any]:
-    """Lines by a column: shades of many numbers, otherwise the colours that the other drawings have."""
+    """Lines coloured by a column: shades for many numbers, otherwise the colours of the other drawings."""
     values = [row[front.columns.index(colour)] for row in front.rows]
     names = sorted(set(values), key=str)
     bar: dict[str, Any] = {"title": {"text": hover(colour)}, "thickness": 12}
     if _are_many(names):
-        return {"color": values, "colorscale": [list(one) for one in SEQUENCE], "showscale": True, "colorbar": bar}
+        return {"color": values, "colorscale": [list(stop) for stop in SEQUENCE], "showscale": True, "colorbar": bar}
     count, shades = max(1, len(names)), list(colours(names).values()) or [GREY]
     steps = [[(at + end) / count, shade] for at, shade in enumerate(shades) for end in (0, 1)]
-    ticks = {"tickvals": list(range(count)), "ticktext": [_called(one, 24) for one in names]}
-    numbers = {"color": [names.index(one) for one in values], "cmin": -0.5, "cmax": count - 0.5}
+    ticks = {"tickvals": list(range(count)), "ticktext": [_called(name, 24) for name in names]}
+    numbers = {"color": [names.index(value) for value in values], "cmin": -0.5, "cmax": count - 0.5}
     return {**numbers, "colorscale": steps, "showscale": True, "colorbar": {**bar, **ticks, "ticks": ""}}
 
 
 def _are_many(names: Sequence[Any]) -> bool:
-    return len(names) > 12 and all(isinstance(one, int | float) for one in names)
+    return len(names) > 12 and all(isinstance(name, int | float) for name in names)
 
 
 def _called(name: Any, widest: int = WIDEST) -> str:
@@ -115,19 +115,13 @@ def over_time(samples: Table, *, revision: str) -> go.Figure:
         line={"color": ORANGE, "width": 2, "shape": "hv"},
         hovertemplate="%{y} in the front<br>after tell %{x}<extra></extra>",
     )
-    return figure([shown], x="evaluations told", y="individuals in the front", revision=revision, height=200)
-
-
-def _title(objective: Objective) -> str:
-    name, direction, unit = objective
-    better = {"min": ", lower is better", "max": ", higher is better"}
-    return axis(name, unit) + better.get(direction, "")
+    return figure([shown], x="evaluations", y="individuals in the front", revision=revision, height=200)
 
 
 def _points(table: Table, axes: Sequence[Objective]) -> list[tuple[Any, ...]]:
-    """The rows that have all of the objectives."""
+    """The rows that have a value for each of the axes."""
     at = [table.columns.index(column_of(name)) for name, _, _ in axes]
-    return [row for row in table.rows if all(row[one] is not None for one in at)]
+    return [row for row in table.rows if all(row[place] is not None for place in at)]
 
 
 def _placed(table: Table, rows: Sequence[tuple[Any, ...]], axes: Sequence[Objective]) -> dict[str, list[Any]]:
@@ -137,11 +131,10 @@ def _placed(table: Table, rows: Sequence[tuple[Any, ...]], axes: Sequence[Object
     }
 
 
-def _told(table: Table, row: Sequence[Any]) -> list[Any]:
-    """Custom data of a point: the individual, and what a reader is told of it."""
-    said = dict(zip(table.columns, row, strict=True))
-    maker = f"{said.get('operator')}" + (f" with {said['model']}" if said.get("model") else "")
-    return [said["id"], hover(maker), said.get("tell", said.get("after"))]
+def _custom(table: Table, rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    """Custom data of points: the individual, its operator and model, its tell."""
+    at = {name: place for place, name in enumerate(table.columns)}
+    return [[row[at["id"]], hover(made_by(row[at["operator"]], row[at["model"]])), row[at["tell"]]] for row in rows]
 
 
 def _hover(axes: Sequence[Objective]) -> str:
@@ -156,23 +149,23 @@ def _cloud(kind: Any, table: Table, axes: Sequence[Objective], size: int = 5) ->
         mode="markers",
         name="others (a sample)",
         marker={"color": GREY, "size": size, "opacity": 0.45},
-        customdata=[_told(table, row) for row in rows],
+        customdata=_custom(table, rows),
         hovertemplate=_hover(axes),
     )
 
 
 def _coloured(kind: Any, table: Table, axes: Sequence[Objective], colour: str, *, size: int) -> list[Any]:
-    """The front, a trace each colour; numbers are shaded instead, where they are many."""
+    """The front, a trace for each colour; many different numbers are shaded instead."""
     rows, at = _points(table, axes), table.columns.index(colour)
     names = list({row[at] for row in rows})
     base: dict[str, Any] = {"mode": "markers", "hovertemplate": _hover(axes)}
-    edge = {"width": 0 if kind is go.Scatter3d else 1, "color": "rgba(255,255,255,0.6)"}
+    edge = {"width": 0 if kind is go.Scatter3d else 1, "color": POINT_EDGE}
     if _are_many(names):
         bar = {"title": {"text": hover(colour)}, "thickness": 12}
-        scale = [list(one) for one in SEQUENCE]
+        scale = [list(stop) for stop in SEQUENCE]
         marker = {"color": [row[at] for row in rows], "colorscale": scale, "colorbar": bar, "size": size, "line": edge}
-        told = [_told(table, row) for row in rows]
-        return [kind(**base, **_placed(table, rows, axes), name="front", marker=marker, customdata=told)]
+        custom = _custom(table, rows)
+        return [kind(**base, **_placed(table, rows, axes), name="front", marker=marker, customdata=custom)]
     traces = []
     for name, shade in colours(names).items():
         of = [row for row in rows if row[at] == name]
@@ -182,14 +175,14 @@ def _coloured(kind: Any, table: Table, axes: Sequence[Objective], colour: str, *
                 **_placed(table, of, axes),
                 name=f"front: {_called(name)}",
                 marker={"color": shade, "size": size, "line": edge},
-                customdata=[_told(table, row) for row in of],
+                customdata=_custom(table, of),
             )
         )
     return traces
 
 
 def _stair(table: Table, axes: Sequence[Objective]) -> Any:
-    """What the front attains: the corner between neighbours belongs to neither."""
+    """The attainment surface of the front, as a stair."""
     (x, first, _), (y, second, _) = axes
     at = table.columns.index(column_of(x)), table.columns.index(column_of(y))
     best: list[tuple[float, float]] = []
@@ -198,8 +191,8 @@ def _stair(table: Table, axes: Sequence[Objective]) -> Any:
         if not best or signs[1] * row[at[1]] < signs[1] * best[-1][1]:
             best.append((row[at[0]], row[at[1]]))
     return go.Scatter(
-        x=[one for one, _ in best],
-        y=[other for _, other in best],
+        x=[value for value, _ in best],
+        y=[value for _, value in best],
         mode="lines",
         line={"color": FAINT, "width": 2, "shape": "hv"},
         hoverinfo="skip",

@@ -1,4 +1,4 @@
-"""Figures of islands, and of what passes between them."""
+"""Figures of islands and of the migrations between them."""
 
 from __future__ import annotations
 
@@ -7,27 +7,37 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dashboard.charts.style import BLUE, GREEN, PURPLE, RED, SEQUENCE, colours, figure, style
-from dashboard.words import axis, hover
+from dashboard.charts.style import (
+    BLUE,
+    GREEN,
+    POINT_EDGE,
+    PURPLE,
+    RED,
+    SEQUENCE,
+    colours,
+    figure,
+    objective_title,
+    style,
+    translucent,
+)
+from dashboard.queries.objectives import Objective
+from dashboard.words import hover
 from evo.lineage import Table
 
-Objective = tuple[str, str, str]
 REASONS = {"migrated": BLUE, "founded": GREEN, "born": PURPLE, "reset": RED}
-TELLS = "evaluations told"
-# More than so many islands are a matrix instead of bands.
+TELLS = "evaluations"
+# With more islands than this the migrations are a matrix instead of bands.
 MOST_BANDS = 12
 
 
 def best(parts: Table, objective: Objective, *, revision: str) -> go.Figure:
-    """The best that ever lived on each island, over time."""
-    name, direction, unit = objective
-    title = axis(name, unit) + (", lower is better" if direction == "min" else ", higher is better")
-    return _by_island(parts, "best", title, "%{y:.6g}", revision=revision, shape="hv")
+    """The best so far of each island, over time."""
+    return _by_island(parts, "best", objective_title(objective), "%{y:.6g}", revision=revision, shape="hv")
 
 
-def living(parts: Table, *, revision: str) -> go.Figure:
-    """How many live on each island, over time."""
-    drawn = _by_island(parts, "living", "individuals", "%{y:,}", revision=revision, shape="hv")
+def population(parts: Table, *, revision: str) -> go.Figure:
+    """The population of each island, over time."""
+    drawn = _by_island(parts, "population", "individuals", "%{y:,}", revision=revision, shape="hv")
     drawn.update_yaxes(rangemode="tozero")
     return drawn
 
@@ -40,18 +50,18 @@ def coverage(parts: Table, *, revision: str) -> go.Figure:
 
 
 def qd_score(parts: Table, *, revision: str) -> go.Figure:
-    """What the best of all cells pass the floor by together, over time."""
+    """The QD score: by how much the elites exceed the offset, summed; over time."""
     return _by_island(parts, "qd_score", "QD score", "%{y:.6g}", revision=revision)
 
 
 def flows(table: Table, *, revision: str) -> go.Figure:
-    """Who came from which island to which: as bands, or as a matrix where there are many islands."""
-    numbers = sorted({one for row in table.rows for one in row[:2]})
+    """Migrations from island to island: as bands, or as a matrix where there are many islands."""
+    numbers = sorted({island for row in table.rows for island in row[:2]})
     return _bands(table, numbers, revision) if len(numbers) <= MOST_BANDS else _matrix(table, numbers, revision)
 
 
 def moves(table: Table, *, revision: str) -> go.Figure:
-    """Each move when it happened: a line from the island that somebody came from to the one that they came to."""
+    """Each migration at its tell: a line from the source island to the target island."""
     shown: list[Any] = []
     for reason, shade in REASONS.items():
         rows = [row for row in table.rows if row[4] == reason]
@@ -64,13 +74,13 @@ def moves(table: Table, *, revision: str) -> go.Figure:
                 y=[row[3] for row in rows],
                 name=hover(reason),
                 mode="markers",
-                marker={"color": shade, "size": 8, "line": {"width": 0.5, "color": "rgba(255,255,255,0.6)"}},
+                marker={"color": shade, "size": 8, "line": {"width": 0.5, "color": POINT_EDGE}},
                 customdata=[[row[1], row[2]] for row in rows],
                 hovertemplate="<b>individual %{customdata[0]}</b><br>from island %{customdata[1]} to %{y}, after tell "
                 "%{x}<extra></extra>",
             )
         )
-    numbers = sorted({one for row in table.rows for one in row[2:4]})
+    numbers = sorted({island for row in table.rows for island in row[2:4]})
     tall = 160 + 26 * min(20, len(numbers))
     drawn = figure(shown, x=TELLS, y="island", revision=revision, height=tall)
     drawn.update_layout(showlegend=True, clickmode="event", hovermode="closest")
@@ -92,7 +102,7 @@ def _by_island(parts: Table, column: str, title: str, value: str, *, revision: s
         x, y = [row[at["tell"]] for row in rows], [row[at[column]] for row in rows]
         shown.append(
             go.Scatter(
-                # Nothing came of an island since: as it was, up to the present.
+                # An island without results since then stays as it was, up to the last tell.
                 x=[*x, last] if x[-1] < last else x,
                 y=[*y, y[-1]] if x[-1] < last else y,
                 name=f"island {number}",
@@ -108,14 +118,14 @@ def _by_island(parts: Table, column: str, title: str, value: str, *, revision: s
 
 
 def shades(numbers: Sequence[int]) -> dict[int, str]:
-    """A colour an island, the same in all figures of the page."""
+    """A colour for each island, the same in all figures of the page."""
     return colours(list(range(max(numbers, default=0) + 1)))
 
 
 def _strokes(rows: Sequence[Sequence[Any]], shade: str) -> go.Scattergl:
     return go.Scattergl(
-        x=[one for row in rows for one in (row[0], row[0], None)],
-        y=[one for row in rows for one in (row[2], row[3], None)],
+        x=[tell for row in rows for tell in (row[0], row[0], None)],
+        y=[island for row in rows for island in (row[2], row[3], None)],
         mode="lines",
         line={"color": shade, "width": 1},
         opacity=0.45,
@@ -128,8 +138,8 @@ def _bands(table: Table, numbers: Sequence[int], revision: str) -> go.Figure:
     shade = shades(numbers)
     place = {number: at for at, number in enumerate(numbers)}
     nodes = {
-        "label": [f"from {one}" for one in numbers] + [f"to {one}" for one in numbers],
-        "color": [shade[one] for one in numbers] * 2,
+        "label": [f"from {island}" for island in numbers] + [f"to {island}" for island in numbers],
+        "color": [shade[island] for island in numbers] * 2,
         "pad": 10,
         "thickness": 14,
         "line": {"width": 0},
@@ -139,9 +149,9 @@ def _bands(table: Table, numbers: Sequence[int], revision: str) -> go.Figure:
         "source": [place[row[0]] for row in table.rows],
         "target": [len(numbers) + place[row[1]] for row in table.rows],
         "value": [row[3] for row in table.rows],
-        "color": [_faint(shade[row[0]]) for row in table.rows],
+        "color": [translucent(shade[row[0]], 0.4) for row in table.rows],
         "customdata": [[hover(row[2]), row[4]] for row in table.rows],
-        "hovertemplate": "%{value:,} %{customdata[0]}, %{customdata[1]:,} of them had children there<extra></extra>",
+        "hovertemplate": "%{value:,} %{customdata[0]}, %{customdata[1]:,} of them had offspring there<extra></extra>",
     }
     drawn = go.Figure(go.Sankey(node=nodes, link=links, arrangement="fixed"))
     style(drawn, revision=revision, height=140 + 34 * len(numbers))
@@ -156,7 +166,7 @@ def _matrix(table: Table, numbers: Sequence[int], revision: str) -> go.Figure:
         x=list(numbers),
         y=list(numbers),
         z=[[counts.get((source, target)) for target in numbers] for source in numbers],
-        colorscale=[list(one) for one in SEQUENCE],
+        colorscale=[list(stop) for stop in SEQUENCE],
         colorbar={"title": {"text": "individuals"}, "thickness": 12},
         hovertemplate="%{z:,} from island %{y} to %{x}<extra></extra>",
         hoverongaps=False,
@@ -164,8 +174,3 @@ def _matrix(table: Table, numbers: Sequence[int], revision: str) -> go.Figure:
     drawn = figure([shown], x="to island", y="from island", revision=revision, height=460)
     drawn.update_yaxes(autorange="reversed")
     return drawn
-
-
-def _faint(shade: str) -> str:
-    red, green, blue = (int(shade[at : at + 2], 16) for at in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.4)"

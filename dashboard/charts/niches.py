@@ -1,4 +1,4 @@
-"""The map of niches as a figure: a grid's cells, a Voronoi diagram of a CVT's, or, with more sides, its elites."""
+"""The archive of niches as a figure: a grid's cells, a CVT's Voronoi diagram, or its elites in more dimensions."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import plotly.graph_objects as go
 
 from dashboard.charts.style import FAINT, SEQUENCE, figure
 from dashboard.queries import MOST_POINTS
-from dashboard.queries.niches import Elite, NicheMap, grid_place, middles
+from dashboard.queries.niches import Elite, NicheMap, cell_centroids, grid_place
+from dashboard.queries.objectives import Objective
 from dashboard.words import axis, hover, number
 from evo.search.niches import Dimension
 
-Objective = tuple[str, str, str]
-# So many cells of the screen for the sides of a CVT.
+# Pixels along each side of the drawing of a CVT.
 RASTER = int(math.sqrt(MOST_POINTS))
 Best = dict[tuple[int, int], Elite]
 
 
-def archive(of: NicheMap, axes: tuple[int, int | None], objective: Objective, *, revision: str) -> go.Figure:
-    """The best of each cell by the first objective; along other sides than the two drawn, the best of all.
+def niche_map(of: NicheMap, axes: tuple[int, int | None], objective: Objective, *, revision: str) -> go.Figure:
+    """The elite of each cell by the first objective; over dimensions that are not drawn, the best elite.
 
     Args:
-        axes: the positions of the sides that are drawn; a map with one side is a strip.
+        axes: the positions of the dimensions that are drawn; an archive with a single dimension is a strip.
     """
     assert of.settings is not None
     if of.settings.kind == "grid":
@@ -36,12 +36,12 @@ def archive(of: NicheMap, axes: tuple[int, int | None], objective: Objective, *,
 
 
 def merged(of: NicheMap, axes: tuple[int, int | None]) -> int:
-    """How many cells of a grid along each side are drawn as one, so that a browser can draw them all."""
+    """How many cells of a grid along each side share a square of the drawing, so that a browser can draw them all."""
     if of.settings is None or of.settings.kind != "grid":
         return 1
-    sides = [of.settings.dimensions[one].cells for one in axes if one is not None]
+    sides = [of.settings.dimensions[position].cells for position in axes if position is not None]
     many = 1
-    while math.prod(-(-one // many) for one in sides) > MOST_POINTS:
+    while math.prod(-(-cells // many) for cells in sides) > MOST_POINTS:
         many += 1
     return many
 
@@ -51,9 +51,9 @@ def _grid(of: NicheMap, axes: tuple[int, int | None], objective: Objective, revi
     assert how is not None
     many = merged(of, axes)
     best: Best = {}
-    for one in of.elites:
-        place = grid_place(how, one.cell)
-        _keep(best, (place[axes[0]] // many, 0 if axes[1] is None else place[axes[1]] // many), one, objective)
+    for elite in of.elites:
+        place = grid_place(how, elite.cell)
+        _keep(best, (place[axes[0]] // many, 0 if axes[1] is None else place[axes[1]] // many), elite, objective)
     x, y = _sides(of, axes)
     across = _steps(x, -(-x.cells // many), x.cells / many)
     upwards = _steps(y, -(-y.cells // many), y.cells / many) if y is not None else [0.0, 1.0]
@@ -61,39 +61,39 @@ def _grid(of: NicheMap, axes: tuple[int, int | None], objective: Objective, revi
 
 
 def _voronoi(of: NicheMap, axes: tuple[int, int | None], objective: Objective, revision: str) -> go.Figure:
-    """Each pixel shows the cell whose middle is nearest."""
+    """Each pixel shows the cell whose centroid is nearest."""
     how = of.settings
     assert how is not None
-    held = {one.cell: one for one in of.elites}
+    held = {elite.cell: elite for elite in of.elites}
     flat = axes[1] is None
     width, height = (MOST_POINTS // 4, 1) if flat else (RASTER, RASTER)
     points = np.stack(np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height), axis=-1)
     points = points.reshape(-1, 2)[:, :1] if flat else points.reshape(-1, 2)
     if not flat and axes == (1, 0):
         points = points[:, ::-1]
-    nearest = _nearest(points, middles(how)).reshape(height, width)
+    nearest = _nearest(points, cell_centroids(how)).reshape(height, width)
     best = {(column, row): held[cell] for (row, column), cell in np.ndenumerate(nearest) if cell in held}
     x, y = _sides(of, axes)
     upwards = _steps(y, height, height) if y is not None else [0.0, 1.0]
     return _cells(best, _steps(x, width, width), upwards, (x, y), objective, revision)
 
 
-def _nearest(points: Any, of: Any) -> Any:
-    """Which of some points is nearest to each, a block at a time."""
+def _nearest(points: Any, centroids: Any) -> Any:
+    """The index of the nearest of the centroids to each point, computed in blocks."""
     blocks = [points[start : start + 500] for start in range(0, len(points), 500)]
-    return np.concatenate([np.argmin(((one[:, None, :] - of[None]) ** 2).sum(axis=2), axis=1) for one in blocks])
+    return np.concatenate([((block[:, None, :] - centroids[None]) ** 2).sum(axis=2).argmin(axis=1) for block in blocks])
 
 
 def _scattered(of: NicheMap, axes: tuple[int, int | None], objective: Objective, revision: str) -> go.Figure:
     across, upwards = axes
     assert upwards is not None
-    low = sorted(of.elites, key=lambda one: _cost(one, objective), reverse=True)  # the best on top
+    ordered = sorted(of.elites, key=lambda elite: _cost(elite, objective), reverse=True)  # the best on top
     shown = go.Scattergl(
-        x=[one.at[across] for one in low],
-        y=[one.at[upwards] for one in low],
+        x=[elite.at[across] for elite in ordered],
+        y=[elite.at[upwards] for elite in ordered],
         mode="markers",
-        marker={"color": [one.value for one in low], "size": 8, **_colour(objective)},
-        customdata=[[one.individual, _said(one, objective)] for one in low],
+        marker={"color": [elite.value for elite in ordered], "size": 8, **_colour(objective)},
+        customdata=[[elite.individual, _hover_text(elite, objective)] for elite in ordered],
         hovertemplate="<b>individual %{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
     )
     x, y = _sides(of, axes)
@@ -111,7 +111,7 @@ def _cells(
     objective: Objective,
     revision: str,
 ) -> go.Figure:
-    """A heat map, given the borders of its columns and rows."""
+    """A heat map between these borders of columns and rows."""
 
     def table(read: Callable[[Elite], Any], otherwise: Any) -> list[list[Any]]:
         return [
@@ -122,8 +122,8 @@ def _cells(
     shown = go.Heatmap(
         x=list(across),
         y=list(upwards),
-        z=table(lambda one: one.value, None),
-        customdata=table(lambda one: [one.individual, _said(one, objective)], ["", ""]),
+        z=table(lambda elite: elite.value, None),
+        customdata=table(lambda elite: [elite.individual, _hover_text(elite, objective)], ["", ""]),
         hovertemplate="<b>individual %{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
         hoverongaps=False,
         **_colour(objective),
@@ -142,19 +142,19 @@ def _colour(objective: Objective) -> dict[str, Any]:
     """Bright is good, whatever the direction."""
     name, direction, unit = objective
     return {
-        "colorscale": [list(one) for one in SEQUENCE],
+        "colorscale": [list(stop) for stop in SEQUENCE],
         "reversescale": direction == "min",
         "colorbar": {"title": {"text": axis(name, unit)}, "thickness": 12},
     }
 
 
-def _keep(best: Best, place: tuple[int, int], one: Elite, objective: Objective) -> None:
-    if place not in best or _cost(one, objective) < _cost(best[place], objective):
-        best[place] = one
+def _keep(best: Best, place: tuple[int, int], elite: Elite, objective: Objective) -> None:
+    if place not in best or _cost(elite, objective) < _cost(best[place], objective):
+        best[place] = elite
 
 
-def _cost(one: Elite, objective: Objective) -> tuple[bool, float, int]:
-    return not one.feasible, one.value if objective[1] == "min" else -one.value, one.individual
+def _cost(elite: Elite, objective: Objective) -> tuple[bool, float, int]:
+    return not elite.feasible, elite.value if objective[1] == "min" else -elite.value, elite.individual
 
 
 def _sides(of: NicheMap, axes: tuple[int, int | None]) -> tuple[Dimension, Dimension | None]:
@@ -165,12 +165,12 @@ def _sides(of: NicheMap, axes: tuple[int, int | None]) -> tuple[Dimension, Dimen
 
 
 def _steps(side: Dimension, count: int, whole: float) -> list[float]:
-    """The borders of so many equal parts of a side; the last one may reach over its end."""
+    """The borders of `count` equal parts of a side; the last part may reach past its end."""
     return [side.low + (side.high - side.low) * at / whole for at in range(count + 1)]
 
 
-def _said(one: Elite, objective: Objective) -> str:
-    lines = [f"{hover(objective[0])} {number(one.value)}" + ("" if one.feasible else ", infeasible")]
-    lines.append(", ".join(number(round(value, 6)) for value in one.at))
-    more = f", with {one.shared} more in its cell" if one.shared else ""
-    return "<br>".join([*lines, f"{hover(one.maker)}, from island {one.island}{more}"])
+def _hover_text(elite: Elite, objective: Objective) -> str:
+    lines = [f"{hover(objective[0])} {number(elite.value)}" + ("" if elite.feasible else ", infeasible")]
+    lines.append(", ".join(number(round(value, 6)) for value in elite.at))
+    more = f", with {elite.others} more in its cell" if elite.others else ""
+    return "<br>".join([*lines, f"{hover(elite.maker)}, from island {elite.island}{more}"])

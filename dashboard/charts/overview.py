@@ -1,4 +1,4 @@
-"""Figures of how a run goes."""
+"""Figures of a run's progress."""
 
 from __future__ import annotations
 
@@ -8,41 +8,41 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from dashboard.charts.style import CYAN, GREEN, GREY, ORANGE, OUTCOMES, PALETTE, columns, figure, line
+from dashboard.charts.style import CYAN, GREEN, GREY, ORANGE, OUTCOMES, PALETTE, figure, line, objective_title
 from dashboard.queries.history import Bests
-from dashboard.words import axis, hover
+from dashboard.queries.objectives import Objective
+from dashboard.words import hover
 from evo.lineage import Table
 
 Clock = Literal["tells", "time"]
-TITLES = {"tells": "evaluations told", "time": "time (UTC)"}
+TITLES = {"tells": "evaluations", "time": "time (UTC)"}
 
 
 def best_so_far(
-    bests: Bests, objective: tuple[str, str, str], *, clock: Clock, end: tuple[int, Any], revision: str, colour: int = 0
+    bests: Bests, objective: Objective, *, clock: Clock, end: tuple[int, Any], revision: str, colour: int = 0
 ) -> go.Figure:
-    """The best value of one objective as a stair, up to the present.
+    """The best value so far of an objective, as a stair up to the present.
 
     Args:
-        end: the last tell and its time, to which the last step is drawn out.
+        end: the last tell and its time; the last step is drawn up to there.
     """
-    name, direction, unit = objective
+    name = objective[0]
     steps = [step for step in bests.steps if step.name == name]
     x: list[Any] = [step.tell if clock == "tells" else step.told_at for step in steps]
     y = [step.value for step in steps]
-    who = [step.individual for step in steps]
+    holders = [step.individual for step in steps]
     if steps:
-        x, y, who = [*x, end[0] if clock == "tells" else end[1]], [*y, y[-1]], [*who, who[-1]]
+        x, y, holders = [*x, end[0] if clock == "tells" else end[1]], [*y, y[-1]], [*holders, holders[-1]]
     stair = line(
         x,
         y,
         name=hover(name),
         colour=PALETTE[colour % len(PALETTE)],
         line={"shape": "hv"},
-        customdata=who,
+        customdata=holders,
         hovertemplate="%{y:.6g}<br>individual %{customdata}<br>%{x}<extra></extra>",
     )
-    title = axis(name, unit) + (", lower is better" if direction == "min" else ", higher is better")
-    return figure([stair], x=TITLES[clock], y=title, revision=revision, height=250)
+    return figure([stair], x=TITLES[clock], y=objective_title(objective), revision=revision, height=250)
 
 
 def hypervolume(samples: Table, *, clock: Clock, revision: str) -> go.Figure:
@@ -61,12 +61,12 @@ def diversity(samples: Table, *, clock: Clock, revision: str) -> go.Figure:
 
 
 def rate(parts: Table, *, clock: Clock, revision: str) -> go.Figure:
-    """Results a second over time."""
-    return _over_time(parts, "per_second", "results a second", CYAN, clock=clock, revision=revision, fill="tozeroy")
+    """Results per second over time."""
+    return _over_time(parts, "per_second", "results per second", CYAN, clock=clock, revision=revision, fill="tozeroy")
 
 
 def outcomes(parts: Table, *, clock: Clock, revision: str) -> go.Figure:
-    """What came of evaluations, as shares of equal stretches."""
+    """The outcomes of evaluations, as shares of equal stretches."""
     counts: dict[str, dict[int, int]] = defaultdict(dict)
     at: dict[int, Any] = {}
     for tell, ended, outcome, individuals in parts.rows:
@@ -77,16 +77,16 @@ def outcomes(parts: Table, *, clock: Clock, revision: str) -> go.Figure:
     shown = [
         go.Scatter(
             x=list(at.values()),
-            y=[100 * counts[one].get(tell, 0) / totals[tell] for tell in at],
-            customdata=[counts[one].get(tell, 0) for tell in at],
-            name=hover(one),
+            y=[100 * counts[outcome].get(tell, 0) / totals[tell] for tell in at],
+            customdata=[counts[outcome].get(tell, 0) for tell in at],
+            name=hover(outcome),
             mode="lines",
             stackgroup="outcomes",
-            line={"color": OUTCOMES.get(one, GREY), "width": 0.5, "shape": "hv"},
-            hovertemplate="%{customdata:,} " + hover(one) + " (%{y:.3g} %)<extra></extra>",
+            line={"color": OUTCOMES.get(outcome, GREY), "width": 0.5, "shape": "hv"},
+            hovertemplate="%{customdata:,} " + hover(outcome) + " (%{y:.3g} %)<extra></extra>",
         )
-        for one in order
-        if one in counts
+        for outcome in order
+        if outcome in counts
     ]
     drawn = figure(shown, x=TITLES[clock], y="share of the evaluations (%)", revision=revision)
     drawn.update_layout(showlegend=True, hovermode="x unified")
@@ -95,7 +95,7 @@ def outcomes(parts: Table, *, clock: Clock, revision: str) -> go.Figure:
 
 
 def spending(points: Table, *, cap: float | None, revision: str) -> go.Figure:
-    """Dollars by model, on top of each other, and the cap where there is one."""
+    """Dollars by model, stacked, and the cap if there is one."""
     by_model: dict[str, list[tuple[Any, float]]] = defaultdict(list)
     for completed, model, usd in points.rows:
         by_model[model].append((completed, usd))
@@ -132,14 +132,15 @@ def _clock(table: Table, clock: Clock) -> list[Any]:
 
 
 def _column(table: Table, name: str) -> list[Any]:
-    return columns(table.rows, len(table.columns))[table.columns.index(name)]
+    at = table.columns.index(name)
+    return [row[at] for row in table.rows]
 
 
 def _carried(times: Sequence[Any], points: Sequence[tuple[Any, float]]) -> list[float]:
-    """The value at each time: that of the latest point up to then."""
+    """The value of the latest point up to each time."""
     values = dict(points)
     carried, last = [], 0.0
-    for one in times:
-        last = values.get(one, last)
+    for time in times:
+        last = values.get(time, last)
         carried.append(last)
     return carried

@@ -1,4 +1,4 @@
-"""A figure of any table: somebody's own query."""
+"""A figure of any table: the result of a user's own query."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UBIGINT", "FL
 
 
 def numeric(table: Table) -> list[str]:
-    """The columns that can be drawn upwards."""
+    """The columns that can be on the vertical axis."""
     return [name for name, kind in zip(table.columns, table.types, strict=True) if kind in NUMBERS]
 
 
 def result(table: Table, kind: Kind, x: str, ys: list[str]) -> go.Figure:
-    """Columns over a column; where there are more rows than a figure takes, every n-th."""
+    """Columns over a column; every n-th row where there are more than a figure takes."""
     every = -(-len(table.rows) // max(1, MOST_POINTS // max(1, len(ys))))
     rows = table.rows[:: max(1, every)]
     across = [_shown(row[table.columns.index(x)]) for row in rows]

@@ -1,4 +1,4 @@
-"""How all figures look. The colours run_status out on white and on near-black alike, and for the colour-blind."""
+"""How all figures look. The colours stand out on white and on near-black alike, and for the colour-blind."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
+
+from dashboard.queries.objectives import Objective
+from dashboard.words import axis, hover
 
 BLUE, ORANGE, GREEN, PURPLE, RED = "#3b82d6", "#e0812f", "#2c9f74", "#a864c9", "#d9485f"
 CYAN, GOLD, BROWN, PINK, GREY = "#2aa5b8", "#c29a1f", "#9a6b4f", "#d66ba0", "#8b929c"
@@ -19,18 +22,19 @@ OUTCOMES: Mapping[str, str] = {
     "crash": RED,
     "lost": GREY,
 }
-# From early to late, light enough at neither end to be lost on a background.
+# From early to late; neither end is so light or so dark that it is lost on a background.
 SEQUENCE = ((0.0, "#2d5fa8"), (0.35, "#2aa5b8"), (0.7, "#8fb84a"), (1.0, "#e8a524"))
 FAINT = "rgba(139, 146, 156, 0.35)"
+POINT_EDGE = "rgba(255,255,255,0.6)"
 GRID = "rgba(139, 146, 156, 0.22)"
 
 
 def figure(traces: Iterable[Any], *, x: str, y: str, revision: str, height: int = 280) -> go.Figure:
-    """A figure of one pair of axes.
+    """A figure with two axes.
 
     Args:
         x: title of the axis, with its unit.
-        revision: what the reader looks at, as a text: while it stays the same, so do zoom and hidden traces.
+        revision: names what the figure shows: as long as it stays the same, zoom and hidden traces survive an update.
     """
     shown = go.Figure(list(traces))
     style(shown, revision=revision, height=height)
@@ -40,7 +44,7 @@ def figure(traces: Iterable[Any], *, x: str, y: str, revision: str, height: int 
 
 
 def style(shown: go.Figure, *, revision: str, height: int) -> None:
-    """Make a figure look like all others."""
+    """Give a figure the common look."""
     shown.update_layout(
         height=height,
         uirevision=revision,
@@ -57,23 +61,36 @@ def style(shown: go.Figure, *, revision: str, height: int) -> None:
 
 
 def upright(shown: go.Figure) -> None:
-    """Times along the axis that can be read in half a window: few, and none of them turned."""
+    """Few, upright labels on a time axis, so that it can be read in half a window."""
     shown.update_xaxes(type="date", tickangle=0, nticks=5)
 
 
 def colours(names: Sequence[Any], fixed: Mapping[str, str] | None = None) -> dict[Any, str]:
-    """A colour for each name; the same for the same names, whatever comes and goes of the others' figures."""
+    """A colour for each name; the same set of names has the same colours in every figure."""
     ordered = sorted(set(names), key=str)
     return {name: (fixed or {}).get(str(name), PALETTE[at % len(PALETTE)]) for at, name in enumerate(ordered)}
 
 
 def line(x: Sequence[Any], y: Sequence[Any], *, name: str, colour: str, **more: Any) -> go.Scatter:
-    """A line trace. The name has to be escaped."""
+    """A line trace; the caller escapes the name."""
     return go.Scatter(
         x=x, y=y, name=name, mode="lines", line={"color": colour, "width": 2, **more.pop("line", {})}, **more
     )
 
 
-def columns(rows: Sequence[Sequence[Any]], count: int) -> list[list[Any]]:
-    """Rows turned into columns, of which there are so many even if there is no row."""
-    return [[row[at] for row in rows] for at in range(count)]
+def translucent(colour: str, opacity: float) -> str:
+    """A colour of the palette (`#rrggbb`) that lets the background through."""
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {opacity})"
+
+
+def objective_title(objective: Objective) -> str:
+    """The title of an objective's axis: its name, its unit, and which way is better."""
+    name, direction, unit = objective
+    better = {"min": ", lower is better", "max": ", higher is better"}
+    return axis(name, unit) + better.get(direction, "")
+
+
+def arm_label(operator: str, model: str) -> str:
+    """Operator and model beside a bar, on two lines."""
+    return f"{hover(operator, 18)}<br>{hover(model, 18)}" if model else hover(operator, 18)

@@ -1,4 +1,4 @@
-"""What the views ask of a run: functions from a reader to something bounded, without Streamlit; aggregates in SQL."""
+"""The views' queries: functions from a reader to a result of bounded size, without Streamlit; aggregates are in SQL."""
 
-# At most so many points a chart: the browser draws them, and the server sends them again with each update.
+# The limit of points in a chart: the browser draws them, and the server sends them again with each update.
 MOST_POINTS = 5000

@@ -1,4 +1,4 @@
-"""Runs side by side: which of them are one method, in what methods differ, how they went, and what each gains."""
+"""Runs side by side: which runs share a method, how methods differ, how runs went, and each method's gain."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from dashboard.queries.history import objectives
+from dashboard.queries.moments import pauses
+from dashboard.queries.sampling import stride
 from evo.analysis.comparison import Comparison, differing, grouped, labels_of
 from evo.analysis.results import Compared, Measured, comparison_of, measured_by
 from evo.config.loading import Loaded, config_from_json
@@ -22,7 +23,7 @@ from evo.search.indicators import HYPERVOLUME_OBJECTIVES, Indicators
 from evo.values import Direction, Objective
 
 MOST_RUNS = 40
-# Of all runs together; each is drawn once, and its method's band over it.
+# Of all runs together; each run is drawn, and its method's band on top.
 POINTS = 3000
 FEWEST_POINTS, MOST_OF_A_RUN = 40, 200
 FRONTS, MEMBERS = 40, 1000
@@ -31,10 +32,10 @@ CURVES = ("tell", "seconds", "usd", "best", "hypervolume")
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """Runs that differ in the seed alone.
+    """Runs that differ only in the seed.
 
     Attributes:
-        seeds: by the name of the run.
+        seeds: run name to seed.
     """
 
     label: str
@@ -43,7 +44,7 @@ class Method:
 
 
 def configuration(reader: LineageReader) -> tuple[str, str]:
-    """A run's problem, and the configuration of its latest session as JSON; both empty for one that has just begun."""
+    """A run's problem, and its latest session's configuration as JSON; both empty where the run has only just begun."""
     found = reader.sql("""
         SELECT problem, coalesce((
             SELECT detail->>'$.config' FROM events WHERE kind = 'resume' ORDER BY rowid DESC LIMIT 1
@@ -52,21 +53,15 @@ def configuration(reader: LineageReader) -> tuple[str, str]:
     return (found[0][0], found[0][1]) if found else ("", "")
 
 
-def first_objective(reader: LineageReader) -> tuple[str, str, str] | None:
-    """Name, direction and unit of the objective that runs are compared by."""
-    named = objectives(reader)
-    return named[0] if named else None
-
-
 def curve(reader: LineageReader, points: int) -> Table:
-    """How a run went, at most twice as many points: columns tell, seconds (pauses left out), usd, best, hypervolume.
+    """A run's progress in about `points` rows at most: columns tell, seconds (without pauses), usd, best, hypervolume.
 
-    Best and dollars are what they had come to after each tell.
+    Best and dollars are those up to each tell.
     """
     ends = reader.sql("SELECT min(tell), max(tell) FROM indicators").rows[0]
     if ends[0] is None:
         return Table(CURVES, ())
-    width = 1 << max(0, (ends[1] - ends[0]) // max(1, points)).bit_length()
+    width = stride(ends[1] - ends[0], points)
     sampled = reader.sql(f"""
         WITH sample AS (
             SELECT s.tell, i.told_at, s.best, s.hypervolume FROM indicators s LEFT JOIN individuals i ON i.tell = s.tell
@@ -80,16 +75,16 @@ def curve(reader: LineageReader, points: int) -> Table:
             sum(coalesce(p.usd, 0)) OVER (ORDER BY t.tell) AS usd, t.best, t.hypervolume
         FROM timed t LEFT JOIN paid p ON p.tell = t.tell ORDER BY t.tell
     """)
-    pauses = _pauses(reader)
+    breaks = pauses(reader)
     rows = [
-        (tell, None if seconds is None else seconds - _paused(pauses, seconds), *rest)
+        (tell, None if seconds is None else seconds - _paused(breaks, seconds), *rest)
         for tell, seconds, *rest in sampled.rows
     ]
     return Table(CURVES, tuple(rows))
 
 
 def references(reader: LineageReader) -> tuple[tuple[str, str, float | None], ...]:
-    """Name and direction of each objective, and what the run's own hypervolume is measured against."""
+    """Name and direction of each objective, and the reference point of the run's own hypervolume."""
     return tuple(
         reader.sql("""
             SELECT n.name, n.direction, r.value FROM objective_names n LEFT JOIN (
@@ -100,26 +95,29 @@ def references(reader: LineageReader) -> tuple[tuple[str, str, float | None], ..
 
 
 def common(found: Iterable[Sequence[tuple[str, str, float | None]]]) -> tuple[tuple[str, str, float], ...]:
-    """What all runs are measured against: for each objective the worst of their own; () where they have none in common.
+    """A reference point for all runs: for each objective the worst of their own; () where their objectives differ.
 
-    Each run fixes its reference by its own first individuals, so their own hypervolumes say nothing of each other.
+    Each run fixes its reference point by its own first individuals, so their own hypervolumes cannot be compared.
     """
-    known = [one for one in found if one and all(value is not None for _, _, value in one)]
-    if not known or len({tuple(of[:2] for of in one) for one in known}) > 1:
+    known = [run for run in found if run and all(value is not None for _, _, value in run)]
+    if not known or len({tuple(objective[:2] for objective in run) for run in known}) > 1:
         return ()
     worst = {"min": max, "max": min}
-    columns = zip(*known, strict=True)
-    return tuple((of[0][0], of[0][1], worst[of[0][1]](float(one[2] or 0.0) for one in of)) for of in columns)
+    shared = []
+    for column in zip(*known, strict=True):
+        name, direction, _ = column[0]
+        shared.append((name, direction, worst[direction](float(value or 0.0) for _, _, value in column)))
+    return tuple(shared)
 
 
 def hypervolumes(reader: LineageReader, reference: tuple[tuple[str, str, float], ...], points: int) -> Table:
-    """A run's curve with the hypervolume of its front against a common reference, at fewer points.
+    """A run's curve with the hypervolume of its front against a common reference point, at fewer points.
 
-    By the values that fronts are compared by now; of fronts of more than MEMBERS the newest ones.
+    By the values that fronts are compared by now; of fronts of more than MEMBERS the newest members.
     """
     known = curve(reader, points)
-    alike = [one[:2] for one in references(reader)] == [one[:2] for one in reference]
-    if len(reference) > HYPERVOLUME_OBJECTIVES or not alike or not known.rows:
+    same = [own[:2] for own in references(reader)] == [common[:2] for common in reference]
+    if len(reference) > HYPERVOLUME_OBJECTIVES or not same or not known.rows:
         return Table(CURVES, ())
     costs = ", ".join(
         f"max(if(s.name = {quoted(name)}, {'-' if direction == 'max' else ''}s.compared, NULL))"
@@ -143,34 +141,20 @@ def hypervolumes(reader: LineageReader, reference: tuple[tuple[str, str, float],
     return Table(CURVES, tuple((*row[:4], fronts.get(row[0])) for row in known.rows))
 
 
-def _pauses(reader: LineageReader) -> list[tuple[float, float]]:
-    """When each further session began, in seconds since the run's start, and how long nothing ran before it."""
-    started = reader.sql("SELECT epoch(min(started)) FROM runs").scalar()
-    pauses = []
-    for (back,) in reader.sql("SELECT happened FROM events WHERE kind = 'resume' ORDER BY happened").rows:
-        since, away = reader.sql(
-            "SELECT epoch($1), epoch($1 - greatest((SELECT max(told_at) FROM individuals WHERE told_at < $1), "
-            "(SELECT max(happened) FROM events WHERE happened < $1), (SELECT min(started) FROM runs)))",
-            [back],
-        ).rows[0]
-        pauses.append((since - started, max(0.0, away or 0.0)))
-    return pauses
-
-
-def _paused(pauses: Sequence[tuple[float, float]], seconds: float) -> float:
-    return sum(away for since, away in pauses if since <= seconds)
+def _paused(breaks: Sequence[tuple[float, float]], seconds: float) -> float:
+    return sum(length for ended, length in breaks if ended <= seconds)
 
 
 def measured(reader: LineageReader, name: str, seed: int) -> Measured | str:
-    """What a run came to, or why there is no result."""
+    """A run's result, or why there is none."""
     return measured_by(reader, "", Path(name), seed)
 
 
 def methods(configs: Mapping[str, tuple[Path, str]]) -> tuple[list[Method], list[str]]:
-    """Runs put together by their method, and sentences on those that cannot be.
+    """Runs grouped by their method, and a sentence on each run that cannot be grouped.
 
     Args:
-        configs: by the name of a run its folder, and its configuration as JSON.
+        configs: run name to its folder and its configuration as JSON.
     """
     parsed: dict[Path, Config] = {}
     names: dict[Path, str] = {}
@@ -191,12 +175,12 @@ def methods(configs: Mapping[str, tuple[Path, str]]) -> tuple[list[Method], list
 
 
 def differences(found: Sequence[Method]) -> Table:
-    """The configuration in which methods differ, a row a key and a column a method; what is alike is left out."""
+    """The configuration keys in which methods differ: a row for each key, a column for each method."""
     first = found[0].config
-    keys = list(dict.fromkeys(key for one in found[1:] for key in differing(first, one.config) if key != "seed"))
-    values = [_values(one.config) for one in found]
+    keys = list(dict.fromkeys(key for method in found[1:] for key in differing(first, method.config) if key != "seed"))
+    values = [_values(method.config) for method in found]
     rows = [(key, *(_shown(of, key) for of in values)) for key in keys]
-    return Table(("key", *(one.label for one in found)), tuple(rows), ("VARCHAR",) * (1 + len(found)))
+    return Table(("key", *(method.label for method in found)), tuple(rows), ("VARCHAR",) * (1 + len(found)))
 
 
 def _values(config: Config) -> dict[str, Any]:
@@ -204,16 +188,16 @@ def _values(config: Config) -> dict[str, Any]:
 
 
 def _shown(values: Mapping[str, Any], key: str) -> str:
-    """A value; of a key that stands for several (a mixture of operators), all of them."""
+    """A value; all values of a key that holds several (a mixture of operators)."""
     if key in values:
         return "none" if values[key] is None else str(values[key])
-    inside = {one.removeprefix(f"{key}."): value for one, value in values.items() if one.startswith(f"{key}.")}
+    inside = {name.removeprefix(f"{key}."): value for name, value in values.items() if name.startswith(f"{key}.")}
     return ", ".join(f"{name} {value}" for name, value in inside.items()) or "not set"
 
 
 def comparison(found: Sequence[Method], results: Mapping[str, Measured | str]) -> tuple[Comparison | None, list[str]]:
-    """What the finished runs came to, as `evo compare` has it, and sentences on what is left out; None without any."""
-    left_out = [one for one in results.values() if isinstance(one, str)]
+    """The comparison that `evo compare` makes of the finished runs (or None), and sentences on runs left out."""
+    left_out = [reason for reason in results.values() if isinstance(reason, str)]
     seen: dict[tuple[str, int], Measured] = {}
     for method in found:
         for run, seed in method.seeds.items():
@@ -227,12 +211,12 @@ def comparison(found: Sequence[Method], results: Mapping[str, Measured | str]) -
     if not seen:
         return None, left_out
     try:
-        compared = Compared([one.label for one in found], list(seen.values()), left_out)
+        compared = Compared([method.label for method in found], list(seen.values()), left_out)
         return comparison_of(compared), left_out
     except ConfigError as error:
         return None, [*left_out, str(error)]
 
 
 def points_each(runs: int) -> int:
-    """How many points a run's curve may have, so that all of them fit a figure."""
+    """How many points each run's curve may have, so that all runs fit a figure."""
     return max(FEWEST_POINTS, min(MOST_OF_A_RUN, POINTS // (2 * max(1, runs))))

@@ -1,4 +1,4 @@
-"""What went wrong: evaluations without a result, proposals that came to nothing, completions that failed."""
+"""Failures: evaluations without a result, proposals without a candidate, completions without a reply."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from dashboard.filters import Stretch
+from dashboard.queries import completions
 from dashboard.queries.moments import Span, during, span
 from evo.lineage import LineageReader, Table
 from evo.lineage.queries import quoted
 
 SOURCES = ("evaluation", "proposal", "completion")
 PARTS = 80
-# Messages are read of the latest failures: they are what one can still do something about.
+# Messages are read from the latest failures: those can still be acted on.
 RECENT = 50_000
-MESSAGES, LISTED, ARMS, CALLS = 60, 100, 20, 50
+MESSAGES, LISTED, ARMS, MOST_EVALUATIONS = 60, 100, 20, 50
 SAID = 4000
 LINE = 300
-# What differs between messages that say the same; tried in this order.
-ALIKE = (
+# What differs between messages that say the same, and what replaces it; applied in this order.
+VARIABLE_PARTS = (
     (r"\s+", " "),
     (r"\w+://[^\s'\")>]+", "URL"),
     (r"(^|\W)('[^']*'|\"[^\"]*\"|`[^`]*`)", r"\1'...'"),
@@ -33,7 +34,7 @@ ALIKE = (
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many there were, and how many of them failed, of one source."""
+    """How many evaluations, proposals or completions there were, and how many of them failed."""
 
     source: str
     all: int
@@ -41,24 +42,23 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """All that is known of one ask that went wrong somewhere.
+class FailedAsk:
+    """All that is known of an ask with a failure.
 
     Attributes:
         proposal: column to value of its row in `proposals`.
         evaluations: columns attempt, stage, outcome, seconds, worker, node, feedback.
-        calls: columns purpose, stage, model, endpoint, outcome, input_tokens, output_tokens, cost_usd, seconds, prompt,
-            reply, error, completed.
+        completions: as `completions.of_ask` has them.
     """
 
     ask: int
     proposal: dict[str, Any]
     evaluations: Table
-    calls: Table
+    completions: Table
 
 
 def counts(reader: LineageReader, stretch: Stretch) -> tuple[Counts, ...]:
-    """How much failed, by source."""
+    """Totals and failures by source."""
     found = reader.sql(f"""
         SELECT 'evaluation', count(*), count(*) FILTER ({_failed("evaluation", "e")})
         FROM evaluations e {_individuals(stretch)}
@@ -67,11 +67,11 @@ def counts(reader: LineageReader, stretch: Stretch) -> tuple[Counts, ...]:
         UNION ALL SELECT 'completion', count(*), count(*) FILTER ({_failed("completion", "c")})
         FROM completions c {_completions(stretch)}
     """).rows
-    return tuple(sorted((Counts(*row) for row in found), key=lambda one: SOURCES.index(one.source)))
+    return tuple(sorted((Counts(*row) for row in found), key=lambda count: SOURCES.index(count.source)))
 
 
 def over_time(reader: LineageReader, stretch: Stretch) -> tuple[Span | None, Table]:
-    """How much failed in equal parts of the time: columns source, outcome, began (of the part), failures."""
+    """Failures in equal parts of the time: columns source, outcome, began (of the part), failures."""
     over = span(reader, stretch, parts=PARTS)
     if over is None:
         return None, Table(("source", "outcome", "began", "failures"), ())
@@ -84,10 +84,10 @@ def over_time(reader: LineageReader, stretch: Stretch) -> tuple[Span | None, Tab
 
 
 def by_arm(reader: LineageReader, stretch: Stretch) -> Table:
-    """How asks ended, a row an operator, model and end: columns operator, model, source, outcome, asks.
+    """How asks ended: columns operator, model, source, outcome, asks.
 
-    Those with an offspring that was evaluated end as that did, the others as their proposal. The operators and models
-    with most failures, at most ARMS.
+    An ask whose offspring was evaluated ends with the evaluation's outcome, any other with its proposal's. At most ARMS
+    operators and models, those with most failures.
     """
     return reader.sql(f"""
         WITH ends AS (
@@ -106,30 +106,30 @@ def by_arm(reader: LineageReader, stretch: Stretch) -> Table:
 
 
 def messages(reader: LineageReader, stretch: Stretch, source: str | None) -> Table:
-    """What failures say, those that say the same together, the most frequent first.
+    """The messages of the latest RECENT failures, those that say the same grouped, the most frequent first.
 
-    Of the latest RECENT; columns key, source, message, outcomes, failures, share, first, last, example.
+    Columns key, source, message, outcomes, failures, share, first, last, example.
     """
     return reader.sql(f"""
-        WITH {_spoken(stretch, source)}
+        WITH {_keyed(stretch, source)}
         SELECT key, source, message, string_agg(DISTINCT outcome, ', ' ORDER BY outcome) AS outcomes,
             count(*) AS failures, count(*) / sum(count(*)) OVER () AS share, min(happened) AS first,
             max(happened) AS last, arg_max(line, happened) AS example
-        FROM spoken GROUP BY key, source, message ORDER BY failures DESC, last DESC, key LIMIT {MESSAGES}
+        FROM keyed GROUP BY key, source, message ORDER BY failures DESC, last DESC, key LIMIT {MESSAGES}
     """)
 
 
 def listed(reader: LineageReader, stretch: Stretch, source: str | None, key: str | None) -> Table:
-    """The latest failures, of one message where a key is given, at most LISTED.
+    """The latest failures, at most LISTED; only those with the message of that key if a key is given.
 
-    Columns ask, individual, source, outcome, operator, model, happened, said (its line).
+    Columns ask, individual, source, outcome, operator, model, happened, message (its line).
     """
-    alike = f"WHERE key = {quoted(key)}" if key else ""
+    chosen = f"WHERE key = {quoted(key)}" if key else ""
     return reader.sql(f"""
-        WITH {_spoken(stretch, source)},
-        latest AS (SELECT * FROM spoken {alike} ORDER BY happened DESC, individual DESC, ask DESC LIMIT {LISTED})
+        WITH {_keyed(stretch, source)},
+        latest AS (SELECT * FROM keyed {chosen} ORDER BY happened DESC, individual DESC, ask DESC LIMIT {LISTED})
         SELECT coalesce(l.ask, p.ask) AS ask, coalesce(l.individual, p.individual) AS individual, l.source, l.outcome,
-            l.operator, l.model, l.happened, l.line AS said
+            l.operator, l.model, l.happened, l.line AS message
         FROM latest l LEFT JOIN (
             SELECT ask, individual FROM proposals WHERE individual IN (SELECT individual FROM latest WHERE ask IS NULL)
         ) p ON p.individual = l.individual
@@ -137,56 +137,49 @@ def listed(reader: LineageReader, stretch: Stretch, source: str | None, key: str
     """)
 
 
-def case(reader: LineageReader, ask: int) -> Case | None:
-    """One ask in full; None where nothing is known of it."""
+def failed_ask(reader: LineageReader, ask: int) -> FailedAsk | None:
+    """An ask in full; None where nothing is known of it."""
     found = reader.sql("FROM proposals WHERE ask = ? LIMIT 1", [ask])
-    calls = reader.sql(
-        f"""
-        SELECT purpose, stage, model, endpoint, outcome, input_tokens, output_tokens, cost_usd, seconds,
-            prompt::VARCHAR AS prompt, reply, error, completed
-        FROM completions WHERE ask = ? ORDER BY stage = 'proposal' DESC, completed LIMIT {CALLS}
-        """,
-        [ask],
-    )
-    if not found.rows and not calls.rows:
+    exchanged = completions.of_ask(reader, ask)
+    if not found.rows and not exchanged.rows:
         return None
     proposal = dict(zip(found.columns, found.rows[0], strict=True)) if found.rows else {}
     evaluations = reader.sql(
         "SELECT attempt, stage, outcome, seconds, worker, node, isolation, feedback FROM evaluations "
-        f"WHERE individual = ? ORDER BY stage = 'train' DESC, attempt LIMIT {CALLS}",
+        f"WHERE individual = ? ORDER BY stage = 'train' DESC, attempt LIMIT {MOST_EVALUATIONS}",
         [proposal.get("individual")],
     )
-    return Case(ask, proposal, evaluations, calls)
+    return FailedAsk(ask, proposal, evaluations, exchanged)
 
 
-def alike(text: str) -> str:
-    """A line of a message without what differs between those that say the same, in SQL."""
-    for pattern, instead in ALIKE:
+def generalised(text: str) -> str:
+    """A line of a message without numbers, paths and names, so that similar messages are the same; in SQL."""
+    for pattern, instead in VARIABLE_PARTS:
         text = f"regexp_replace({text}, {quoted(pattern)}, {quoted(instead)}, 'g')"
     return f"trim({text})"
 
 
 def line(text: str) -> str:
-    """The line of a message that says what is the matter, in SQL.
+    """The line of a message that names the fault, in SQL.
 
-    Of a traceback the last line, or the one after its last frame where the exception has several; else the first.
+    Of a traceback the last line, or the line after its last frame where the exception has several; else the first line.
     """
     bare = f"trim({text}, chr(10) || chr(13) || ' ')"
-    told = rf"regexp_extract({bare}, '(?s)^.*\n[ \t]+[^\n]*\n([^ \t\n][^\n]*)', 1)"
+    raised = rf"regexp_extract({bare}, '(?s)^.*\n[ \t]+[^\n]*\n([^ \t\n][^\n]*)', 1)"
     last, first = rf"regexp_extract({bare}, '([^\n]*)$', 1)", rf"regexp_extract({bare}, '^([^\n]*)', 1)"
-    traceback = f"CASE WHEN {told} <> '' THEN {told} ELSE {last} END"
+    traceback = f"CASE WHEN {raised} <> '' THEN {raised} ELSE {last} END"
     return f"left(CASE WHEN contains({text}, 'Traceback') THEN {traceback} ELSE {first} END, {LINE})"
 
 
-def _spoken(stretch: Stretch, source: str | None) -> str:
-    """Common table expressions that end in `spoken`: failures with their line, their message and its key."""
+def _keyed(stretch: Stretch, source: str | None) -> str:
+    """Common table expressions that end in `keyed`: failures with their line, their message and its key."""
     chosen = f"WHERE source = {quoted(source)}" if source else ""
     return f"""
         failures AS ({_failures(stretch)}),
         recent AS (SELECT * FROM failures {chosen} ORDER BY happened DESC LIMIT {RECENT}),
         lines AS (SELECT *, {line("said")} AS line FROM recent),
-        named AS (SELECT *, coalesce(nullif({alike("line")}, ''), 'no message') AS message FROM lines),
-        spoken AS (SELECT *, left(md5(source || message), 10) AS key FROM named)
+        named AS (SELECT *, coalesce(nullif({generalised("line")}, ''), 'no message') AS message FROM lines),
+        keyed AS (SELECT *, left(md5(source || message), 10) AS key FROM named)
     """
 
 
@@ -209,7 +202,7 @@ def _failures(stretch: Stretch) -> str:
 
 
 def _failed(source: str, table: str) -> str:
-    """The condition that something failed, in SQL. What a policy stopped did not; nor did a reply that is bad."""
+    """The condition of a failure, in SQL. Pruned evaluations are none, nor are replies that cannot be used."""
     fine = {"evaluation": "'ok', 'pruned'", "proposal": "'ok'", "completion": "'ok', 'truncated', 'empty'"}
     return f"{table}.outcome NOT IN ({fine[source]})"
 

@@ -1,4 +1,4 @@
-"""The front, what it beats, and how it came about."""
+"""The front, a sample of the individuals that it dominates, and earlier fronts."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ from collections.abc import Sequence
 
 from dashboard.filters import Stretch
 from dashboard.queries import MOST_POINTS
-from dashboard.queries.history import objectives
+from dashboard.queries.objectives import Objective
+from dashboard.queries.sampling import stride, tell_range
 from evo.lineage import LineageReader, Table
-from evo.lineage.queries import quoted
+from evo.lineage.queries import objectives, quoted
 
 DOMINATED = 2000
 PICKED = 200
 EARLIER = 4
-# The other axis where there is one objective alone.
-TELLS = ("evaluations told", "", "")
+# The other axis of a run with a single objective.
+TELLS: Objective = ("evaluations", "", "")
 FACTS = ("id", "tell", "operator", "model", "island", "survived")
 
 
 def front(reader: LineageReader, stretch: Stretch) -> Table:
-    """The front after the last tell of a stretch: FACTS, and a column each objective; the best by the first one first.
+    """The front after the last tell of a stretch: FACTS and a column for each objective, the best by the first on top.
 
-    At most MOST_POINTS - DOMINATED, the newest. An island shows those of the whole front that were born there.
+    At most MOST_POINTS - DOMINATED, the newest. For an island, the members of the whole front that were born there.
     """
     until = f"AND tell <= {stretch.last:d}" if stretch.last is not None else ""
     members = f"""
@@ -32,28 +33,27 @@ def front(reader: LineageReader, stretch: Stretch) -> Table:
 
 
 def dominated(reader: LineageReader, stretch: Stretch) -> Table:
-    """A sample of individuals with a result, as `front` has it; about DOMINATED, the same ones while a run grows.
+    """A sample of about DOMINATED individuals with a result that never were in the front; columns as in `front`.
 
-    Who is in the sample follows from a hash of the id; when there are twice as many, every other one leaves it.
+    The sample is by a hash of the id, so that it stays the same while a run grows; each time the run doubles, every
+    other individual leaves it.
     """
     count = reader.sql("SELECT count(*) FROM individuals").scalar()
-    every = 1 << max(0, (count // DOMINATED).bit_length())
+    every = stride(count, DOMINATED)
     members = "SELECT individual FROM front_moves WHERE entered"
     condition = f"hash(i.id) % {every} = 0 AND i.outcome = 'ok' AND i.id NOT IN ({members}) AND {stretch.individuals()}"
     return _described(reader, condition, f"LIMIT {DOMINATED}")
 
 
 def picked(reader: LineageReader, individuals: Sequence[int]) -> Table:
-    """Some individuals, as `front` has them, at most PICKED."""
-    ids = ", ".join(f"{one:d}" for one in individuals[:PICKED])
+    """The individuals with these ids, at most PICKED; columns as in `front`."""
+    ids = ", ".join(f"{individual:d}" for individual in individuals[:PICKED])
     return _described(reader, f"i.id IN ({ids})" if ids else "false", f"LIMIT {PICKED}")
 
 
 def earlier(reader: LineageReader, stretch: Stretch) -> Table:
-    """Fronts at equal distances in the past: columns after (a tell), id, and a column each objective."""
-    condition = stretch.tells()
-    ends = reader.sql(f"SELECT min(tell), max(tell) FROM front_moves WHERE {condition}").rows
-    first, last = ends[0] if ends and ends[0][1] is not None else (0, 0)
+    """Fronts at equal distances in the past: columns after (a tell), id, and a column for each objective."""
+    first, last = tell_range(reader, stretch)
     moments = [first + (last - first) * part // EARLIER for part in range(1, EARLIER)]
     named = objectives(reader)
     return reader.sql(f"""
@@ -71,7 +71,7 @@ def earlier(reader: LineageReader, stretch: Stretch) -> Table:
 
 
 def column_of(objective: str) -> str:
-    """The column that holds an objective: its name, or one beside it where that is a fact's."""
+    """The column that holds an objective: its name, with a prefix where a fact has that name."""
     if objective == TELLS[0]:
         return "tell"
     return f"objective {objective}" if objective.lower() in (*FACTS, "after") else objective
@@ -81,15 +81,15 @@ def _described(reader: LineageReader, condition: str, limit: str) -> Table:
     named = objectives(reader)
     order = f'"{_safe(column_of(named[0][0]))}" {"ASC" if named[0][1] == "min" else "DESC"}, ' if named else ""
     return reader.sql(f"""
-        WITH chosen AS (SELECT {", ".join(f"i.{one}" for one in FACTS)} FROM individuals i WHERE {condition} {limit})
+        WITH chosen AS (SELECT {", ".join(f"i.{fact}" for fact in FACTS)} FROM individuals i WHERE {condition} {limit})
         SELECT i.*{_comma(_values(named))}
         FROM chosen i LEFT JOIN (FROM scores WHERE individual IN (SELECT id FROM chosen)) o ON o.individual = i.id
         GROUP BY ALL ORDER BY {order}i.id
     """)
 
 
-def _values(named: Sequence[tuple[str, str, str]]) -> str:
-    """The objectives of the scores `o` as a column each."""
+def _values(named: Sequence[Objective]) -> str:
+    """A column for each objective, from the scores `o`."""
     return ", ".join(
         f'max(o.mean) FILTER (o.name = {quoted(name)}) AS "{_safe(column_of(name))}"' for name, _, _ in named
     )

@@ -1,4 +1,4 @@
-"""How a run came to where it is: each improvement, and a sample of its indicators over time."""
+"""A run's progress: each improvement, and a sample of its indicators over time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dashboard.filters import Stretch
+from dashboard.queries.sampling import stride, tell_stride
 from evo.lineage import LineageReader, Table
+from evo.lineage.queries import objectives
 
 SAMPLES = 1000
 MOST_STEPS = 4000
@@ -15,7 +17,7 @@ MOST_STEPS = 4000
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Somebody became the best by an objective."""
+    """An individual became the best by an objective."""
 
     name: str
     tell: int
@@ -26,12 +28,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Bests:
-    """The best feasible value so far by each objective, as steps in the order of telling.
+    """The best feasible value so far by each objective, as steps in the order of tells.
 
     Attributes:
-        started: of the run, to know it again.
-        looked: the last tell that was looked at.
-        steps: the earlier ones thinned out where there are many; the last of each objective is always there.
+        started: when the run started, to tell it from another run of its name.
+        looked: the last tell that was read.
+        steps: the earlier half thinned out where there are many; the last step of each objective is always there.
     """
 
     started: datetime | None = None
@@ -44,7 +46,7 @@ class Bests:
 
 
 def bests(reader: LineageReader, before: Bests | None, stretch: Stretch) -> Bests:
-    """The best so far after each tell of a stretch, from what was known before and what was told since."""
+    """The best so far after each tell of a stretch: what was known before, and what came since."""
     found = reader.sql("SELECT started, (SELECT max(tell) FROM indicators) FROM runs").rows
     if not found or found[0][1] is None:
         return Bests(found[0][0] if found else None)
@@ -53,20 +55,15 @@ def bests(reader: LineageReader, before: Bests | None, stretch: Stretch) -> Best
     if known.looked == last:
         return known
     signs = {name: 1 if direction == "min" else -1 for name, direction, _ in objectives(reader)}
-    # Where individuals are measured again, who leads is not who once measured best: the run says who does.
+    # Where individuals are re-evaluated, the leader is not the individual with the best single measurement.
     again = reader.sql("SELECT count(*) FROM (SELECT 1 FROM measurements LIMIT 1)").scalar()
     fresh = reader.sql((LEADERS if again else RECORDS).format(after=known.looked, individuals=stretch.individuals()))
     steps = (*known.steps, *(Step(*row) for row in fresh.rows))
     return Bests(started, last, tuple(_thinned(steps if again else _improving(steps, signs))))
 
 
-def objectives(reader: LineageReader) -> tuple[tuple[str, str, str], ...]:
-    """Name, direction and unit of each objective, the first one first."""
-    return tuple(reader.sql("SELECT name, direction, unit FROM objective_names ORDER BY position").rows)
-
-
-# In two stages, so that no million rows are sorted: the best of each stretch of 512 tells, and then the single tells of
-# those stretches that beat all before them.
+# In two stages, so that millions of rows need no sorting: the best of each block of 512 tells, then the single tells of
+# the blocks that improve on all earlier ones.
 RECORDS = """
     WITH fresh AS (SELECT i.id, i.tell, i.told_at FROM individuals i
             WHERE i.tell > {after} AND i.outcome = 'ok' AND {individuals}),
@@ -100,21 +97,21 @@ def _improving(steps: Iterable[Step], signs: dict[str, int]) -> list[Step]:
 
 
 def _thinned(steps: Iterable[Step]) -> list[Step]:
-    """Every other one of the older half, until there are few enough; what an objective ends with stays."""
+    """Drops every other step of the older half until there are few enough; the last step of each objective stays."""
     kept = list(steps)
     while len(kept) > MOST_STEPS:
         last = {step.name: position for position, step in enumerate(kept)}
         half = len(kept) // 2
-        kept = [one for at, one in enumerate(kept) if at >= half or at % 2 == 0 or last[one.name] == at]
+        kept = [step for at, step in enumerate(kept) if at >= half or at % 2 == 0 or last[step.name] == at]
     return kept
 
 
 def indicators(reader: LineageReader, stretch: Stretch) -> Table:
-    """A sample of the indicators: columns tell, told, hypervolume, front_size, population, diversity, coverage.
+    """A sample of the indicators: columns tell, told_at, hypervolume, front_size, population, diversity, coverage.
 
-    Every n-th tell and the last one, so that a point stays where it is while a run grows.
+    Every n-th tell and the last one, so that points stay where they are while a run grows.
     """
-    width = _width(reader, stretch)
+    width = tell_stride(reader, stretch, SAMPLES)
     return reader.sql(f"""
         WITH sample AS (
             SELECT tell, hypervolume, front_size, population, diversity, coverage FROM indicators
@@ -127,8 +124,8 @@ def indicators(reader: LineageReader, stretch: Stretch) -> Table:
 
 
 def outcomes(reader: LineageReader, stretch: Stretch) -> Table:
-    """What came of evaluations, in up to 100 equal stretches: columns tell (the first), ended, outcome, individuals."""
-    width = 10 * _width(reader, stretch)
+    """Outcomes of evaluations in about 100 equal stretches: columns tell (the first), ended, outcome, individuals."""
+    width = 10 * tell_stride(reader, stretch, SAMPLES)
     return reader.sql(f"""
         SELECT {width} * (i.tell // {width}) AS tell, max(i.told_at) AS ended, i.outcome, count(*) AS individuals
         FROM individuals i WHERE {stretch.individuals()} GROUP BY 1, 3 ORDER BY 1, 3
@@ -136,8 +133,8 @@ def outcomes(reader: LineageReader, stretch: Stretch) -> Table:
 
 
 def rates(reader: LineageReader, stretch: Stretch) -> Table:
-    """Results a second in up to 125 stretches of equally many tells: columns tell, told (at the end), per_second."""
-    width = 8 * _width(reader, stretch)
+    """Results per second in about 125 stretches of equally many tells: columns tell, told_at (its end), per_second."""
+    width = 8 * tell_stride(reader, stretch, SAMPLES)
     return reader.sql(f"""
         WITH parts AS (
             SELECT i.tell // {width} AS part, max(i.tell) AS tell, max(i.told_at) AS told_at, count(*) AS results
@@ -148,11 +145,11 @@ def rates(reader: LineageReader, stretch: Stretch) -> Table:
 
 
 def spending(reader: LineageReader) -> Table:
-    """Dollars of all completions up to a moment, a point a stretch of equally many: columns completed, model, usd.
+    """Cumulative dollars after stretches of equally many completions: columns completed, model, usd.
 
-    The models that cost most by name, all others as one.
+    The five models that cost most by name, all others together.
     """
-    width = _power(reader.sql("SELECT count(*) FROM completions").scalar() // 300)
+    width = stride(reader.sql("SELECT count(*) FROM completions").scalar(), 300)
     return reader.sql(f"""
         WITH dear AS (SELECT model FROM completions GROUP BY model ORDER BY sum(cost_usd) DESC, model LIMIT 5),
         parts AS (
@@ -162,14 +159,3 @@ def spending(reader: LineageReader) -> Table:
         SELECT completed, model, sum(usd) OVER (PARTITION BY model ORDER BY part) AS usd FROM parts
         WHERE usd > 0 ORDER BY part, model
     """)
-
-
-def _width(reader: LineageReader, stretch: Stretch) -> int:
-    """How many tells lie between two samples: a power of two, so that samples stay where they are."""
-    ends = reader.sql(f"SELECT min(tell), max(tell) FROM indicators WHERE {stretch.tells()}").rows
-    first, last = ends[0] if ends and ends[0][1] is not None else (0, 0)
-    return _power((last - first) // SAMPLES)
-
-
-def _power(least: int) -> int:
-    return 1 << max(0, int(least)).bit_length()

@@ -1,4 +1,4 @@
-"""All about one individual: its genome and its base's, what was said to make it, how it was measured, its family."""
+"""An individual: its genome beside its base's, its objectives, cost, cases and descriptors, its line of bases."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dashboard.queries.history import objectives
+from dashboard.queries.sampling import stride
 from evo.genomes import Genome, SlotValue, genome_from_json
 from evo.lineage import LineageReader, Table
-from evo.lineage.queries import Portrait, base, genome_json, portrait, quoted
+from evo.lineage.queries import Portrait, base, genome_json, objectives, portrait, quoted
 
 MOST_CASES = 2000
-MOST_CALLS = 50
-FOREBEARS = 40
+MOST_BASES = 40
 SEEN = 400
-# Without the pair of braces that it may be answered in (see `dashboard.words.thought`).
+# A thought without the braces that a model may put around it (see `dashboard.words.thought`).
 IDEA = r"left(regexp_replace(trim(i.thought), '^\{([^{}]*)\}$', '\1'), 300)"
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
-    """An individual and what it is compared with.
+class SideBySide:
+    """An individual and the individual that it is compared with.
 
     Attributes:
-        other: the id of the genome that it is compared with; None for a seed.
+        other: the id of the latter; None for a seed.
     """
 
     portrait: Portrait
@@ -36,24 +35,24 @@ class Likeness:
 
 
 def best(reader: LineageReader) -> int | None:
-    """The best by the first objective; where there is none, whoever was told last."""
+    """The best by the first objective; where there is none, the latest individual."""
     found: int | None = reader.sql("SELECT id FROM best LIMIT 1").scalar()
     if found is None:
         found = reader.sql("SELECT max(id) FROM individuals").scalar()
     return found
 
 
-def likeness(reader: LineageReader, individual: int, other: int | None) -> Likeness:
-    """An individual beside its base, or beside any other one.
+def side_by_side(reader: LineageReader, individual: int, other: int | None) -> SideBySide:
+    """An individual beside its base, or beside any other individual.
 
     Raises:
-        LineageError: there is none of that id.
+        LineageError: no individual has that id.
     """
     seen = portrait(reader, individual)
     other = base(reader, individual) if other is None else other
     text = genome_json(reader, other) if other is not None else None
     genome = genome_from_json(json.loads(seen.fields["genome"]))
-    return Likeness(seen, genome, other, genome_from_json(json.loads(text)) if text else None)
+    return SideBySide(seen, genome, other, genome_from_json(json.loads(text)) if text else None)
 
 
 def values(reader: LineageReader, individual: int, other: int | None) -> Table:
@@ -72,25 +71,8 @@ def values(reader: LineageReader, individual: int, other: int | None) -> Table:
     )
 
 
-def calls(reader: LineageReader, individual: int) -> Table:
-    """Every completion for its ask, the prompt and the reply in full; those that its evaluation asked for come last.
-
-    Columns purpose, stage, model, endpoint, outcome, input_tokens, output_tokens, cost_usd, seconds, prompt, reply,
-    error, completed; at most MOST_CALLS.
-    """
-    return reader.sql(
-        f"""
-        SELECT c.purpose, c.stage, c.model, c.endpoint, c.outcome, c.input_tokens, c.output_tokens, c.cost_usd,
-            c.seconds, c.prompt::VARCHAR AS prompt, c.reply, c.error, c.completed
-        FROM completions c WHERE c.ask IN (SELECT ask FROM proposals WHERE individual = ?)
-        ORDER BY c.stage = 'proposal' DESC, c.completed LIMIT {MOST_CALLS}
-        """,
-        [individual],
-    )
-
-
 def cost(reader: LineageReader, individual: int) -> tuple[float, float, int]:
-    """Dollars for it alone, dollars with all that it came from, and the completions of all these."""
+    """Dollars for the individual alone, dollars with all its ancestors, and the number of all their completions."""
     own = reader.sql(
         "SELECT coalesce(sum(cost_usd), 0) FROM completions WHERE ask IN "
         "(SELECT ask FROM proposals WHERE individual = ?)",
@@ -102,7 +84,7 @@ def cost(reader: LineageReader, individual: int) -> tuple[float, float, int]:
 
 
 def cases(reader: LineageReader, individual: int, other: int | None) -> Table:
-    """Scores by case, those that changed most first: columns name, score, other, change; larger is better."""
+    """Scores by case, the largest changes first: columns name, score, other, change; larger is better."""
     return reader.sql(
         f"""
         SELECT c.name, c.score, o.score AS other, c.score - o.score AS change
@@ -114,12 +96,12 @@ def cases(reader: LineageReader, individual: int, other: int | None) -> Table:
 
 
 def descriptors(reader: LineageReader, individual: int) -> Table:
-    """What evaluations said of it beside its objectives: columns name, value."""
+    """Its descriptors: columns name, value."""
     return reader.sql("SELECT name, value FROM descriptors WHERE individual = ? ORDER BY name LIMIT 200", [individual])
 
 
-def forebears(reader: LineageReader, individual: int) -> Table:
-    """Its line of bases, itself first: columns id, tell, operator, model, a column each objective, thought."""
+def line_of_bases(reader: LineageReader, individual: int) -> Table:
+    """Its line of bases, itself first: columns id, tell, operator, model, a column for each objective, thought."""
     named = objectives(reader)
     columns = "".join(
         f', max(s.mean) FILTER (s.name = {quoted(name)}) AS "{name.replace(chr(34), chr(34) * 2)}"'
@@ -131,7 +113,7 @@ def forebears(reader: LineageReader, individual: int) -> Table:
             SELECT ?::BIGINT, 0
             UNION ALL
             SELECT p.parent, l.back + 1 FROM line l JOIN parents p ON p.child = l.id AND p.role = 'base'
-            WHERE l.back < {FOREBEARS}
+            WHERE l.back < {MOST_BASES}
         )
         SELECT i.id, i.tell, i.operator, i.model{columns}, {IDEA} AS thought
         FROM line l JOIN individuals i ON i.id = l.id
@@ -143,12 +125,11 @@ def forebears(reader: LineageReader, individual: int) -> Table:
 
 
 def seen(reader: LineageReader, kind: str) -> Mapping[str, tuple[SlotValue, ...]]:
-    """What a sample of others holds: of architectures the choices by slot, of vectors the least and the most by number.
+    """What a sample of the run holds: the values of each slot of architectures, the range of each number of vectors.
 
-    Of SEEN individuals at most, the same ones while the run does not double.
+    At most SEEN individuals, the same ones until the run doubles.
     """
-    count = reader.sql("SELECT count(*) FROM individuals").scalar()
-    every = 1 << max(0, (count // SEEN).bit_length())
+    every = stride(reader.sql("SELECT count(*) FROM individuals").scalar(), SEEN)
     rows = reader.sql(
         f"SELECT genome FROM individuals WHERE hash(id) % {every} = 0 AND kind = ? LIMIT {SEEN}", [kind]
     ).rows
@@ -156,13 +137,13 @@ def seen(reader: LineageReader, kind: str) -> Mapping[str, tuple[SlotValue, ...]
     for (text,) in rows:
         fields = json.loads(text)
         pairs = fields["choices"].items() if kind == "architecture" else enumerate(fields.get("values", ()))
-        for slot, choice in pairs:
-            held[str(slot)][type(choice).__name__, choice] = choice
+        for slot, value in pairs:
+            held[str(slot)][type(value).__name__, value] = value
     if kind == "vector":
         return {slot: (min(of.values()), max(of.values())) for slot, of in held.items()}
     return {slot: tuple(sorted(of.values(), key=_order)) for slot, of in held.items()}
 
 
-def _order(choice: SlotValue) -> tuple[int, float, str]:
+def _order(value: SlotValue) -> tuple[int, float, str]:
     """Numbers by size, before texts."""
-    return (0, float(choice), "") if isinstance(choice, int | float) else (1, 0.0, choice)
+    return (0, float(value), "") if isinstance(value, int | float) else (1, 0.0, value)

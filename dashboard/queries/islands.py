@@ -1,9 +1,10 @@
-"""Islands: who lives there, how good the best is, and who came from where."""
+"""Islands: their populations, their best, and the migrations between them."""
 
 from __future__ import annotations
 
 from dashboard.filters import Stretch
-from dashboard.queries.history import objectives
+from dashboard.queries.objectives import first_cost
+from dashboard.queries.sampling import tell_stride
 from evo.lineage import LineageReader, Table
 from evo.lineage.queries import quoted
 
@@ -13,48 +14,49 @@ MOST_MOVES = 1600
 
 
 def islands(reader: LineageReader, stretch: Stretch) -> Table:
-    """An island a row, as it was after the last tell of a stretch.
+    """Each island as it was after the last tell of a stretch.
 
-    Columns island, count_told (there), valid, living, from_elsewhere (of those), in_front (of those), best (by the first
-    objective, of all who ever lived there), individual (who is), tell (when it came), best_living.
+    Columns island, evaluations, valid, population, immigrants (members born elsewhere), in_front (members), best (so
+    far, by the first objective), individual (the best), tell (when it arrived), best_now (of the population).
     """
-    first, sign = _first(reader)
+    first, sign = first_cost(reader)
     until = stretch.tells()
     only = f"WHERE island = {stretch.island:d}" if stretch.island is not None else ""
     return reader.sql(f"""
-        WITH totals AS (SELECT i.island, count(*) AS count_told, count(*) FILTER (i.outcome = 'ok') AS valid
+        WITH totals AS (SELECT i.island, count(*) AS evaluations, count(*) FILTER (i.outcome = 'ok') AS valid
             FROM individuals i WHERE {stretch.individuals()} GROUP BY 1),
         came AS (SELECT individual, island, 1 AS came FROM arrivals WHERE {_until(stretch)} UNION ALL
             SELECT individual, island, -1 FROM removals WHERE {_until(stretch)}),
-        living AS (SELECT individual, island FROM came GROUP BY ALL HAVING sum(came) > 0),
+        members AS (SELECT individual, island FROM came GROUP BY ALL HAVING sum(came) > 0),
         front AS (SELECT individual FROM front_moves WHERE {_until(stretch)}
             GROUP BY 1 HAVING sum(if(entered, 1, -1)) > 0),
         valued AS ({_valued(first, sign)}),
         best AS (SELECT a.island, min_by(struct_pack(individual := a.individual, tell := a.tell, cost := v.cost),
                 (v.cost, a.tell)) AS best
             FROM arrivals a JOIN valued v USING (individual) WHERE {until} GROUP BY 1),
-        homes AS (
-            SELECT l.island, count(*) AS living, count(*) FILTER (i.island <> l.island) AS from_elsewhere,
+        populations AS (
+            SELECT m.island, count(*) AS population, count(*) FILTER (i.island <> m.island) AS immigrants,
                 count(f.individual) AS in_front, min(v.cost) AS cost
-            FROM living l JOIN (SELECT id, island FROM individuals) i ON i.id = l.individual
-            LEFT JOIN front f ON f.individual = l.individual LEFT JOIN valued v ON v.individual = l.individual
+            FROM members m JOIN (SELECT id, island FROM individuals) i ON i.id = m.individual
+            LEFT JOIN front f ON f.individual = m.individual LEFT JOIN valued v ON v.individual = m.individual
             GROUP BY 1
         )
-        SELECT island, coalesce(t.count_told, 0) AS count_told, coalesce(t.valid, 0) AS valid, coalesce(h.living, 0) AS living,
-            coalesce(h.from_elsewhere, 0) AS from_elsewhere, coalesce(h.in_front, 0) AS in_front,
-            {sign} * b.best.cost AS best, b.best.individual AS individual, b.best.tell AS tell,
-            {sign} * h.cost AS best_living
-        FROM totals t FULL JOIN homes h USING (island) FULL JOIN best b USING (island) {only} ORDER BY island LIMIT 500
+        SELECT island, coalesce(t.evaluations, 0) AS evaluations, coalesce(t.valid, 0) AS valid,
+            coalesce(p.population, 0) AS population, coalesce(p.immigrants, 0) AS immigrants,
+            coalesce(p.in_front, 0) AS in_front, {sign} * b.best.cost AS best, b.best.individual AS individual,
+            b.best.tell AS tell, {sign} * p.cost AS best_now
+        FROM totals t FULL JOIN populations p USING (island) FULL JOIN best b USING (island) {only}
+        ORDER BY island LIMIT 500
     """)
 
 
 def over_time(reader: LineageReader, stretch: Stretch) -> Table:
-    """Of the first MOST_ISLANDS islands by stretches of tells: columns tell (the last), island, living, best.
+    """The first MOST_ISLANDS islands over up to PARTS + 1 stretches of tells, a row where something changed.
 
-    Up to 2 * PARTS stretches. Best is of all who came to live there since the first tell; a row where it changed.
+    Columns tell (the last of the stretch), island, population, best (of all arrivals since the first tell).
     """
-    first, sign = _first(reader)
-    width = _width(reader, stretch)
+    first, sign = first_cost(reader)
+    width = tell_stride(reader, stretch, PARTS)
     only = f"island = {stretch.island:d}" if stretch.island is not None else f"island < {MOST_ISLANDS}"
     until = _until(stretch)
     return reader.sql(f"""
@@ -68,19 +70,19 @@ def over_time(reader: LineageReader, stretch: Stretch) -> Table:
             JOIN valued v USING (individual) WHERE {stretch.tells("a.tell")} AND a.{only} GROUP BY ALL),
         both_ AS (SELECT part, island, net, cost FROM moves FULL JOIN bests USING (part, island)),
         summed AS (
-            SELECT part, island, sum(coalesce(net, 0)) OVER passed AS living, min(cost) OVER passed AS cost FROM both_
+            SELECT part, island, sum(coalesce(net, 0)) OVER passed AS members, min(cost) OVER passed AS cost FROM both_
             WINDOW passed AS (PARTITION BY island ORDER BY part)
         )
         SELECT least((part + 1) * {width} - 1, (SELECT max(tell) FROM indicators WHERE {until})) AS tell, island,
-            living::BIGINT AS living, {sign} * cost AS best
+            members::BIGINT AS population, {sign} * cost AS best
         FROM summed WHERE part >= {stretch.first // width} ORDER BY part, island
     """)
 
 
 def flows(reader: LineageReader, stretch: Stretch) -> Table:
-    """Who came from where, in numbers: columns source, target, reason, individuals, parents.
+    """Counts of migrations, the largest first: columns source, target, reason, individuals, parents.
 
-    Parents are those of them who had a child on the island that they came to; the most first.
+    Parents counts the migrants with offspring on the target island.
     """
     return reader.sql(f"""
         WITH came AS (SELECT * FROM arrivals WHERE source IS NOT NULL AND {_of(stretch)}),
@@ -96,7 +98,7 @@ def flows(reader: LineageReader, stretch: Stretch) -> Table:
 
 
 def moves(reader: LineageReader, stretch: Stretch) -> Table:
-    """Single moves: columns tell, individual, source, target, reason; the latest MOST_MOVES, the earliest first."""
+    """The latest MOST_MOVES migrations, the earliest first: columns tell, individual, source, target, reason."""
     return reader.sql(f"""
         SELECT * FROM (
             SELECT tell, individual, source, island AS target, reason FROM arrivals
@@ -106,7 +108,7 @@ def moves(reader: LineageReader, stretch: Stretch) -> Table:
 
 
 def _valued(first: str, sign: int) -> str:
-    """Cost of the feasible by the first objective, as a query."""
+    """A query for the cost of feasible individuals by the first objective."""
     return f"""
         SELECT s.individual, {sign} * s.value AS cost
         FROM objectives s JOIN evaluations e ON e.individual = s.individual
@@ -115,24 +117,10 @@ def _valued(first: str, sign: int) -> str:
 
 
 def _of(stretch: Stretch) -> str:
-    """The arrivals of a stretch: from an island, or to it."""
+    """The condition on the arrivals of a stretch, in SQL: from its island, or to it."""
     island = f" AND (island = {stretch.island:d} OR source = {stretch.island:d})" if stretch.island is not None else ""
     return stretch.tells() + island
 
 
 def _until(stretch: Stretch) -> str:
     return f"tell <= {stretch.last:d}" if stretch.last is not None else "true"
-
-
-def _first(reader: LineageReader) -> tuple[str, int]:
-    """The first objective, and 1 where less of it is better."""
-    named = objectives(reader)
-    return (named[0][0], 1 if named[0][1] == "min" else -1) if named else ("", 1)
-
-
-def _width(reader: LineageReader, stretch: Stretch) -> int:
-    """How many tells a stretch of the figures has: a power of two, so that points stay where they are."""
-    ends = reader.sql(f"SELECT min(tell), max(tell) FROM indicators WHERE {stretch.tells()}").rows
-    first, last = ends[0] if ends and ends[0][1] is not None else (0, 0)
-    apart: int = (last - first) // PARTS
-    return 1 << apart.bit_length()

@@ -1,29 +1,31 @@
-"""Who came from whom: one individual's family, its line of bases, and everybody's graph; cut where it is endless."""
+"""Parents and offspring: an individual's family, its line of bases, and the graph of all individuals, each bounded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from dashboard.filters import Stretch
 from dashboard.queries import MOST_POINTS
-from dashboard.queries.history import objectives
+from dashboard.queries.objectives import first_cost
 from evo.lineage import LineageReader, Table
 from evo.lineage.queries import none_of, quoted
 
-# Of a family: how far the line of bases is drawn, and how many of the others.
+# Of a family: how much of the line of bases is drawn, and how many of the other members.
 LINE, NEAREST, DESCENDANTS = 3000, 240, 160
 Edge = tuple[int, int, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Kin:
-    """Individuals, and who of them came from whom.
+class LineageGraph:
+    """Individuals, and the parent edges among them.
 
     Attributes:
-        members: columns id, tell, generation, island, operator, model, outcome, survived, value (of the first objective,
-            the mean), gain (over its base's, positive is better), entered_front; the oldest first.
-        edges: (child, parent, role) of all who are members; the base of a child comes first.
+        members: columns id, tell, generation, island, operator, model, outcome, survived, value (mean of the first
+            objective), gain (over its base, positive is better), entered_front; the oldest first.
+        edges: (child, parent, role) with both ends among the members; the base of a child comes first.
     """
 
     members: Table
@@ -32,19 +34,19 @@ class Kin:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """An individual with what it came from and what came from it, as far as it can be drawn.
+    """An individual with its ancestors and descendants, as far as they can be drawn.
 
     Attributes:
-        line: from base to base, itself first, as far as it is drawn.
+        line: the drawn part of its line of bases, itself first.
         line_length: how many bases it has in all.
-        ancestors: how many there are, drawn or not.
-        ancestors_drawn: how many of them are members.
-        descendants_drawn: likewise.
-        more_descendants: whether there are others.
+        ancestors: how many ancestors it has, drawn or not.
+        ancestors_drawn: how many of them are in the graph.
+        descendants_drawn: how many descendants are in the graph.
+        more_descendants: whether there are other descendants.
     """
 
     root: int
-    kin: Kin
+    graph: LineageGraph
     line: tuple[int, ...]
     line_length: int
     ancestors: int
@@ -54,15 +56,15 @@ class Family:
 
 
 @dataclass(frozen=True, slots=True)
-class Everybody:
-    """The latest of a stretch.
+class AllIndividuals:
+    """The latest individuals of a stretch.
 
     Attributes:
-        count: how many there are in the stretch, drawn or not.
-        edges_left_out: from a member to a parent who is none.
+        count: how many individuals the stretch has, drawn or not.
+        edges_left_out: how many edges lead to a parent that is not drawn.
     """
 
-    kin: Kin
+    graph: LineageGraph
     count: int
     edges_left_out: int
 
@@ -71,10 +73,10 @@ def family(reader: LineageReader, individual: int, generations: int | None) -> F
     """The family of an individual: its line of bases, the NEAREST other ancestors, its first DESCENDANTS.
 
     Args:
-        generations: how far back, and forth; None goes as far as can be drawn.
+        generations: how many, back and forth; None for as many as can be drawn.
 
     Raises:
-        LineageError: there is none of that id.
+        LineageError: no individual has that id.
     """
     if not reader.sql("SELECT id FROM individuals WHERE id = ?", [individual]).rows:
         raise none_of(reader, individual)
@@ -84,42 +86,49 @@ def family(reader: LineageReader, individual: int, generations: int | None) -> F
     before = _nearest(reader, individual, ("child", "parent"), far, most=NEAREST + len(line))
     after = _nearest(reader, individual, ("parent", "child"), far, most=DESCENDANTS + 1)
     more, after = len(after) > DESCENDANTS, after[:DESCENDANTS]
-    others = [one for one in before if one not in set(line)][:NEAREST]
-    kin = _kin(reader, [*line, *others, *after])
+    on_line = set(line)
+    others = [member for member in before if member not in on_line][:NEAREST]
+    graph = _graph(reader, [*line, *others, *after])
     count = reader.sql("SELECT count(*) - 1 FROM ancestors(?)", [individual]).scalar()
     more = more or _have_others(reader, [individual, *after], after)
-    return Family(individual, kin, tuple(line), len(whole) - 1, count, len(line) - 1 + len(others), len(after), more)
+    return Family(
+        root=individual,
+        graph=graph,
+        line=tuple(line),
+        line_length=len(whole) - 1,
+        ancestors=count,
+        ancestors_drawn=len(line) - 1 + len(others),
+        descendants_drawn=len(after),
+        more_descendants=more,
+    )
 
 
-def everybody(reader: LineageReader, stretch: Stretch) -> Everybody:
+def all_individuals(reader: LineageReader, stretch: Stretch) -> AllIndividuals:
     """The latest MOST_POINTS individuals of a stretch, and the edges between them."""
     count = reader.sql(f"SELECT count(*) FROM individuals i WHERE {stretch.individuals()}").scalar()
     latest = reader.sql(
         f"SELECT i.id FROM individuals i WHERE {stretch.individuals()} ORDER BY i.tell DESC LIMIT {MOST_POINTS}"
     ).rows
     ids = [row[0] for row in latest]
-    kin = _kin(reader, ids)
+    graph = _graph(reader, ids)
     all_edges = reader.sql(
         f"SELECT count(*) FROM (SELECT DISTINCT child, parent FROM parents WHERE {_in('child', ids)})"
     )
-    drawn = {(child, parent) for child, parent, _ in kin.edges}
-    return Everybody(kin, count, all_edges.scalar() - len(drawn))
+    drawn = {(child, parent) for child, parent, _ in graph.edges}
+    return AllIndividuals(graph, count, all_edges.scalar() - len(drawn))
 
 
 def steps(reader: LineageReader, individual: int) -> Table:
-    """What each step of its line of bases gave, the founder first: columns as those of `Kin.members`.
-
-    The latest LINE steps.
-    """
+    """The latest LINE steps of its line of bases, the founder first: columns as in `LineageGraph.members`."""
     return _members(reader, _line(reader, individual)[: LINE + 1])
 
 
-def owed(reader: LineageReader, individual: int) -> Table:
-    """To whom a line of bases is owed: columns operator, model, steps, better (than the base), gain (of all steps).
+def contributions(reader: LineageReader, individual: int) -> Table:
+    """What operators and models contributed to the whole line of bases, however long it is.
 
-    Of the whole line, whatever its length.
+    Columns operator, model, steps, better (than the base), gain (of all steps).
     """
-    first, sign = _first(reader)
+    first, sign = first_cost(reader)
     line = f"SELECT unnest({_line(reader, individual)}::BIGINT[]) AS id"
     return reader.sql(f"""
         WITH line AS ({line}), {_gains("line", first, sign)}
@@ -131,56 +140,66 @@ def owed(reader: LineageReader, individual: int) -> Table:
 
 
 def _line(reader: LineageReader, individual: int) -> list[int]:
-    """From base to base, itself first, up to the founder. In Python, since recursion takes a round a step."""
+    """From base to base, itself first, up to the founder. In Python: a recursive query takes a round for each step."""
     (edges,) = reader.arrays(
         "SELECT child, min(parent) AS parent FROM parents "
         f"WHERE role = 'base' AND child <= {individual:d} GROUP BY child"
     )
     base = dict(zip(edges["child"].tolist(), edges["parent"].tolist(), strict=True))
     line = [individual]
-    while (one := base.get(line[-1])) is not None:
-        line.append(one)
+    while (parent := base.get(line[-1])) is not None:
+        line.append(parent)
     return line
 
 
 def _nearest(reader: LineageReader, individual: int, way: tuple[str, str], generations: int, *, most: int) -> list[int]:
-    """Who is fewest births away, one way or the other, a generation at a time; the latest of a generation first."""
+    """The nearest ancestors or descendants, a generation at a time; those nearest in age first.
+
+    In Python: a query for each generation would take a minute where there are thousands of them.
+
+    Args:
+        way: the columns of `parents` to go from and to.
+    """
     here, there = way
+    compare = "<=" if there == "parent" else ">="
+    (edges,) = reader.arrays(
+        f"SELECT {here}, {there} FROM parents WHERE {here} {compare} {individual:d} ORDER BY {here}"
+    )
+    sources, targets = edges[here], edges[there]
     found: dict[int, None] = {individual: None}
-    edge = [individual]
+    generation = [individual]
     for _ in range(generations):
-        if not edge or len(found) > most:
+        if not generation or len(found) > most:
             break
-        order = "DESC" if there == "parent" else "ASC"
-        rows = reader.sql(
-            f"SELECT DISTINCT {there} FROM parents WHERE {_in(here, edge)} ORDER BY {there} {order} LIMIT {2 * most}"
-        ).rows
-        edge = [one for (one,) in rows if one not in found]
-        found.update(dict.fromkeys(edge))
+        starts, ends = np.searchsorted(sources, generation, "left"), np.searchsorted(sources, generation, "right")
+        relatives = {int(id_) for start, end in zip(starts, ends, strict=True) for id_ in targets[start:end]}
+        nearest = sorted(relatives, reverse=there == "parent")[: 2 * most]
+        generation = [relative for relative in nearest if relative not in found]
+        found.update(dict.fromkeys(generation))
     return list(found)[1 : most + 1]
 
 
 def _have_others(reader: LineageReader, parents: Sequence[int], known: Sequence[int]) -> bool:
-    """Whether somebody among them has a child who is not known."""
+    """Whether any of the parents has a child that is not among the known."""
     others = reader.sql(f"SELECT DISTINCT child FROM parents WHERE {_in('parent', parents)} LIMIT {2 * DESCENDANTS}")
-    return any(one not in set(known) for (one,) in others.rows)
+    return bool({child for (child,) in others.rows} - set(known))
 
 
-def _kin(reader: LineageReader, ids: Sequence[int]) -> Kin:
+def _graph(reader: LineageReader, ids: Sequence[int]) -> LineageGraph:
     edges = reader.sql(f"""
         SELECT DISTINCT child, parent, role FROM parents
         WHERE {_in("child", ids)} AND {_in("parent", ids)} ORDER BY child, role <> 'base', parent
     """)
-    return Kin(_members(reader, ids), tuple(edges.rows))
+    return LineageGraph(_members(reader, ids), tuple(edges.rows))
 
 
 def _members(reader: LineageReader, ids: Iterable[int]) -> Table:
-    first, sign = _first(reader)
+    first, sign = first_cost(reader)
     return reader.sql(f"""
         WITH chosen AS (SELECT DISTINCT unnest({list(ids)}::BIGINT[]) AS id), {_gains("chosen", first, sign)},
         entered AS (SELECT DISTINCT individual FROM front_moves WHERE entered AND individual IN (SELECT id FROM chosen))
-        SELECT i.id, i.tell, i.generation, i.island, i.operator, i.model, i.outcome, i.survived, v.mean AS value, g.gain,
-            e.individual IS NOT NULL AS entered_front
+        SELECT i.id, i.tell, i.generation, i.island, i.operator, i.model, i.outcome, i.survived, v.mean AS value,
+            g.gain, e.individual IS NOT NULL AS entered_front
         FROM (SELECT id, tell, generation, island, operator, model, outcome, survived FROM individuals
             WHERE id IN (SELECT id FROM chosen)) i
         LEFT JOIN known v ON v.individual = i.id LEFT JOIN gains g ON g.id = i.id
@@ -189,22 +208,16 @@ def _members(reader: LineageReader, ids: Iterable[int]) -> Table:
 
 
 def _gains(chosen: str, first: str, sign: int) -> str:
-    """Parts of a query: `bases` (child, base), `known` (individual, mean) and `gains` (id, gain), of those chosen."""
+    """Common table expressions of the chosen: bases (child, base), known (individual, mean), gains (id, gain)."""
     return f"""
         bases AS (SELECT child, min(parent) AS base FROM parents
             WHERE role = 'base' AND child IN (SELECT id FROM {chosen}) GROUP BY child),
         known AS (SELECT individual, mean FROM scores WHERE name = {quoted(first)}
             AND individual IN (SELECT id FROM {chosen} UNION SELECT base FROM bases)),
-        gains AS (SELECT b.child AS id, {sign} * (n.mean - o.mean) AS gain FROM bases b
+        gains AS (SELECT b.child AS id, {sign} * (o.mean - n.mean) AS gain FROM bases b
             JOIN known n ON n.individual = b.child JOIN known o ON o.individual = b.base)
     """
 
 
-def _first(reader: LineageReader) -> tuple[str, int]:
-    """The first objective, and 1 where more of it is better."""
-    named = objectives(reader)
-    return (named[0][0], -1 if named[0][1] == "min" else 1) if named else ("", 1)
-
-
 def _in(column: str, ids: Sequence[int]) -> str:
-    return f"{column} IN ({', '.join(f'{one:d}' for one in ids)})" if ids else "false"
+    return f"{column} IN ({', '.join(f'{number:d}' for number in ids)})" if ids else "false"

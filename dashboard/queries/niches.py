@@ -1,6 +1,6 @@
-"""The map of niches: which cell holds whom.
+"""The archive of niches: the elite of each cell.
 
-Cells are not in the lineage; who lives is, and so is what most descriptors are made of.
+The lineage has no cells, but it has the populations, and what most descriptors are computed from.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from dashboard.filters import Stretch
-from dashboard.queries.history import objectives
 from dashboard.queries.islands import MOST_ISLANDS, PARTS
+from dashboard.queries.objectives import first_cost
+from dashboard.queries.sampling import tell_stride
+from evo.config.old_keys import renamed
 from evo.genomes import genome_from_json
 from evo.lineage import LineageReader, Table
 from evo.lineage.queries import quoted
@@ -25,20 +27,20 @@ from evo.search.niches import Archive, Dimension, NicheSettings, centroids
 from evo.values import SEED_OPERATOR, Ask, Evaluation, Individual
 
 MOST_ELITES = 5000
-# What they are made of is not in the lineage: a space of slots, an embedding.
+# Descriptors that need what the lineage does not have: a space of slots, an embedding.
 UNKNOWN = ("slot:", "embedding:")
-Middles = np.ndarray[Any, Any]
+Centroids = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Elite:
-    """Who holds a cell.
+    """The elite of a cell.
 
     Attributes:
-        cell: its number in the map.
-        at: its descriptors, in the order of the map's dimensions.
-        value: by the first objective; the mean, where it was measured again.
-        shared: how many others live in the cell, on all islands.
+        cell: the number of the cell.
+        at: its descriptors, in the order of the archive's dimensions.
+        value: by the first objective; the mean, where it was re-evaluated.
+        others: how many other members the cell has, on all islands.
     """
 
     individual: int
@@ -48,79 +50,83 @@ class Elite:
     feasible: bool
     maker: str
     island: int
-    shared: int = 0
+    others: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class NicheMap:
-    """A map, and who holds its cells.
+    """An archive of niches as it can be drawn.
 
     Attributes:
-        settings: of the map; None where the run has none.
-        unknown: descriptors that the lineage does not tell; then there are no elites.
-        elites: the best of each cell.
-        living: how many live, on the islands that are looked at.
-        left_out: how many of them were not looked at, the earliest ones.
-        placed: descriptors of all that were ever looked at, so that each is measured once.
+        settings: of the archive; None where the run has none.
+        unknown: descriptors that cannot be computed from the lineage; then there are no elites.
+        elites: the best individual of each cell.
+        population: how many members the islands have that are looked at.
+        left_out: how many of them, the earliest, were not placed in a cell.
+        placed: the descriptors of all members that were ever placed, so that each is computed once.
     """
 
     settings: NicheSettings | None = None
     unknown: tuple[str, ...] = ()
     elites: tuple[Elite, ...] = ()
-    living: int = 0
+    population: int = 0
     left_out: int = 0
     placed: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def cells(self) -> int:
-        """How many the map has."""
+        """The number of cells."""
         if self.settings is None:
             return 0
         if self.settings.kind == "cvt":
             return self.settings.cells
-        return math.prod(one.cells for one in self.settings.dimensions)
+        return math.prod(side.cells for side in self.settings.dimensions)
 
     @property
     def feasible(self) -> int:
-        """How many cells hold somebody feasible."""
-        return sum(one.feasible for one in self.elites)
+        """The number of cells with a feasible elite."""
+        return sum(elite.feasible for elite in self.elites)
 
 
 def settings(reader: LineageReader) -> NicheSettings | None:
-    """The map that a run's configuration describes; None where it has none."""
+    """The archive of a run's configuration; None where it has none."""
     config = reader.sql("SELECT config FROM runs").scalar()
-    stated = (json.loads(config).get("search") or {}).get("niches") if config else None
+    known = renamed(json.loads(config), say=lambda sentence: None) if config else {}
+    stated = (known.get("search") or {}).get("niches")
     if not stated:
         return None
-    sides = tuple(Dimension(name, **one) for name, one in stated["dimensions"].items())
+    sides = tuple(Dimension(name, **side) for name, side in stated["dimensions"].items())
     return NicheSettings(sides, **{name: value for name, value in stated.items() if name != "dimensions"})
 
 
-def archive(reader: LineageReader, before: NicheMap | None, stretch: Stretch) -> NicheMap:
-    """Who holds which cell after the last tell of a stretch; of several islands the best of all.
+def niche_map(reader: LineageReader, before: NicheMap | None, stretch: Stretch) -> NicheMap:
+    """The elite of each cell after the last tell of a stretch; over several islands the best of all.
 
     Raises:
-        ConfigError: a map that this version of the platform does not know.
+        ConfigError: an archive that this version of the platform does not know.
     """
     how = settings(reader)
     if how is None:
         return NicheMap()
-    if unknown := tuple(one.descriptor for one in how.dimensions if one.descriptor.startswith(UNKNOWN)):
+    if unknown := tuple(side.descriptor for side in how.dimensions if side.descriptor.startswith(UNKNOWN)):
         return NicheMap(how, unknown)
-    residents = _residents(reader, stretch)
-    looked = [one for one, _ in residents[:MOST_ELITES]]
+    members = _members(reader, stretch)
+    looked = members[:MOST_ELITES]
     known = {} if before is None or before.settings != how else before.placed
-    placed = {one: known[one] for one in looked if one in known}
-    placed |= _measured(reader, how, [one for one in looked if one not in placed])
-    elites = _elites(reader, how, placed)
-    return NicheMap(how, (), elites, len(residents), len(residents) - len(looked), placed)
+    placed = {member: known[member] for member in looked if member in known}
+    placed |= _placed(reader, how, [member for member in looked if member not in placed])
+    return NicheMap(
+        settings=how,
+        elites=_elites(reader, how, placed),
+        population=len(members),
+        left_out=len(members) - len(looked),
+        placed=placed,
+    )
 
 
 def over_time(reader: LineageReader, stretch: Stretch) -> Table:
-    """Coverage and QD score after tells, an island each: columns tell, island, coverage, qd_score."""
-    ends = reader.sql(f"SELECT min(tell), max(tell) FROM indicators WHERE {stretch.tells()}").rows
-    first, last = ends[0] if ends and ends[0][1] is not None else (0, 0)
-    width = 1 << max(0, (last - first) // PARTS).bit_length()
+    """Coverage and QD score of each island over time: columns tell, island, coverage, qd_score."""
+    width = tell_stride(reader, stretch, PARTS)
     return reader.sql(f"""
         SELECT max(n.tell) AS tell, i.island, arg_max(n.coverage, n.tell) AS coverage,
             arg_max(n.qd_score, n.tell) AS qd_score
@@ -133,60 +139,59 @@ def over_time(reader: LineageReader, stretch: Stretch) -> Table:
 
 @lru_cache(maxsize=4)
 def archive_of(how: NicheSettings) -> Archive:
-    """The map itself; that of a CVT with many cells takes a second or more."""
+    """The archive itself; that of a CVT with many cells takes a second or more."""
     return Archive(how)
 
 
 @lru_cache(maxsize=4)
-def middles(how: NicheSettings) -> Middles:
-    """Of the cells of a CVT, each side of the map from 0 to 1; shape (cells, dimensions)."""
+def cell_centroids(how: NicheSettings) -> Centroids:
+    """The centroids of a CVT's cells, each dimension scaled to 0 to 1; shape (cells, dimensions)."""
     return centroids(how.cells, len(how.dimensions), seed=how.seed)
 
 
 def grid_place(how: NicheSettings, cell: int) -> tuple[int, ...]:
-    """Where a cell of a grid is: its number along each side."""
-    return tuple(int(one) for one in np.unravel_index(cell, [one.cells for one in how.dimensions]))
+    """The place of a grid's cell: its number along each dimension."""
+    return tuple(int(place) for place in np.unravel_index(cell, [side.cells for side in how.dimensions]))
 
 
-def _residents(reader: LineageReader, stretch: Stretch) -> list[tuple[int, int]]:
-    """Who lives after the last tell of a stretch, and where; the latest first."""
+def _members(reader: LineageReader, stretch: Stretch) -> list[int]:
+    """The members of the populations after the last tell of a stretch, the latest first."""
     until = f"tell <= {stretch.last:d}" if stretch.last is not None else "true"
     island = f"AND island = {stretch.island:d}" if stretch.island is not None else ""
-    return reader.sql(f"""
-        SELECT individual, any_value(island) FROM (
+    found = reader.sql(f"""
+        SELECT individual FROM (
             SELECT individual, island, 1 AS came FROM arrivals WHERE {until} {island}
             UNION ALL SELECT individual, island, -1 FROM removals WHERE {until} {island}
         ) GROUP BY individual HAVING sum(came) > 0 ORDER BY individual DESC
-    """).rows  # type: ignore[return-value]
+    """)
+    return [individual for (individual,) in found.rows]
 
 
-def _measured(reader: LineageReader, how: NicheSettings, fresh: Sequence[int]) -> dict[int, tuple[float, ...]]:
-    """The descriptors of some individuals; NaN where one cannot be said."""
+def _placed(reader: LineageReader, how: NicheSettings, fresh: Sequence[int]) -> dict[int, tuple[float, ...]]:
+    """The descriptors of individuals; NaN for a descriptor that an individual does not have."""
     if not fresh:
         return {}
-    measured: list[Descriptor] = [descriptor(one.descriptor, Subject()) for one in how.dimensions]
+    sides: list[Descriptor] = [descriptor(side.descriptor, Subject()) for side in how.dimensions]
     ids = ", ".join(map(str, fresh))
     named: dict[str, dict[int, dict[str, float]]] = {"objectives": {}, "descriptors": {}}
-    for table, by in named.items():
-        for one, name, value in reader.sql(
-            f"SELECT individual, name, value FROM {table} WHERE individual IN ({ids})"
-        ).rows:
-            by.setdefault(one, {})[name] = value
+    for table, values in named.items():
+        query = f"SELECT individual, name, value FROM {table} WHERE individual IN ({ids})"
+        for identity, name, value in reader.sql(query).rows:
+            values.setdefault(identity, {})[name] = value
     placed = {}
-    for one, genome in reader.sql(f"SELECT id, genome FROM individuals WHERE id IN ({ids})").rows:
-        known = named["objectives"].get(one, {}), named["descriptors"].get(one, {})
+    for identity, genome in reader.sql(f"SELECT id, genome FROM individuals WHERE id IN ({ids})").rows:
+        known = named["objectives"].get(identity, {}), named["descriptors"].get(identity, {})
         evaluation = Evaluation("ok", known[0], descriptors=known[1])
-        individual = Individual(one, 0, Ask(0, SEED_OPERATOR), genome_from_json(json.loads(genome)), evaluation)
-        placed[one] = tuple(read(individual) for read in measured)
+        individual = Individual(identity, 0, Ask(0, SEED_OPERATOR), genome_from_json(json.loads(genome)), evaluation)
+        placed[identity] = tuple(side(individual) for side in sides)
     return placed
 
 
 def _elites(reader: LineageReader, how: NicheSettings, placed: Mapping[int, tuple[float, ...]]) -> tuple[Elite, ...]:
     """The best of each cell, feasible before infeasible."""
-    named = objectives(reader)
-    if not placed or not named:
+    if not placed:
         return ()
-    first, sign = named[0][0], 1 if named[0][1] == "min" else -1
+    first, sign = first_cost(reader)
     rows = reader.sql(f"""
         WITH chosen AS (SELECT unnest({list(placed)}::BIGINT[]) AS id)
         SELECT i.id, s.mean, s.compared, coalesce(e.violation, 0) <= 0 AS feasible,
@@ -199,12 +204,12 @@ def _elites(reader: LineageReader, how: NicheSettings, placed: Mapping[int, tupl
     """).rows
     archive, count = archive_of(how), dict[int, int]()
     best: dict[int, tuple[tuple[bool, float, int], Elite]] = {}
-    for one, mean, compared, feasible, maker, island in rows:
-        at = placed[one]
+    for individual, mean, compared, feasible, maker, island in rows:
+        at = placed[individual]
         if (cell := archive.cell_at(at)) is None:
             continue
-        merit = (not feasible, sign * compared, one)
+        cost = (not feasible, sign * compared, individual)
         count[cell] = count.get(cell, -1) + 1
-        if cell not in best or merit < best[cell][0]:
-            best[cell] = merit, Elite(one, cell, at, mean, feasible, maker, island)
-    return tuple(replace(one, shared=count[cell]) for cell, (_, one) in sorted(best.items()))
+        if cell not in best or cost < best[cell][0]:
+            best[cell] = cost, Elite(individual, cell, at, mean, feasible, maker, island)
+    return tuple(replace(elite, others=count[cell]) for cell, (_, elite) in sorted(best.items()))

@@ -1,42 +1,42 @@
-"""What operators and models took and gave, in all and over time."""
+"""What operators and models cost and yield, in total and over time."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from dashboard.filters import Stretch
-from dashboard.queries.history import objectives
+from dashboard.queries.objectives import first_cost
+from dashboard.queries.sampling import stride
 from evo.lineage import LineageReader, Table
 from evo.lineage.queries import quoted
 
 By = Literal["operator", "model", "both"]
 MOST_ARMS = 200
 PARTS = 48
-# What a figure tells apart; those that proposed least are the others together.
+# A figure shows this many operators or models; those with fewest proposals are grouped as the others.
 MOST_MAKERS = 8
 OTHERS = "others"
 NO_MODEL = "no model"
-# As the dashboard says who made something.
+# The operator, the model, or both as `dashboard.words.made_by` writes them, in SQL.
 MAKERS = {
     "operator": "p.operator",
     "model": f"coalesce(p.model, '{NO_MODEL}')",
     "both": "p.operator || coalesce(' with ' || p.model, '')",
 }
-# What a bandit is rewarded with: 1 for entering the front at its tell, 0.5 for surviving it.
+# The reward of a bandit: 1 for entering the front at the individual's tell, 0.5 for surviving it.
 REWARD = "CASE WHEN f.individual IS NOT NULL THEN 1.0 WHEN i.survived THEN 0.5 ELSE 0.0 END"
 ENTERED = "(SELECT individual, tell FROM front_moves WHERE entered) f ON f.individual = i.id AND f.tell = i.tell"
 
 
 def arms(reader: LineageReader, stretch: Stretch) -> Table:
-    """A row an operator and model, those that proposed most first.
+    """A row for each operator and model, those with most proposals first.
 
-    Columns operator, model, proposals, admitted, valid, improved (on their base, by the first objective), survived,
-    entered_front (at their tell), reward (mean), gain (median of those that improved), largest, calls, usd,
-    usd_each (for one that entered the front), input_tokens, output_tokens, seconds, slow (median and 95th percentile of
+    Columns operator, model, proposals, admitted, valid, improved (on the base, by the first objective), survived,
+    entered_front (at its tell), reward (mean), gain (median of the improvements), largest, calls, usd, usd_each (per
+    individual that entered the front), input_tokens, output_tokens, seconds, slow (median and 95th percentile of
     a completion for a proposal), evaluation_seconds (mean).
     """
-    named = objectives(reader)
-    first, sign = (named[0][0], 1 if named[0][1] == "min" else -1) if named else ("", 1)
+    first, sign = first_cost(reader)
     return reader.sql(f"""
         WITH asked AS ({_asked(reader, stretch)}),
         first AS (SELECT individual, value FROM objectives WHERE name = {quoted(first)}),
@@ -70,10 +70,10 @@ def arms(reader: LineageReader, stretch: Stretch) -> Table:
 
 
 def over_time(reader: LineageReader, stretch: Stretch, by: By) -> Table:
-    """What came of proposals in up to 2 * PARTS stretches of equally many asks.
+    """The results of proposals in up to PARTS + 1 stretches of equally many asks.
 
     Columns ask (the first), maker, proposals, valid, survived, entered_front, reward (mean), usd, seconds (median of a
-    completion). A stretch of which little has come in yet is there as well.
+    completion). The latest stretch may still be incomplete.
     """
     width = _width(reader, stretch)
     return reader.sql(f"""
@@ -95,9 +95,9 @@ def over_time(reader: LineageReader, stretch: Stretch, by: By) -> Table:
 
 
 def outcomes(reader: LineageReader, stretch: Stretch, by: By) -> Table:
-    """What became of proposals: columns maker, outcome, proposals.
+    """The outcomes of proposals: columns maker, outcome, proposals.
 
-    Outcome is the proposal's where it became no individual, else the evaluation's.
+    Outcome is the evaluation's, or the proposal's where it became no individual.
     """
     return reader.sql(f"""
         WITH asked AS ({_asked(reader, stretch)}), {_named(by)}
@@ -108,7 +108,7 @@ def outcomes(reader: LineageReader, stretch: Stretch, by: By) -> Table:
 
 
 def _asked(reader: LineageReader, stretch: Stretch) -> str:
-    """The proposals of a stretch, as a query; those that came to nothing have no tell, so asks bound them."""
+    """A query for the proposals of a stretch, bounded by asks, since proposals without a candidate have no tell."""
     island = f" AND island = {stretch.island:d}" if stretch.island is not None else ""
     bounds = "true"
     if stretch.first or stretch.last is not None:
@@ -121,7 +121,7 @@ def _asked(reader: LineageReader, stretch: Stretch) -> str:
 
 
 def _named(by: By) -> str:
-    """Part of a query: the asked with their maker, those that proposed least as one."""
+    """Common table expressions: the proposals with their maker, the makers with fewest proposals grouped."""
     return f"""
         makers AS (SELECT {MAKERS[by]} AS maker FROM asked p GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT {MOST_MAKERS}),
         named AS (SELECT p.*, if({MAKERS[by]} IN (FROM makers), {MAKERS[by]}, '{OTHERS}') AS maker FROM asked p)
@@ -129,6 +129,6 @@ def _named(by: By) -> str:
 
 
 def _width(reader: LineageReader, stretch: Stretch) -> int:
-    """How many asks a stretch has: a power of two, so that stretches stay where they are while a run grows."""
+    """How many asks each part of a figure has."""
     first, last = reader.sql(f"SELECT min(ask), max(ask) FROM ({_asked(reader, stretch)})").rows[0]
-    return 1 << max(0, (((last or 0) - (first or 0)) // PARTS)).bit_length()
+    return stride((last or 0) - (first or 0), PARTS)

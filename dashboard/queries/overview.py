@@ -1,4 +1,4 @@
-"""How a run stands: totals, what it will still take, and who is well."""
+"""The status of a run: its totals, what it will still take, and the health of endpoints and workers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from dashboard.queries.moments import pauses
 from evo.lineage import LineageReader, Table
 from evo.lineage.status import RunStatus, projected_status
 
@@ -17,16 +18,17 @@ RECENT_SECONDS = 300
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """How far a run is.
+    """The totals of a run so far.
 
     Attributes:
-        failed: evaluations without a result, those that a policy stopped left out.
-        proposals: offspring under way that an operator (and mostly a model) works on, by operator.
-        evaluations: offspring that wait for a worker, or are evaluated.
-        stopped: why the last session ended; None where it goes on, or was cut short.
-        started: of the run, in UTC.
-        latest: when something was told last, in UTC.
-        running_seconds: of all sessions up to the latest tell.
+        count_told: how many individuals are evaluated.
+        failed: evaluations without a result; pruned evaluations are none of them.
+        proposals: operator to its asks under way that have no proposal yet.
+        evaluations: candidates that wait for a worker or are being evaluated.
+        stopped: why the last session ended; None where it is running, or was killed.
+        started: when the run started, in UTC.
+        latest: the time of the latest tell, in UTC.
+        running_seconds: of all sessions up to the latest tell, without pauses.
         budget: as in the configuration.
     """
 
@@ -48,7 +50,7 @@ class Totals:
 
     @property
     def forecast_usd(self) -> float | None:
-        """What the whole run will have cost, if the rest costs as what was told so far; no more than the cap."""
+        """The cost of the whole run if the rest costs as much as so far per evaluation; no more than the cap."""
         if not self.count_told or not self.usd:
             return None
         likely = self.usd / self.count_told * max(self.count_told, self.budget.get("evaluations") or self.count_told)
@@ -57,7 +59,7 @@ class Totals:
 
     @property
     def left_seconds(self) -> float | None:
-        """Until the first of its budgets is used up at the present rate; None where that cannot be said."""
+        """Seconds until the first of its budgets is used up at the present rate; None where that is unknown."""
         left = []
         if self.per_second and self.budget.get("evaluations"):
             left.append((self.budget["evaluations"] - self.count_told) / self.per_second)
@@ -69,7 +71,7 @@ class Totals:
 
 
 def totals(reader: LineageReader) -> Totals:
-    """How far a run is, with what its journal has beyond its lineage."""
+    """The totals of a run, with what its journal has beyond its lineage."""
     status = projected_status(reader)
     asked: dict[str, int] = {}
     for operator in status.asks.values():
@@ -77,31 +79,31 @@ def totals(reader: LineageReader) -> Totals:
     started, latest, seconds, tokens = _times(reader)
     config = status.config
     return Totals(
-        status.problem,
-        status.count_told,
-        status.failed,
-        status.usd,
-        status.calls,
-        tokens,
-        _rate(status),
-        asked,
-        len(status.candidates),
-        status.stopped,
-        started,
-        latest,
-        seconds,
-        config.get("budget", {}),
-        (config.get("model") or {}).get("name"),
+        problem=status.problem,
+        count_told=status.count_told,
+        failed=status.failed,
+        usd=status.usd,
+        calls=status.calls,
+        tokens=tokens,
+        per_second=_rate(status),
+        proposals=asked,
+        evaluations=len(status.candidates),
+        stopped=status.stopped,
+        started=started,
+        latest=latest,
+        running_seconds=seconds,
+        budget=config.get("budget", {}),
+        model=(config.get("model") or {}).get("name"),
     )
 
 
 def _rate(status: RunStatus) -> float:
-    """Results a second, a spurt of a moment left out."""
+    """Results per second; 0 while there are too few results for a rate."""
     return status.per_second if len(status.latest) > 2 else 0.0
 
 
 def _times(reader: LineageReader) -> tuple[datetime | None, datetime | None, float, int]:
-    """When it started and told last, the seconds between without pauses, and the tokens of all completions."""
+    """The run's start, its latest tell, the seconds between them without pauses, and the tokens of all completions."""
     found = reader.sql("""
         SELECT started, (SELECT max(told_at) FROM individuals),
             (SELECT coalesce(sum(input_tokens + output_tokens), 0)::BIGINT FROM completions) FROM runs
@@ -111,21 +113,14 @@ def _times(reader: LineageReader) -> tuple[datetime | None, datetime | None, flo
     started, latest, tokens = found[0]
     if latest is None:
         return started, None, 0.0, tokens
-    paused = 0.0
-    for (back,) in reader.sql("SELECT happened FROM events WHERE kind = 'resume'").rows:
-        away = reader.sql(
-            "SELECT epoch($1 - greatest(max(told_at), (SELECT max(happened) FROM events WHERE happened < $1))) "
-            "FROM individuals WHERE told_at < $1",
-            [back],
-        ).scalar()
-        paused += max(0.0, away or 0.0)
+    paused = sum(length for _, length in pauses(reader))
     return started, latest, max(0.0, (latest - started).total_seconds() - paused), tokens
 
 
 def endpoints(reader: LineageReader) -> Table:
-    """How endpoints did of late, a row an endpoint and model: completions, failed, seconds (median), usd, last, error.
+    """The last RECENT completions of each endpoint and model.
 
-    Of the last RECENT completions. Columns `failed` counts those without a reply, and `error` is the latest of them.
+    Columns endpoint, model, completions, failed (without a reply), seconds (median), usd, last, error (the latest).
     """
     return reader.sql(f"""
         WITH recent AS (
@@ -141,10 +136,10 @@ def endpoints(reader: LineageReader) -> Table:
 
 
 def workers(reader: LineageReader) -> Table:
-    """How workers did in the last RECENT_SECONDS before the latest result, a row a worker, the busiest first.
+    """Each worker in the RECENT_SECONDS before the latest result, the busiest first.
 
-    Columns worker, node, evaluations, failed, busy (share of the time since its first one), seconds (median), last,
-    isolation.
+    Columns worker, node, evaluations, failed, busy (share of the time since its first evaluation), seconds (median),
+    last, isolation.
     """
     return reader.sql(f"""
         WITH recent AS (
@@ -163,14 +158,14 @@ def workers(reader: LineageReader) -> Table:
 
 
 def islands(reader: LineageReader) -> Table:
-    """The islands that somebody was told of: columns island, individuals."""
+    """The islands with results: columns island, individuals."""
     return reader.sql(
         "SELECT island, count(*) AS individuals FROM individuals GROUP BY island ORDER BY island LIMIT 500"
     )
 
 
 def facts(reader: LineageReader) -> Mapping[str, Any]:
-    """What a run is: its problem, seed, description and configuration."""
+    """A run's name, problem, description, seed, configuration and start; empty where the run has only just begun."""
     found = reader.sql("SELECT run, problem, description, seed, config, started FROM runs").rows
     if not found:
         return {}

@@ -1,4 +1,4 @@
-"""What a run's database holds, as it describes itself."""
+"""The tables, views and macros of a run's database, as the database describes itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def tables(reader: LineageReader) -> Table:
 
 
 def columns(reader: LineageReader) -> Table:
-    """Their columns: table, name, type, comment, in their order."""
+    """The columns of tables and views, in order: table, name, type, comment."""
     return reader.sql("""
         SELECT table_name AS "table", column_name AS name, data_type AS type, comment
         FROM duckdb_columns() WHERE NOT internal ORDER BY table_name, column_index

@@ -1,4 +1,4 @@
-"""Who evaluates what when, how busy workers are, what is queued, and what offspring wait for."""
+"""The timelines of workers, how busy they are, what is queued, and what offspring wait for."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from dashboard.filters import Stretch
 from dashboard.queries import MOST_POINTS
 from dashboard.queries.moments import BEGUN, Span, numbers, span
 from evo.lineage import LineageReader, Table
+from evo.lineage.queries import quoted
 
 BARS = 4800
 WORKERS, NODES, PARTS = 80, 20, 100
 MARKS = 150
-# Of the latest offspring: where time goes now is what one can still do something about.
+# Waiting times are of the latest offspring: where time goes now can still be acted on.
 RECENT = 50_000
 STATES = ("model", "place", "evaluation", "tell")
 KINDS = ("node_joined", "node_left", "reissued", "no_room", "room")
@@ -18,7 +19,7 @@ Parts = tuple[Span | None, Table]
 
 
 def timeline(reader: LineageReader, stretch: Stretch) -> Table:
-    """What each worker did, the latest BARS: columns worker, node, individual, stage, outcome, began, ended."""
+    """The latest BARS evaluations by worker: columns worker, node, individual, stage, outcome, began, ended."""
     join = "" if stretch.is_whole else "JOIN individuals i ON i.id = e.individual"
     return reader.sql(f"""
         WITH latest AS (
@@ -33,7 +34,7 @@ def timeline(reader: LineageReader, stretch: Stretch) -> Table:
 
 
 def evaluations(reader: LineageReader, stretch: Stretch) -> tuple[int, int, int]:
-    """How many evaluations of workers there are, by how many workers, on how many nodes."""
+    """The number of evaluations by workers, of these workers, and of their nodes."""
     join = "" if stretch.is_whole else "JOIN individuals i ON i.id = e.individual"
     found = reader.sql(f"""
         SELECT count(*), count(DISTINCT e.worker), count(DISTINCT e.node) FROM evaluations e {join}
@@ -43,9 +44,9 @@ def evaluations(reader: LineageReader, stretch: Stretch) -> tuple[int, int, int]
 
 
 def utilisation(reader: LineageReader, stretch: Stretch) -> Parts:
-    """Which share of each part of the time workers evaluated: columns worker, node, began, number (0 to 1).
+    """The share of each part of the time that workers evaluated: columns worker, node, began, number (0 to 1).
 
-    The WORKERS that did most; parts are fewer where workers are many.
+    The WORKERS that evaluated longest; there are fewer parts where there are many workers.
     """
     busiest = _busiest(reader, stretch)
     over = span(reader, stretch, parts=max(20, min(PARTS, MOST_POINTS // max(1, busiest))))
@@ -60,7 +61,7 @@ def utilisation(reader: LineageReader, stretch: Stretch) -> Parts:
 
 
 def busy(reader: LineageReader, stretch: Stretch) -> Parts:
-    """How many workers of each node evaluated on average: columns node, began, number; beyond NODES all as one."""
+    """The average number of busy workers of each node: columns node, began, number; nodes beyond NODES are grouped."""
     over = span(reader, stretch, parts=PARTS)
     if over is None:
         return over, Table(("node", "began", "number"), ())
@@ -73,10 +74,10 @@ def busy(reader: LineageReader, stretch: Stretch) -> Parts:
 
 
 def queue(reader: LineageReader, stretch: Stretch) -> Parts:
-    """How many offspring were in each of STATES on average: columns state, began, number.
+    """The average number of offspring in each of STATES: columns state, began, number.
 
-    With a model; proposed and waiting for a place; evaluated; waiting for the tell. Of those that were told, and of all
-    completions of proposals.
+    With a model; proposed and waiting for a worker; in evaluation; waiting for the tell. The first state counts all
+    completions for proposals, the others evaluated individuals.
     """
     over = span(reader, stretch, parts=PARTS)
     if over is None:
@@ -85,10 +86,10 @@ def queue(reader: LineageReader, stretch: Stretch) -> Parts:
 
 
 def waits(reader: LineageReader, stretch: Stretch) -> Table:
-    """Where offspring spend their time, a row an operator and model: columns operator, model, offspring, and the mean
-    seconds in each of STATES. Of the latest RECENT.
+    """Where the latest RECENT offspring spent their time: columns operator, model, offspring, mean seconds in each of
+    STATES.
 
-    A model's seconds are those of all completions of the proposal; the operator's own work between them is left out.
+    A model's seconds are those of all completions for the proposal; the operator's own work between them is left out.
     """
     gap = "greatest(0, epoch({} - {}))"
     return reader.sql(f"""
@@ -114,12 +115,12 @@ def waits(reader: LineageReader, stretch: Stretch) -> Table:
 
 
 def marks(reader: LineageReader) -> Table:
-    """What cluster_event machines, the latest MARKS: columns happened, kind, node, nodes (how many then), said."""
-    kinds = ", ".join(f"'{one}'" for one in KINDS)
+    """The latest MARKS cluster events: columns happened, kind, node, nodes (how many then), reason."""
+    kinds = ", ".join(map(quoted, KINDS))
     return reader.sql(f"""
         WITH latest AS (SELECT * FROM events WHERE kind IN ({kinds}) ORDER BY happened DESC LIMIT {MARKS})
         SELECT happened, kind, coalesce(detail->>'$.node', detail->>'$.host') AS node, detail->>'$.nodes' AS nodes,
-            left(coalesce(detail->>'$.reason', ''), 300) AS said
+            left(coalesce(detail->>'$.reason', ''), 300) AS reason
         FROM latest ORDER BY happened
     """)
 

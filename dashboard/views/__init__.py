@@ -1,1 +1,1 @@
-"""A page each. Streamlit runs the file from top to bottom whenever something changes."""
+"""The pages: Streamlit runs a page's file from top to bottom whenever something changes."""

@@ -1,4 +1,4 @@
-"""Runs side by side: methods are runs that differ in the seed alone."""
+"""Runs side by side; runs that differ only in the seed are a method."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dashboard.charts import compare as charts
 from dashboard.filters import Filters
 from dashboard.queries import compare
 from dashboard.queries.compare import Method
+from dashboard.queries.objectives import first_objective
 from dashboard.words import dollars, plain
 from evo.analysis.comparison import Comparison
 from evo.analysis.results import Measured
@@ -31,37 +32,37 @@ def show() -> None:
 
 def _chosen(filters: Filters) -> None:
     offered = list(shell.source().runs())
-    # What is wrong with the run that is looked at is said; the others can be compared without it.
+    # If the chosen run cannot be read the page says why; the other runs can be compared without it.
     shell.guarded(lambda: _check_unreadable(filters.run))
     if "runs" not in st.session_state and not st.query_params.get_all("runs"):
-        st.session_state.runs = _alike(filters.run, offered)
+        st.session_state.runs = _same_problem(filters.run, offered)
     runs = st.multiselect(
         "Runs", offered, key="runs", bind="query-params", max_selections=compare.MOST_RUNS, placeholder="choose runs"
     )
     across = st.segmented_control("Over", ACROSS, default="evaluations", required=True, key="over", bind="query-params")
     if not runs:
         shell.empty(
-            "No run is chosen.", "Choose some of one problem; runs that differ in the seed alone are one method."
+            "No run is chosen.", "Choose runs of the same problem; runs that differ only in the seed are a method."
         )
         return
     shell.live(lambda: draw(tuple(runs), across))
 
 
 def _check_unreadable(run: str) -> None:
-    """Complain of a run that cannot be read."""
+    """Raise an error if the run cannot be read."""
     shell.source().ask(run, compare.configuration)
 
 
-def _alike(run: str, offered: Sequence[str]) -> list[str]:
-    """The runs of the same problem as the one that is looked at, the latest ones."""
+def _same_problem(run: str, offered: Sequence[str]) -> list[str]:
+    """The latest runs of the same problem as this run."""
     problem = _problem(run)
     if not problem:
         return [run] if run in offered else []
-    return [one for one in offered[:100] if _problem(one) == problem][:FIRST]
+    return [other for other in offered[:100] if _problem(other) == problem][:FIRST]
 
 
 def _problem(run: str) -> str:
-    """A run's problem, or nothing where it cannot be read: another one's trouble is not this page's."""
+    """A run's problem; empty if the run cannot be read, which is not this page's business."""
     try:
         return shell.source().ask(run, compare.configuration)[0]
     except EvoError:
@@ -69,7 +70,7 @@ def _problem(run: str) -> str:
 
 
 def draw(runs: tuple[str, ...], across: charts.Across) -> None:
-    """All but the choice of runs."""
+    """The page below the selection of runs."""
     source, found = shell.source(), {}
     left_out: list[str] = []
     for run in runs:
@@ -77,8 +78,8 @@ def draw(runs: tuple[str, ...], across: charts.Across) -> None:
             found[run] = source.runs().get(run, Path(run)), source.ask(run, compare.configuration)[1]
         except EvoError as error:
             left_out.append(str(error))
-    methods, unlike = compare.methods({run: one for run, one in found.items() if one[1]})
-    left_out += [*unlike, *(f"{run} has just begun" for run, one in found.items() if not one[1])]
+    methods, unreadable = compare.methods({run: known for run, known in found.items() if known[1]})
+    left_out += [*unreadable, *(f"{run} has only just begun" for run, known in found.items() if not known[1])]
     if not methods:
         shell.empty("There is nothing to compare yet.", "Choose runs that have a result.")
         _remarks((), left_out)
@@ -100,14 +101,16 @@ def _results(methods: Sequence[Method]) -> dict[str, Measured | str]:
 
 
 def _summaries(methods: Sequence[Method], comparison: Comparison | None) -> None:
-    """A row a method; those that go on have no result yet."""
-    known = {one.method: one for one in comparison.summaries} if comparison else {}
-    gains = {one.method: one for one in comparison.gains} if comparison else {}  # the last part comes last
+    """A row for each method; a method whose runs are still running has no result yet."""
+    known = {summary.method: summary for summary in comparison.summaries} if comparison else {}
+    gains = {gain.method: gain for gain in comparison.gains} if comparison else {}  # the last part comes last
     rows = []
     for method in methods:
-        one, gain = known.get(method.label), gains.get(method.label)
+        summary, gain = known.get(method.label), gains.get(method.label)
         interval = "{:.4g} to {:.4g}".format(*gain.interval) if gain and gain.interval else gain.without if gain else ""
-        result = (one.train, one.final, one.evaluations, dollars(one.usd)) if one else (None,) * 4
+        result: tuple[float | str | None, ...] = (None,) * 4
+        if summary:
+            result = summary.train, summary.final, summary.evaluations, dollars(summary.usd)
         seeds = ", ".join(str(seed) for seed in sorted(set(method.seeds.values())))
         rows.append(
             (method.label, seeds, *result, f"{gain.mean:.4g}" if gain else "", interval, gain.over if gain else "")
@@ -129,16 +132,16 @@ def _differences(methods: Sequence[Method]) -> None:
     if found.rows:
         shell.table(found, "differences", labels={"key": "configuration"})
     else:
-        st.caption("Nothing but where they ran, or how many evaluations there were.")
+        st.caption("Only where they ran, or how many evaluations they had.")
 
 
 def _curves(methods: Sequence[Method], across: charts.Across) -> None:
     source = shell.source()
-    points = compare.points_each(sum(len(one.seeds) for one in methods))
+    points = compare.points_each(sum(len(method.seeds) for method in methods))
     found: Mapping[str, Mapping[str, Table]] = {
         method.label: {run: source.ask(run, compare.curve, points) for run in method.seeds} for method in methods
     }
-    objective = source.ask(next(iter(methods[0].seeds)), compare.first_objective)
+    objective = source.ask(next(iter(methods[0].seeds)), first_objective)
     fronts = _hypervolumes(methods)
     kinds: list[tuple[charts.Upwards, str]] = [("best", "Best so far")]
     kinds += [("hypervolume", "Hypervolume")] if fronts else []
@@ -151,15 +154,15 @@ def _curves(methods: Sequence[Method], across: charts.Across) -> None:
             drawn = fronts if upwards == "hypervolume" else found
             shown = charts.curves(drawn, across, upwards, objective=objective, revision=revision)
             shell.chart(shown, f"curve-{upwards}")
-    against = " Hypervolumes are against one reference: the worst of the runs' own." if fronts else ""
+    against = " Hypervolumes have a common reference point: the worst of the runs' own." if fronts else ""
     st.caption(
-        "Thick: the median over seeds, with a band from the least to the most, up to where the shortest run ends."
+        "Thick: the median over seeds, in a band from the least to the most, up to where the shortest run ends."
         + against
     )
 
 
 def _hypervolumes(methods: Sequence[Method]) -> Mapping[str, Mapping[str, Table]]:
-    """Curves of the hypervolume against what all runs are measured against; {} where they have no such thing."""
+    """Curves of the hypervolume against a common reference point; {} where the runs have none."""
     source = shell.source()
     runs = [run for method in methods for run in method.seeds]
     reference = compare.common(source.ask(run, compare.references) for run in runs)
@@ -179,19 +182,19 @@ def _gains(methods: Sequence[Method], comparison: Comparison | None) -> None:
     st.subheader("Gain over the baseline", anchor=False)
     if comparison is None or not comparison.gains:
         shell.empty(
-            "No gain can be told yet.",
+            "There is no gain to show yet.",
             "It takes two methods with finished runs of the same seeds: `evo compare PROBLEM --seeds 5` makes them.",
         )
         return
-    labels = [one.label for one in methods]
+    labels = [method.label for method in methods]
     unit = comparison.objective.unit
     shell.chart(charts.gains(comparison.gains, unit, methods=labels, revision=str(labels)), "gains")
 
 
 def _remarks(remarks: Sequence[str], left_out: Sequence[str]) -> None:
-    said = [*remarks, *(f"left out: {one}" for one in left_out)]
-    if said:
-        st.caption("\n".join(f"- {plain(one)}" for one in said))
+    lines = [*remarks, *(f"left out: {reason}" for reason in left_out)]
+    if lines:
+        st.caption("\n".join(f"- {plain(line)}" for line in lines))
 
 
 show()

@@ -1,4 +1,4 @@
-"""What went wrong, how often, what it said, and one failure in full."""
+"""Failures: how many, over time, by operator and model, their messages, and a failed ask in full."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from dashboard import calls, shell
 from dashboard.charts import failures as charts
 from dashboard.filters import Filters
 from dashboard.queries import failures
-from dashboard.words import clipped, clock, number, plain, thought
+from dashboard.words import clipped, clock, made_by, number, plain, thought
 from evo.lineage import Table
 
 OF = ("all", *failures.SOURCES)
 LABEL = 120
 MEANING = {
     "evaluation": "evaluations without a result",
-    "proposal": "proposals that came to nothing",
-    "completion": "completions that failed",
+    "proposal": "proposals without a candidate",
+    "completion": "completions without a reply",
 }
 MESSAGE_COLUMNS: dict[str, Any] = {
     "failures": st.column_config.NumberColumn("times", width="small"),
@@ -30,7 +30,7 @@ MESSAGE_COLUMNS: dict[str, Any] = {
 }
 FAILURE_COLUMNS: dict[str, Any] = {
     "happened": st.column_config.DatetimeColumn("when (UTC)", format="YYYY-MM-DD HH:mm:ss"),
-    "said": st.column_config.TextColumn("what it said", width="large"),
+    "message": st.column_config.TextColumn("message", width="large"),
     "source": "of",
 }
 
@@ -44,19 +44,19 @@ def show() -> None:
 
 
 def _overall(filters: Filters) -> None:
-    """What keeps up with the run: counts and figures."""
+    """The live part: counts and figures."""
     source = shell.source()
     counts = source.ask(filters.run, failures.counts, filters.stretch)
-    if not any(one.all for one in counts):
-        shell.empty("Nothing has been tried yet.", "What fails will be here, with what it said; look at the overview.")
+    if not any(count.all for count in counts):
+        shell.empty("Nothing has been tried yet.", "Failures will be here with their messages; look at the overview.")
         return
-    shell.cards([_card(one) for one in counts if one.all])
-    if not any(one.failed for one in counts):
-        shell.empty("Nothing failed here.", "Evaluations, proposals and completions all came to something.")
+    shell.cards([_card(count) for count in counts if count.all])
+    if not any(count.failed for count in counts):
+        shell.empty("Nothing failed here.", "All evaluations, proposals and completions succeeded.")
         return
     over, found = source.ask(filters.run, failures.over_time, filters.stretch)
     if over is not None:
-        failing = [one.source for one in counts if one.failed]
+        failing = [count.source for count in counts if count.failed]
         st.subheader("Over time", anchor=False)
         for place, of in zip(st.columns(len(failing)), failing, strict=True):
             with place:
@@ -73,12 +73,12 @@ def _card(of: failures.Counts) -> tuple[str, str, str]:
 
 
 def _messages(filters: Filters) -> None:
-    """Messages that say the same together; one of them leads to its failures."""
+    """Messages grouped by what they say; a message leads to its failures."""
     source = shell.source()
-    if not any(one.failed for one in source.ask(filters.run, failures.counts, filters.stretch)):
+    if not any(count.failed for count in source.ask(filters.run, failures.counts, filters.stretch)):
         return
     title, switch = st.columns([3, 2], vertical_alignment="bottom")
-    title.subheader("What they said", anchor=False)
+    title.subheader("Messages", anchor=False)
     with switch:
         of = st.segmented_control(
             "Of", OF, default="all", required=True, key="of", bind="query-params", label_visibility="collapsed"
@@ -89,7 +89,7 @@ def _messages(filters: Filters) -> None:
         shell.empty(f"No {of} failed here.", "Choose another source, or all of them.")
         return
     st.caption(
-        f"Numbers, paths and quoted names left out, so that like messages fall together; of the latest "
+        f"Without numbers, paths and quoted names, so that similar messages are grouped; from the latest "
         f"{number(failures.RECENT)} failures. Choose a row to list its failures."
     )
     _rows(found)
@@ -117,10 +117,10 @@ def _rows(found: Table) -> None:
 
 
 def _listed(filters: Filters, found: Table, source: str | None) -> None:
-    """The failures of a message, the latest of all of them without one, and one in full."""
+    """The latest failures (those of the chosen message, if any), and a failed ask in full."""
     labels = _labels(found)
-    # A link may name a message that nobody says any more, or not often enough.
-    named = [one for one in [st.query_params.get("like"), st.session_state.get("like")] if one]
+    # A link may name a message that no failure has any more, or too few have.
+    named = [label for label in [st.query_params.get("like"), st.session_state.get("like")] if label]
     options = list(dict.fromkeys([*labels, *named]))
     left, right = st.columns([4, 1], vertical_alignment="bottom")
     like = left.selectbox(
@@ -129,7 +129,7 @@ def _listed(filters: Filters, found: Table, source: str | None) -> None:
         index=None,
         key="like",
         bind="query-params",
-        placeholder="all of them",
+        placeholder="all messages",
     )
     key = labels.get(like, "none") if like else None
     rows = shell.source().ask(filters.run, failures.listed, filters.stretch, source, key)
@@ -142,15 +142,15 @@ def _listed(filters: Filters, found: Table, source: str | None) -> None:
             "failed",
             labels=FAILURE_COLUMNS,
             links={
-                "ask": lambda one: filters.link("failures", ask=one),
-                "individual": lambda one: filters.link("individual", id=one),
+                "ask": lambda ask: filters.link("failures", ask=ask),
+                "individual": shell.individual_link(filters),
             },
         )
     _in_full(filters, ask if ask is not None else _first(rows))
 
 
 def _labels(found: Table) -> dict[str, str]:
-    """What messages are called, here and in an address, and their keys."""
+    """The labels of messages, on the page and in an address, and their keys."""
     return {f"{clipped(row[2], LABEL)} ({row[1]})": row[0] for row in found.rows}
 
 
@@ -163,33 +163,28 @@ def _latest(rows: Table) -> str:
 
 
 def _in_full(filters: Filters, ask: int | None) -> None:
-    found = shell.source().ask(filters.run, failures.case, ask) if ask is not None else None
+    found = shell.source().ask(filters.run, failures.failed_ask, ask) if ask is not None else None
     if found is None:
-        shell.empty("No such ask here.", "Type the number of one, or choose a message above.")
+        shell.empty("There is no such ask.", "Type the number of an ask, or choose a message above.")
         return
     st.subheader(f"Ask {found.ask} in full", anchor=False)
     _proposal(filters, found)
-    for row in found.evaluations.rows:
-        said = dict(zip(found.evaluations.columns, row, strict=True))
-        where = f", {said['worker']} on {said['node']}" if said["worker"] else ""
-        calls.verbatim(f"{said['stage']} evaluation: {said['outcome']}{where}", said["feedback"] or "no feedback")
-    if found.calls.rows:
-        st.markdown("**Prompt and reply**")
-        calls.exchanges(found.calls)
-    else:
-        st.caption("No model was asked for it.")
+    for evaluation in found.evaluations.records():
+        where = f", {evaluation['worker']} on {evaluation['node']}" if evaluation["worker"] else ""
+        title = f"{evaluation['stage']} evaluation: {evaluation['outcome']}{where}"
+        calls.verbatim(title, evaluation["feedback"] or "no feedback")
+    calls.exchanges(found.completions)
 
 
-def _proposal(filters: Filters, found: failures.Case) -> None:
+def _proposal(filters: Filters, found: failures.FailedAsk) -> None:
     of = found.proposal
     if not of:
-        st.caption("No proposal has come of it yet.")
+        st.caption("It has no proposal yet.")
         return
-    maker = of["operator"] + (f" with {of['model']}" if of["model"] else "")
-    when = plain(clock(of["proposed"]))
-    st.markdown(f"Proposal **{plain(of['outcome'])}** by **{plain(maker)}** on island {of['island']}, {when}")
+    maker, when = plain(made_by(of["operator"], of["model"])), plain(clock(of["proposed"]))
+    st.markdown(f"Proposal **{plain(of['outcome'])}** by **{maker}** on island {of['island']}, {when}")
     if of["thought"]:
-        calls.verbatim("what was thought, or why it came to nothing", thought(of["thought"]))
+        calls.verbatim("thought, or why there is no candidate", thought(of["thought"]))
     if of["individual"] is not None:
         shell.link("individual", f"Individual {of['individual']}", filters, id=of["individual"])
 

@@ -1,4 +1,4 @@
-"""The front in the plane, in space and on parallel axes; points lead to individuals."""
+"""The front in two or three dimensions and on parallel axes; points lead to individuals."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from dashboard import shell
 from dashboard.charts import front as charts
 from dashboard.filters import Filters
 from dashboard.queries import front, history
+from dashboard.queries.objectives import Objective
 from dashboard.words import number, plain
+from evo.lineage.queries import objectives as objectives_of
 
 COLOURS = ("operator", "model", "island", "tell")
-Objectives = Sequence[tuple[str, str, str]]
 
 
 def show() -> None:
@@ -24,9 +25,11 @@ def show() -> None:
 
 
 def _choices(filters: Filters) -> None:
-    objectives = shell.source().ask(filters.run, history.objectives)
+    objectives = shell.source().ask(filters.run, objectives_of)
     if not objectives:
-        shell.empty("The run has just begun.", "Its front will be here with its first results; look at the overview.")
+        shell.empty(
+            "The run has only just begun.", "Its front will be here with its first results; look at the overview."
+        )
         return
     names = [name for name, _, _ in objectives]
     drawings = ["plane", "space", "parallel"][: 3 if len(names) > 2 else 1] or ["plane"]
@@ -38,12 +41,12 @@ def _choices(filters: Filters) -> None:
         axes = _axes(names, 3 if drawing == "space" else 2) if drawing != "parallel" else []
         colour = st.selectbox("Colour", COLOURS, key="colour", bind="query-params", width=140)
         past = drawing == "plane" and len(names) > 1 and st.toggle("Earlier fronts", key="past", bind="query-params")
-    chosen = [objectives[names.index(one)] for one in axes]
+    chosen = [objectives[names.index(name)] for name in axes]
     shell.live(lambda: draw(filters, str(drawing), chosen, (colour, past)))
 
 
 def _axes(names: Sequence[str], count: int) -> list[str]:
-    """Which objective goes where. With one objective alone the tell is the other axis."""
+    """The objective of each axis. With a single objective the other axis is the tell."""
     if len(names) == 1:
         return [names[0]]
     chosen = []
@@ -56,18 +59,18 @@ def _axes(names: Sequence[str], count: int) -> list[str]:
     return chosen
 
 
-def draw(filters: Filters, drawing: str, axes: Objectives, how: tuple[str, bool]) -> None:
-    """The figure, and the individuals that were selected in it."""
+def draw(filters: Filters, drawing: str, axes: Sequence[Objective], how: tuple[str, bool]) -> None:
+    """The figure, and the individuals that are selected in it."""
     source, (colour, past) = shell.source(), how
     members = source.ask(filters.run, front.front, filters.stretch)
     if not members.rows:
         shell.empty(
-            "Nobody is in the front here.",
-            "It holds feasible individuals that nothing dominates; widen the filters, or wait for the first results.",
+            "The front is empty here.",
+            "It holds the feasible, nondominated individuals; widen the filters, or wait for the first results.",
         )
         return
     others = source.ask(filters.run, front.dominated, filters.stretch)
-    objectives = source.ask(filters.run, history.objectives)
+    objectives = source.ask(filters.run, objectives_of)
     if len(axes) == 1:
         axes = (front.TELLS, axes[0])
     revision = f"{filters} {drawing} {axes}"
@@ -76,8 +79,8 @@ def draw(filters: Filters, drawing: str, axes: Objectives, how: tuple[str, bool]
         shown = charts.parallel(members, objectives, colour=colour, revision=revision)
         picked = shell.picking_chart(shown, f"parallel-{filters.run}")
         st.caption(
-            "A line is an individual of the front; up is better on every axis. Drag along an axis to list those who "
-            "pass there, on several axes to list those who pass all; click beside the mark to take it off again."
+            "A line is an individual of the front; up is better on every axis. Drag along an axis to list the "
+            "individuals in that range, on several axes to list those in all ranges; click beside a range to remove it."
         )
     elif drawing == "space":
         shown = charts.space((members, others), axes, colour=colour, revision=revision)

@@ -1,4 +1,4 @@
-"""One individual: what it is, what changed, who made it and how, how it was measured, its family."""
+"""An individual: its genome and what changed, its operator, its objectives and evaluations, its prompts, its family."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import streamlit as st
 from dashboard import calls, shell
 from dashboard.charts import individual as charts
 from dashboard.filters import Filters
-from dashboard.queries import history, individual
-from dashboard.queries.individual import Likeness
-from dashboard.words import dollars, number, plain, thought, with_unit
+from dashboard.queries import completions, individual
+from dashboard.queries.individual import SideBySide
+from dashboard.words import dollars, made_by, number, plain, thought, with_unit
 from evo.genomes import Architecture, Program, Prompt, Vector
 from evo.lineage import Table
+from evo.lineage.queries import objectives as objectives_of
 from evo.lineage.wording import difference
 
 LANGUAGES = {".py": "python", ".js": "javascript", ".c": "c", ".cpp": "cpp", ".rs": "rust", ".md": "markdown"}
@@ -29,30 +30,27 @@ def show() -> None:
 
 
 def _chosen(filters: Filters) -> None:
-    """Which one, and beside which other."""
+    """The individual, and the individual beside it."""
     title, first, second = st.columns([3, 1, 1], vertical_alignment="bottom")
-    if st.session_state.get("id") is None and not st.query_params.get("id"):
-        found = shell.source().ask(filters.run, individual.best)
-        if found is None:
-            title.header(f"Individuals of {plain(filters.run)}", anchor=False)
-            shell.empty("Nobody has been told yet.", "Individuals are here once their first evaluations are in.")
-            return
-        shell.begin_with("id", found)
-    one = first.number_input("Individual", min_value=0, value=None, step=1, key="id", bind="query-params")
+    if not shell.begin_with_individual(filters.run):
+        title.header(f"Individuals of {plain(filters.run)}", anchor=False)
+        shell.empty("No evaluation has finished yet.", "Individuals will be here with their first evaluations.")
+        return
+    chosen = first.number_input("Individual", min_value=0, value=None, step=1, key="id", bind="query-params")
     other = second.number_input(
         "Beside", min_value=0, value=None, step=1, key="beside", bind="query-params", placeholder="its base"
     )
-    title.header(f"Individual {one} of {plain(filters.run)}", anchor=False)
-    if one is None:
-        shell.empty("No individual is named.", "Type its number, or pick one on the front.")
+    if chosen is None:
+        title.header(f"Individuals of {plain(filters.run)}", anchor=False)
+        shell.empty("No individual is chosen.", "Type its number, or click on a point of the front.")
         return
-    _portrait(filters, shell.source().ask(filters.run, individual.likeness, one, other))
+    title.header(f"Individual {chosen} of {plain(filters.run)}", anchor=False)
+    _portrait(filters, shell.source().ask(filters.run, individual.side_by_side, chosen, other))
 
 
-def _portrait(filters: Filters, of: Likeness) -> None:
+def _portrait(filters: Filters, of: SideBySide) -> None:
     source, fields = shell.source(), of.portrait.fields
-    one, other = fields["id"], of.other
-    values = source.ask(filters.run, individual.values, one, other)
+    values = source.ask(filters.run, individual.values, fields["id"], of.other)
     _made(of)
     shell.cards(_figures(filters, of, values))
     _family(of)
@@ -61,66 +59,60 @@ def _portrait(filters: Filters, of: Likeness) -> None:
         _genome(filters, of)
     with right:
         _measured(filters, of, values)
-    _calls(source.ask(filters.run, individual.calls, one))
-    _descent(filters, one)
+    calls.exchanges(source.ask(filters.run, completions.of_individual, fields["id"]))
+    _line_of_bases(filters, fields["id"])
 
 
-def _made(of: Likeness) -> None:
+def _made(of: SideBySide) -> None:
     fields = of.portrait.fields
-    maker = fields["operator"] + (f" with {fields['model']}" if fields["model"] else "")
+    maker = plain(made_by(fields["operator"], fields["model"]))
     state = "survived its tell" if fields["survived"] else "did not survive its tell"
     icon = ":green[:material/check_circle:]" if fields["outcome"] == "ok" else ":red[:material/cancel:]"
     st.markdown(
-        f"{icon} **{plain(fields['outcome'])}** {plain(fields['kind'])}, made by **{plain(maker)}** on island "
+        f"{icon} **{plain(fields['outcome'])}** {plain(fields['kind'])}, made by **{maker}** on island "
         f"{fields['island']}; {state} ({number(fields['tell'])})"
     )
     if fields["thought"]:
         st.caption(plain(thought(fields["thought"])))
 
 
-def _figures(filters: Filters, of: Likeness, values: Table) -> list[tuple[str, str, str]]:
+def _figures(filters: Filters, of: SideBySide, values: Table) -> list[tuple[str, str, str]]:
     figures = []
-    for row in values.rows:
-        said = dict(zip(values.columns, row, strict=True))
-        gain = said["gain"]
-        figures.append(
-            (
-                said["name"],
-                with_unit(said["value"], said["unit"]),
-                f"{'+' if gain > 0 else ''}{number(gain)} gain" if gain is not None else "",
-            )
-        )
-    own, usd, completions = shell.source().ask(filters.run, individual.cost, of.portrait.fields["id"])
+    for objective in values.records():
+        gain = objective["gain"]
+        gained = f"{'+' if gain > 0 else ''}{number(gain)} gain" if gain is not None else ""
+        figures.append((objective["name"], with_unit(objective["value"], objective["unit"]), gained))
+    own, usd, count = shell.source().ask(filters.run, individual.cost, of.portrait.fields["id"])
     figures.append(
         ("genome size", number(of.portrait.fields["size"]), f"generation {number(of.portrait.fields['generation'])}")
     )
-    if completions:
+    if count:
         figures.append(("cost", dollars(own), f"{dollars(usd)} with ancestors"))
     return figures
 
 
-def _turn_to(identity: int) -> None:
+def _go_to(identity: int) -> None:
     st.session_state.id = identity
     st.session_state.beside = None
 
 
-def _family(of: Likeness) -> None:
+def _family(of: SideBySide) -> None:
     """Links to its parents and children."""
     seen = of.portrait
     parents = [(parent, f"{role} {parent}") for parent, role in seen.parents]
     children = [(child, str(child)) for child in seen.children]
-    for one, many, members in (("parent", "parents", parents), ("child", "children", children)):
-        title = one if len(members) == 1 else many
+    for singular, plural, members in (("parent", "parents", parents), ("child", "children", children)):
+        title = singular if len(members) == 1 else plural
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             more = f", the first {FAMILY}" if len(members) > FAMILY else ""
             st.markdown(f"**{number(len(members))}** {title}{more}", width="content")
             for identity, label in members[:FAMILY]:
-                # Not a link: Streamlit would leave the address of a page that leads to itself as it was.
-                st.button(plain(label), key=f"{title} {identity}", on_click=_turn_to, args=(identity,))
+                # A button, since Streamlit does not update the address after a link from a page to itself.
+                st.button(plain(label), key=f"{title} {identity}", on_click=_go_to, args=(identity,))
     st.caption(f"{number(seen.ancestors)} ancestor{'s' * (seen.ancestors != 1)}.")
 
 
-def _genome(filters: Filters, of: Likeness) -> None:
+def _genome(filters: Filters, of: SideBySide) -> None:
     shown = ["difference", "genome"] if of.other_genome is not None else ["genome"]
     st.subheader("Genome", anchor=False)
     choice = st.segmented_control(
@@ -136,21 +128,21 @@ def _genome(filters: Filters, of: Likeness) -> None:
         _written(of)
 
 
-def _drawn(filters: Filters, of: Likeness) -> None:
-    """What is no text: as a figure."""
+def _drawn(filters: Filters, of: SideBySide) -> None:
+    """A genome that is no text, as a figure."""
     seen = shell.source().ask(filters.run, individual.seen, of.genome.kind)
     revision = f"{filters.run} {of.portrait.fields['id']} {of.other}"
     other = of.other_genome
     if isinstance(of.genome, Architecture):
         choices = other.choices if isinstance(other, Architecture) else None
         shell.chart(charts.slots(of.genome.choices, choices, seen, revision=revision), "slots")
-        st.caption("A row a slot, a cell each choice that a sample of the run made; orange is what it was before.")
+        st.caption("A row for each slot, a cell for each value that a sample of the run has there; orange was before.")
     elif isinstance(of.genome, Vector):
         values = other.values if isinstance(other, Vector) else None
         shell.chart(charts.vector(of.genome.values, values, seen, revision=revision), "vector")
 
 
-def _written(of: Likeness) -> None:
+def _written(of: SideBySide) -> None:
     genome = of.genome
     if isinstance(genome, Program):
         for name, text in genome.files.items():
@@ -166,12 +158,12 @@ def _written(of: Likeness) -> None:
         calls.verbatim(genome.kind, json.dumps(genome.fields(), ensure_ascii=False, indent=1), "json")
 
 
-def _measured(filters: Filters, of: Likeness, values: Table) -> None:
+def _measured(filters: Filters, of: SideBySide, values: Table) -> None:
     source, seen = shell.source(), of.portrait
     st.subheader("Objectives", anchor=False)
     shell.table(values, "values", labels={"other": f"of {of.other}", "value": "mean"}, leave_out=("direction",))
     if seen.measurements.rows:
-        st.caption("Each measurement, and what those up to it came to.")
+        st.caption("Each measurement, and the mean up to it.")
         shell.table(seen.measurements, "measurements")
     described = source.ask(filters.run, individual.descriptors, seen.fields["id"])
     if described.rows:
@@ -186,31 +178,22 @@ def _measured(filters: Filters, of: Likeness, values: Table) -> None:
 
 def _evaluations(evaluations: Table) -> None:
     st.subheader("Evaluations", anchor=False)
-    shell.table(evaluations, "evaluations", labels={"isolation": "held by"}, leave_out=("feedback",))
+    shell.table(evaluations, "evaluations", leave_out=("feedback",))
     at = evaluations.columns.index("feedback")
     for row in evaluations.rows:
         if row[at]:
             calls.verbatim(f"feedback ({row[0]}, {row[1]})", row[at])
 
 
-def _calls(found: Table) -> None:
-    """The exact prompts and replies, as they were sent and as they came."""
-    st.subheader("Prompts and replies", anchor=False)
-    if not found.rows:
-        st.caption("No model was asked for it.")
-        return
-    calls.exchanges(found)
-
-
-def _descent(filters: Filters, one: int) -> None:
+def _line_of_bases(filters: Filters, identity: int) -> None:
     source = shell.source()
-    line = source.ask(filters.run, individual.forebears, one)
+    line = source.ask(filters.run, individual.line_of_bases, identity)
     if len(line.rows) < 2:
         return
     st.subheader("Line of bases", anchor=False)
-    objectives = source.ask(filters.run, history.objectives)
-    shell.chart(charts.descent(line, objectives[0], revision=f"{filters.run} {one}"), "descent")
-    shell.individuals(line, "forebears", filters)
+    objectives = source.ask(filters.run, objectives_of)
+    shell.chart(charts.line_of_bases(line, objectives[0], revision=f"{filters.run} {identity}"), "line-of-bases")
+    shell.individuals(line, "bases", filters)
 
 
 show()

@@ -1,4 +1,4 @@
-"""Who came from whom: the family of the best or of anybody, everybody's graph, and a child beside its parent."""
+"""Lineage: an individual's ancestors and descendants, the graph of all individuals, and a child beside its base."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import streamlit as st
 from dashboard import shell
 from dashboard.charts import lineage as charts
 from dashboard.filters import Filters
-from dashboard.queries import history, individual, lineage
-from dashboard.queries.lineage import Everybody, Family
-from dashboard.words import number, plain, thought
+from dashboard.queries import individual, lineage
+from dashboard.queries.lineage import AllIndividuals, Family
+from dashboard.queries.objectives import Objective
+from dashboard.words import made_by, number, plain, thought
+from evo.lineage.queries import objectives as objectives_of
 from evo.lineage.wording import difference
 
-DRAWINGS = ("family", "everybody")
+DRAWINGS = ("family", "all")
 COLOURS = ("operator", "model", "island", "gain")
 ACROSS: Sequence[charts.Across] = ("generation", "tell")
 UPWARDS = ("lines", "value")
 FAR = {"10": 10, "30": 30, "100": 100, "all": None}
-Objective = tuple[str, str, str]
 How = tuple[str, charts.Across]
 
 
@@ -31,35 +32,32 @@ def show() -> None:
 
 def _chosen(filters: Filters) -> None:
     title, place = st.columns([4, 1], vertical_alignment="bottom")
-    if st.session_state.get("id") is None and not st.query_params.get("id"):
-        found = shell.source().ask(filters.run, individual.best)
-        if found is None:
-            title.header(f"Lineage of {plain(filters.run)}", anchor=False)
-            shell.empty("Nobody has been told yet.", "Lines of descent are here once the first evaluations are in.")
-            shell.live(lambda: _begin(filters), "first")
-            return
-        shell.begin_with("id", found)
-    one = place.number_input("Individual", min_value=0, value=None, step=1, key="id", bind="query-params")
+    if not shell.begin_with_individual(filters.run):
+        title.header(f"Lineage of {plain(filters.run)}", anchor=False)
+        shell.empty("No evaluation has finished yet.", "The lineage will be here with the first evaluations.")
+        shell.live(lambda: _wait(filters), "first")
+        return
+    chosen = place.number_input("Individual", min_value=0, value=None, step=1, key="id", bind="query-params")
     title.header(f"Lineage of {plain(filters.run)}", anchor=False)
-    objectives = shell.source().ask(filters.run, history.objectives)
+    objectives = shell.source().ask(filters.run, objectives_of)
     drawing, how, more = _controls()
-    if drawing == "everybody":
-        _everybody(filters, objectives[0], how, more)
+    if drawing == "all":
+        _all(filters, objectives[0], how, more)
         return
-    if one is None:
-        shell.empty("No individual is named.", "Type its number above, or pick one in the drawing of everybody.")
+    if chosen is None:
+        shell.empty("No individual is chosen.", "Type its number above, or click on a point in the drawing of all.")
         return
-    _family(filters, shell.source().ask(filters.run, lineage.family, one, FAR[more]), objectives[0], how)
+    _family(filters, shell.source().ask(filters.run, lineage.family, chosen, FAR[more]), objectives[0], how)
 
 
-def _begin(filters: Filters) -> None:
-    """Draw as soon as there is somebody."""
+def _wait(filters: Filters) -> None:
+    """Draw the page as soon as there is an individual."""
     if shell.source().ask(filters.run, individual.best) is not None:
         st.rerun()
 
 
 def _controls() -> tuple[str, How, str]:
-    """What is drawn, how it is coloured and laid out, and how far back, or by what it goes upwards."""
+    """The drawing, its colours and horizontal axis, and how many generations, or the vertical axis."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         drawing = st.segmented_control(
             "Drawing", DRAWINGS, default="family", required=True, key="tree", bind="query-params"
@@ -68,7 +66,7 @@ def _controls() -> tuple[str, How, str]:
         across = st.segmented_control(
             "Across", ACROSS, default="generation", required=True, key="across", bind="query-params"
         )
-        if drawing == "everybody":
+        if drawing == "all":
             more = st.segmented_control(
                 "Upwards", UPWARDS, default="lines", required=True, key="upwards", bind="query-params"
             )
@@ -92,111 +90,114 @@ def _family(filters: Filters, of: Family, objective: Objective, how: How) -> Non
     )
     picked = shell.picking_chart(shown, f"family-{filters.run}-{of.root}")
     st.caption(
-        "Ancestors are to the left of the ringed individual, descendants to the right; its line of bases goes "
-        "straight. Drag a box to zoom, double-click to see all again, click a point to see it beside its base."
+        "Ancestors are to the left of the ringed individual, descendants to the right; its line of bases is "
+        "straight. Drag a box to zoom, double-click to zoom out, click a point to see it beside its base."
     )
     _beside(filters, picked, of.root)
     _line(filters, of, objective, colour)
 
 
 def _counted(of: Family) -> str:
-    """How much of the family is drawn, and what is not."""
+    """How much of the family is drawn, and how much is not."""
     plural = "s" * (of.ancestors != 1)
-    told = [f"**{number(of.ancestors)}** ancestor{plural}, **{number(of.line_length)}** of them in its line of bases."]
+    lines = [f"**{number(of.ancestors)}** ancestor{plural}, **{number(of.line_length)}** of them in its line of bases."]
     if of.ancestors_drawn < of.ancestors:
         missing = number(of.ancestors - of.ancestors_drawn)
         bases, others = number(len(of.line) - 1), number(of.ancestors_drawn - len(of.line) + 1)
-        told.append(
-            f"Drawn are the {bases} nearest bases and the {others} nearest others; "
+        lines.append(
+            f"Drawn are the {bases} nearest bases and the {others} nearest other ancestors; "
             f"left out are **{missing}** further back."
         )
     if of.more_descendants:
-        told.append(f"Of its descendants the first {number(of.descendants_drawn)} are drawn; there are more.")
+        lines.append(f"Of its descendants the first {number(of.descendants_drawn)} are drawn; there are more.")
     elif not of.descendants_drawn:
-        told.append("Nobody descends from it.")
-    return " ".join(told)
+        lines.append("It has no descendants.")
+    return " ".join(lines)
 
 
-def _everybody(filters: Filters, objective: Objective, how: How, upwards: str) -> None:
+def _all(filters: Filters, objective: Objective, how: How, upwards: str) -> None:
     colour, across = how
-    of = shell.source().ask(filters.run, lineage.everybody, filters.stretch)
+    of = shell.source().ask(filters.run, lineage.all_individuals, filters.stretch)
     if not of.count:
-        shell.empty("Nobody was told here.", "Widen the filters beside this page, or wait for the first results.")
+        shell.empty("There is no result here.", "Widen the filters beside this page, or wait for the first results.")
         return
     st.markdown(_cut(of, filters))
     revision = f"{filters} {how} {upwards}"
-    shown = charts.everybody(
+    shown = charts.all_individuals(
         of, objective, colour=colour, across=across, by_value=upwards == "value", revision=revision
     )
-    picked = shell.picking_chart(shown, f"everybody-{filters.run}")
+    picked = shell.picking_chart(shown, f"all-{filters.run}")
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption("Drag a box to zoom, double-click to see all again, click a point to see it beside its base.")
-        st.button("Draw again", icon=":material/refresh:", type="tertiary", help="With whoever was told since.")
+        st.caption("Drag a box to zoom, double-click to zoom out, click a point to see it beside its base.")
+        st.button(
+            "Draw again", icon=":material/refresh:", type="tertiary", help="With the individuals evaluated since."
+        )
     _beside(filters, picked, st.session_state.get("id"))
 
 
-def _cut(of: Everybody, filters: Filters) -> str:
-    drawn, within = len(of.kin.members.rows), shell.tells(filters.stretch)
+def _cut(of: AllIndividuals, filters: Filters) -> str:
+    drawn, within = len(of.graph.members.rows), shell.tells(filters.stretch)
     where = f" ({within})" if within else ""
     if drawn == of.count:
         return f"All **{number(of.count)}** individuals{where}."
     return (
         f"The latest **{number(drawn)}** of {number(of.count)} individuals{where}; {number(of.edges_left_out)} lines "
-        "to earlier parents are left out. Choose other tells beside this page to see those before."
+        "to earlier parents are left out. Choose other tells beside this page to see earlier individuals."
     )
 
 
-def _turn_to(identity: int) -> None:
+def _go_to(identity: int) -> None:
     st.session_state.id = identity
     st.session_state.child = None
     st.session_state.tree = "family"
 
 
 def _beside(filters: Filters, picked: Sequence[int], otherwise: int | None) -> None:
-    """Somebody beside its base: what changed, and what it gave."""
+    """An individual beside its base: what changed, and what it gained."""
     if picked and picked != st.session_state.get("picked in lineage"):
         st.session_state["picked in lineage"] = picked
         st.session_state.child = picked[0]
     title, place = st.columns([4, 1], vertical_alignment="bottom")
-    one = place.number_input(
+    chosen = place.number_input(
         "Beside its base", min_value=0, value=None, step=1, key="child", bind="query-params", placeholder="the same"
     )
-    one = otherwise if one is None else one
-    if one is None:
+    chosen = otherwise if chosen is None else chosen
+    if chosen is None:
         title.caption("Click a point, or type a number, to see an individual beside its base.")
         return
-    of = shell.source().ask(filters.run, individual.likeness, one, None)
+    of = shell.source().ask(filters.run, individual.side_by_side, chosen, None)
     fields = of.portrait.fields
-    maker = fields["operator"] + (f" with {fields['model']}" if fields["model"] else "")
-    title.subheader(
-        f"Individual {one}" + (f" beside its base {of.other}" if of.other is not None else ""), anchor=False
-    )
+    beside = f" beside its base {of.other}" if of.other is not None else ""
+    title.subheader(f"Individual {chosen}{beside}", anchor=False)
+    maker = plain(made_by(fields["operator"], fields["model"]))
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"Made by **{plain(maker)}**, {plain(fields['outcome'])}.", width="content")
-        for label, identity in _turns(one, of.other):
-            st.button(label, key=f"turn {label}", on_click=_turn_to, args=(identity,), type="tertiary")
-        shell.link("individual", "All about it", filters, id=one)
+        st.markdown(f"Made by **{maker}**, {plain(fields['outcome'])}.", width="content")
+        for label, identity in _families(chosen, of.other):
+            st.button(label, key=f"go to {label}", on_click=_go_to, args=(identity,), type="tertiary")
+        shell.link("individual", "Its page", filters, id=chosen)
     if fields["thought"]:
         st.caption(plain(thought(fields["thought"])))
     left, right = st.columns([3, 2], gap="medium")
     with left:
         if of.other_genome is None or of.other is None:
-            st.caption("It has no base: a seed, or a genome that was made from nothing.")
+            st.caption("It has no base: it is a seed, or was generated without a parent.")
         else:
-            text = difference(of.other_genome, of.genome, of.other, one)
+            text = difference(of.other_genome, of.genome, of.other, chosen)
             st.code("Their texts are the same." if text == "none" else text, language="diff", wrap_lines=True)
     with right:
-        values = shell.source().ask(filters.run, individual.values, one, of.other)
+        values = shell.source().ask(filters.run, individual.values, chosen, of.other)
         shell.table(values, "beside", labels={"other": f"of {of.other}", "value": "mean"}, leave_out=("direction",))
 
 
-def _turns(one: int, other: int | None) -> list[tuple[str, int]]:
-    turns = [(f"Family of {one}", one)] if one != st.session_state.get("id") else []
-    return turns + ([(f"Family of {other}", other)] if other is not None else [])
+def _families(chosen: int, other: int | None) -> list[tuple[str, int]]:
+    """The families that buttons lead to: label and individual."""
+    members = [chosen] if chosen != st.session_state.get("id") else []
+    members += [other] if other is not None else []
+    return [(f"Family of {member}", member) for member in members]
 
 
 def _line(filters: Filters, of: Family, objective: Objective, colour: str) -> None:
-    """What the whole line of bases came through, however long it is."""
+    """The first objective down the whole line of bases, and what operators contributed to it."""
     if not of.line_length:
         return
     source = shell.source()
@@ -210,8 +211,8 @@ def _line(filters: Filters, of: Family, objective: Objective, colour: str) -> No
         shown = charts.line_of_bases(steps, objective, colour=colour, revision=f"{filters.run} {of.root} {colour}")
         shell.chart(shown, "line")
     with right:
-        st.caption("To whom the whole line is owed; gains are over the base, by the first objective.")
-        shell.table(source.ask(filters.run, lineage.owed, of.root), "owed")
+        st.caption("What operators contributed to the whole line; gains are over the base, by the first objective.")
+        shell.table(source.ask(filters.run, lineage.contributions, of.root), "contributions")
 
 
 show()

@@ -1,4 +1,4 @@
-"""How a run goes: the best so far, its rate, its money, and who is well. Keeps up with the run by itself."""
+"""A run's overview: the best so far, its rate, its cost, and the health of endpoints and workers; it updates itself."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from dashboard import shell
 from dashboard.charts import overview as charts
 from dashboard.filters import Filters
 from dashboard.queries import history, overview
+from dashboard.queries.objectives import Objective
 from dashboard.queries.overview import Totals
 from dashboard.words import clock as clock_of
 from dashboard.words import dollars, duration, number, plain, with_unit
 from evo.lineage import Table
+from evo.lineage.queries import objectives as objectives_of
 
 CLOCKS: Sequence[charts.Clock] = ("tells", "time")
 WORKER_COLUMNS = {
@@ -25,7 +27,6 @@ WORKER_COLUMNS = {
     "busy": st.column_config.ProgressColumn("busy", format="percent", min_value=0, max_value=1),
     "seconds": st.column_config.NumberColumn("seconds (median)", format="%.3g"),
     "last": st.column_config.DatetimeColumn("last result (UTC)", format="YYYY-MM-DD HH:mm:ss"),
-    "isolation": "held by",
 }
 ENDPOINT_COLUMNS = {
     "seconds": st.column_config.NumberColumn("seconds (median)", format="%.3g"),
@@ -48,20 +49,20 @@ def show() -> None:
 
 
 def draw(filters: Filters, clock: charts.Clock) -> None:
-    """All that changes while the run goes on."""
+    """The live part."""
     source = shell.source()
     totals = source.ask(filters.run, overview.totals)
     if not totals.problem:
-        shell.empty("The run has just begun.", "Its first results will show up here within a second or two.")
+        shell.empty("The run has only just begun.", "Its first results will show up here within a second or two.")
         return
     _state(filters, totals)
     bests = source.grow(filters.run, history.bests, filters.stretch)
     samples = source.ask(filters.run, history.indicators, filters.stretch)
-    objectives = source.ask(filters.run, history.objectives)
+    objectives = source.ask(filters.run, objectives_of)
     running = source.holder(filters.run) is not None
     shell.cards(_figures(totals, bests, objectives, samples, running=running))
     if not totals.count_told:
-        shell.empty("Nothing has been told yet.", "The first evaluations are under way; figures follow by themselves.")
+        shell.empty("No evaluation has finished yet.", "The first are under way; figures will show up by themselves.")
         return
     _histories(filters, clock, objectives, (bests, samples))
     _progress(filters, clock, totals, samples)
@@ -69,14 +70,14 @@ def draw(filters: Filters, clock: charts.Clock) -> None:
 
 
 def _state(filters: Filters, totals: Totals) -> None:
-    """A line that says whether it runs, and how far it is."""
+    """Whether the run is running, and how far it is."""
     locked_by = shell.source().holder(filters.run)
     if locked_by:
         state, icon = f"running, by {locked_by}", ":green[:material/play_circle:]"
     elif totals.stopped in ("budget", "exhausted"):
         state, icon = f"finished ({totals.stopped})", ":blue[:material/check_circle:]"
     else:
-        state = f"not running ({totals.stopped or 'cut short'}); evo resume goes on with it"
+        state = f"not running ({totals.stopped or 'killed'}); `evo resume` continues it"
         icon = ":orange[:material/pause_circle:]"
     st.markdown(f"{icon} **{plain(totals.problem)}** {plain(state)}")
     budget = totals.budget.get("evaluations")
@@ -88,7 +89,7 @@ def _state(filters: Filters, totals: Totals) -> None:
 
 
 def _figures(
-    totals: Totals, bests: history.Bests, objectives: tuple[tuple[str, str, str], ...], samples: Table, *, running: bool
+    totals: Totals, bests: history.Bests, objectives: tuple[Objective, ...], samples: Table, *, running: bool
 ) -> list[tuple[str, str, str]]:
     figures = [
         (f"best {name}", with_unit(step.value, unit) if step else "none yet", _since(step, totals))
@@ -101,7 +102,7 @@ def _figures(
     figures += [
         ("rate", f"{_rate(totals.per_second)}/s", f"latest {_ago(totals.latest)}"),
         ("proposing", number(sum(totals.proposals.values())), _busiest(totals)),
-        ("evaluating", number(totals.evaluations), "or queued for it" if running else "left to a resumption"),
+        ("evaluating", number(totals.evaluations), _waiting(totals, running=running)),
         (
             "time left",
             duration(totals.left_seconds if running else None),
@@ -118,20 +119,26 @@ def _figures(
 
 
 def _busiest(totals: Totals) -> str:
-    """The operator that most proposals under way wait for."""
+    """The operator with most proposals under way."""
     asked = totals.proposals
-    return max(sorted(asked), key=lambda one: asked[one]) if asked else "nothing asked"
+    return max(sorted(asked), key=lambda operator: asked[operator]) if asked else "no open ask"
+
+
+def _waiting(totals: Totals, *, running: bool) -> str:
+    if running:
+        return "or waiting for a worker"
+    return "left for a resume" if totals.evaluations else ""
 
 
 def _since(step: history.Step | None, totals: Totals) -> str:
-    """How long nothing was better."""
+    """How long ago the best was found."""
     if step is None:
         return ""
     return f"{number(max(0, totals.count_told - 1 - step.tell))} tells ago"
 
 
 def _rate(per_second: float) -> str:
-    """In three digits, or all of its thousands."""
+    """In three digits, or as a whole number from 1,000 on."""
     return number(float(f"{per_second:.3g}") if per_second < 1000 else round(per_second))
 
 
@@ -148,13 +155,13 @@ def _ago(moment: datetime | None) -> str:
 def _histories(
     filters: Filters,
     clock: charts.Clock,
-    objectives: tuple[tuple[str, str, str], ...],
+    objectives: tuple[Objective, ...],
     known: tuple[history.Bests, Table],
 ) -> None:
     bests, samples = known
     revision = f"{filters} {clock}"
     end: tuple[int, Any] = samples.rows[-1][:2] if samples.rows else (0, None)
-    if end[1] is None and bests.steps:  # a measurement of somebody known has no moment of its own
+    if end[1] is None and bests.steps:  # a re-evaluation has no row in individuals, hence no time
         end = end[0], bests.steps[-1].told_at
     st.subheader("Best so far", anchor=False)
     pairs = [list(enumerate(objectives))[at : at + 2] for at in range(0, len(objectives), 2)]
@@ -190,14 +197,14 @@ def _health(filters: Filters) -> None:
     source = shell.source()
     if (endpoints := source.ask(filters.run, overview.endpoints)).rows:
         st.subheader("Endpoints", anchor=False)
-        st.caption(f"Their last {number(overview.RECENT)} completions.")
+        st.caption(f"The last {number(overview.RECENT)} completions.")
         shell.table(endpoints, "endpoints", labels=ENDPOINT_COLUMNS)
     st.subheader("Workers", anchor=False)
     if (workers := source.ask(filters.run, overview.workers)).rows:
         st.caption(f"The {duration(overview.RECENT_SECONDS)} before the latest result.")
         shell.table(workers, "workers", labels=WORKER_COLUMNS)
     else:
-        st.caption("No worker has said anything yet; problems that evaluate in the driver's process have none.")
+        st.caption("No worker has reported yet; problems that evaluate in the driver's process have no workers.")
 
 
 show()

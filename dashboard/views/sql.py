@@ -1,4 +1,4 @@
-"""A console for anything else that one wants to know of a run: it only asks, and within limits."""
+"""A read-only SQL console on a run's lineage, with limits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def show() -> None:
 
 
 def _saved() -> None:
-    """Queries to begin with, and those that were saved."""
+    """Example queries and saved queries."""
     path = saved.place(shell.source().places)
     try:
         own = saved.read(path)
@@ -48,9 +48,7 @@ def _saved() -> None:
         if st.session_state.saved:
             st.session_state.sql = known[st.session_state.saved]
 
-    st.selectbox(
-        "Saved queries", list(known), index=None, key="saved", on_change=take, placeholder="choose one to begin with"
-    )
+    st.selectbox("Saved queries", list(known), index=None, key="saved", on_change=take, placeholder="choose a query")
 
 
 def _console(filters: Filters) -> None:
@@ -75,10 +73,10 @@ def _console(filters: Filters) -> None:
 
 
 def _run(filters: Filters, query: str) -> None:
-    """Ask, and keep the answer until the next one: a link shows a query, and runs none."""
+    """Run the query and keep its answer until the next. A link shows a query without running it."""
     answer: Reply | str
     try:
-        with st.spinner("asking"):
+        with st.spinner("running the query"):
             answer = shell.source().query(filters.run, query)
     except EvoError as error:
         answer = str(error)
@@ -89,7 +87,7 @@ def _keeping(query: str) -> None:
     with st.popover("Save", icon=":material/bookmark:"):
         path = saved.place(shell.source().places)
         name = st.text_input("Name", key="name_of_query", max_chars=100)
-        st.caption(f"Into {plain(path.name)}, in the folder of the runs.")
+        st.caption(f"In {plain(path.name)}, in the folder of the runs.")
         if st.button("Save the query", disabled=not name):
             try:
                 saved.save(path, name, query)
@@ -103,7 +101,7 @@ def _answer(reply: Reply) -> None:
     more = "; there are more" if reply.cut else ""
     st.caption(f"{number(len(found.rows))} rows in {reply.seconds:.2f} s{more}")
     if not found.rows:
-        shell.empty("No row.", "The query is fine; nothing in the run fits it.")
+        shell.empty("No row.", "The query is valid; no row of the run matches it.")
         return
     shell.table(found, "result")
     _exports(found)
@@ -111,7 +109,7 @@ def _answer(reply: Reply) -> None:
 
 
 def _exports(found: Table) -> None:
-    """Each is made when it is asked for."""
+    """Downloads, each made when its button is clicked."""
     with st.container(horizontal=True):
         for name, mime, written in (
             ("csv", "text/csv", _csv),
@@ -159,18 +157,20 @@ def _chart(found: Table) -> None:
 
 
 def _schema(filters: Filters) -> None:
-    """What can be asked for, as the database describes itself."""
+    """The tables, views and macros, as the database describes itself."""
     source = shell.source()
     columns: Mapping[str, list[tuple[str, str, str]]] = defaultdict(list)
-    for table, *column in source.ask(filters.run, schema.columns).rows:
-        columns[table].append((column[0], column[1], column[2] or ""))
-    st.markdown("**What there is**")
+    for table, name, of, comment in source.ask(filters.run, schema.columns).rows:
+        columns[table].append((name, of, comment or ""))
+    st.markdown("**Tables, views and macros**")
     with st.container(height=TALL, border=True):
         for kind, name, comment in source.ask(filters.run, schema.tables).rows:
             with st.expander(f"{plain(name)} :gray[{kind}]"):
                 st.caption(plain(comment or ""))
-                lines = [f"- **{plain(one)}** :gray[{plain(of)}] {plain(said)}" for one, of, said in columns[name]]
-                st.markdown("\n".join(lines) or "Give its arguments in brackets.")
+                lines = [
+                    f"- **{plain(column)}** :gray[{plain(of)}] {plain(said)}" for column, of, said in columns[name]
+                ]
+                st.markdown("\n".join(lines) or "Call it with its arguments in parentheses.")
 
 
 show()

@@ -1,4 +1,4 @@
-"""Who works on what: a lane each worker, how busy they are, what is queued, and what offspring wait for."""
+"""Workers: a timeline of each, how busy they are, what is queued, and what offspring wait for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard import shell
 from dashboard.charts import workers as charts
 from dashboard.filters import Filters
-from dashboard.queries import front, overview, workers
+from dashboard.queries import overview, workers
 from dashboard.words import clock, duration, number, plain
 from evo.lineage import Table
 
@@ -20,15 +20,15 @@ def show() -> None:
 
 
 def draw(filters: Filters) -> None:
-    """All of it keeps up with the run."""
+    """The live part: the whole page."""
     source = shell.source()
     evaluations, names, nodes = source.ask(filters.run, workers.evaluations, filters.stretch)
     waits = source.ask(filters.run, workers.waits, filters.stretch)
     _figures(filters, names, nodes, waits)
     if not evaluations:
         shell.empty(
-            "No worker has said anything here.",
-            "Lanes follow with the first results; problems that evaluate in the driver's process have no workers.",
+            "No worker has reported here.",
+            "Timelines come with the first results; problems that evaluate in the driver's process have no workers.",
         )
     if said := shell.tells(filters.stretch):
         st.caption(f"Only {plain(said)}.")
@@ -44,7 +44,7 @@ def _figures(filters: Filters, names: int, nodes: int, waits: Table) -> None:
     cards = [
         ("workers", number(names), f"on {number(nodes)} machine{'s' * (nodes != 1)}"),
         ("asked", number(sum(totals.proposals.values())), "no proposal yet"),
-        ("proposed", number(totals.evaluations), "not told yet"),
+        ("proposed", number(totals.evaluations), "not evaluated yet"),
     ]
     if waits.rows:
         shares = charts.shares(waits)["all", ""]
@@ -63,13 +63,11 @@ def _timeline(filters: Filters, evaluations: int, marks: Table) -> None:
     since = min(row[5] for row in done.rows)
     latest = f"The latest {number(len(done.rows))} of" if evaluations > len(done.rows) else "All"
     st.caption(
-        f"{latest} {number(evaluations)} evaluations, since {plain(clock(since))}; *From tell* and *To tell* move on. "
-        "Drag to zoom; click a bar to list its individual."
+        f"{latest} {number(evaluations)} evaluations, since {plain(clock(since))}; *From tell* and *To tell* select "
+        "others. Drag to zoom; click a bar to list its individual."
     )
     picked = shell.picking_chart(charts.timeline(done, marks, revision=str(filters)), f"timeline-{filters.run}")
-    if picked:
-        st.markdown(f"**{number(len(picked))} selected**")
-        shell.individuals(shell.source().ask(filters.run, front.picked, tuple(picked)), "picked", filters)
+    shell.picked_individuals(filters, picked, "picked")
 
 
 def _utilisation(filters: Filters, marks: Table) -> None:
@@ -103,9 +101,9 @@ def _waiting(filters: Filters, waits: Table) -> None:
 
 
 def _most(waits: Table) -> str:
-    """The longest part of their time, in words."""
+    """The state that takes most of their time, in words."""
     shares = charts.shares(waits)["all", ""]
-    state = max(shares, key=lambda one: shares[one][0])
+    state = max(shares, key=lambda state: shares[state][0])
     return f"Most of their time they are {charts.CALLED[state][0]} ({100 * shares[state][0]:.1f} %)."
 
 

@@ -19,11 +19,11 @@ from evo.errors import UserError
 HOST = "127.0.0.1"
 TIMEOUT_SECONDS = 30.0
 STOP_SECONDS = 5.0
-# Under no other name is it reached, so that a page of elsewhere cannot have its name lead here.
+# The server answers to no other host name, so that a foreign page cannot reach it by DNS rebinding.
 HOSTS = (HOST, "localhost")
 SETTINGS = {
     "server.address": HOST,
-    # Who opens the browser is this module: Streamlit would ask for an e-mail address first.
+    # This module opens the browser: Streamlit would ask for an e-mail address first.
     "server.headless": "true",
     "server.fileWatcherType": "none",
     "server.enableStaticServing": "false",
@@ -32,25 +32,25 @@ SETTINGS = {
     "runner.magicEnabled": "false",
     "client.toolbarMode": "viewer",
     "client.showErrorLinks": "false",
-    # What went wrong may quote what candidates and models wrote: to the terminal with it.
+    # Error details may quote what candidates and models wrote: they go to the terminal only.
     "client.showErrorDetails": "type",
     "logger.level": "warning",
 }
 
 
 def serve(places: Sequence[Path], *, port: int, browser: bool) -> None:
-    """Serve the dashboard until it is interrupted.
+    """Serve the dashboard until Ctrl-C.
 
     Args:
         places: run folders, or folders of them; none means runs/.
 
     Raises:
-        UserError: a place is not there, the port is taken, or Streamlit does not start.
+        UserError: a place does not exist, the port is taken, or Streamlit does not start.
     """
     places = list(places) or [Path("runs")]
     check_missing(places)
     check_taken(port)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a script it is ignored otherwise
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a script it would be ignored
     server = subprocess.Popen(command(places, port))
     try:
         _wait_until_it_answers(server, port)
@@ -63,12 +63,12 @@ def serve(places: Sequence[Path], *, port: int, browser: bool) -> None:
         return
     finally:
         _end(server)
-    raise UserError(f"the dashboard ended by itself (exit code {server.returncode}); what it said stands above")
+    raise UserError(f"the dashboard ended by itself (exit code {server.returncode}); its own message is above")
 
 
 def command(places: Sequence[Path], port: int) -> list[str]:
-    """What starts the server."""
-    found = importlib.util.find_spec("dashboard")  # by name: the engine may not know its siblings
+    """The command that starts the server."""
+    found = importlib.util.find_spec("dashboard")  # by name: the engine imports no sibling
     if found is None or found.origin is None:
         raise UserError("the dashboard is not installed; `pip install evo-platform` has it")
     folder = Path(found.origin).parent
@@ -76,26 +76,36 @@ def command(places: Sequence[Path], port: int) -> list[str]:
     flags = [f"--{name}={value}" for name, value in settings.items()]
     flags += [f"--server.allowedHosts={host}" for host in HOSTS]
     app = str(folder / "app.py")
-    # -P: a click.py where it is called from must not be taken for the library.
-    return [sys.executable, "-P", "-m", "streamlit", "run", app, *flags, "--", *(str(one.resolve()) for one in places)]
+    # -P: a click.py in the current folder must not be taken for the library.
+    return [
+        sys.executable,
+        "-P",
+        "-m",
+        "streamlit",
+        "run",
+        app,
+        *flags,
+        "--",
+        *(str(place.resolve()) for place in places),
+    ]
 
 
 def check_missing(places: Sequence[Path]) -> None:
-    """The default folder may come later; what somebody named has to be there.
+    """Check that the named places exist; the default folder may be created later.
 
     Raises:
-        UserError: it is not.
+        UserError: a place does not exist.
     """
-    for one in places:
-        if not one.exists() and one != Path("runs"):
-            raise UserError(f"no run at {one}; expected a run folder or a folder of runs, as in runs/")
+    for place in places:
+        if not place.exists() and place != Path("runs"):
+            raise UserError(f"no run at {place}; expected a run folder or a folder of runs, as in runs/")
 
 
 def check_taken(port: int) -> None:
-    """Complain before Streamlit does, which would go on with another port.
+    """Check that the port is free: Streamlit would silently take another port.
 
     Raises:
-        UserError: somebody listens there, or may not.
+        UserError: another process listens there, or this user may not.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -111,7 +121,7 @@ def _wait_until_it_answers(server: subprocess.Popen[bytes], port: int) -> None:
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise UserError(f"the dashboard did not start (exit code {server.returncode}); what it said stands above")
+            raise UserError(f"the dashboard did not start (exit code {server.returncode}); its own message is above")
         try:
             with urllib.request.urlopen(f"http://{HOST}:{port}/_stcore/health", timeout=1):
                 return
@@ -121,7 +131,7 @@ def _wait_until_it_answers(server: subprocess.Popen[bytes], port: int) -> None:
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
-    """Ask it to end, and see to it."""
+    """Terminate the server, and kill it if it does not end."""
     if server.poll() is None:
         server.terminate()
         try:

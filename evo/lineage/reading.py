@@ -37,6 +37,10 @@ class Table:
         """The first value of the first row; None where there is no row."""
         return self.rows[0][0] if self.rows else None
 
+    def records(self) -> list[dict[str, Any]]:
+        """The rows as column to value."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
     def to_pandas(self) -> Any:
         """A pandas.DataFrame.
 
