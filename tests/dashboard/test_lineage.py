@@ -1,4 +1,4 @@
-"""Who came from whom is drawn right, whole where it can be, and cut honestly where it cannot."""
+"""The lineage is drawn correctly: whole where it can be, else cut with a count of what is left out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dashboard.filters import Stretch
 from dashboard.queries import MOST_POINTS, lineage
 from evo.errors import LineageError
 from evo.lineage import Run, open_run
-from tests.support.dashboards import HOSTILE, begun, dashboard, figures, grown, said, told
+from tests.support.dashboards import HOSTILE, begun, dashboard, figures, said
 
 WHOLE = Stretch()
 GOAL = ("goal 0", "min", "s")
@@ -21,14 +21,10 @@ DEEP = 5200
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three runs: a few and hostile, some hundred of two parents each, and a line that is thousands deep."""
-    folder = tmp_path_factory.mktemp("kin")
-    values = [{"objectives": {"goal 0": one}} for one in (3.0, 2.0, 2.5, 1.0)]
-    told(folder / "few", [*values[:2], {"outcome": "crash"}, *values[2:]])
-    grown(folder / "made", 300).journal.close()
-    deep = begun(folder / "deep", objectives=1)
-    with duckdb.connect(str(deep / "lineage.duckdb")) as client:
+def deep_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A line of bases that is thousands of generations deep."""
+    folder = begun(tmp_path_factory.mktemp("lineages") / "deep", objectives=1)
+    with duckdb.connect(str(folder / "lineage.duckdb")) as client:
         client.execute(f"""
             INSERT INTO individuals SELECT i, i, 0, 'vector', '{{"kind": "vector", "values": [' || i || ']}}', 'd' || i,
                 1, if(i % 2 = 0, 'even', 'odd'), NULL, true, '', 'ok', make_timestamp(i * 1000000), i
@@ -44,77 +40,69 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def few(place: Path) -> Run:
-    return open_run(place / "few")
+def deep(deep_run: Path) -> Run:
+    return open_run(deep_run)
 
 
-@pytest.fixture(scope="module")
-def made(place: Path) -> Run:
-    return open_run(place / "made")
-
-
-@pytest.fixture(scope="module")
-def deep(place: Path) -> Run:
-    return open_run(place / "deep")
-
-
-def ids(kin: lineage.Kin) -> set[int]:
-    return {row[0] for row in kin.members.rows}
+def ids(graph: lineage.LineageGraph) -> set[int]:
+    return {row[0] for row in graph.members.rows}
 
 
 def test_a_small_family_is_all_ancestors_and_descendants(few: Run, made: Run) -> None:
     of = lineage.family(few, 3, None)
     assert (of.line, of.line_length, of.ancestors, of.ancestors_drawn) == ((3, 2, 1, 0), 3, 3, 3)
     assert (of.descendants_drawn, of.more_descendants) == (1, False)
-    assert of.kin.edges == ((1, 0, "base"), (2, 1, "base"), (3, 2, "base"), (4, 3, "base"))
-    columns = of.kin.members.columns
-    gains = {row[0]: row[columns.index("gain")] for row in of.kin.members.rows}
+    assert of.graph.edges == ((1, 0, "base"), (2, 1, "base"), (3, 2, "base"), (4, 3, "base"))
+    columns = of.graph.members.columns
+    gains = {row[0]: row[columns.index("gain")] for row in of.graph.members.rows}
     assert gains == {0: None, 1: 1.0, 2: None, 3: None, 4: 1.5}
     youngest = made.sql("SELECT max(id) FROM individuals").scalar()
     of = lineage.family(made, youngest, None)
-    everybody = {row[0] for row in made.sql(f"SELECT id FROM ancestors({youngest})").rows}
-    assert of.ancestors == len(everybody) - 1
-    assert ids(of.kin) <= everybody
-    assert of.ancestors_drawn == len(ids(of.kin)) - 1
+    ancestry = {row[0] for row in made.sql(f"SELECT id FROM ancestors({youngest})").rows}
+    assert of.ancestors == len(ancestry) - 1
+    assert ids(of.graph) <= ancestry
+    assert of.ancestors_drawn == len(ids(of.graph)) - 1
 
 
-def test_who_is_not_there_is_said(few: Run) -> None:
+def test_a_missing_individual_is_an_error_that_says_how_many_there_are(few: Run) -> None:
     with pytest.raises(LineageError, match="no individual 99 in .* it has 5"):
         lineage.family(few, 99, None)
 
 
-@pytest.mark.slow
 def test_a_line_of_thousands_is_cut_and_what_is_left_out_is_counted(deep: Run) -> None:
     of = lineage.family(deep, DEEP - 1, None)
     assert (of.line_length, of.ancestors) == (DEEP - 1, DEEP - 1)
     assert len(of.line) == lineage.LINE + 1
-    assert of.ancestors_drawn == len(ids(of.kin)) - 1 < DEEP - 1
+    assert of.ancestors_drawn == len(ids(of.graph)) - 1 < DEEP - 1
     near = lineage.family(deep, DEEP - 1, 10)
     assert near.line == tuple(range(DEEP - 1, DEEP - 12, -1))
-    assert ids(near.kin) == set(range(DEEP - 21, DEEP))  # ten bases, and by mates twice as far
+    assert ids(near.graph) == set(range(DEEP - 21, DEEP))  # ten bases, and by mates twice as far
     first = lineage.family(deep, 0, None)
     assert (first.ancestors, first.descendants_drawn, first.more_descendants) == (0, lineage.DESCENDANTS, True)
-    for one in (of, near, first):
-        drawn = charts.family(one, GOAL, colour="gain", across="tell", revision="r", marked=None)
+    for family in (of, near, first):
+        drawn = charts.family(family, GOAL, colour="gain", across="tell", revision="r", marked=None)
         assert sum(len(trace.x) for trace in drawn.data if trace.mode == "markers") <= MOST_POINTS
 
 
-def test_the_steps_of_a_line_and_whom_it_is_owed_to(few: Run, deep: Run) -> None:
+def test_the_steps_of_a_line_and_what_operators_contributed(few: Run, deep: Run) -> None:
     assert [row[0] for row in lineage.steps(few, 4).rows] == [0, 1, 2, 3, 4]
-    owed = lineage.owed(deep, DEEP - 1)
-    assert {row[0]: row[2:] for row in owed.rows} == {"even": (2599, 2599, 2599.0), "odd": (2600, 2600, 2600.0)}
-    assert [row[2:] for row in lineage.owed(few, 4).rows] == [(4, 2, 2.5)]
+    contributions = lineage.contributions(deep, DEEP - 1)
+    assert {row[0]: row[2:] for row in contributions.rows} == {
+        "even": (2599, 2599, 2599.0),
+        "odd": (2600, 2600, 2600.0),
+    }
+    assert [row[2:] for row in lineage.contributions(few, 4).rows] == [(4, 2, 2.5)]
 
 
-def test_everybody_is_drawn_or_counted(made: Run, deep: Run) -> None:
-    of = lineage.everybody(made, WHOLE)
-    assert (of.count, len(ids(of.kin)), of.edges_left_out) == (300, 300, 0)
-    assert len(of.kin.edges) == made.sql("SELECT count(*) FROM (SELECT DISTINCT * FROM parents)").scalar()
-    late = lineage.everybody(made, Stretch(first=100, last=199))
-    assert (late.count, ids(late.kin)) == (100, set(range(100, 200)))
+def test_every_individual_is_drawn_or_counted(made: Run, deep: Run) -> None:
+    of = lineage.all_individuals(made, WHOLE)
+    assert (of.count, len(ids(of.graph)), of.edges_left_out) == (300, 300, 0)
+    assert len(of.graph.edges) == made.sql("SELECT count(*) FROM (SELECT DISTINCT * FROM parents)").scalar()
+    late = lineage.all_individuals(made, Stretch(first=100, last=199))
+    assert (late.count, ids(late.graph)) == (100, set(range(100, 200)))
     assert late.edges_left_out > 0
-    most = lineage.everybody(deep, WHOLE)
-    assert (most.count, len(ids(most.kin)), most.edges_left_out) == (DEEP, MOST_POINTS, 3)
+    most = lineage.all_individuals(deep, WHOLE)
+    assert (most.count, len(ids(most.graph)), most.edges_left_out) == (DEEP, MOST_POINTS, 3)
 
 
 def test_lines_go_straight_and_branches_do_not_cross() -> None:
@@ -129,37 +117,33 @@ def test_lines_go_straight_and_branches_do_not_cross() -> None:
     assert tracks({}) == {}
 
 
-def test_a_line_of_thousands_has_one_lane() -> None:
-    assert set(tracks({one: one - 1 if one else None for one in range(20_000)}).values()) == {0.0}
+def test_a_line_of_thousands_has_a_single_track() -> None:
+    assert set(tracks({node: node - 1 if node else None for node in range(20_000)}).values()) == {0.0}
 
 
-def test_each_leaf_has_a_lane_of_its_own(made: Run) -> None:
-    of = lineage.everybody(made, WHOLE)
-    base = {child: parent for child, parent, role in of.kin.edges if role == "base"}
-    track = tracks({one: base.get(one) for one in sorted(ids(of.kin))})
-    leaves = ids(of.kin) - set(base.values())
-    assert sorted(track[one] for one in leaves) == [float(number) for number in range(len(leaves))]
+def test_each_leaf_has_a_track_of_its_own(made: Run) -> None:
+    of = lineage.all_individuals(made, WHOLE)
+    base = {child: parent for child, parent, role in of.graph.edges if role == "base"}
+    track = tracks({node: base.get(node) for node in sorted(ids(of.graph))})
+    leaves = ids(of.graph) - set(base.values())
+    assert sorted(track[leaf] for leaf in leaves) == [float(number) for number in range(len(leaves))]
 
 
 @pytest.mark.parametrize("colour", ["operator", "model", "island", "gain"])
 def test_every_member_is_a_point_once_and_no_foreign_html_goes_out(few: Run, made: Run, colour: str) -> None:
-    for run, one in ((few, 3), (made, 250)):
-        of, everybody = lineage.family(run, one, None), lineage.everybody(run, WHOLE)
-        for kin, drawn in (
-            (of.kin, charts.family(of, GOAL, colour=colour, across="generation", revision="r", marked=1)),
-            (
-                everybody.kin,
-                charts.everybody(everybody, GOAL, colour=colour, across="tell", by_value=False, revision="r"),
-            ),
-        ):
+    for run, individual in ((few, 3), (made, 250)):
+        of, everything = lineage.family(run, individual, None), lineage.all_individuals(run, WHOLE)
+        family = charts.family(of, GOAL, colour=colour, across="generation", revision="r", marked=1)
+        whole = charts.all_individuals(everything, GOAL, colour=colour, across="tell", by_value=False, revision="r")
+        for graph, drawn in ((of.graph, family), (everything.graph, whole)):
             points = [entry for trace in drawn.data if trace.customdata is not None for entry in trace.customdata]
-            assert sorted(points) == sorted(ids(kin))
+            assert sorted(points) == sorted(ids(graph))
             assert "<img" not in str(drawn.to_json()).replace("\\u003c", "<")
 
 
-def test_by_value_who_has_none_is_left_out(few: Run) -> None:
-    drawn = charts.everybody(
-        lineage.everybody(few, WHOLE), GOAL, colour="operator", across="tell", by_value=True, revision="r"
+def test_by_value_individuals_without_a_value_are_left_out(few: Run) -> None:
+    drawn = charts.all_individuals(
+        lineage.all_individuals(few, WHOLE), GOAL, colour="operator", across="tell", by_value=True, revision="r"
     )
     points = {entry for trace in drawn.data if trace.customdata is not None for entry in trace.customdata}
     assert points == {0, 1, 3, 4}
@@ -174,26 +158,26 @@ def test_many_names_share_the_colour_of_the_others() -> None:
 
 
 def test_the_page_says_what_is_left_out_and_shows_a_child_beside_its_base(
-    monkeypatch: pytest.MonkeyPatch, place: Path
+    monkeypatch: pytest.MonkeyPatch, runs: Path, deep_run: Path
 ) -> None:
-    app = dashboard(monkeypatch, place, view="lineage", run="deep", far="10")
+    app = dashboard(monkeypatch, deep_run, view="lineage", run="deep", far="10")
     assert f"left out are **{DEEP - 21:,}** further back" in said(app)
     assert len(figures(app)) == 2
-    (code,) = [one.value for one in app.code]
+    (code,) = [element.value for element in app.code]
     assert code.splitlines()[-2:] == [f"-values: [{DEEP - 2}.0]", f"+values: [{DEEP - 1}.0]"]
-    app = dashboard(monkeypatch, place, view="lineage", run="few", id=4, child=1)
+    app = dashboard(monkeypatch, runs, view="lineage", run="few", id=4, child=1)
     assert "Individual 1 beside its base 0" in said(app)
     assert f"--- 0\n+++ 1\n@@ -1,3 +1,3 @@\n --- main.py\n-x = 0\n+x = 1\n # {HOSTILE}" in [
-        one.value for one in app.code
+        element.value for element in app.code
     ]
-    next(one for one in app.button if one.label == "Family of 1").click().run()
+    next(button for button in app.button if button.label == "Family of 1").click().run()
     assert "**1** ancestor, " in said(app)
     assert not app.exception
 
 
-def test_the_page_draws_everybody(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
-    app = dashboard(monkeypatch, place, view="lineage", run="deep", tree="everybody")
+def test_the_page_draws_all_individuals(monkeypatch: pytest.MonkeyPatch, runs: Path, deep_run: Path) -> None:
+    app = dashboard(monkeypatch, deep_run, view="lineage", run="deep", tree="all")
     assert f"The latest **{MOST_POINTS:,}** of {DEEP:,} individuals; 3 lines to earlier parents" in said(app)
-    app = dashboard(monkeypatch, place, view="lineage", run="made", tree="everybody", upwards="value", across="tell")
+    app = dashboard(monkeypatch, runs, view="lineage", run="made", tree="all", upwards="value", across="tell")
     assert "All **300** individuals." in said(app)
     assert not app.exception

@@ -1,4 +1,4 @@
-"""What operators and models took and gave adds up, and beliefs are those that the choice itself holds."""
+"""What operators and models cost and yield adds up, and beliefs are those that the operator selector itself has."""
 
 from __future__ import annotations
 
@@ -12,43 +12,20 @@ import pytest
 from dashboard.charts import operators as charts
 from dashboard.filters import Stretch
 from dashboard.queries import MOST_POINTS, beliefs, operators
-from dashboard.queries.beliefs import Rule
+from dashboard.queries.beliefs import SelectorSettings
 from evo.journal.inheritance import Inheritance
-from evo.lineage import Run, Table, open_run, rebuild
+from evo.lineage import Run, open_run, rebuild
 from evo.protocols import ArmRecord
 from evo.search.selectors import Bandit, Router, Thompson, Ucb1
 from evo.values import Proposal
 from tests.benchmarks.histories import ARMS, History
-from tests.support.dashboards import HOSTILE, dashboard, figures, grown, said, told
+from tests.support.dashboards import HOSTILE, dashboard, figures, said
 
 WHOLE = Stretch()
 
 
-def rows(table: Table) -> list[dict[str, object]]:
-    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("operators")
-    values = [{"objectives": {"goal 0": one}} for one in (3.0, 2.0, 2.5, 1.0)]
-    told(folder / "few", [*values[:2], {"outcome": "crash"}, *values[2:]])
-    grown(folder / "made", 300).journal.close()
-    return folder
-
-
-@pytest.fixture(scope="module")
-def few(place: Path) -> Run:
-    return open_run(place / "few")
-
-
-@pytest.fixture(scope="module")
-def made(place: Path) -> Run:
-    return open_run(place / "made")
-
-
-def test_what_an_arm_took_and_gave(few: Run) -> None:
-    (arm,) = rows(operators.arms(few, WHOLE))
+def test_what_an_arm_costs_and_yields(few: Run) -> None:
+    (arm,) = operators.arms(few, WHOLE).records()
     assert (arm["operator"], arm["model"]) == (HOSTILE, HOSTILE)
     counts = [
         arm[name] for name in ("proposals", "admitted", "valid", "improved", "survived", "entered_front", "calls")
@@ -63,21 +40,21 @@ def test_what_an_arm_took_and_gave(few: Run) -> None:
 
 def test_arms_are_those_of_the_lineages_own_view(made: Run) -> None:
     expected = {row[:2]: row[2:] for row in made.sql("FROM operator_yield").rows}
-    found = rows(operators.arms(made, WHOLE))
+    found = operators.arms(made, WHOLE).records()
     names = ("proposals", "admitted", "valid", "survived", "entered_front")
-    assert {(one["operator"], one["model"]): tuple(one[name] for name in names) for one in found} == expected
-    assert sum(float(str(one["usd"])) for one in found) == pytest.approx(300 * 3e-4)
+    assert {(arm["operator"], arm["model"]): tuple(arm[name] for name in names) for arm in found} == expected
+    assert sum(arm["usd"] for arm in found) == pytest.approx(300 * 3e-4)
 
 
 @pytest.mark.parametrize("by", ["operator", "model", "both"])
-def test_what_came_over_time_adds_up(made: Run, by: operators.By) -> None:
-    parts, arms = rows(operators.over_time(made, WHOLE, by)), rows(operators.arms(made, WHOLE))
+def test_results_over_time_add_up(made: Run, by: operators.By) -> None:
+    parts, arms = operators.over_time(made, WHOLE, by).records(), operators.arms(made, WHOLE).records()
     for name in ("proposals", "valid", "survived", "entered_front"):
-        assert sum(int(str(one[name])) for one in parts) == sum(int(str(one[name])) for one in arms), name
-    assert len({one["ask"] for one in parts}) > 20
+        assert sum(part[name] for part in parts) == sum(arm[name] for arm in arms), name
+    assert len({part["ask"] for part in parts}) > 20
     counted = operators.outcomes(made, WHOLE, by)
     assert sum(row[2] for row in counted.rows) == 300
-    assert {row[0] for row in counted.rows} == {one["maker"] for one in parts}
+    assert {row[0] for row in counted.rows} == {part["maker"] for part in parts}
 
 
 def test_a_stretch_holds_its_own_proposals_alone(made: Run) -> None:
@@ -87,20 +64,20 @@ def test_a_stretch_holds_its_own_proposals_alone(made: Run) -> None:
     assert operators.arms(made, Stretch(first=10_000)).rows == ()
 
 
-def test_proposals_that_came_to_nothing_count(tmp_path: Path) -> None:
+def test_proposals_without_a_candidate_count(tmp_path: Path) -> None:
     history = _grown_by(tmp_path / "run", Thompson(ARMS), 30, drops=5)
     history.journal.close()
     reader = open_run(tmp_path / "run")
-    arms = rows(operators.arms(reader, WHOLE))
-    assert sum(int(str(one["proposals"])) - int(str(one["admitted"])) for one in arms) == 5
+    arms = operators.arms(reader, WHOLE).records()
+    assert sum(arm["proposals"] - arm["admitted"] for arm in arms) == 5
     assert sum(row[2] for row in operators.outcomes(reader, WHOLE, "both").rows if row[1] == "unparsable") == 5
 
 
-def _grown_by(folder: Path, choice: Bandit, count: int, *, drops: int = 0) -> History:
-    """A run whose arms a bandit chooses, with so many proposals in between that cannot be read."""
+def _grown_by(folder: Path, selector: Bandit, count: int, *, drops: int = 0) -> History:
+    """A run whose arms a bandit selects, with `drops` unparsable proposals in between."""
     folder.mkdir(parents=True)
     history = History(folder, population=10)
-    history.search.population.islands[0].selector = choice
+    history.search.population.islands[0].selector = selector
     for _ in range(max(1, drops)):
         history.grow(count // max(1, drops))
         if drops:
@@ -115,75 +92,79 @@ def _grown_by(folder: Path, choice: Bandit, count: int, *, drops: int = 0) -> Hi
 
 
 @pytest.mark.parametrize(
-    ("how", "choice"),
+    ("how", "selector"),
     [
-        (Rule("thompson"), Thompson(ARMS)),
-        (Rule("thompson", half_life=25), Thompson(ARMS, half_life=25)),
-        (Rule("ucb1", per_dollar=True, evaluation_usd=0.01), Ucb1(ARMS, per_dollar=True, evaluation_usd=0.01)),
+        (SelectorSettings("thompson"), Thompson(ARMS)),
+        (SelectorSettings("thompson", half_life=25), Thompson(ARMS, half_life=25)),
+        (
+            SelectorSettings("ucb1", per_dollar=True, evaluation_usd=0.01),
+            Ucb1(ARMS, per_dollar=True, evaluation_usd=0.01),
+        ),
     ],
 )
-def test_beliefs_are_those_that_the_choice_holds(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: Rule, choice: Bandit
+def test_beliefs_are_those_of_the_operator_selector(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: SelectorSettings, selector: Bandit
 ) -> None:
-    _grown_by(tmp_path / "run", choice, 150, drops=6).journal.close()
-    monkeypatch.setattr(beliefs, "rule", lambda reader: how)
+    _grown_by(tmp_path / "run", selector, 150, drops=6).journal.close()
+    monkeypatch.setattr(beliefs, "selector_settings", lambda reader: how)
     found = beliefs.beliefs(open_run(tmp_path / "run"), 0)
-    _assert_held(found, how, choice)
-    assert len({one.ended for one in found}) > 20
-    assert all(one.low <= one.mean <= one.high for one in found)
+    _assert_same(found, how, selector)
+    assert len({belief.ended for belief in found}) > 20
+    assert all(belief.low <= belief.mean <= belief.high for belief in found)
 
 
-def test_a_router_begins_with_what_it_inherited(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_router_starts_with_what_it_inherited(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     records = (ArmRecord("cross", "large", 200.0, 90.0, 0.5, 3), ArmRecord("inspire", "small", 4.0, 1.0, 0.1, 2))
-    choice = Router(ARMS, records)
+    selector = Router(ARMS, records)
     (tmp_path / "run").mkdir()
     history = History(tmp_path / "run", population=10)
     history._recorder.inherited(Inheritance((), records))
-    history.search.population.islands[0].selector = choice
+    history.search.population.islands[0].selector = selector
     history.grow(80)
     history.journal.close()
     rebuild(tmp_path / "run")
-    how = Rule("router", per_dollar=True)
-    monkeypatch.setattr(beliefs, "rule", lambda reader: how)
-    _assert_held(beliefs.beliefs(open_run(tmp_path / "run"), 0), how, choice)
+    how = SelectorSettings("router", per_dollar=True)
+    monkeypatch.setattr(beliefs, "selector_settings", lambda reader: how)
+    _assert_same(beliefs.beliefs(open_run(tmp_path / "run"), 0), how, selector)
 
 
-def _assert_held(found: tuple[beliefs.Belief, ...], how: Rule, choice: Bandit) -> None:
-    """The last beliefs come from the very sums of the choice."""
-    last = {one.arm: one for one in found if one.ended == found[-1].ended}
-    prices = choice.prices(choice.known)
+def _assert_same(found: tuple[beliefs.Belief, ...], how: SelectorSettings, selector: Bandit) -> None:
+    """The last beliefs follow from the selector's own sums."""
+    last = {belief.arm: belief for belief in found if belief.ended == found[-1].ended}
+    prices = selector.prices(selector.known)
     assert set(last) == {(arm.operator, arm.model) for arm in ARMS}
-    for arm, known, price in zip(choice.arms, choice.known, prices, strict=True):
-        one = last[arm.operator, arm.model]
-        assert one.pulls == pytest.approx(known.pulls)
-        assert one.price == pytest.approx(price)
+    for arm, known, price in zip(selector.arms, selector.known, prices, strict=True):
+        belief = last[arm.operator, arm.model]
+        assert belief.pulls == pytest.approx(known.pulls)
+        assert belief.price == pytest.approx(price)
         mean = known.gain / known.pulls if how.name == "ucb1" else (1 + known.gain) / (2 + known.pulls)
-        assert one.mean == pytest.approx(mean)
+        assert belief.mean == pytest.approx(mean)
 
 
-def test_the_rule_is_read_from_the_configuration(tmp_path: Path) -> None:
+def test_the_selector_is_read_from_the_configuration_with_old_keys_too(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     history = History(tmp_path / "run")
     history.grow(1)
     history.journal.close()
     rebuild(tmp_path / "run")
     reader = open_run(tmp_path / "run")
-    assert beliefs.rule(reader) == Rule("weights")
-    assert not beliefs.rule(reader).learns
-    for choice, expected in (
-        ({"name": "thompson", "options": {"half_life": 30}}, Rule("thompson", half_life=30)),
-        ({"name": "router", "options": {}}, Rule("router", per_dollar=True)),
-        ({"name": "router", "options": {"per_dollar": False}}, Rule("router")),
-        ({"name": "mine:Own", "options": {}}, Rule("mine:Own")),
+    assert beliefs.selector_settings(reader) == SelectorSettings("weights")
+    assert not beliefs.selector_settings(reader).learns
+    for selector, expected in (
+        ({"name": "thompson", "options": {"half_life": 30}}, SelectorSettings("thompson", half_life=30)),
+        ({"name": "router", "options": {}}, SelectorSettings("router", per_dollar=True)),
+        ({"name": "router", "options": {"per_dollar": False}}, SelectorSettings("router")),
+        ({"name": "mine:Own", "options": {}}, SelectorSettings("mine:Own")),
     ):
-        _configure(tmp_path / "run", choice)
-        assert beliefs.rule(reader) == expected
-    assert not replace(Rule(), name="mine:Own").is_known
+        for key in ("selector", "choice"):
+            _configure(tmp_path / "run", {key: selector})
+            assert beliefs.selector_settings(reader) == expected
+    assert not replace(SelectorSettings(), name="mine:Own").is_known
 
 
-def _configure(folder: Path, choice: dict[str, object]) -> None:
+def _configure(folder: Path, search: dict[str, object]) -> None:
     with duckdb.connect(str(folder / "lineage.duckdb")) as client:
-        client.execute("UPDATE runs SET config = ?", [json.dumps({"search": {"choice": choice}})])
+        client.execute("UPDATE runs SET config = ?", [json.dumps({"search": search})])
 
 
 def test_no_figure_hands_foreign_html_on_and_all_are_bounded(few: Run, made: Run) -> None:
@@ -205,13 +186,13 @@ def test_shares_of_asks_add_up_to_one(made: Run) -> None:
         assert sum(trace.y[at] for trace in drawn.data) == pytest.approx(1)
 
 
-def test_the_page_says_how_beliefs_were_come_by(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
-    app = dashboard(monkeypatch, place, view="operators", run="made", by="both", what="reward")
-    assert "Derived from what was told on island 0" in said(app)
-    assert "chooses by fixed weights, and learns nothing" in said(app)
+def test_the_page_says_how_beliefs_are_derived(monkeypatch: pytest.MonkeyPatch, runs: Path) -> None:
+    app = dashboard(monkeypatch, runs, view="operators", run="made", by="both", what="reward")
+    assert "Derived from the results on island 0" in said(app)
+    assert "selects by fixed weights, and learns nothing" in said(app)
     assert len(figures(app)) == 4
-    assert {one.label: one.value for one in app.metric}["proposals"] == "300"
-    empty = dashboard(monkeypatch, place, view="operators", run="made", island=7)
-    assert "Nobody has proposed anything here" in said(empty)
+    assert {metric.label: metric.value for metric in app.metric}["proposals"] == "300"
+    empty = dashboard(monkeypatch, runs, view="operators", run="made", island=7)
+    assert "There is no proposal here" in said(empty)
     assert not app.exception
     assert not empty.exception

@@ -1,4 +1,4 @@
-"""What the dashboard asks of runs is right, bounded, and the same however a run grew."""
+"""The dashboard's queries are correct, bounded, and give the same answer however a run grew."""
 
 from __future__ import annotations
 
@@ -21,43 +21,19 @@ from dashboard.charts import result as result_charts
 from dashboard.charts.style import PALETTE
 from dashboard.filters import Filters, Stretch
 from dashboard.library import runs_in
-from dashboard.queries import MOST_POINTS, front, history, individual, overview, schema
+from dashboard.queries import MOST_POINTS, completions, front, history, individual, overview, schema
 from dashboard.source import Source
 from evo.errors import LineageError, UserError
 from evo.genomes import Program
 from evo.lineage import LineageReader, Projection, Run, Table, open_run
 from evo.lineage.queries import front as front_of_the_lineage
-from tests.support.dashboards import HOSTILE, begun, grown, told
+from tests.support.dashboards import HOSTILE, begun, grown
 
 WHOLE = Stretch()
 PARTS = (Stretch(first=40), Stretch(last=60), Stretch(first=20, last=80), Stretch(island=0), Stretch(island=7))
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    folder = tmp_path_factory.mktemp("made") / "made"
-    grown(folder, 1, 30, 90).journal.close()
-    return open_run(folder)
-
-
-@pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run with one objective, failures, and foreign text everywhere."""
-    evaluations = [
-        {"outcome": "crash"},
-        {"objectives": {"goal 0": 3.0}},
-        {"objectives": {"goal 0": 2.0}, "violations": {"limit": 1.0}},
-        {"outcome": "timeout"},
-        {"objectives": {"goal 0": 2.5}, "cases": {"a": 1.0, "b": 0.0}, "descriptors": {"d": 4.0}},
-    ]
-    return open_run(told(tmp_path_factory.mktemp("broken") / "broken", evaluations))
-
-
-def rows(table: Table) -> list[dict[str, object]]:
-    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
-
-
-def test_the_best_so_far_is_what_going_through_all_tells_gives(made: Run) -> None:
+def test_the_best_so_far_is_the_best_up_to_each_tell(made: Run) -> None:
     seen: dict[str, float] = {}
     steps = []
     query = "SELECT tell, name, value FROM individuals i JOIN objectives o ON o.individual = i.id ORDER BY tell, name"
@@ -68,7 +44,7 @@ def test_the_best_so_far_is_what_going_through_all_tells_gives(made: Run) -> Non
     found = history.bests(made, None, WHOLE)
     assert [(step.tell, step.name, step.value) for step in found.steps] == steps
     assert {row[0]: row[2] for row in made.sql("FROM best").rows} == seen
-    assert found.looked == 120
+    assert found.looked == 299
     assert len(steps) > 20
 
 
@@ -86,7 +62,7 @@ def test_the_best_so_far_grows_to_what_it_is_when_it_is_read_at_once(tmp_path: P
     assert known.looked == 74
 
 
-def test_what_is_known_of_another_run_is_forgotten(made: Run, broken: Run) -> None:
+def test_an_answer_about_another_run_is_not_reused(made: Run, broken: Run) -> None:
     before = history.bests(made, None, WHOLE)
     assert history.bests(broken, before, WHOLE) == history.bests(broken, None, WHOLE)
 
@@ -109,23 +85,23 @@ def test_many_steps_are_thinned_and_the_last_of_each_objective_stays() -> None:
 
 @pytest.mark.parametrize("stretch", [WHOLE, *PARTS[:3]])
 def test_a_sample_of_the_indicators_ends_with_the_last_tell(made: Run, stretch: Stretch) -> None:
-    sample = rows(history.indicators(made, stretch))
+    sample = history.indicators(made, stretch).records()
     first, last = made.sql(f"SELECT min(tell), max(tell) FROM indicators WHERE {stretch.tells()}").rows[0]
     assert sample[0]["tell"] in (first, first + 1)
     assert sample[-1]["tell"] == last
-    hypervolumes = [one["hypervolume"] for one in sample if one["hypervolume"] is not None]
-    assert hypervolumes == sorted(hypervolumes)  # type: ignore[type-var]
+    hypervolumes = [row["hypervolume"] for row in sample if row["hypervolume"] is not None]
+    assert hypervolumes == sorted(hypervolumes)
 
 
 def test_samples_stay_few_and_where_they_are(monkeypatch: pytest.MonkeyPatch, made: Run) -> None:
     monkeypatch.setattr(history, "SAMPLES", 10)
-    sample = [one["tell"] for one in rows(history.indicators(made, WHOLE))]
+    sample = [row["tell"] for row in history.indicators(made, WHOLE).records()]
     assert 5 <= len(sample) <= 21
-    assert all(tell % 16 == 0 for tell in sample[:-1])  # type: ignore[operator]
+    assert all(tell % 32 == 0 for tell in sample[:-1])
 
 
 def test_every_individual_is_in_the_outcomes_once(made: Run, broken: Run) -> None:
-    assert sum(row[3] for row in history.outcomes(made, WHOLE).rows) == 121
+    assert sum(row[3] for row in history.outcomes(made, WHOLE).rows) == 300
     counted = {row[2]: row[3] for row in history.outcomes(broken, WHOLE).rows}
     assert counted == {"ok": 3, "crash": 1, "timeout": 1}
     assert sum(row[3] for row in history.outcomes(made, Stretch(first=21, last=80)).rows) == 60
@@ -145,8 +121,8 @@ def test_totals_are_those_of_the_command_line(made: Run, toy_run: Path) -> None:
     assert totals.forecast_usd is None
     assert totals.running_seconds > 0
     made_totals = overview.totals(made)
-    assert made_totals.usd == pytest.approx(121 * 3e-4)
-    assert made_totals.tokens == 121 * 1300
+    assert made_totals.usd == pytest.approx(300 * 3e-4)
+    assert made_totals.tokens == 300 * 1300
 
 
 def test_time_left_and_forecast_keep_to_the_nearest_budget(made: Run) -> None:
@@ -159,7 +135,7 @@ def test_time_left_and_forecast_keep_to_the_nearest_budget(made: Run) -> None:
     assert replace(totals, per_second=0.0, budget={"evaluations": 300}).left_seconds is None
 
 
-def test_what_is_under_way_comes_from_the_journal(tmp_path: Path) -> None:
+def test_open_asks_come_from_the_journal(tmp_path: Path) -> None:
     run = grown(tmp_path / "run", 5)
     ask = run.search.ask()
     assert ask is not None
@@ -171,11 +147,11 @@ def test_what_is_under_way_comes_from_the_journal(tmp_path: Path) -> None:
 
 
 def test_endpoints_and_workers_are_counted(made: Run, broken: Run) -> None:
-    (endpoint, worker), more = (rows(overview.endpoints(broken))[0], rows(overview.workers(broken))[0]), made
+    endpoint, worker = overview.endpoints(broken).records()[0], overview.workers(broken).records()[0]
     assert (endpoint["completions"], endpoint["failed"], endpoint["seconds"]) == (5, 0, 0.5)
     assert (worker["evaluations"], worker["failed"], worker["isolation"]) == (5, 2, "process")
-    assert 0 < worker["busy"] <= 1  # type: ignore[operator]
-    assert sum(one["completions"] for one in rows(overview.endpoints(more))) == 121  # type: ignore[misc]
+    assert 0 < worker["busy"] <= 1
+    assert sum(row["completions"] for row in overview.endpoints(made).records()) == 300
 
 
 def test_the_front_is_that_of_the_lineage(made: Run, toy_run: Path) -> None:
@@ -194,13 +170,15 @@ def test_the_front_of_a_moment_is_what_it_was_then(made: Run) -> None:
     assert front.front(made, Stretch(island=7)).rows == ()
 
 
-def test_the_sample_of_the_others_holds_none_of_the_front_and_stays(monkeypatch: pytest.MonkeyPatch, made: Run) -> None:
-    everybody = {row[0] for row in front.dominated(made, WHOLE).rows}
+def test_the_sample_of_dominated_individuals_is_stable_and_without_the_front(
+    monkeypatch: pytest.MonkeyPatch, made: Run
+) -> None:
+    whole = {row[0] for row in front.dominated(made, WHOLE).rows}
     monkeypatch.setattr(front, "DOMINATED", 10)
     few = {row[0] for row in front.dominated(made, WHOLE).rows}
     assert 1 <= len(few) <= 10
-    assert few < everybody
-    assert not everybody & {row[0] for row in front.front(made, WHOLE).rows}
+    assert few < whole
+    assert not whole & {row[0] for row in front.front(made, WHOLE).rows}
 
 
 def test_earlier_fronts_are_those_of_their_moments(made: Run) -> None:
@@ -218,36 +196,36 @@ def test_an_objective_that_is_named_like_a_fact_has_a_column_of_its_own(tmp_path
 
 
 def test_an_individual_is_shown_beside_its_base(broken: Run) -> None:
-    seen = individual.likeness(broken, 4, None)
+    seen = individual.side_by_side(broken, 4, None)
     assert (seen.other, seen.portrait.parents) == (3, ((3, "base"),))
     assert isinstance(seen.genome, Program)
     assert seen.genome.text.startswith("x = 4")
-    beside = individual.likeness(broken, 4, 1)
+    beside = individual.side_by_side(broken, 4, 1)
     assert isinstance(beside.other_genome, Program)
     assert beside.other_genome.text.startswith("x = 1")
-    assert individual.likeness(broken, 0, None).other_genome is None
-    (row,) = rows(individual.values(broken, 4, 1))
+    assert individual.side_by_side(broken, 0, None).other_genome is None
+    (row,) = individual.values(broken, 4, 1).records()
     assert (row["value"], row["other"], row["gain"]) == (2.5, 3.0, 0.5)
     with pytest.raises(LineageError, match="no individual 99 in .* it has 5"):
-        individual.likeness(broken, 99, None)
+        individual.side_by_side(broken, 99, None)
 
 
-def test_prompt_and_reply_are_exactly_what_was_sent_and_came(broken: Run) -> None:
-    (call,) = rows(individual.calls(broken, 2))
-    assert json.loads(str(call["prompt"])) == [["user", HOSTILE]]
-    assert call["reply"] == HOSTILE
+def test_prompt_and_reply_are_verbatim(broken: Run) -> None:
+    (completion,) = completions.of_individual(broken, 2).records()
+    assert json.loads(completion["prompt"]) == [["user", HOSTILE]]
+    assert completion["reply"] == HOSTILE
     assert individual.cost(broken, 4) == pytest.approx((0.01, 0.05, 5))
 
 
 def test_cases_descriptors_and_the_line_of_bases(broken: Run) -> None:
     assert [row[:2] for row in individual.cases(broken, 4, None).rows] == [("a", 1.0), ("b", 0.0)]
     assert individual.descriptors(broken, 4).rows == (("d", 4.0),)
-    assert [row[0] for row in individual.forebears(broken, 4).rows] == [4, 3, 2, 1, 0]
+    assert [row[0] for row in individual.line_of_bases(broken, 4).rows] == [4, 3, 2, 1, 0]
     assert individual.best(broken) == 4
 
 
-def test_all_questions_have_an_answer_for_a_run_that_has_just_begun(tmp_path: Path) -> None:
-    reader = open_run(begun(tmp_path / "run"))
+def test_all_questions_have_an_answer_for_a_run_that_has_just_begun(runs: Path) -> None:
+    reader = open_run(runs / "begun")
     assert history.bests(reader, None, WHOLE).steps == ()
     for question in (history.indicators, history.outcomes, history.rates, front.front, front.dominated, front.earlier):
         assert question(reader, WHOLE).rows == (), question
@@ -258,9 +236,9 @@ def test_all_questions_have_an_answer_for_a_run_that_has_just_begun(tmp_path: Pa
 
 
 def test_the_schema_describes_every_table_view_and_macro(made: Run) -> None:
-    tables = rows(schema.tables(made))
-    assert {"individuals", "best", "ancestors(of)"} <= {one["name"] for one in tables}
-    assert all(one["comment"] for one in tables)
+    tables = schema.tables(made).records()
+    assert {"individuals", "best", "ancestors(of)"} <= {table["name"] for table in tables}
+    assert all(table["comment"] for table in tables)
     assert all(row[3] for row in schema.columns(made).rows)
 
 
@@ -284,15 +262,15 @@ class Counted:
 def test_twenty_viewers_cost_one_query(toy_run: Path) -> None:
     source, question, answers = Source([toy_run]), Counted(), []
     threads = [threading.Thread(target=lambda: answers.append(source.ask("toy", question))) for _ in range(20)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert answers == [60] * 20
     assert question.times == 1
 
 
-def test_a_run_that_is_over_is_read_once_and_one_that_goes_on_again(toy_run: Path) -> None:
+def test_a_finished_run_is_read_once_and_a_running_one_again(toy_run: Path) -> None:
     source, question = Source([toy_run], fresh_seconds=0.0), Counted()
     for _ in range(3):
         assert source.ask("toy", question) == 60
@@ -302,7 +280,7 @@ def test_a_run_that_is_over_is_read_once_and_one_that_goes_on_again(toy_run: Pat
     assert question.times == 2
 
 
-def test_a_run_that_is_deleted_is_said_to_be_gone_and_comes_back(toy_run: Path, tmp_path: Path) -> None:
+def test_a_deleted_run_is_reported_and_can_come_back(toy_run: Path, tmp_path: Path) -> None:
     source = Source([toy_run.parent], fresh_seconds=0.0)
     assert source.ask("toy", Counted()) == 60
     toy_run.rename(tmp_path / "away")
@@ -312,7 +290,7 @@ def test_a_run_that_is_deleted_is_said_to_be_gone_and_comes_back(toy_run: Path, 
     assert source.ask("toy", Counted()) == 60
 
 
-def test_another_version_is_said_and_a_missing_lineage(toy_run: Path) -> None:
+def test_another_version_and_a_missing_lineage_are_errors_that_say_what_to_do(toy_run: Path) -> None:
     source = Source([toy_run], fresh_seconds=0.0)
     with duckdb.connect(str(toy_run / "lineage.duckdb")) as client:
         client.execute("UPDATE projection SET version = 2")
@@ -331,7 +309,7 @@ def test_answers_are_bounded(toy_run: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert len(source._entries) == 3
 
 
-def test_runs_are_found_where_they_lie(toy_run: Path, tmp_path: Path) -> None:
+def test_runs_are_found_in_folders_and_below(toy_run: Path, tmp_path: Path) -> None:
     grown(tmp_path / "runs" / "compared" / "evolve-1", 2).journal.close()
     grown(tmp_path / "other" / "toy", 2).journal.close()
     open_run(toy_run).snapshot(tmp_path / "copy.duckdb")
@@ -371,9 +349,9 @@ def test_figures_are_short(value: float | None, shown: str) -> None:
     assert words.number(value) == shown
 
 
-def test_one_pair_of_braces_round_an_idea_is_left_out() -> None:
+def test_a_single_pair_of_braces_around_a_thought_is_left_out() -> None:
     said = ("{ fill the fullest }", "{a} and {b}", "sort {x}", "{{a}}", "", "{}", "{cut")
-    assert [words.thought(one) for one in said] == [
+    assert [words.thought(text) for text in said] == [
         "fill the fullest",
         "{a} and {b}",
         "sort {x}",
@@ -385,13 +363,12 @@ def test_one_pair_of_braces_round_an_idea_is_left_out() -> None:
 
 
 def test_short_durations_are_no_zero() -> None:
-    assert [words.duration(one) for one in (0.0022, 0.05, 0.3)] == ["2.2 ms", "50 ms", "0.3 s"]
+    assert [words.duration(seconds) for seconds in (0.0022, 0.05, 0.3)] == ["2.2 ms", "50 ms", "0.3 s"]
 
 
 def test_durations_have_two_units() -> None:
-    assert [words.duration(one) for one in (0, 5.25, 59, 61, 3700, 200_000)] == [
-        *("0 s", "5.2 s", "59 s", "1 min 1 s", "1 h 1 min", "2 d 7 h")
-    ]
+    shown = [words.duration(seconds) for seconds in (0, 5.25, 59, 61, 3700, 200_000)]
+    assert shown == ["0 s", "5.2 s", "59 s", "1 min 1 s", "1 h 1 min", "2 d 7 h"]
 
 
 def test_a_link_holds_all_filters() -> None:
@@ -413,13 +390,13 @@ def test_no_figure_hands_foreign_html_on(broken: Run) -> None:
         front_charts.parallel(parts[0], axes[:1], colour="model", revision="r"),
         overview_charts.spending(history.spending(broken), cap=1.0, revision="r"),
         overview_charts.best_so_far(bests, axes[0], clock="tells", end=(4, None), revision="r"),
-        individual_charts.descent(individual.forebears(broken, 4), axes[0], revision="r"),
+        individual_charts.line_of_bases(individual.line_of_bases(broken, 4), axes[0], revision="r"),
         individual_charts.slots({HOSTILE: HOSTILE}, {HOSTILE: "b"}, {HOSTILE: (HOSTILE, "b")}, revision="r"),
         result_charts.result(Table((HOSTILE, "y"), ((HOSTILE, 1),), ("VARCHAR", "BIGINT")), "bars", HOSTILE, ["y"]),
     ]
     for figure in drawn:
         assert figure.layout.uirevision
-        figure.layout.uirevision = None  # the one text that is shown to nobody
+        figure.layout.uirevision = None  # the only text that is never shown
         assert "<img" not in figure_text(figure).replace("\\u003c", "<")
 
 
@@ -449,15 +426,15 @@ def test_a_saved_query_is_read_as_it_was_written(tmp_path: Path) -> None:
     saved.save(path, "other", "FROM best")
     saved.save(path, "mine", "SELECT 2")
     assert saved.read(path) == {"mine": "SELECT 2", "other": "FROM best"}
-    assert [one.name for one in tmp_path.iterdir()] == ["queries.sql"]
+    assert [path.name for path in tmp_path.iterdir()] == ["queries.sql"]
 
 
 @pytest.mark.parametrize(("name", "query"), [("", "FROM best"), ("a\nb", "FROM best"), ("a", "1\n-- name: b\n2")])
-def test_what_would_be_read_otherwise_is_not_saved(tmp_path: Path, name: str, query: str) -> None:
+def test_a_query_that_could_not_be_read_back_is_not_saved(tmp_path: Path, name: str, query: str) -> None:
     with pytest.raises(UserError, match="name"):
         saved.save(tmp_path / "queries.sql", name, query)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_saved_queries_lie_beside_a_run_that_was_named_alone(toy_run: Path) -> None:
+def test_saved_queries_are_beside_a_run_that_was_named_alone(toy_run: Path) -> None:
     assert saved.place([toy_run]) == toy_run.parent / "queries.sql"

@@ -1,4 +1,4 @@
-"""Failures and workers: what the dashboard asks of runs is counted right, bounded, and shown as it is."""
+"""Failures and workers: the queries count correctly, are bounded, and show foreign text as text."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from dashboard.charts import workers as worker_charts
 from dashboard.filters import Stretch
 from dashboard.queries import MOST_POINTS, failures, moments, workers
 from evo.lineage import LineageReader, Run, Table, open_run
-from tests.support.dashboards import HOSTILE, NOON, begun, told, worked
+from tests.support.dashboards import HOSTILE, NOON, evaluated, worked
 
 WHOLE = Stretch()
 PART = Stretch(first=10, last=19)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return open_run(worked(tmp_path_factory.mktemp("worked") / "worked"))
+def run(worked_run: Run) -> Run:
+    return worked_run
 
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Run:
     evaluations = [{"outcome": "crash"}, {"objectives": {"goal 0": 3.0}}, {"outcome": HOSTILE}]
-    return open_run(told(tmp_path_factory.mktemp("hostile") / "hostile", evaluations))
+    return open_run(evaluated(tmp_path_factory.mktemp("hostile") / "hostile", evaluations))
 
 
 def column(table: Table, name: str) -> list[object]:
@@ -39,11 +39,11 @@ def column(table: Table, name: str) -> list[object]:
 
 
 def test_failures_are_counted_by_source(run: Run) -> None:
-    counted = {one.source: (one.failed, one.all) for one in failures.counts(run, WHOLE)}
+    counted = {count.source: (count.failed, count.all) for count in failures.counts(run, WHOLE)}
     assert counted == {"evaluation": (9, 54), "proposal": (6, 60), "completion": (4, 40)}
-    part = {one.source: one.failed for one in failures.counts(run, PART)}
+    part = {count.source: count.failed for count in failures.counts(run, PART)}
     assert part == {"evaluation": 2, "proposal": 1, "completion": 0}
-    assert {one.all for one in failures.counts(run, Stretch(island=7))} == {0}
+    assert {count.all for count in failures.counts(run, Stretch(island=7))} == {0}
     assert failures.counts(run, Stretch(island=0)) == failures.counts(run, WHOLE)
 
 
@@ -74,7 +74,7 @@ def test_every_ask_of_an_operator_and_model_ends_once(run: Run) -> None:
     assert unparsable == {("diff", "large"): 2, ("diff", "small"): 2, ("nudge", ""): 2}
 
 
-def test_like_messages_fall_together(run: Run) -> None:
+def test_similar_messages_are_grouped(run: Run) -> None:
     found = failures.messages(run, WHOLE, None)
     said = {row[2]: (row[1], row[4]) for row in found.rows}
     assert said == {
@@ -100,21 +100,29 @@ def test_a_message_leads_to_its_failures_the_latest_first(run: Run) -> None:
 def test_an_evaluation_is_listed_with_the_ask_that_made_it(run: Run) -> None:
     rows = failures.listed(run, WHOLE, "evaluation", None)
     assert sorted(zip(column(rows, "ask"), column(rows, "individual"), strict=True)) == [
-        *((5, 5), (12, 11), (18, 17), (25, 23), (32, 29), (38, 35), (45, 41), (52, 47), (58, 53))
+        (5, 5),
+        (12, 11),
+        (18, 17),
+        (25, 23),
+        (32, 29),
+        (38, 35),
+        (45, 41),
+        (52, 47),
+        (58, 53),
     ]
 
 
 def test_a_failure_is_known_in_full(run: Run) -> None:
-    one = failures.case(run, 12)
-    assert one is not None
-    assert (one.proposal["individual"], one.proposal["outcome"]) == (11, "ok")
-    assert one.evaluations.rows[0][one.evaluations.columns.index("feedback")] == "no answer within 11 s"
-    assert column(one.calls, "prompt") == ['[["user", "prompt 12"]]']
-    assert column(one.calls, "reply") == [f"reply 12 {HOSTILE}"]
-    dropped = failures.case(run, 9)
+    failed = failures.failed_ask(run, 12)
+    assert failed is not None
+    assert (failed.proposal["individual"], failed.proposal["outcome"]) == (11, "ok")
+    assert column(failed.evaluations, "feedback") == ["no answer within 11 s"]
+    assert column(failed.completions, "prompt") == ['[["user", "prompt 12"]]']
+    assert column(failed.completions, "reply") == [f"reply 12 {HOSTILE}"]
+    dropped = failures.failed_ask(run, 9)
     assert dropped is not None
     assert (dropped.proposal["thought"], dropped.evaluations.rows) == ("block 9 does not match", ())
-    assert failures.case(run, 1000) is None
+    assert failures.failed_ask(run, 1000) is None
 
 
 @pytest.mark.parametrize(
@@ -133,8 +141,8 @@ def test_a_failure_is_known_in_full(run: Run) -> None:
         ("  many\t spaces ", "many spaces"),
     ],
 )
-def test_what_differs_between_like_messages_is_left_out(run: Run, text: str, message: str) -> None:
-    assert run.sql(f"SELECT {failures.alike('$1')}", [text]).scalar() == message
+def test_what_differs_between_similar_messages_is_left_out(run: Run, text: str, message: str) -> None:
+    assert run.sql(f"SELECT {failures.generalised('$1')}", [text]).scalar() == message
 
 
 @pytest.mark.parametrize(
@@ -149,7 +157,7 @@ def test_what_differs_between_like_messages_is_left_out(run: Run, text: str, mes
         ("", ""),
     ],
 )
-def test_the_last_line_of_a_traceback_counts(run: Run, text: str, line: str) -> None:
+def test_the_last_line_of_a_traceback_is_the_message(run: Run, text: str, line: str) -> None:
     assert run.sql(f"SELECT {failures.line('$1')}", [text]).scalar() == line
 
 
@@ -171,7 +179,7 @@ def overlap(spans: list[tuple[float, float]], over: moments.Span, part: int) -> 
     return sum(max(0.0, min(high, ended) - max(low, began)) for began, ended in spans) / over.width
 
 
-def evaluated(reader: LineageReader, condition: str) -> list[tuple[float, float]]:
+def spans_where(reader: LineageReader, condition: str) -> list[tuple[float, float]]:
     return list(reader.sql(f"SELECT epoch(started), epoch(ended) FROM worker_timeline WHERE {condition}").rows)
 
 
@@ -181,7 +189,7 @@ def test_utilisation_is_what_going_through_all_evaluations_gives(run: Run, stret
     assert over is not None
     assert len(found.rows) <= MOST_POINTS
     for worker in ("w0", "w3"):
-        spans = evaluated(run, f"worker = '{worker}' AND {stretch.tells('individual')}")
+        spans = spans_where(run, f"worker = '{worker}' AND {stretch.tells('individual')}")
         shares = [row[3] for row in found.rows if row[0] == worker]
         assert shares == pytest.approx([overlap(spans, over, part) for part in range(len(shares))], abs=1e-5)
         assert max(shares) > 0.5
@@ -191,11 +199,11 @@ def test_busy_workers_add_up_over_machines(run: Run) -> None:
     over, found = workers.busy(run, WHOLE)
     assert over is not None
     for node in "ab":
-        spans, numbers = evaluated(run, f"node = '{node}'"), [row[2] for row in found.rows if row[0] == node]
+        spans, numbers = spans_where(run, f"node = '{node}'"), [row[2] for row in found.rows if row[0] == node]
         assert numbers == pytest.approx([overlap(spans, over, part) for part in range(len(numbers))], abs=1e-5)
 
 
-def test_the_queue_says_how_many_were_where(run: Run) -> None:
+def test_the_queue_counts_offspring_in_each_state(run: Run) -> None:
     over, found = workers.queue(run, WHOLE)
     assert over is not None
     middle = {
@@ -203,7 +211,7 @@ def test_the_queue_says_how_many_were_where(run: Run) -> None:
         for state in workers.STATES
     }
     means = {state: sum(numbers) / len(numbers) for state, numbers in middle.items()}
-    # One ask a second, nine in ten of them to an offspring; two in three with a model, for two seconds.
+    # An ask each second, nine in ten of them with an offspring; two in three with a model, for two seconds.
     assert means == pytest.approx({"model": 4 / 3, "place": 0.9, "evaluation": 3.6, "tell": 0.45}, rel=0.12)
 
 
@@ -219,18 +227,19 @@ def test_offspring_wait_where_their_times_say(run: Run) -> None:
     assert sum(share for share, _ in shares["all", ""].values()) == pytest.approx(1)
 
 
-def test_what_befell_machines_is_marked(run: Run) -> None:
+def test_cluster_events_are_marked(run: Run) -> None:
     marks = workers.marks(run)
     assert column(marks, "kind") == ["node_joined", "no_room", "room", "node_left", "reissued"]
     assert marks.rows[0] == (NOON + timedelta(seconds=4), "node_joined", "a", "2", "")
     drawn = worker_charts.timeline(workers.timeline(run, WHOLE), marks, revision="r")
-    assert {"node joined", "node left", "no room", "room again", "evaluated twice"} <= {one.name for one in drawn.data}
+    names = {trace.name for trace in drawn.data}
+    assert {"node joined", "node left", "no room", "room again", "evaluated twice"} <= names
     assert len(drawn.layout.shapes) == 5
 
 
 def test_bars_lead_to_their_individuals(run: Run) -> None:
     drawn = worker_charts.timeline(workers.timeline(run, WHOLE), workers.marks(run), revision="r")
-    bars = [one for one in drawn.data if one.type == "bar"]
+    bars = [trace for trace in drawn.data if trace.type == "bar"]
     assert sorted(custom[0] for bar in bars for custom in bar.customdata) == list(range(54))
     assert {bar.name for bar in bars} == {"ok", "crash", "timeout", "oom"}
 
@@ -254,10 +263,10 @@ def test_an_evaluation_that_never_began_is_on_no_timeline(tmp_path: Path) -> Non
     assert sum(row[2] for row in workers.waits(reader, WHOLE).rows) == 8
 
 
-def test_all_questions_have_an_answer_for_a_run_that_has_just_begun(tmp_path: Path) -> None:
-    reader = open_run(begun(tmp_path / "run"))
+def test_all_questions_have_an_answer_for_a_run_that_has_just_begun(runs: Path) -> None:
+    reader = open_run(runs / "begun")
     assert failures.over_time(reader, WHOLE)[1].rows == ()
-    assert {one.all for one in failures.counts(reader, WHOLE)} == {0}
+    assert {count.all for count in failures.counts(reader, WHOLE)} == {0}
     assert failures.messages(reader, WHOLE, None).rows == failures.listed(reader, WHOLE, None, None).rows == ()
     for question in (workers.utilisation, workers.busy, workers.queue):
         assert question(reader, WHOLE)[1].rows == (), question

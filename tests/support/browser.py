@@ -65,7 +65,7 @@ def window(
         viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", accept_downloads=True
     )
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(30_000)
     watched = Watched(page, root=root)
     page.on("console", watched.note_console)
     page.on("pageerror", lambda error: watched.complaints.append(str(error)))

@@ -1,8 +1,9 @@
-"""Runs that dashboards are shown, and a dashboard in this process."""
+"""Runs for the tests of the dashboard, and a dashboard in this process."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections import defaultdict
 from datetime import datetime, timedelta
@@ -33,7 +34,7 @@ def grown(folder: Path, *counts: int) -> History:
 
 
 def begun(folder: Path, *, objectives: int = 2) -> Path:
-    """A run of which nothing has been told."""
+    """A run that has only just begun."""
     folder.mkdir(parents=True)
     journal = Journal(folder / "journal.jsonl")
     names = [{"name": f"goal {number}", "direction": "min", "unit": "s"} for number in range(objectives)]
@@ -45,8 +46,8 @@ def begun(folder: Path, *, objectives: int = 2) -> Path:
     return folder
 
 
-def told(folder: Path, evaluations: list[dict[str, Any]], *, objectives: int = 1) -> Path:
-    """A run with these evaluations, whatever they hold."""
+def evaluated(folder: Path, evaluations: list[dict[str, Any]], *, objectives: int = 1) -> Path:
+    """A run with these evaluations, with hostile text wherever candidates and models write."""
     begun(folder, objectives=objectives)
     journal = Journal(folder / "journal.jsonl")
     for number, evaluation in enumerate(evaluations):
@@ -114,17 +115,19 @@ def dashboard(monkeypatch: pytest.MonkeyPatch, *places: Path, view: str = "", **
     app = AppTest.from_file(str(APP), default_timeout=30)
     for name, value in address.items():
         app.query_params[name] = str(value)
-    app.run()
-    if view:
-        app.switch_page(f"views/{view}.py").run()
-    return app
+    return visit(app, view)
+
+
+def visit(app: AppTest, view: str) -> AppTest:
+    """Go to a view; the default view has no name."""
+    return app.switch_page(f"views/{view or 'overview'}.py").run()
 
 
 def said(app: AppTest) -> str:
-    """All that the page says in words."""
+    """All text of the page."""
     kinds = (app.markdown, app.caption, app.header, app.subheader, app.warning, app.error, app.info, app.code)
-    texts = [str(one.value) for kind in kinds for one in kind]
-    return "\n".join([*texts, *(f"{one.label} {one.value} {one.delta}" for one in app.metric)])
+    texts = [str(element.value) for kind in kinds for element in kind]
+    return "\n".join([*texts, *(f"{metric.label} {metric.value} {metric.delta}" for metric in app.metric)])
 
 
 def copied(run: Path, folder: Path) -> Path:
@@ -132,8 +135,16 @@ def copied(run: Path, folder: Path) -> Path:
 
 
 def figures(app: AppTest) -> list[dict[str, Any]]:
-    """The figures of the page, as the browser gets them."""
-    return [json.loads(json.loads(one.proto.json)["figure"]) for one in app.get("bidi_component")]
+    """The figures of the page, as they are sent to the browser."""
+    return [json.loads(json.loads(element.proto.json)["figure"]) for element in app.get("bidi_component")]
+
+
+def figures_of_page(text: str) -> list[dict[str, Any]]:
+    """The figures of an exported page."""
+    found = re.search(r'<script type="application/json" id="figures">(.*?)</script>', text, re.DOTALL)
+    assert found
+    figures: list[dict[str, Any]] = json.loads(found[1])
+    return figures
 
 
 NOON = datetime(2026, 5, 1, 12)
@@ -141,10 +152,10 @@ ARMS = (("diff", "large"), ("diff", "small"), ("nudge", ""))
 
 
 def worked(folder: Path, count: int = 60, *, seed: int = 1) -> Path:
-    """A run with times of its own: offspring at a model for 2 s, queued for 1 s, evaluated for 4 s, told 0.5 s later.
+    """A run with known times: 2 s at a model, 1 s in the queue, 4 s in evaluation, told 0.5 s later.
 
-    One is asked for each second from NOON on. Four workers on two machines, three models' worth of operators; every
-    sixth evaluation fails, each in its way, and every tenth ask comes to nothing. Machines came and went.
+    There is an ask each second from NOON on. Four workers on two machines, three arms; every sixth evaluation fails, in
+    three different ways, and every tenth ask has no candidate. Machines join and leave.
     """
     begun(folder, objectives=1)
     with duckdb.connect(str(folder / "lineage.duckdb")) as client:
@@ -153,7 +164,8 @@ def worked(folder: Path, count: int = 60, *, seed: int = 1) -> Path:
         for ask in range(count):
             _work(ask, rows)
         rows["events"] += [
-            (NOON + timedelta(seconds=at), kind, json.dumps({"event": kind, **detail})) for at, kind, detail in BEFELL
+            (NOON + timedelta(seconds=at), kind, json.dumps({"event": kind, **detail}))
+            for at, kind, detail in CLUSTER_EVENTS
         ]
         for table, values in rows.items():
             marks = ", ".join("?" * len(values[0]))
@@ -161,7 +173,7 @@ def worked(folder: Path, count: int = 60, *, seed: int = 1) -> Path:
     return folder
 
 
-BEFELL: tuple[tuple[float, str, dict[str, Any]], ...] = (
+CLUSTER_EVENTS: tuple[tuple[float, str, dict[str, Any]], ...] = (
     (4.0, "node_joined", {"node": "a", "host": "host-a", "nodes": 2}),
     (20.0, "no_room", {"takes": "1 GPU", "reason": HOSTILE}),
     (24.0, "room", {"takes": "1 GPU", "places": 1}),
@@ -180,11 +192,13 @@ def _work(ask: int, rows: dict[str, list[tuple[Any, ...]]]) -> None:
     failed = ask % 10 == 9
     individual = None if failed else ask - ask // 10
     if model:
-        told_by = ("timeout", f"no reply within {ask} s", "") if ask % 10 == 3 else ("ok", "", f"reply {ask} {HOSTILE}")
+        outcome, error, reply = ("timeout", f"no reply within {ask} s", "")
+        if ask % 10 != 3:
+            outcome, error, reply = ("ok", "", f"reply {ask} {HOSTILE}")
         prompt = json.dumps([["user", f"prompt {ask}"]])
         tokens = (10, 0, 5, 0.01, 2.0, 1)
         rows["completions"].append(
-            (ask, "proposal", operator, model, "made", told_by[0], *tokens, prompt, told_by[2], told_by[1], called)
+            (ask, "proposal", operator, model, "made", outcome, *tokens, prompt, reply, error, called)
         )
     outcome = "unparsable" if failed else "ok"
     thought = f"block {ask} does not match" if failed else ""
