@@ -158,7 +158,7 @@ def test_stopped_ones_are_counted_apart_from_failures(evo: Evo) -> None:
     stopped = sum(
         one["event"] == "tell" and one["evaluation"]["outcome"] == "pruned" for one in events(Path("runs/raced"))
     )
-    assert f"{stopped} were stopped early; " in answer.out
+    assert f"{stopped} were pruned early; " in answer.out
     assert stopped > 50
     rows = open_run(Path("runs/raced")).sql("SELECT outcome, individuals, seen + saved FROM pulls").rows
     assert rows == (("ok", 64 - stopped, 60 * (64 - stopped)), ("pruned", stopped, 60 * stopped))

@@ -165,7 +165,7 @@ def test_a_seed_that_one_method_lacks_is_in_no_gain_and_is_said() -> None:
     comparison = compared(results("evolve", 1, 2, 3), results("best_of_n", 2, 3))
     gain = comparison.gains[0]
     assert gain.won + gain.lost + gain.tied == 2
-    assert "seed 2: not in the gain of evolve, for want of evolve's or best_of_n's run" in comparison.remarks
+    assert "seed 2: not in the gain of evolve, since evolve's or best_of_n's run is missing" in comparison.remarks
 
 
 def test_methods_without_a_seed_in_common_have_no_gain() -> None:
@@ -350,7 +350,7 @@ def test_a_run_that_came_to_nothing_is_named_and_left_out(evo: Evo) -> None:
         wall = 1.5 if name == "good" else -9
         answer = evo("compare", *TOY, *SMALL, "--seeds", 1, "--name", name, "--set", f"problem.options.wall={wall}")
         assert answer.code == (0 if name == "good" else 2)
-    assert "no run came to a result: runs/bad/evolve-0 failed: none of its individuals is feasible" in answer.err
+    assert "no run has a result: runs/bad/evolve-0 failed: none of its individuals is feasible" in answer.err
     both = evo("compare", "runs/good/evolve-0", "runs/bad/evolve-0", "runs/good/best_of_n-0")
     assert both.code == 0, both.err
     assert "left out: runs/bad/evolve-0 failed: none of its individuals is feasible" in both.out
