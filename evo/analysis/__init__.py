@@ -1,1 +1,1 @@
-"""Analysis: what finished runs teach."""
+"""Analysis: what runs teach, and how methods compare."""

@@ -1,4 +1,4 @@
-"""What a run can teach, each as one function from a reader to a Table; docs/analysis.md has the SQL of each."""
+"""What a run can teach: each analysis is a function from a reader to a Table; docs/analysis.md has their SQL."""
 
 from evo.analysis.descent import fates, founders, front_ancestry, takeover
 from evo.analysis.improvements import cost_per_improvement, improvements, time_to_target, yield_over_time

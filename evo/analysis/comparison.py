@@ -34,7 +34,7 @@ EARLY: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one run came to.
+    """The result of a run.
 
     Attributes:
         train: best value of the first objective.
@@ -99,11 +99,11 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What came of comparing.
+    """Methods side by side.
 
     Attributes:
         part: the last final part; None where there is none.
-        remarks: sentences that belong to the figures.
+        remarks: sentences that qualify the figures.
     """
 
     objective: Objective
@@ -117,21 +117,23 @@ def compare(results: Sequence[Result], methods: Sequence[str], objective: Object
     """Summaries of the methods in the given order, and gains over the reference; the order of runs does not matter.
 
     Args:
-        methods: to be shown; those without a result are left out.
+        methods: in the order to show; those without a result are left out.
         part: on which `Result.final` was measured.
     """
-    by_method = {method: {one.seed: one for one in results if one.method == method} for method in methods}
+    by_method = {method: {result.seed: result for result in results if result.method == method} for method in methods}
     found = {method: dict(sorted(runs.items())) for method, runs in by_method.items() if runs}
     summaries = tuple(_summary(method, list(runs.values())) for method, runs in found.items())
     reference = reference_of(list(found))
     others = [method for method in found if method != reference] if reference else []
-    gains = [_gains(found[one], found[str(reference)], objective, part) for one in others]
+    gains = [_gains(found[method], found[str(reference)], objective, part) for method in others]
     remarks = [*_unpaired(found, reference), *_early(list(found.values())), *_unequal(summaries)]
-    return Comparison(objective, part, summaries, tuple(one for both in gains for one in both), tuple(remarks))
+    return Comparison(
+        objective, part, summaries, tuple(gain for of_method in gains for gain in of_method), tuple(remarks)
+    )
 
 
 def reference_of(methods: Sequence[str]) -> str | None:
-    """The method that the others are measured against: best of n, or the first that is not the user's own search."""
+    """The method that the others are compared with: best of n, or the first that is not the user's own search."""
     if REFERENCE in methods:
         return REFERENCE
     return next((method for method in methods if method != OWN), None) if len(methods) > 1 else None
@@ -147,7 +149,7 @@ def paired_gain(values: Sequence[float], others: Sequence[float], objective: Obj
     mean, base = fmean(differences), abs(fmean(others))
     scale = max(map(abs, (*values, *others)))
     interval, without = _interval(differences, mean, scale)
-    won, lost = sum(one > 0 for one in differences), sum(one < 0 for one in differences)
+    won, lost = sum(difference > 0 for difference in differences), sum(difference < 0 for difference in differences)
     return {
         "mean": mean,
         "percent": 100 * mean / base if base else None,
@@ -160,10 +162,10 @@ def paired_gain(values: Sequence[float], others: Sequence[float], objective: Obj
 
 
 def grouped(configs: Mapping[Path, Config]) -> list[dict[Path, Config]]:
-    """Runs of one method together: alike but for the seed, where they ran, and how many evaluations there were.
+    """Runs grouped by method: the same but for the seed, where they ran, and the number of evaluations.
 
-    That number tells methods apart only where a seed comes twice otherwise: a method without a model has as many as
-    another with the same seed.
+    That number distinguishes methods only where a seed would come twice otherwise: a method without a model gets as
+    many evaluations as another method made with the same seed.
     """
     groups = []
     for group in _split(configs, by_length=False):
@@ -183,16 +185,16 @@ def _split(configs: Mapping[Path, Config], *, by_length: bool) -> list[dict[Path
 
 
 def labels_of(folders: Sequence[Path]) -> list[str]:
-    """A name for each group by one of its folders: the shortest that tells them apart."""
+    """A name for each group by one of its folders: the shortest that is unique."""
     stems = [re.sub(r"-\d+$", "", folder.name) for folder in folders]
     nested = [f"{folder.resolve().parent.name}/{stem}" for folder, stem in zip(folders, stems, strict=True)]
     forms = (stems, nested, [folder.name for folder in folders], [str(folder) for folder in folders])
     return next(form for form in forms if len(set(form)) == len(form))
 
 
-def differing(one: Config, other: Config) -> list[str]:
-    """Dotted keys in which two configurations differ; where they run does not count."""
-    values = [{key: value for key, value, _ in Loaded(config).values()} for config in (one, other)]
+def differing(config: Config, other: Config) -> list[str]:
+    """Dotted keys in which two configurations differ; the executor does not count."""
+    values = [{key: value for key, value, _ in Loaded(each).values()} for each in (config, other)]
     keys = dict.fromkeys((*values[0], *values[1]))
     unlike = [key for key in keys if values[0].get(key) != values[1].get(key) and not key.startswith("executor.")]
     return list(dict.fromkeys("search.operators" if key.startswith("search.operators") else key for key in unlike))
@@ -209,20 +211,20 @@ def _interval(differences: Sequence[float], mean: float, scale: float) -> tuple[
         return None, f"no interval from {count} seed{'s' * (count > 1)}; {FEWEST_SEEDS} are the fewest"
     if max(differences) - min(differences) <= 1e-12 * scale:
         return None, "no interval: the difference is the same with every seed"
-    error = math.hypot(*(one - mean for one in differences)) / math.sqrt((count - 1) * count)
+    error = math.hypot(*(difference - mean for difference in differences)) / math.sqrt((count - 1) * count)
     half = error * float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1))
     return (mean - half, mean + half), ""
 
 
 def _summary(method: str, runs: Sequence[Result]) -> Summary:
-    finals = [one.final for one in runs if one.final is not None]
+    finals = [run.final for run in runs if run.final is not None]
     return Summary(
         method,
-        tuple(one.seed for one in runs),
-        median(one.train for one in runs),
+        tuple(run.seed for run in runs),
+        median(run.train for run in runs),
         median(finals) if finals else None,
-        fmean(one.evaluations for one in runs),
-        fmean(one.usd for one in runs),
+        fmean(run.evaluations for run in runs),
+        fmean(run.usd for run in runs),
     )
 
 
@@ -231,8 +233,8 @@ def _gains(
 ) -> list[Gain]:
     """Of one method over another: on the train part, and on the final one where both were measured there."""
     pairs = [(runs[seed], others[seed]) for seed in runs if seed in others]
-    trains = [(one.train, other.train) for one, other in pairs]
-    finals = [(one.final, other.final) for one, other in pairs if one.final is not None and other.final is not None]
+    trains = [(run.train, other.train) for run, other in pairs]
+    finals = [(run.final, other.final) for run, other in pairs if run.final is not None and other.final is not None]
     gains = []
     for name, measured in ((TRAIN, trains), (part, finals)):
         if name and measured:
@@ -244,20 +246,20 @@ def _gains(
 
 def _unpaired(found: Mapping[str, Mapping[int, Result]], reference: str | None) -> list[str]:
     if reference is None:
-        return ["one method alone has no gain; name another to compare it with"] if found else []
+        return ["a single method has no gain; name another to compare it with"] if found else []
     remarks = []
     for method, runs in found.items():
         alone = sorted(runs.keys() ^ found[reference].keys())
         if alone:
             seeds = f"seed{'s' * (len(alone) > 1)} {', '.join(map(str, alone))}"
-            remarks.append(f"{seeds}: not in the gain of {method}, for want of {method}'s or {reference}'s run")
+            remarks.append(f"{seeds}: not in the gain of {method}, since {method}'s or {reference}'s run is missing")
     return remarks
 
 
 def _early(methods: Sequence[Mapping[int, Result]]) -> list[str]:
     remarks = []
     for runs in methods:
-        reasons = Counter(one.reason for one in runs.values())
+        reasons = Counter(run.reason for run in runs.values())
         method = next(iter(runs.values())).method
         remarks += [
             f"{count} of {len(runs)} runs of {method} {EARLY[reason]}"
@@ -269,19 +271,19 @@ def _early(methods: Sequence[Mapping[int, Result]]) -> list[str]:
 
 def _unequal(summaries: Sequence[Summary]) -> list[str]:
     """Whether all spent the same: dollars where they spend dollars, evaluations where some do not."""
-    payers = [one for one in summaries if one.usd]
-    free = [one.method for one in summaries if not one.usd]
+    payers = [summary for summary in summaries if summary.usd]
+    free = [summary.method for summary in summaries if not summary.usd]
     remarks = []
-    if payers and _differ([one.usd for one in payers]):
-        spent = ", ".join(f"{one.method} ${one.usd:.4g}" for one in payers)
+    if payers and _differ([summary.usd for summary in payers]):
+        spent = ", ".join(f"{summary.method} ${summary.usd:.4g}" for summary in payers)
         remarks.append(
             f"unequal spending, in the mean: {spent}; set budget.usd low enough to end every run, "
             "and budget.evaluations high enough not to"
         )
-    made = ", ".join(f"{one.method} {one.evaluations:.6g}" for one in summaries)
+    made = ", ".join(f"{summary.method} {summary.evaluations:.6g}" for summary in summaries)
     if payers and free:
         remarks.append(f"{_listed(free)} spent no dollars, so evaluations count; in the mean: {made}")
-    elif free and _differ([one.evaluations for one in summaries]):
+    elif free and _differ([summary.evaluations for summary in summaries]):
         remarks.append(f"unequal numbers of evaluations, in the mean: {made}")
     return remarks
 

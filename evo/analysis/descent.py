@@ -1,4 +1,4 @@
-"""Analyses of who descends from whom: which lineages live, how far one of them took over, what the front came from."""
+"""Analyses of descent: which lineages are alive, how far the largest took over, and what the front came from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from evo.analysis.pedigree import EDGES, TOLD, Arrays, Pedigree, weighed
+from evo.analysis.pedigree import EDGES, TELLS, Arrays, Pedigree, weighed
 from evo.lineage.reading import LineageReader
 from evo.lineage.table import Table
 
@@ -23,25 +23,34 @@ FRONT = "SELECT id FROM front ORDER BY id"
 
 
 def founders(reader: LineageReader, count: int = 20) -> Table:
-    """Those without parents, by how much of the population goes back to them: seeds, and what was made from nothing.
+    """Individuals without parents, by how much of the population descends from them.
 
     A lineage lasts until its last member has left the population; `lasted` is in tells, from the founder's own.
 
     Args:
-        count: how many; those of the most living descendants, then those that lasted longest.
+        count: how many; those with most living descendants first, then those that lasted longest.
     """
-    edges, told, moves, left, front = reader.arrays(EDGES, TOLD, MOVES, LEFT, FRONT)
-    pedigree = Pedigree.of(edges, told)
+    edges, tells, moves, left, front = reader.arrays(EDGES, TELLS, MOVES, LEFT, FRONT)
+    pedigree = Pedigree.of(edges, tells)
     families = _Families.of(pedigree, moves, left, front)
-    first = sorted(pedigree.founders(), key=lambda one: (-families.living[one], -families.lasted(one), one))[:count]
+    first = sorted(
+        pedigree.founders(), key=lambda founder: (-families.living[founder], -families.lasted(founder), founder)
+    )[:count]
     descendants = pedigree.descendants(first)
-    made = dict(reader.sql("SELECT id, operator FROM individuals WHERE id IN (SELECT unnest(?))", [first]).rows)
+    operators = dict(reader.sql("SELECT id, operator FROM individuals WHERE id IN (SELECT unnest(?))", [first]).rows)
     rows = tuple(
         (
-            *(one, made[one], pedigree.tells[one], issue, int(families.living[one]), families.share(one)),
-            *(int(families.front[one]), families.lasted(one), bool(families.living[one])),
+            founder,
+            operators[founder],
+            pedigree.tells[founder],
+            count,
+            int(families.living[founder]),
+            families.share(founder),
+            int(families.front[founder]),
+            families.lasted(founder),
+            bool(families.living[founder]),
         )
-        for one, issue in zip(first, descendants, strict=True)
+        for founder, count in zip(first, descendants, strict=True)
     )
     columns = ("founder", "operator", "tell", "descendants", "living", "share", "front", "lasted", "lives")
     types = ("BIGINT", "VARCHAR", "BIGINT", "BIGINT", "BIGINT", "DOUBLE", "BIGINT", "BIGINT", "BOOLEAN")
@@ -51,53 +60,53 @@ def founders(reader: LineageReader, count: int = 20) -> Table:
 def fates(reader: LineageReader) -> Table:
     """How many founders have living descendants and how many have none left, and how many tells their lineages last.
 
-    Those that live last to the end of the run, or to now.
+    Lineages that are alive last to the end of the run, or to now.
     """
-    edges, told, moves, left = reader.arrays(EDGES, TOLD, MOVES, LEFT)
-    pedigree = Pedigree.of(edges, told)
+    edges, tells, moves, left = reader.arrays(EDGES, TELLS, MOVES, LEFT)
+    pedigree = Pedigree.of(edges, tells)
     families = _Families.of(pedigree, moves, left, {"id": np.array([], dtype=np.int64)})
     lasted: dict[bool, list[int]] = {}
-    for one in pedigree.founders():
-        lasted.setdefault(bool(families.living[one]), []).append(families.lasted(one))
+    for founder in pedigree.founders():
+        lasted.setdefault(bool(families.living[founder]), []).append(families.lasted(founder))
     rows = tuple(
-        ("living" if lives else "extinct", len(tells), min(tells), float(median(tells)), max(tells))
-        for lives, tells in sorted(lasted.items(), reverse=True)
+        ("living" if lives else "extinct", len(spans), min(spans), float(median(spans)), max(spans))
+        for lives, spans in sorted(lasted.items(), reverse=True)
     )
     columns = ("fate", "founders", "shortest", "median", "longest")
     return Table(columns, rows, ("VARCHAR", "BIGINT", "BIGINT", "DOUBLE", "BIGINT"))
 
 
 def takeover(reader: LineageReader) -> Table:
-    """After each tenth of the tells: how many founders still count, the share that goes back to the commonest of them.
+    """After each tenth of the tells: how many founders have living descendants, and the largest family's share.
 
-    `common` is the most recent individual that all who live then go back to, itself included, and `common_tell` its
-    tell; NULL while there is none.
+    `common` is the most recent individual that all of the population descend from, itself included, and `common_tell`
+    its tell; NULL while there is none.
     """
-    edges, told, moves = reader.arrays(EDGES, TOLD, MOVES)
-    pedigree = Pedigree.of(edges, told)
-    rows = tuple(_standing(pedigree, tell, living) for tell, living in _populations(told, moves))
+    edges, tells, moves = reader.arrays(EDGES, TELLS, MOVES)
+    pedigree = Pedigree.of(edges, tells)
+    rows = tuple(_dominance(pedigree, tell, living) for tell, living in _populations(tells, moves))
     columns = ("tell", "living", "founders", "share", "common", "common_tell")
     return Table(columns, rows, ("BIGINT", "BIGINT", "BIGINT", "DOUBLE", "BIGINT", "BIGINT"))
 
 
 def front_ancestry(reader: LineageReader) -> Table:
-    """What each member of the front came from: how many ancestors, and how fruitful these were on the average.
+    """What each member of the front came from: how many ancestors, and how many offspring these had on average.
 
-    `children` are those made from an ancestor, `descendants` all that go back to it from base to base; the row without
-    an individual is the average of all that were told.
+    `children` are those made from an ancestor, `descendants` all that descend from it by bases; the row without
+    an individual is the average of all individuals.
     """
-    edges, told, front = reader.arrays(EDGES, TOLD, FRONT)
-    pedigree, members = Pedigree.of(edges, told), front["id"].tolist()
-    issue = np.column_stack([np.ones(len(pedigree)), pedigree.issue()])
+    edges, tells, front = reader.arrays(EDGES, TELLS, FRONT)
+    pedigree, members = Pedigree.of(edges, tells), front["id"].tolist()
+    counts = np.column_stack([np.ones(len(pedigree)), pedigree.offspring()])
     found = list(pedigree.ancestors(members))
-    ids = [one for one, _ in found]
-    total = weighed([bits for _, bits in found], issue[ids], len(members)) - issue[members]
+    ids = [member for member, _ in found]
+    total = weighed([bits for _, bits in found], counts[ids], len(members)) - counts[members]
     rows: list[tuple[Any, ...]] = [
-        (one, int(count), *((children / count, line / count) if count else (None, None)))
-        for one, (count, children, line) in zip(members, total.tolist(), strict=True)
+        (member, int(count), children / count if count else None, line / count if count else None)
+        for member, (count, children, line) in zip(members, total.tolist(), strict=True)
     ]
     if pedigree.tells:
-        rows.append((None, None, *issue[list(pedigree.tells)].mean(axis=0).tolist()[1:]))
+        rows.append((None, None, *counts[list(pedigree.tells)].mean(axis=0).tolist()[1:]))
     columns = ("individual", "ancestors", "children", "descendants")
     return Table(columns, tuple(rows), ("BIGINT", "BIGINT", "DOUBLE", "DOUBLE"))
 
@@ -107,9 +116,9 @@ class _Families:
     """What became of each individual's descendants, itself included.
 
     Attributes:
-        living: how many live, by id; front: how many are in the front.
+        living: how many are in the population, by id; front: how many are in the front.
         until: by id, the tell at which the last left; -1 where there is none.
-        population: how many live in all.
+        population: how many are in the population in all.
     """
 
     pedigree: Pedigree
@@ -120,11 +129,11 @@ class _Families:
 
     @classmethod
     def of(cls, pedigree: Pedigree, moves: Arrays, left: Arrays, front: Arrays) -> _Families:
-        residents = _residents(moves, len(moves["tell"]))
+        present = _present(moves, len(moves["tell"]))
         until = pedigree.tells | dict(zip(left["individual"].tolist(), left["tell"].tolist(), strict=True))
-        until |= dict.fromkeys(residents, max(pedigree.tells.values(), default=0))
-        living, leading = (_counted(pedigree, one) for one in (residents, front["id"].tolist()))
-        return cls(pedigree, living, leading, pedigree.latest(until), len(residents))
+        until |= dict.fromkeys(present, max(pedigree.tells.values(), default=0))
+        living, leading = (_counted(pedigree, members) for members in (present, front["id"].tolist()))
+        return cls(pedigree, living, leading, pedigree.latest(until), len(present))
 
     def lasted(self, founder: int) -> int:
         return self.until[founder] - self.pedigree.tells[founder]
@@ -134,36 +143,36 @@ class _Families:
 
 
 def _counted(pedigree: Pedigree, of: list[int]) -> np.ndarray[Any, Any]:
-    """By id: how many of these it leads to, itself included."""
+    """By id: how many of these descend from it, itself included."""
     counts = np.zeros(len(pedigree), dtype=np.int64)
-    for one, bits in pedigree.ancestors(of):
-        counts[one] = bits.bit_count()
+    for individual, bits in pedigree.ancestors(of):
+        counts[individual] = bits.bit_count()
     return counts
 
 
-def _standing(pedigree: Pedigree, tell: int, living: list[int]) -> tuple[Any, ...]:
-    everybody, common, largest, founders = (1 << len(living)) - 1, None, 0, 0
-    for one, bits in pedigree.ancestors(living):
-        if common is None and bits == everybody:
-            common = one
-        if not pedigree.parents_of(one):
+def _dominance(pedigree: Pedigree, tell: int, living: list[int]) -> tuple[Any, ...]:
+    everyone, common, largest, founders = (1 << len(living)) - 1, None, 0, 0
+    for individual, bits in pedigree.ancestors(living):
+        if common is None and bits == everyone:
+            common = individual
+        if not pedigree.parents_of(individual):
             founders, largest = founders + 1, max(largest, bits.bit_count())
     share = largest / len(living) if living else None
     return tell, len(living), founders, share, common, None if common is None else pedigree.tells[common]
 
 
-def _populations(told: Arrays, moves: Arrays) -> Iterator[tuple[int, list[int]]]:
-    """Who lived after each tenth of the tells, once each where there were fewer."""
-    tells = int(told["tell"].max()) + 1 if len(told["tell"]) else 0
-    for end in sorted({tells * part // MOMENTS for part in range(1, MOMENTS + 1)} - {0}):
-        yield end - 1, _residents(moves, int(np.searchsorted(moves["tell"], end)))
+def _populations(tells: Arrays, moves: Arrays) -> Iterator[tuple[int, list[int]]]:
+    """The population after each tenth of the tells; fewer times where there are fewer tells."""
+    count = int(tells["tell"].max()) + 1 if len(tells["tell"]) else 0
+    for end in sorted({count * part // MOMENTS for part in range(1, MOMENTS + 1)} - {0}):
+        yield end - 1, _present(moves, int(np.searchsorted(moves["tell"], end)))
 
 
-def _residents(moves: Arrays, count: int) -> list[int]:
-    """Who lives after so many moves, each once, on whatever island."""
+def _present(moves: Arrays, count: int) -> list[int]:
+    """The individuals in the population after so many moves, each once, on any island."""
     individuals, came = moves["individual"][:count], moves["came"][:count]
     if not count:
         return []
-    # On no island anybody is more than once, so that what came and did not leave is who is there.
+    # An individual is on an island at most once, so those that arrived more often than they left are there.
     balance = np.bincount(individuals, weights=came)
     return np.flatnonzero(balance > 0).tolist()

@@ -1,4 +1,4 @@
-"""Analyses of how a run came to its best: what each step cost, who made it, when a target was reached."""
+"""Analyses of how a run came to its best: what each step cost, which operator made it, when a target was reached."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LEVELS = (0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 PARTS = 10
 
 # Each tell at which the best was better than ever before, and what had been spent by then. Seconds leave out the
-# pauses between sessions; a measurement of somebody known is told at the time of the tell before it.
+# pauses between sessions; a re-evaluation has the time of the last result of a candidate before it.
 RECORDS = """
     goal AS (SELECT name, if(direction = 'min', 1, -1) AS sign FROM objective_names WHERE position = 0),
     steps AS (
@@ -45,10 +45,10 @@ RECORDS = """
 
 
 def improvements(reader: LineageReader) -> Table:
-    """Each individual that became the best, and the evaluations, seconds and dollars since the one before.
+    """Each individual that became the best, and the evaluations, seconds and dollars since the improvement before.
 
-    Gain is by how much it was better, whatever the direction; NULL for the first. Under noise, who became the best
-    may have been measured again just then.
+    Gain is by how much it was better, whatever the direction; NULL for the first. Under noise, the new best
+    may have been re-evaluated just then.
     """
     return reader.sql(f"""
         WITH {RECORDS}
@@ -62,9 +62,9 @@ def improvements(reader: LineageReader) -> Table:
 
 
 def cost_per_improvement(reader: LineageReader) -> Table:
-    """What operators and models took and gave: evaluations, seconds of evaluating and dollars for each improvement.
+    """Costs of each operator and model: evaluations, seconds of evaluating and dollars for each improvement.
 
-    The first individual to be the best is no improvement. Dollars of proposals that came to nothing count.
+    The first individual to be the best is no improvement. Dollars of proposals without a candidate count.
     """
     return reader.sql(f"""
         WITH {RECORDS},
@@ -94,7 +94,7 @@ def cost_per_improvement(reader: LineageReader) -> Table:
 
 
 def yield_over_time(reader: LineageReader) -> Table:
-    """What came of the proposals of each operator and model, by tenths of the run in the order of asking."""
+    """How the proposals of each operator and model did, by tenths of the run in the order of asking."""
     return reader.sql(f"""
         WITH entered AS (SELECT DISTINCT individual FROM front_moves WHERE entered),
         paid AS (SELECT ask, sum(cost_usd) AS usd FROM completions WHERE stage <> 'final' GROUP BY ask)
@@ -118,7 +118,7 @@ def time_to_target(reader: LineageReader, targets: Sequence[float] = ()) -> Tabl
             which `share` then says.
     """
     if targets:
-        levels = f"SELECT NULL::DOUBLE AS share, unnest({[float(one) for one in targets]}::DOUBLE[]) AS target"
+        levels = f"SELECT NULL::DOUBLE AS share, unnest({[float(target) for target in targets]}::DOUBLE[]) AS target"
     else:
         levels = (
             f"SELECT share, arg_min(best, tell) * (1 - share) + arg_max(best, tell) * share AS target "

@@ -1,4 +1,4 @@
-"""Runs that were made, measured and compared: the same from the command line and from Python."""
+"""Results of runs, and their comparison: for the command line and for Python."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Runs by the method and the folder, as far as they have come.
+    """Runs by method and folder, as far as they got.
 
     Attributes:
         left_out: sentences on those that have no result.
@@ -54,7 +54,7 @@ class Compared:
 
 
 def existing(folders: Sequence[Path]) -> Compared:
-    """What runs came to, those together that differ in their seed alone.
+    """The results of runs; runs that differ in their seed alone are of one method.
 
     Raises:
         RunFolderError: one of the folders holds no run.
@@ -77,12 +77,12 @@ def existing(folders: Sequence[Path]) -> Compared:
 
 
 def compare_runs(runs: Runs) -> Table:
-    """What the methods among finished runs came to over their seeds, and by how much each beat the reference.
+    """The results of the methods among finished runs over their seeds, and by how much each beat the reference.
 
-    Runs that differ in nothing but the seed are of one method; `evo compare` says besides what was unequal.
+    Runs that differ in nothing but the seed are of one method; `evo compare` also says what was unequal.
 
     Raises:
-        ConfigError: the runs have different first objectives, or none came to a result.
+        ConfigError: the runs have different first objectives, or none has a result.
         RunFolderError: a copy without a journal is among them.
     """
     return table_of(comparison_of(existing([run.path.parent for run in runs.values()])))
@@ -95,7 +95,7 @@ def _what_differs(labels: Sequence[str], configs: Sequence[Config]) -> Iterator[
 
 
 def measured_run(method: str, folder: Path, seed: int) -> Measured | str:
-    """What a run came to, or a sentence that says why it came to nothing."""
+    """The result of a run, or a sentence that says why it has none."""
     try:
         with open_run(folder).at_once() as reader:
             return measured_by(reader, method, folder, seed)
@@ -141,15 +141,16 @@ def _last_part(reader: LineageReader) -> Part | None:
 
 def _common(compared: Compared) -> tuple[Objective, Part | None]:
     if not compared.measured:
-        raise ConfigError(f"no run came to a result: {'; '.join(compared.left_out)}")
+        raise ConfigError(f"no run has a result: {'; '.join(compared.left_out)}")
     first = compared.measured[0]
-    for one in compared.measured:
-        if one.objective != first.objective:
+    for measured in compared.measured:
+        if measured.objective != first.objective:
             raise ConfigError(
-                f"{first.result.method} has {goal(first.objective)} as its first objective, {one.result.method} has "
-                f"{goal(one.objective)}; compare runs of one problem"
+                f"{first.result.method} has {goal(first.objective)} as its first objective, "
+                f"{measured.result.method} has "
+                f"{goal(measured.objective)}; compare runs of measured problem"
             )
-    parts = {one.part for one in compared.measured}
+    parts = {measured.part for measured in compared.measured}
     return first.objective, next((part for part in FINAL_PARTS if part in parts), None)
 
 
@@ -159,13 +160,16 @@ def goal(objective: Objective) -> str:
 
 
 def comparison_of(compared: Compared) -> Comparison:
-    """The figures, with all remarks but those on who was left out.
+    """The figures, with all remarks but those on runs that were left out.
 
     Raises:
-        ConfigError: the runs have different first objectives, or none came to a result.
+        ConfigError: the runs have different first objectives, or none has a result.
     """
     objective, part = _common(compared)
-    results = [one.result if one.part == part else replace(one.result, final=None) for one in compared.measured]
+    results = [
+        measured.result if measured.part == part else replace(measured.result, final=None)
+        for measured in compared.measured
+    ]
     comparison = compare(results, compared.methods, objective, part=part)
     return replace(comparison, remarks=(*comparison.remarks, *compared.remarks))
 
@@ -175,13 +179,15 @@ def table_of(comparison: Comparison) -> Table:
 
     `low` and `high` are the ends of the gain's 95 % confidence interval; NULL where there is none.
     """
-    gains = {one.method: one for one in comparison.gains}  # the last part comes last
+    gains = {gain.method: gain for gain in comparison.gains}  # the last part comes last
     rows = []
-    for one in comparison.summaries:
-        gain = gains.get(one.method)
+    for summary in comparison.summaries:
+        gain = gains.get(summary.method)
         low, high = gain.interval if gain and gain.interval else (None, None)
         won = (gain.part, gain.over, gain.mean, low, high, gain.won, gain.lost, gain.tied) if gain else (None,) * 8
-        rows.append((one.method, len(one.seeds), one.train, one.final, one.evaluations, one.usd, *won))
+        rows.append(
+            (summary.method, len(summary.seeds), summary.train, summary.final, summary.evaluations, summary.usd, *won)
+        )
     columns = ("method", "seeds", "train", "final", "evaluations", "usd")
     gained = ("part", "over", "gain", "low", "high", "won", "lost", "tied")
     types = ("VARCHAR", "BIGINT", *["DOUBLE"] * 4, "VARCHAR", "VARCHAR", *["DOUBLE"] * 3, *["BIGINT"] * 3)

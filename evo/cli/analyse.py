@@ -45,11 +45,13 @@ def analyse(folders: Sequence[Path], question: Question, *, as_json: bool) -> No
     runs = {str(folder): open_run(folder) for folder in folders}
     answers = {name: answers_of(run, question) for name, run in runs.items()}
     if as_json:
-        told = {name: {one: rows(table) for one, table in tables.items()} for name, tables in answers.items()}
-        print(json.dumps(told, default=str, ensure_ascii=False, indent=1))
+        found = {
+            name: {analysis: rows(table) for analysis, table in tables.items()} for name, tables in answers.items()
+        }
+        print(json.dumps(found, default=str, ensure_ascii=False, indent=1))
         return
     for name, tables in answers.items():
-        print("\n".join(_told(name, runs[name], tables)))
+        print("\n".join(_page(name, runs[name], tables)))
     if len(answers) > 1:
         print("\n".join(_side_by_side({name: tables["time_to_target"] for name, tables in answers.items()})))
 
@@ -58,10 +60,10 @@ def answers_of(run: Run, question: Question) -> dict[str, Table]:
     """Each analysis by its name.
 
     Raises:
-        LineageError: nothing was told yet.
+        LineageError: there is no result yet.
     """
     if not run.sql("SELECT count(*) FROM individuals").scalar():
-        raise LineageError(f"{run.path.parent}: nothing was told yet; look again when the run has begun")
+        raise LineageError(f"{run.path.parent}: there is no result yet; look again when the run has begun")
     special: dict[str, Callable[[], Table]] = {
         "time_to_target": lambda: analyses.time_to_target(run, question.targets),
         "traits_of_ancestors": lambda: analyses.traits_of_ancestors(run, question.best),
@@ -75,11 +77,11 @@ def rows(table: Table) -> list[Row]:
     return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 
 
-def _told(name: str, run: Run, answers: dict[str, Table]) -> Iterator[str]:
-    found = {one: rows(table) for one, table in answers.items()}
+def _page(name: str, run: Run, answers: dict[str, Table]) -> Iterator[str]:
+    found = {analysis: rows(table) for analysis, table in answers.items()}
     models = {row["model"] for row in found["yield_over_time"]} - {None}
     if len(models) == 1:  # said once, on top, not in each row
-        found = {one: [{**row, "model": None} for row in table] for one, table in found.items()}
+        found = {analysis: [{**row, "model": None} for row in table] for analysis, table in found.items()}
     objective, direction, unit = objectives(run)[0]
     value = _clipped(f"{objective} {unit}", WIDEST_NAME)
     by = f"; model {models.pop()}" if len(models) == 1 else ""
@@ -96,10 +98,10 @@ def _told(name: str, run: Run, answers: dict[str, Table]) -> Iterator[str]:
 
 def _improvements(steps: list[Row], value: str) -> Iterator[str]:
     if not steps:
-        yield "IMPROVEMENTS OF THE BEST: none; nobody is feasible yet\n"
+        yield "IMPROVEMENTS OF THE BEST: none; no individual is feasible yet\n"
         return
     which = f", the last {ROWS}" if len(steps) > ROWS else ""
-    yield f"IMPROVEMENTS OF THE BEST: {len(steps) - 1}{which}; with what passed since the one before"
+    yield f"IMPROVEMENTS OF THE BEST: {len(steps) - 1}{which}; evals, seconds and $ of each"
     yield from _table(
         steps[-ROWS:],
         {
@@ -115,7 +117,7 @@ def _improvements(steps: list[Row], value: str) -> Iterator[str]:
 
 
 def _costs(arms: list[Row]) -> Iterator[str]:
-    yield "WHAT AN IMPROVEMENT TOOK, by who proposes (seconds are of evaluating)"
+    yield "WHAT AN IMPROVEMENT TOOK, by operator (seconds are of evaluating)"
     yield from _table(
         arms,
         {
@@ -160,11 +162,11 @@ def _targets(found: list[Row], value: str) -> Iterator[str]:
 
 
 def _lineages(found: dict[str, list[Row]]) -> Iterator[str]:
-    yield "LINEAGES, from those without parents on; one lasts until its last member left"
-    for one in found["fates"]:
-        span = f"{one['shortest']} to {one['longest']} tells, median {one['median']:g}"
-        span = span if one["shortest"] < one["longest"] else f"{one['longest']} tells"
-        yield f"{_number(one['founders'], 'founder')} {one['fate']}, lasting {span}"
+    yield "LINEAGES, each from a founder on; they last until their last member left"
+    for fate in found["fates"]:
+        span = f"{fate['shortest']} to {fate['longest']} tells, median {fate['median']:g}"
+        span = span if fate["shortest"] < fate["longest"] else f"{fate['longest']} tells"
+        yield f"{_number(fate['founders'], 'founder')} {fate['fate']}, lasting {span}"
     yield from _table(
         found["founders"][:ROWS],
         {
@@ -180,7 +182,7 @@ def _lineages(found: dict[str, list[Row]]) -> Iterator[str]:
 
 
 def _takeover(found: list[Row]) -> Iterator[str]:
-    yield "TAKEOVER: to how many founders those living go back, and to whom all of them do"
+    yield "TAKEOVER: founders that the population descends from, and its latest ancestor"
     yield from _table(
         found,
         {
@@ -198,14 +200,14 @@ def _ancestry(found: list[Row]) -> Iterator[str]:
     average, members = found[-1], found[:-1]
     if not members:
         return
-    yield "ANCESTORS OF THE FRONT, and what each of these had on the average"
+    yield "ANCESTORS OF THE FRONT, and what each of these had on average"
     if len(members) > ROWS:
         yield f"({ROWS} of {len(members)}, those with most ancestors)"
     table = sorted(members, key=lambda row: -row["ancestors"])[:ROWS]
     yield from _table(
         [*table, average],
         {
-            "individual": lambda row: "everybody" if row["individual"] is None else row["individual"],
+            "individual": lambda row: "all" if row["individual"] is None else row["individual"],
             "ancestors": lambda row: row["ancestors"],
             "children": lambda row: _short(row["children"]),
             "descendants by base": lambda row: _short(row["descendants"]),
@@ -255,13 +257,13 @@ def _side_by_side(found: dict[str, Table]) -> Iterator[str]:
 def _table(found: Sequence[Row], columns: dict[str, Callable[[Row], Any]]) -> Iterator[str]:
     """The columns that hold anything, and an empty line."""
     cells = {name: [cell(row) for row in found] for name, cell in columns.items()}
-    kept = {name: column for name, column in cells.items() if any(one is not None for one in column)}
+    kept = {name: column for name, column in cells.items() if any(value is not None for value in column)}
     yield from (f"  {line}" for line in lines(Table(tuple(kept), tuple(zip(*kept.values(), strict=True)))))
     yield ""
 
 
 def _maker(row: Row) -> str:
-    """Operator and model, shortened so that both can be told; of an operator's import path the last part."""
+    """Operator and model, shortened so that both are recognisable; of an operator's import path the last part."""
     operator, model = str(row["operator"] or "").rpartition(":")[2], row["model"] or ""
     beside = min(len(model), max(WIDEST_LABEL // 2, WIDEST_LABEL - 1 - len(operator)))
     shown = model if len(model) <= beside else f"..{model[2 - beside :]}"  # models of a family differ in their ends

@@ -54,7 +54,7 @@ async def _dry_run(prepared: Setup) -> None:
     gateway = make_gateway(config, os.environ, Charge())
     try:
         if gateway:
-            print("\n" + await _greeting(gateway, config))
+            print("\n" + await _reachability(gateway, config))
         evaluation = await _evaluate(config, prepared.seeds[0], "train", gateway)
         print("\nthe seed:")
         print_evaluation(evaluation, as_json=False)
@@ -66,7 +66,7 @@ async def _dry_run(prepared: Setup) -> None:
             await gateway.close()
 
 
-async def _greeting(gateway: Gateway, config: Config) -> str:
+async def _reachability(gateway: Gateway, config: Config) -> str:
     """Whether each model answers: one short completion each, which is paid for."""
     said = []
     for model in config.model.shares:
@@ -87,14 +87,22 @@ async def _dollars(prepared: Setup, seed: Evaluation, gateway: Gateway) -> list[
     each = await expenses(prepared, seed, gateway.prices)
     columns = ("operator", "model", "calls", "prompt tokens", "reply tokens, at most", "dollars, likely", "at most")
     rows = tuple(
-        (one.arm.operator, one.arm.model, one.calls, one.prompt_tokens, one.reply_tokens, one.likely_usd, one.most_usd)
-        for one in each
+        (
+            expense.arm.operator,
+            expense.arm.model,
+            expense.calls,
+            expense.prompt_tokens,
+            expense.reply_tokens,
+            expense.likely_usd,
+            expense.most_usd,
+        )
+        for expense in each
     )
     count, (likely, most) = config.budget.evaluations, mean_usd(each, arms)
-    cap = "no cap; set one with budget.usd" if config.budget.usd is None else f"the cap is ${config.budget.usd:.4g}"
+    cap = "no cap; set expense with budget.usd" if config.budget.usd is None else f"the cap is ${config.budget.usd:.4g}"
     sentence = (
         f"forecast: {count} proposals for a parent like the seed cost about ${count * likely:.3g}, at most "
-        f"${count * most:.3g}; those that come to nothing come on top; {cap}"
+        f"${count * most:.3g}; those without a candidate come on top; {cap}"
     )
     spent = gateway.ledger.spent.usd
     evaluations = [f"the evaluations ask a model too: about ${count * spent:.3g} like the seed's"]
@@ -152,11 +160,11 @@ async def _evaluate(config: Config, genome: Genome, part: Part, model: Model | N
 def _isolation(evaluation: Evaluation) -> list[str]:
     if evaluation.isolation != "process":
         return []
-    held = "candidates are held by limits, a system call filter and, where the kernel has it, Landlock"
+    isolated = "candidates are isolated by limits, a system call filter and, where the kernel has it, Landlock"
     if shutil.which("bwrap"):
-        return [f"bubblewrap is installed but refused here, as in most containers (docs/clusters.md), so {held}."]
+        return [f"bubblewrap is installed but refused here, as in most containers (docs/clusters.md), so {isolated}."]
     install = "`apt install bubblewrap`, `dnf install bubblewrap`, `pacman -S bubblewrap`"
-    return [f"bubblewrap is not installed, so {held}. Install it: {install}."]
+    return [f"bubblewrap is not installed, so {isolated}. Install it: {install}."]
 
 
 def _forecast(config: Config, evaluation: Evaluation) -> str:

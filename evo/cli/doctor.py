@@ -1,4 +1,4 @@
-"""Is a run folder sound? Each check is one line: what was found and, where something is wrong, how to mend it."""
+"""`evo doctor`: checks of a run's folder, a line each: what was found and, where it is wrong, how to repair it."""
 
 from __future__ import annotations
 
@@ -27,15 +27,17 @@ class Finding:
     """What one check found.
 
     Attributes:
-        mend: what to do about it; empty where nothing is wrong.
+        remedy: what to do about it; empty where nothing is wrong.
     """
 
     subject: str
     says: str
-    mend: str = ""
+    remedy: str = ""
 
     def __str__(self) -> str:
-        return f"{'WRONG' if self.mend else 'ok':5}  {self.subject}: {self.says}" + (self.mend and f"; {self.mend}")
+        return f"{'WRONG' if self.remedy else 'ok':5}  {self.subject}: {self.says}" + (
+            self.remedy and f"; {self.remedy}"
+        )
 
 
 @dataclass(slots=True)
@@ -45,8 +47,8 @@ class Reading:
     Attributes:
         events: how many can be read.
         end: the byte after the last of them.
-        count_told: results, measurements of the same individual again included.
-        stopped: why the last session ended; None where it did not end by itself.
+        count_told: results, those of re-evaluations included.
+        stopped: why the last session ended; None where it was killed or goes on.
         budget: evaluations that the latest configuration allows.
         corrupt: what is wrong with the line at `end`; empty where nothing is.
         rows: table to how many rows the lineage should have of it, by what it has read of the journal.
@@ -64,7 +66,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class RunStatus:
+class Projected:
     """What a lineage database holds.
 
     Attributes:
@@ -88,7 +90,7 @@ def examine(folder: Path) -> Iterator[Finding]:
     yield _folder(folder)
     # The lineage before the journal, which only grows: so the lineage is never seen ahead of it.
     locked_by, status = holder(folder), _status(folder)
-    yield Finding("lock", f"held by {locked_by}: it is running" if locked_by else "free: no process is running it")
+    yield Finding("lock", f"locked by {locked_by}: it is running" if locked_by else "free: no process is running it")
     reading = read(journal, status.offset)
     yield _journal(journal, reading)
     yield _torn(journal, reading, running=locked_by is not None)
@@ -136,20 +138,20 @@ def _note(line: Event, reading: Reading) -> None:
             reading.misfit = reading.misfit or f"this version cannot read its configuration: {error}"
 
 
-def _status(folder: Path) -> RunStatus:
-    """Of one moment: a single query sees no half of a transaction."""
+def _status(folder: Path) -> Projected:
+    """What the lineage holds at one moment: a single query sees no half of a transaction."""
     try:
         reader = open_run(folder, TIMEOUT_SECONDS)
         return _counted(reader)
     except LineageError as error:
-        return RunStatus(failure=str(error))
+        return Projected(failure=str(error))
 
 
-def _counted(reader: LineageReader) -> RunStatus:
+def _counted(reader: LineageReader) -> Projected:
     tables = [row[0] for row in reader.sql("SELECT table_name FROM duckdb_tables()").rows if row[0] != "projection"]
     counts = ", ".join(f'(SELECT count(*) FROM "{table}")' for table in tables)
     offset, *rows = reader.sql(f"SELECT next_offset, {counts} FROM projection").rows[0]
-    return RunStatus(offset, dict(zip(tables, rows, strict=True)))
+    return Projected(offset, dict(zip(tables, rows, strict=True)))
 
 
 def _folder(folder: Path) -> Finding:
@@ -160,10 +162,10 @@ def _folder(folder: Path) -> Finding:
 
 def _journal(journal: Path, reading: Reading) -> Finding:
     if reading.corrupt:
-        said, _, mend = reading.corrupt.partition("; ")
-        return Finding("journal", f"{said}, after {reading.events} events", mend)
+        said, _, remedy = reading.corrupt.partition("; ")
+        return Finding("journal", f"{said}, after {reading.events} events", remedy)
     if not reading.budget:
-        return Finding("journal", reading.misfit or "does not begin with a 'run' event", "restore it, or start anew")
+        return Finding("journal", reading.misfit or "does not begin with a 'run' event", "restore it, or start again")
     if reading.misfit:
         return Finding("journal", reading.misfit, "use the version of evo that wrote it, or restore the file")
     return Finding("journal", f"{reading.events} events in {reading.end} bytes of {journal}, all readable")
@@ -176,47 +178,47 @@ def _torn(journal: Path, reading: Reading, *, running: bool) -> Finding:
     return Finding("last line", "being written" if rest else "whole")
 
 
-def _lineage(folder: Path, status: RunStatus, reading: Reading, *, running: bool) -> Iterator[Finding]:
-    anew = f"`evo index {folder}` builds it anew"
+def _lineage(folder: Path, status: Projected, reading: Reading, *, running: bool) -> Iterator[Finding]:
+    rebuild = f"`evo index {folder}` builds it again"
     if status.failure:
-        mend = "close the program that holds it" if running else f"close what holds it, or {anew}"
-        yield Finding("lineage", status.failure.partition("; ")[0], mend)
+        remedy = "close the program that holds it" if running else f"close what holds it, or {rebuild}"
+        yield Finding("lineage", status.failure.partition("; ")[0], remedy)
         return
     yield Finding("lineage", f"there, of schema {SCHEMA_VERSION}")
-    yield _lag(status, reading, anew, running=running)
-    yield _agreement(status, reading, anew)
+    yield _lag(status, reading, rebuild, running=running)
+    yield _agreement(status, reading, rebuild)
 
 
-def _lag(status: RunStatus, reading: Reading, anew: str, *, running: bool) -> Finding:
+def _lag(status: Projected, reading: Reading, rebuild: str, *, running: bool) -> Finding:
     behind = reading.end - status.offset
     if behind < 0 and not reading.corrupt:
-        return Finding("lag", f"the lineage has read {-behind} bytes more than the journal holds", anew)
+        return Finding("lag", f"the lineage has read {-behind} bytes more than the journal holds", rebuild)
     if behind > 0 and not running:
         return Finding(
-            "lag", f"the lineage is {behind} bytes behind the journal", f"`evo resume` takes them up; {anew}"
+            "lag", f"the lineage is {behind} bytes behind the journal", f"`evo resume` takes them up; {rebuild}"
         )
     return Finding("lag", f"the lineage is {max(0, behind)} bytes behind the journal")
 
 
-def _agreement(status: RunStatus, reading: Reading, anew: str) -> Finding:
+def _agreement(status: Projected, reading: Reading, rebuild: str) -> Finding:
     if reading.misfit or reading.end < status.offset:
-        return Finding("rows", "not compared, as the journal cannot be read that far", "mend the journal first")
+        return Finding("rows", "not compared, as the journal cannot be read that far", "repair the journal first")
     differing = [
         f"{table} has {status.rows.get(table, 0)}, the journal {reading.rows.get(table, 0)}"
         for table in sorted({*status.rows, *reading.rows})
         if status.rows.get(table, 0) != reading.rows.get(table, 0)
     ]
     if differing:
-        return Finding("rows", ", ".join(differing), anew)
+        return Finding("rows", ", ".join(differing), rebuild)
     return Finding("rows", f"{sum(status.rows.values())} in {len(status.rows)} tables, as many as the journal makes")
 
 
 def _ending(folder: Path, reading: Reading, *, running: bool) -> Finding:
-    done = f"{reading.count_told} of {reading.budget} evaluations told"
+    done = f"{reading.count_told} of {reading.budget} evaluations done"
     if running:
         return Finding("state", f"running, {done}")
     if reading.corrupt or not reading.budget:
-        return Finding("state", f"not resumable as it is, {done}", "mend the journal first")
+        return Finding("state", f"not resumable as it is, {done}", "repair the journal first")
     if reading.stopped == "exhausted" or (reading.stopped == "budget" and reading.count_told >= reading.budget):
         return Finding("state", f"finished ({reading.stopped}), {done}")
     return Finding("state", f"resumable ({reading.stopped or 'cut short'}), {done}: `evo resume {folder}` goes on")
@@ -233,5 +235,5 @@ def doctor(folder: Path) -> bool:
     healthy = True
     for finding in examine(folder):
         print(finding)
-        healthy = healthy and not finding.mend
+        healthy = healthy and not finding.remedy
     return healthy

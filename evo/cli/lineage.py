@@ -1,4 +1,4 @@
-"""The ancestors of an individual in the terminal: who came from whom, by whom it was made, and what changed."""
+"""`evo lineage`: the ancestors of an individual as a tree, the operators that made them, and what changed."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ SCORES = "SELECT individual, name, mean FROM scores WHERE individual IN (SELECT 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One individual of a family.
+    """An individual of a family.
 
     Attributes:
-        generation: how many births it is away from the individual asked for, by the shortest way.
+        generation: distance from the individual asked for, by the shortest path.
         genome: as JSON.
         parents: (id, role) pairs, the base first.
         scores: objective to mean; empty where it failed.
@@ -64,11 +64,11 @@ def show_lineage(reader: LineageReader, individual: int, generations: int) -> No
     if individual not in members:
         count = reader.sql("SELECT count(*) FROM individuals").scalar()
         raise LineageError(f"no individual {individual} in {reader.path.parent}; it has {count}, numbered from 0")
-    shown = {one.id: one for one in members.values() if one.generation <= generations}
+    shown = {member.id: member for member in members.values() if member.generation <= generations}
     names = [row[0] for row in reader.sql("SELECT name FROM objective_names ORDER BY position").rows]
     rows = [
-        (drawn, *_about(shown[one], names), change(shown[one], members) if first else "above")
-        for one, drawn, first in tree(individual, shown)
+        (drawn, *_about(shown[ancestor], names), change(shown[ancestor], members) if first else "above")
+        for ancestor, drawn, first in tree(individual, shown)
     ]
     print("\n".join(lines(Table(("individual", "operator", "model", *names, "what changed"), tuple(rows)))))
     if more := len(members) - len(shown):
@@ -83,39 +83,41 @@ def family(reader: LineageReader, individual: int, generations: int) -> dict[int
     for child, parent, role in reader.sql(PARENTS, asked).rows:
         parents.setdefault(child, []).append((parent, role))
     scores: dict[int, dict[str, float]] = {}
-    for one, name, mean in reader.sql(SCORES, asked).rows:
-        scores.setdefault(one, {})[name] = mean
+    for ancestor, name, mean in reader.sql(SCORES, asked).rows:
+        scores.setdefault(ancestor, {})[name] = mean
     return {
-        one: Member(one, generation[one], operator, model, genome, parents.get(one, ()), scores.get(one, {}))
-        for one, operator, model, genome in reader.sql(MEMBERS, asked).rows
+        ancestor: Member(
+            ancestor, generation[ancestor], operator, model, genome, parents.get(ancestor, ()), scores.get(ancestor, {})
+        )
+        for ancestor, operator, model, genome in reader.sql(MEMBERS, asked).rows
     }
 
 
 def tree(root: int, members: Mapping[int, Member]) -> Iterator[tuple[int, str, bool]]:
     """Ids in the order of drawing, each with what stands for it, and whether it is there for the first time.
 
-    Bases go straight down, so that a line of a thousand is no wider than one of two. Who was drawn before is named
-    again, and its own ancestors are not.
+    Bases go straight down, so that a line of a thousand is no wider than a line of two. An individual that was drawn
+    before is named again, without its ancestors.
     """
     seen: set[int] = set()
     waiting: list[tuple[int, int, str]] = [(root, 0, "")]
     while waiting:
-        one, depth, role = waiting.pop()
-        first = one not in seen
-        seen.add(one)
-        yield one, "│ " * depth + str(one) + (f" {role}" if role else ""), first
+        individual, depth, role = waiting.pop()
+        first = individual not in seen
+        seen.add(individual)
+        yield individual, "│ " * depth + str(individual) + (f" {role}" if role else ""), first
         if first:
-            parents = [(parent, role) for parent, role in members[one].parents if parent in members]
-            # The last one in is drawn next: the others first, and the base below them.
+            parents = [(parent, role) for parent, role in members[individual].parents if parent in members]
+            # The last added is drawn next: the others first, and the base below them.
             waiting += [(parent, depth + (role != "base"), role) for parent, role in parents]
 
 
 def change(member: Member, members: Mapping[int, Member]) -> str:
-    """What an individual has that its base had not, in one line: how many lines, and the first of them."""
+    """What changed from the base to an individual, on one line: how many lines, and the first of them."""
     base = next((parent for parent, role in member.parents if role == "base" and parent in members), None)
     if base is None:
         return "a seed" if not member.parents else ""
-    old, new = (genome_from_json(json.loads(one.genome)) for one in (members[base], member))
+    old, new = (genome_from_json(json.loads(each.genome)) for each in (members[base], member))
     changed = [line for line in difference(old, new, base, member.id).splitlines()[2:] if line[:1] in ("+", "-")]
     added = [line[1:].strip() for line in changed if line[0] == "+"]
     removed = [line[1:].strip() for line in changed if line[0] == "-"]

@@ -26,7 +26,7 @@ ENDINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """How whoever reads the report calls the run, where that is on another machine.
+    """Commands for the machine that a run was submitted from, which has another name for its folder.
 
     Attributes:
         folder: what its folder will be called there.
@@ -61,7 +61,7 @@ def report(ended: RunResult, home: Home | None = None) -> None:
 
 
 def _by_the_lineage(ended: RunResult) -> list[str]:
-    """What the run cost and spared; or, of a run that is complete all the same, why its lineage does not say."""
+    """What the run cost and saved; or why its lineage cannot say, which does not make the run any less complete."""
     try:
         with open_run(ended.folder).at_once() as reader:
             return [
@@ -96,18 +96,18 @@ def _spent(reader: LineageReader) -> list[str]:
 
 
 def _saved(reader: LineageReader) -> list[str]:
-    """What the evaluation policy spared."""
-    stopped, seen, saved = reader.sql(
+    """What the evaluation policy saved."""
+    pruned, seen, saved = reader.sql(
         "SELECT sum(individuals) FILTER (outcome = 'pruned'), sum(seen), sum(saved) FROM pulls"
     ).rows[0]
     if not saved:
         return []
     share = 100 * seen / (seen + saved)
-    return [f"{int(stopped or 0)} were pruned; {int(seen)} cases were scored, {share:.0f} % of all\n"]
+    return [f"{int(pruned or 0)} were pruned early; {int(seen)} cases were scored, {share:.0f} % of all\n"]
 
 
 def _stale_proposals(reader: LineageReader) -> list[str]:
-    """Why a search that found nothing new any more did not."""
+    """Why the last proposals of an exhausted search came to nothing."""
     why = (
         "SELECT outcome, thought, count(*) AS n FROM (FROM proposals ORDER BY ask DESC LIMIT 200) "
         "WHERE individual IS NULL GROUP BY ALL ORDER BY n DESC LIMIT 3"
@@ -117,7 +117,7 @@ def _stale_proposals(reader: LineageReader) -> list[str]:
 
 
 def check_failed_seed(ended: RunResult) -> None:
-    """Complain where there was nothing to start from."""
+    """Raise UserError where there was nothing to start from."""
     failure = ended.search.first_failure
     if failure and not len(ended.search.population):
         raise UserError(
@@ -128,9 +128,9 @@ def check_failed_seed(ended: RunResult) -> None:
 
 def _front(ended: RunResult) -> Table:
     """The front and the baselines, train beside the first objective on the final parts."""
-    names = [f"{one.name} {one.unit}".strip() for one in ended.problem.objectives]
+    names = [f"{objective.name} {objective.unit}".strip() for objective in ended.problem.objectives]
     parts = [f"{PART_NAMES.get(part, part)} {names[0]}" for part in ended.problem.final_parts]
-    rows = [_row(one, ended) for one in _members(ended)]
+    rows = [_row(member, ended) for member in _members(ended)]
     return Table(("front", *names, *parts), (*rows, *_baselines(ended.problem)))
 
 
@@ -138,14 +138,14 @@ def _members(ended: RunResult) -> Sequence[Individual]:
     return spread(ended.search, FRONT_SHOWN)
 
 
-def _row(one: Individual, ended: RunResult) -> tuple[object, ...]:
+def _row(individual: Individual, ended: RunResult) -> tuple[object, ...]:
     problem = ended.problem
-    train = (one.evaluation.objectives[objective.name] for objective in problem.objectives)
-    return f"individual {one.id}", *train, *(_final(one, part, ended) for part in problem.final_parts)
+    train = (individual.evaluation.objectives[objective.name] for objective in problem.objectives)
+    return f"individual {individual.id}", *train, *(_final(individual, part, ended) for part in problem.final_parts)
 
 
-def _final(one: Individual, part: Part, ended: RunResult) -> object:
-    measured = ended.holdout.get((one.id, part))
+def _final(individual: Individual, part: Part, ended: RunResult) -> object:
+    measured = ended.holdout.get((individual.id, part))
     if measured is None or measured.outcome == "ok":
         return measured and measured.objectives[ended.problem.objectives[0].name]
     return measured.outcome
@@ -155,7 +155,11 @@ def _baselines(problem: Problem) -> list[tuple[object, ...]]:
     first = problem.objectives[0].name
     finals = [problem.baselines(part) for part in problem.final_parts]
     return [
-        (name, *(values.get(one.name) for one in problem.objectives), *(one.get(name, {}).get(first) for one in finals))
+        (
+            name,
+            *(values.get(objective.name) for objective in problem.objectives),
+            *(final.get(name, {}).get(first) for final in finals),
+        )
         for name, values in problem.baselines("train").items()
     ]
 

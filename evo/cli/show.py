@@ -1,4 +1,4 @@
-"""One individual on screen: genome, objectives, parents, and the difference from its base."""
+"""`evo show`: an individual with its genome, objectives, parents, and the difference from its base."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a run stands, on one screen: from the lineage, and what the journal has beyond it."""
+"""`evo status`: how far a run is, from the lineage and what the journal has beyond it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evo.lineage.status import RunStatus, run_status
 
 
 def status(folder: Path) -> None:
-    """Print how a run stands.
+    """Print how far a run is.
 
     Raises:
         UserError: no run there, or its journal is corrupt.
@@ -32,7 +32,7 @@ def _lines(folder: Path, status: RunStatus, locked_by: str | None, now: float) -
     rows = [
         ("run", f"{folder}, {status.problem}"),
         ("state", _state(folder, status, locked_by)),
-        ("told", f"{status.count_told} of {budget['evaluations']} evaluations, {status.failed} failed"),
+        ("results", f"{status.count_told} of {budget['evaluations']} evaluations, {status.failed} failed"),
         ("best", _best(status)),
         ("spent", _spent(status, budget)),
         ("rate", _rate(status, now, ended=locked_by is None)),
@@ -46,7 +46,7 @@ def _state(folder: Path, status: RunStatus, locked_by: str | None) -> str:
         return f"running, by {locked_by}"
     if status.stopped in ("budget", "exhausted"):
         return f"finished ({status.stopped})"
-    return f"not running ({status.stopped or 'cut short'}); `evo resume {folder}` goes on"
+    return f"not running ({status.stopped or 'cut short'}); `evo resume {folder}` continues it"
 
 
 def _best(status: RunStatus) -> str:

@@ -162,7 +162,7 @@ def test_pruned_candidates_are_counted_apart_from_failures(evo: Evo) -> None:
     stopped = sum(
         event["event"] == "tell" and event["evaluation"]["outcome"] == "pruned" for event in events(Path("runs/raced"))
     )
-    assert f"{stopped} were pruned; " in answer.out
+    assert f"{stopped} were pruned early; " in answer.out
     assert stopped > 50
     rows = open_run(Path("runs/raced")).sql("SELECT outcome, individuals, seen + saved FROM pulls").rows
     assert rows == (("ok", 64 - stopped, 60 * (64 - stopped)), ("pruned", stopped, 60 * stopped))

@@ -107,7 +107,7 @@ def test_passes_over_the_edges_find_whom_recursion_finds(parents: tuple[list[int
     tells = {one: (one * 7) % 11 for one in everybody}
     assert found.latest(tells) == [max(tells[other] for other in everybody if one in lines[other]) for one in everybody]
     bases = tuple(made[:1] for made in parents)
-    assert found.issue().tolist() == [
+    assert found.offspring().tolist() == [
         [sum(made.count(one) for made in parents), sum(one in line(bases, other) for other in everybody) - 1]
         for one in everybody
     ]
@@ -315,7 +315,7 @@ def test_long_names_and_dollars_fit_into_80_columns(evo: Evo, tmp_path: Path) ->
     lines = told.out.splitlines()
     assert max(map(len, lines[1:])) <= 80
     assert any("95 % interval" in line for line in lines)
-    assert "99, the last 8; with" in told.out
+    assert "99, the last 8; evals" in told.out
 
 
 def test_several_runs_are_analysed_together(evo: Evo, toy_run: Path) -> None:
@@ -336,7 +336,7 @@ def test_a_run_that_told_nothing_yet_is_named_and_each_analysis_of_it_is_empty(e
     Projection(folder).catch_up()
     refused = evo("analyse", folder)
     assert refused.code == 2
-    assert "nothing was told yet" in refused.err
+    assert "there is no result yet" in refused.err
     for name, analysis in NAMED.items():
         assert [one for one in analysis(open_run(folder)).rows if any(one)] == [], name
 

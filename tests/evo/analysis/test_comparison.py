@@ -150,7 +150,7 @@ def test_a_seed_that_one_method_lacks_is_in_no_gain_and_is_said() -> None:
     comparison = compared(results("evolve", 1, 2, 3), results("best_of_n", 2, 3))
     gain = comparison.gains[0]
     assert gain.won + gain.lost + gain.tied == 2
-    assert "seed 2: not in the gain of evolve, for want of evolve's or best_of_n's run" in comparison.remarks
+    assert "seed 2: not in the gain of evolve, since evolve's or best_of_n's run is missing" in comparison.remarks
 
 
 def test_methods_without_a_seed_in_common_have_no_gain() -> None:

@@ -171,7 +171,7 @@ def wrong(report: str) -> list[str]:
 def test_a_finished_run_is_healthy(evo: Evo, toy_run: Path) -> None:
     answer = evo("doctor", toy_run)
     assert (answer.code, wrong(answer.out)) == (0, [])
-    assert "finished (budget), 60 of 60 evaluations told" in answer.out
+    assert "finished (budget), 60 of 60 evaluations done" in answer.out
     assert "as many as the journal makes" in answer.out
     assert "lock: free" in answer.out
 
@@ -260,7 +260,7 @@ def test_a_run_that_was_cut_short_is_resumable_and_one_that_is_held_is_running(e
     with locked(toy_run):
         running = evo("doctor", toy_run)
     assert running.code == 0
-    assert f"held by process {os.getpid()} on {platform.node()} since " in running.out
+    assert f"locked by process {os.getpid()} on {platform.node()} since " in running.out
     assert "UTC: it is running" in running.out
 
 
@@ -278,7 +278,7 @@ def test_the_status_of_a_finished_run(evo: Evo, toy_run: Path) -> None:
     name, individual, value = open_run(toy_run).sql("SELECT name, id, value FROM best LIMIT 1").rows[0]
     assert said["best"] == f"{name} {value:.10g}, individual {individual}"
     assert said["state"] == "finished (budget)"
-    assert said["told"].startswith("60 of 60 evaluations")
+    assert said["results"].startswith("60 of 60 evaluations")
     assert said["under way"] == "0 proposals, 0 evaluations"
 
 
@@ -325,7 +325,7 @@ def test_the_status_names_who_runs_it_and_says_how_to_go_on(evo: Evo, toy_run: P
     assert evo("index", toy_run).code == 0
     with locked(toy_run):
         assert f"running, by process {os.getpid()} on {platform.node()}" in evo("status", toy_run).out
-    assert f"not running (cut short); `evo resume {toy_run}` goes on" in evo("status", toy_run).out
+    assert f"not running (cut short); `evo resume {toy_run}` continues it" in evo("status", toy_run).out
     journal.write_bytes(b"")
     (toy_run / "lineage.duckdb").unlink()
     assert "does not begin with a 'run' event" in evo("status", toy_run).err
