@@ -221,11 +221,11 @@ def test_evolution_beats_best_of_n_where_improvements_add_up(evo: Evo, tmp_path:
         "seed=5",
     )
     sizes = [word for one in stated for word in ("--set", one)]
-    answer = evo("compare", *climbing(tmp_path, server), *sizes, "--seeds", 4, "--name", "two", "--json")
+    answer = evo("compare", *climbing(tmp_path, server), *sizes, "--seeds", 6, "--name", "two", "--json")
     assert answer.code == 0, answer.err
     found = shown(answer.out)
     gain = next(one for one in found["gains"] if one["part"] == "holdout")
-    assert (gain["method"], gain["over"], gain["won"]) == ("evolve", "best_of_n", 4)
+    assert (gain["method"], gain["over"], gain["won"]) == ("evolve", "best_of_n", 6)
     assert gain["interval"][0] > 0
     assert found["left_out"] == []
     for one in found["summaries"]:
