@@ -125,11 +125,11 @@ def test_evolution_beats_best_of_n_where_improvements_add_up(evo: Evo, tmp_path:
     # One after the other, so that by how much it wins does not depend on whose answer comes first.
     order = ("search.deterministic=true", "search.max_in_flight=1", "seed=5")
     sizes = overrides("budget.usd=0.03", "budget.evaluations=100000", *order)
-    answer = evo("compare", *climbing(tmp_path, server), *sizes, "--seeds", 4, "--name", "two", "--json")
+    answer = evo("compare", *climbing(tmp_path, server), *sizes, "--seeds", 6, "--name", "two", "--json")
     assert answer.code == 0, answer.err
     found = read(answer.out)
     gain = next(gain for gain in found["gains"] if gain["part"] == "holdout")
-    assert (gain["method"], gain["over"], gain["won"]) == ("evolve", "best_of_n", 4)
+    assert (gain["method"], gain["over"], gain["won"]) == ("evolve", "best_of_n", 6)
     assert gain["interval"][0] > 0
     assert found["left_out"] == []
     for summary in found["summaries"]:
