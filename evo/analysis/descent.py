@@ -34,7 +34,7 @@ def founders(reader: LineageReader, count: int = 20) -> Table:
     pedigree = Pedigree.of(edges, tells)
     families = _Families.of(pedigree, moves, left, front)
     first = sorted(
-        pedigree.founders(), key=lambda founder: (-families.living[founder], -families.lasted(founder), founder)
+        pedigree.founders(), key=lambda founder: (-families.surviving[founder], -families.lasted(founder), founder)
     )[:count]
     descendants = pedigree.descendants(first)
     operators = dict(reader.sql("SELECT id, operator FROM individuals WHERE id IN (SELECT unnest(?))", [first]).rows)
@@ -44,11 +44,11 @@ def founders(reader: LineageReader, count: int = 20) -> Table:
             operators[founder],
             pedigree.tells[founder],
             count,
-            int(families.living[founder]),
+            int(families.surviving[founder]),
             families.share(founder),
             int(families.front[founder]),
             families.lasted(founder),
-            bool(families.living[founder]),
+            bool(families.surviving[founder]),
         )
         for founder, count in zip(first, descendants, strict=True)
     )
@@ -67,7 +67,7 @@ def fates(reader: LineageReader) -> Table:
     families = _Families.of(pedigree, moves, left, {"id": np.array([], dtype=np.int64)})
     lasted: dict[bool, list[int]] = {}
     for founder in pedigree.founders():
-        lasted.setdefault(bool(families.living[founder]), []).append(families.lasted(founder))
+        lasted.setdefault(bool(families.surviving[founder]), []).append(families.lasted(founder))
     rows = tuple(
         ("living" if lives else "extinct", len(spans), min(spans), float(median(spans)), max(spans))
         for lives, spans in sorted(lasted.items(), reverse=True)
@@ -84,7 +84,7 @@ def takeover(reader: LineageReader) -> Table:
     """
     edges, tells, moves = reader.arrays(EDGES, TELLS, MOVES)
     pedigree = Pedigree.of(edges, tells)
-    rows = tuple(_dominance(pedigree, tell, living) for tell, living in _populations(tells, moves))
+    rows = tuple(_dominance(pedigree, tell, members) for tell, members in _populations(tells, moves))
     columns = ("tell", "living", "founders", "share", "common", "common_tell")
     return Table(columns, rows, ("BIGINT", "BIGINT", "BIGINT", "DOUBLE", "BIGINT", "BIGINT"))
 
@@ -116,13 +116,13 @@ class _Families:
     """What became of each individual's descendants, itself included.
 
     Attributes:
-        living: how many are in the population, by id; front: how many are in the front.
+        surviving: how many are in the population, by id; front: how many are in the front.
         until: by id, the tell at which the last left; -1 where there is none.
         population: how many are in the population in all.
     """
 
     pedigree: Pedigree
-    living: np.ndarray[Any, Any]
+    surviving: np.ndarray[Any, Any]
     front: np.ndarray[Any, Any]
     until: list[int]
     population: int
@@ -132,14 +132,14 @@ class _Families:
         present = _present(moves, len(moves["tell"]))
         until = pedigree.tells | dict(zip(left["individual"].tolist(), left["tell"].tolist(), strict=True))
         until |= dict.fromkeys(present, max(pedigree.tells.values(), default=0))
-        living, leading = (_counted(pedigree, members) for members in (present, front["id"].tolist()))
-        return cls(pedigree, living, leading, pedigree.latest(until), len(present))
+        surviving, leading = (_counted(pedigree, members) for members in (present, front["id"].tolist()))
+        return cls(pedigree, surviving, leading, pedigree.latest(until), len(present))
 
     def lasted(self, founder: int) -> int:
         return self.until[founder] - self.pedigree.tells[founder]
 
     def share(self, founder: int) -> float:
-        return float(self.living[founder] / self.population) if self.population else 0.0
+        return float(self.surviving[founder] / self.population) if self.population else 0.0
 
 
 def _counted(pedigree: Pedigree, of: list[int]) -> np.ndarray[Any, Any]:
@@ -150,15 +150,15 @@ def _counted(pedigree: Pedigree, of: list[int]) -> np.ndarray[Any, Any]:
     return counts
 
 
-def _dominance(pedigree: Pedigree, tell: int, living: list[int]) -> tuple[Any, ...]:
-    everyone, common, largest, founders = (1 << len(living)) - 1, None, 0, 0
-    for individual, bits in pedigree.ancestors(living):
+def _dominance(pedigree: Pedigree, tell: int, members: list[int]) -> tuple[Any, ...]:
+    everyone, common, largest, founders = (1 << len(members)) - 1, None, 0, 0
+    for individual, bits in pedigree.ancestors(members):
         if common is None and bits == everyone:
             common = individual
         if not pedigree.parents_of(individual):
             founders, largest = founders + 1, max(largest, bits.bit_count())
-    share = largest / len(living) if living else None
-    return tell, len(living), founders, share, common, None if common is None else pedigree.tells[common]
+    share = largest / len(members) if members else None
+    return tell, len(members), founders, share, common, None if common is None else pedigree.tells[common]
 
 
 def _populations(tells: Arrays, moves: Arrays) -> Iterator[tuple[int, list[int]]]:

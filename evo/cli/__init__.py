@@ -5,7 +5,6 @@ SIGTERM, as batch systems send it before they take a machine away, interrupts as
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -17,30 +16,6 @@ from evo.errors import FULL, EvoError, StoppedError
 def _interrupt(number: int, frame: FrameType | None) -> None:
     print("evo: interrupted; what was recorded is safe", file=sys.stderr)
     raise KeyboardInterrupt
-
-
-OURS = ("evo", "operators", "problems", "cluster", "dashboard")
-
-
-class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes to what sys.stderr is at that moment, as a progress bar or a test may have replaced it."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.setStream(sys.stderr)
-        super().emit(record)
-
-
-def show_logs(verbose: int) -> None:
-    """Show our own logs from WARNING on; with 1 from INFO, with 2 from DEBUG and those of all libraries from INFO."""
-    handler = _Stderr()
-    handler.setFormatter(logging.Formatter("evo: %(message)s" if verbose < 2 else "%(asctime)s %(name)s: %(message)s"))
-    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
-    for name in OURS:
-        logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [handler], False
-        logger.setLevel(level)
-    if verbose > 1:
-        logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evo.cli import cluster
-from evo.cli.arguments import ModelName, Overrides, Target
+from evo.cli.arguments import ModelName, Overrides, Target, show_logs
 
 if TYPE_CHECKING:
     from evo.engine.run import RunResult
@@ -50,8 +50,6 @@ def main(
     ] = False,
 ) -> None:
     """Evolve programs, prompts, architectures and vectors; every ancestor is kept."""
-    from evo.cli import show_logs
-
     show_logs(verbose)
 
 

@@ -1,7 +1,9 @@
-"""Arguments that several commands take."""
+"""Arguments that several commands take, and what --verbose shows."""
 
 from __future__ import annotations
 
+import logging
+import sys
 from typing import Annotated
 
 import typer
@@ -11,3 +13,26 @@ Overrides = Annotated[
 ]
 ModelName = Annotated[str | None, typer.Option(help="Language model that proposes.")]
 Target = Annotated[str, typer.Argument(metavar="CONFIG|PROBLEM", help="A YAML file, or the name of a problem.")]
+
+OURS = ("evo", "operators", "problems", "cluster", "dashboard")
+
+
+class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to what sys.stderr is at that moment, as a progress bar or a test may have replaced it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.setStream(sys.stderr)
+        super().emit(record)
+
+
+def show_logs(verbose: int) -> None:
+    """Show our own logs from WARNING on; with 1 from INFO, with 2 from DEBUG and those of all libraries from INFO."""
+    handler = _Stderr()
+    handler.setFormatter(logging.Formatter("evo: %(message)s" if verbose < 2 else "%(asctime)s %(name)s: %(message)s"))
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    for name in OURS:
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(level)
+    if verbose > 1:
+        logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -8,10 +8,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
-from evo.engine.components import Components
 from evo.engine.evaluations import Evaluations
 from evo.engine.metering import ProposalModel
 from evo.engine.ordering import AsCompleted, DeterministicOrder, Ordering
+from evo.engine.setup import Components
 from evo.errors import UserError
 from evo.journal.recorder import Recorder
 from evo.journal.replay import Replayed

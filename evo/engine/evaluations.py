@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from evo.engine.batches import Batches
-from evo.engine.components import Components
 from evo.engine.evaluator import Entry, Evaluator
+from evo.engine.setup import Components
 from evo.journal.recorder import Recorder
 from evo.models import BudgetSpentError
 from evo.policies.base import Verdict

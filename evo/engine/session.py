@@ -9,12 +9,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from evo.engine.components import Components
 from evo.engine.driver import Driver, OnTell
-from evo.engine.factories import concurrent_calls, make_executor, make_gateway, resources_of
+from evo.engine.factories import make_executor, make_gateway
 from evo.engine.holdout import HoldoutEvaluation
 from evo.engine.metering import EvaluationModels, ModelClient
-from evo.engine.setup import Setup
+from evo.engine.setup import Components, Setup, components_of
 from evo.engine.signals import Interruption, interruptible
 from evo.errors import StoppedError
 from evo.journal.collection import rarely_collected
@@ -141,26 +140,6 @@ class Session:
             yield ModelClient(gateway, default, self._recorder, replayed.completions, replayed.answers, setup.reusable)
         finally:
             await gateway.close()
-
-
-def components_of(
-    setup: Setup, executor: Executor, client: ModelClient | None = None, models: EvaluationModels | None = None
-) -> Components:
-    """What a driver needs, of a set-up and of what a session has opened."""
-    config, problem = setup.config, setup.problem
-    return Components(
-        operators=setup.operators,
-        problem=problem,
-        executor=executor,
-        policy=setup.policy,
-        seeds=setup.seeds,
-        context=setup.context,
-        client=client,
-        concurrent_calls=concurrent_calls(config),
-        evaluation_models=models,
-        embedding=config.search.duplicate_filter.model,
-        resources=resources_of(config, problem),
-    )
 
 
 @asynccontextmanager

@@ -10,6 +10,8 @@ import numpy as np
 
 from evo.config.schema import Config
 from evo.engine.evaluator import make_policy
+from evo.engine.factories import concurrent_calls, resources_of
+from evo.engine.metering import EvaluationModels, ModelClient
 from evo.engine.mixture import IslandMaker, make_mixture
 from evo.errors import ConfigError
 from evo.genomes import Genome
@@ -19,8 +21,9 @@ from evo.journal.replay import Replayed
 from evo.models import NO_MODEL, Completion
 from evo.policies.base import Policy
 from evo.policies.full import Full
-from evo.protocols import Context, Gateway, Operator, Problem
+from evo.protocols import Context, Executor, Gateway, Operator, Problem
 from evo.registry import make_problem
+from evo.resources import Resources
 from evo.search.search import Search, SearchSettings
 
 MAX_STALE_PROPOSALS_FREE, MAX_STALE_PROPOSALS_PAID = 2000, 200
@@ -56,6 +59,34 @@ class Setup:
         return Context(np.random.default_rng(0), problem.space, problem.objectives, problem.description)
 
 
+@dataclass(frozen=True, slots=True)
+class Components:
+    """What turns asks into individuals.
+
+    Attributes:
+        policy: which cases of the problem a candidate is scored on.
+        seeds: genomes that the first asks take, in order.
+        context: what operators may know; each ask gets it with randomness, a record and a model of its own.
+        client: through which operators ask models; None in a run without models.
+        concurrent_calls: how many offspring may wait for a model beside those in the executor; 0 without a model.
+        evaluation_models: for problems whose evaluations ask a model; None for the others.
+        embedding: model whose vectors tell near duplicates; None without.
+        resources: of an evaluation; None takes what the problem says.
+    """
+
+    operators: Mapping[str, Operator]
+    problem: Problem
+    executor: Executor
+    policy: Policy
+    seeds: Sequence[Genome]
+    context: Context
+    client: ModelClient | None = None
+    concurrent_calls: int = 0
+    evaluation_models: EvaluationModels | None = None
+    embedding: str | None = None
+    resources: Resources | None = None
+
+
 def prepare(config: Config, problem: Problem | None = None, *, inheritance: Inheritance | None = None) -> Setup:
     """Make the problem, its seeds, the operators and a fresh search.
 
@@ -82,6 +113,26 @@ def prepare(config: Config, problem: Problem | None = None, *, inheritance: Inhe
     search.inherit(inheritance.lessons)
     stated = config.model_copy(update={"search": config.search.model_copy(update={"operators": mixture.stated})})
     return Setup(stated, problem, mixture.operators, seeds, search, inheritance, policy)
+
+
+def components_of(
+    setup: Setup, executor: Executor, client: ModelClient | None = None, models: EvaluationModels | None = None
+) -> Components:
+    """What a driver needs, of a set-up and of what a session has opened."""
+    config, problem = setup.config, setup.problem
+    return Components(
+        operators=setup.operators,
+        problem=problem,
+        executor=executor,
+        policy=setup.policy,
+        seeds=setup.seeds,
+        context=setup.context,
+        client=client,
+        concurrent_calls=concurrent_calls(config),
+        evaluation_models=models,
+        embedding=config.search.duplicate_filter.model,
+        resources=resources_of(config, problem),
+    )
 
 
 def _settings(config: Config, seeds: int, *, asks_models: bool) -> SearchSettings:

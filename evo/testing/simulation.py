@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from evo.config.loading import load_config
-from evo.engine.components import Components
 from evo.engine.driver import Driver
 from evo.engine.metering import ModelClient
-from evo.engine.setup import Setup, prepare
+from evo.engine.setup import Components, Setup, prepare
 from evo.genomes import Genome, Vector
 from evo.journal.collection import rarely_collected
 from evo.journal.log import Journal

@@ -87,6 +87,9 @@ def test_check_says_how_candidates_are_held_where_a_container_refuses_bubblewrap
     strict = evo("check", "circle_packing", "--set", "sandbox.require_isolation=namespace")
     bubblewrap_problem.cache_clear()
     assert f"bubblewrap is {here}" in answer.out
-    assert "so candidates are held by limits, a system call filter and, where the kernel has it, Landlock" in answer.out
+    assert (
+        "so candidates are isolated by limits, a system call filter and, where the kernel has it, Landlock"
+        in answer.out
+    )
     assert strict.code == 2
     assert "bubblewrap is" in strict.err

@@ -367,7 +367,7 @@ def test_a_run_that_was_killed_before_its_first_event_can_be_started_again_under
     (run / "lock").touch()
     if written is not None:
         (run / "journal.jsonl").write_bytes(written)
-    assert re.search("start the run anew|`evo run PROBLEM` starts one", evo("resume", run).err)
+    assert re.search("start the run again|`evo run PROBLEM` starts one", evo("resume", run).err)
     answer = evo("run", *HEIRS, "--name", "born")
     assert answer.code == 0, answer.err
     assert_consistent(evo, run)

@@ -211,7 +211,7 @@ def test_a_run_that_is_over_waits_for_no_call_that_was_not_sent(
     [
         ('model.endpoints={a: {base_url: "http://u:pw12345678@127.0.0.1:1/v1"}}', "must not hold a user or a password"),
         ("model.endpoints={a: {key_variable: sk-abcdef123456}}", "must name an environment variable in capitals"),
-        ("model.endpoints={a: {key: sk-abcdef123456}}", "model.endpoints.a.key: extra inputs are not permitted"),
+        ("model.endpoints={a: {key: sk-abcdef123456}}", "unknown key in [model.endpoints.a] 'key'; known: "),
     ],
 )
 def test_a_secret_in_the_wrong_place_is_refused_and_not_repeated(evo: Evo, override: str, complaint: str) -> None:

@@ -18,8 +18,7 @@ from evo.cli.progress import Progress
 from evo.config.loading import load_config
 from evo.engine.driver import Driver
 from evo.engine.factories import make_executor
-from evo.engine.session import components_of
-from evo.engine.setup import Setup, prepare
+from evo.engine.setup import Setup, components_of, prepare
 from evo.genomes import Genome, Vector, genome_from_json
 from evo.journal.log import Journal
 from evo.journal.recorder import Recorder

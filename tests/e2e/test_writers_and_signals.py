@@ -82,7 +82,7 @@ def test_a_lock_of_another_host_holds_while_its_heartbeat_goes_on(evo: Evo, toy_
     (toy_run / "lock").write_text(name := "process 7 on elsewhere since 2026-01-01 00:00:00 UTC")
     assert holder(toy_run) == name
     for command in (("resume", toy_run, "--set", "budget.evaluations=70"), ("index", toy_run)):
-        refused_in_one_sentence(evo(*command), f"in use by {name}, whose last sign.*or remove .*toy/lock")
+        refused_in_one_sentence(evo(*command), f"in use by {name}, whose last heartbeat.*or remove .*toy/lock")
     silent = time.time() - SILENT_SECONDS - 1
     os.utime(toy_run / "lock", (silent, silent))
     assert holder(toy_run) is None

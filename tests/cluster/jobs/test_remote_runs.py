@@ -384,7 +384,7 @@ def test_a_driver_runs_goes_on_and_refuses_what_is_there(
     assert sum(event["event"] == "tell" for _, event in read_events(folder / "journal.jsonl")) == 60
     assert drive(order) == 2
     [refusal] = said(capsys.readouterr().out)
-    assert "exists; `evo resume toy --address http://head:8265` goes on" in refusal["refused"]
+    assert "exists; `evo resume toy --address http://head:8265` continues it" in refusal["refused"]
     assert drive({**order, "do": "resume", "overrides": ["budget.evaluations=70"]}) == 0
     assert sum(event["event"] == "tell" for _, event in read_events(folder / "journal.jsonl")) == 70
 

@@ -1,4 +1,4 @@
-"""Laws of generations: newcomers wait, and are ranked together with their elders."""
+"""Laws of generations: newcomers wait, and are ranked together with the population."""
 
 from __future__ import annotations
 
@@ -192,8 +192,11 @@ def test_the_lineage_of_a_run_by_generations_has_its_population(evo: Evo, tmp_pa
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        (("search.survival=newest",), "search.generation_size ranks newcomers together with their elders, and newest"),
-        (("search.islands={count: 2, own: [{}, {survival: newest}]}",), "and newest ranks nobody"),
+        (
+            ("search.survival=newest",),
+            "search.generation_size ranks newcomers together with the population, and newest",
+        ),
+        (("search.islands={count: 2, own: [{}, {survival: newest}]}",), "and newest ranks nothing"),
         (
             ("search.niches={dimensions: {'x:0': {low: 0, high: 1}}}",),
             "generation_size and niches exclude each other",

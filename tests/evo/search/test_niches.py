@@ -322,6 +322,6 @@ def test_parents_that_rank_the_whole_archive_are_an_error_in_one_sentence(evo: E
     niches = "search.niches={dimensions: {'x:0': {low: -2, high: 2}}}"
     answer = evo("run", *TOY, "--set", niches, "--set", f"search.parents={parents}")
     assert answer.code == 2
-    assert f"search.parents {parents} ranks all who live" in answer.err
+    assert f"search.parents {parents} ranks the whole population" in answer.err
     baseline = evo("run", *TOY, "--set", niches, "--set", "budget.evaluations=20", "--baseline", "greedy")
     assert baseline.code == 0, baseline.err

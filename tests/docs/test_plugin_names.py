@@ -1,4 +1,4 @@
-"""Every operator, problem, survival, selector and policy that the documents name can be named in a configuration."""
+"""Every plug-in that is shipped is registered, and so is every name in the documents that looks like a plug-in's."""
 
 from __future__ import annotations
 
@@ -13,30 +13,11 @@ from typing import get_args
 import pytest
 
 from evo.registry import Group, names, resolve
-from evo.values import REEVALUATE_OPERATOR, SEED_OPERATOR
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
 GROUPS: tuple[Group, ...] = get_args(Group)
-KEYS: dict[str, Group] = {
-    "problem": "problems",
-    "operator": "operators",
-    "operators": "operators",
-    "survival": "survival",
-    "parents": "parents",
-    "selector": "selectors",
-    "policy": "policies",
-    "executor": "executors",
-}
-OWN_OF_THE_SEARCH = {SEED_OPERATOR, REEVALUATE_OPERATOR}
-AUTOMATIC = {"auto"}
-"""Executor that stands for whichever fits."""
-
 NAME = r"([a-z][a-z0-9_]*)"
-BESIDE_ITS_KIND = re.compile(rf"\b({'|'.join(KEYS)})(?: named)? `{NAME}`|`{NAME}` ({'|'.join(KEYS)})\b")
-CONFIGURED = re.compile(rf"\b({'|'.join(KEYS)})(?:: (?:{{name: )?|=|\.name=){NAME}\b(?![.:=/])")
-MIXTURE = re.compile(r"operators(?:: |=)\{(.*?)\}(?=['\"\s`,]|$)", re.MULTILINE)
-MIXED = re.compile(rf"(?:^|, ){NAME}(?=: (?:[\d.]|\{{))")
 QUALIFIED = re.compile(r"\b((?:evo|operators|problems|cluster)(?:\.[a-z_]+)+:[A-Z]\w+)")
 
 
@@ -63,28 +44,10 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def names_of_a_kind(text: str) -> Iterator[tuple[Group, str]]:
-    """What a text names with the kind of thing that it is: beside the word, in a setting, in a mixture."""
-    for key, name, name_before, key_behind in BESIDE_ITS_KIND.findall(text):
-        yield KEYS[key or key_behind], name or name_before
-    for key, name in CONFIGURED.findall(text):
-        yield KEYS[key], name
-    for mixture in MIXTURE.findall(text):
-        for name in MIXED.findall(re.sub(r"options: \{.*?\}", "options", mixture)):
-            yield "operators", name
-
-
 @pytest.mark.parametrize("group", ["operators", "parents", "selectors", "policies"])
 def test_every_plug_in_that_is_shipped_is_registered(group: Group) -> None:
     behind = {point.load() for point in entry_points(group=f"evo.{group}")}
     assert set(plug_in_classes(group)) - behind == set()
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_a_name_that_stands_with_its_kind_is_registered(document: Path) -> None:
-    allowed = {"operators": OWN_OF_THE_SEARCH, "executors": AUTOMATIC}
-    for group, name in names_of_a_kind(document.read_text()):
-        assert name in {*names(group), *allowed.get(group, ())}, f"no {name} among {group}"
 
 
 def test_a_name_in_code_font_that_is_called_like_a_plug_in_is_registered() -> None:
@@ -99,9 +62,3 @@ def test_a_name_in_code_font_that_is_called_like_a_plug_in_is_registered() -> No
 def test_a_name_with_its_module_can_be_imported(document: Path) -> None:
     for name in QUALIFIED.findall(document.read_text()):
         resolve("problems", name)
-
-
-def test_the_documents_name_something_of_every_kind() -> None:
-    found = {pair for document in DOCUMENTS for pair in names_of_a_kind(document.read_text())}
-    assert {group for group, _ in found} >= {"operators", "survival", "parents", "policies", "executors"}
-    assert {("operators", "model_diff"), ("survival", "nsga3"), ("policies", "racing")} <= found
