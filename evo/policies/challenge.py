@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtr
 
 from evo.errors import ConfigError
 from evo.policies.base import CandidateBatch, Estimate, Policy, Pull, RoundSchedule, bounded, grid
@@ -52,6 +51,8 @@ def chance_to_win(differences: Sequence[float] | FloatArray, cases: int) -> floa
     mean, variance = _difference(np.asarray(differences, dtype=np.float64), cases)
     if not 0 < variance < math.inf:
         return float(mean >= 0) if len(differences) == cases or mean else 0.5
+    from scipy.special import stdtr  # here, as scipy takes half a second to import
+
     return float(stdtr(len(differences) - 1 + PRIOR_DIFFERENCES, mean / math.sqrt(variance)))
 
 

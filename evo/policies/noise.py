@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import stdtrit
 
 from evo.policies.base import Estimate
 from evo.protocols import FloatArray
@@ -71,4 +70,6 @@ def variance_of(repeats: Repeats, prior_variance: float) -> float:
 @lru_cache(maxsize=4096)
 def _deviations(count: int, confidence: float) -> float:
     """Standard errors from the mean to a bound."""
+    from scipy.special import stdtrit  # here, as scipy takes half a second to import
+
     return float(stdtrit(PRIOR_MEASUREMENTS + count - 1, (1 + confidence) / 2))

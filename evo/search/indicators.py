@@ -13,7 +13,6 @@ from typing import Protocol
 
 import moocore
 import numpy as np
-from scipy.spatial import KDTree
 
 from evo.errors import ConfigError
 from evo.protocols import FloatArray, IntArray
@@ -278,6 +277,8 @@ class _Spacing:
             self._update(in_unit_box(points, low, high), beaten, in_unit_box(left, low, high))
         else:
             scaled = in_unit_box(points, low, high)
+            from scipy.spatial import KDTree  # here, as scipy takes half a second to import
+
             self._nearest = KDTree(scaled).query(scaled, k=2)[0][:, 1]
         return float(self._nearest.mean())
 

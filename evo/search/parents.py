@@ -17,7 +17,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from evo.errors import ConfigError
 from evo.protocols import FloatArray, IntArray
@@ -276,6 +275,8 @@ class Novelty:
     def choose(self, pool: ParentPool, count: int, rng: np.random.Generator) -> list[Individual]:
         points = _behaviour(pool.population)
         # Each is its own nearest, which adds 0; a single individual has no other.
+        from scipy.spatial import KDTree  # here, as scipy takes half a second to import
+
         nearest = KDTree(points).query(points, k=range(1, min(self.k + 1, len(points)) + 1))[0]
         weights = nearest.sum(axis=1)
         return _without_replacement(pool.population, count, lambda rest: _weighted(rest, weights[rest], rng))

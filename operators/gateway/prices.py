@@ -7,15 +7,15 @@ import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
-
-from genai_prices.data_snapshot import get_snapshot
-from genai_prices.types import TieredPrices
 
 from evo.errors import ConfigError
 from evo.ledger import Charge, nanodollars
 from evo.models import FREE, Endpoint, Price, Request
+
+if TYPE_CHECKING:
+    from genai_prices.types import TieredPrices
 
 OPENAI_URL = "https://api.openai.com/v1"
 CHARACTERS_PER_TOKEN = 4
@@ -102,6 +102,8 @@ def _exactly(usd: float) -> Decimal:
 
 
 def _list_price(model: str, url: str, output: Output) -> Price | None:
+    from genai_prices.data_snapshot import get_snapshot  # here, as the data take a quarter of a second to load
+
     try:
         _, found = get_snapshot().find_provider_model(model, None, None, url)
     except LookupError:
@@ -116,6 +118,8 @@ def _list_price(model: str, url: str, output: Output) -> Price | None:
 
 
 def _below_tiers(price: Decimal | TieredPrices | None) -> float | None:
+    from genai_prices.types import TieredPrices
+
     amount = price.base if isinstance(price, TieredPrices) else price
     return None if amount is None else float(amount)
 

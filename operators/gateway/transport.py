@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import importlib
 import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import httpx2
-from openai import APIConnectionError, APIStatusError, AsyncOpenAI, RequestOptions, omit
 
 from evo.errors import ConfigError
 from evo.models import Endpoint, ModelAccessError
@@ -20,13 +21,12 @@ from operators.gateway.connections import Connections, Reach, ReplyTooLongError
 from operators.gateway.prices import OPENAI_URL, is_loopback
 from operators.gateway.retry_policy import RetryPolicy
 
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI, RequestOptions
+
 NO_KEY = "none"
 # openai's client would send the kind of machine in eight headers: no endpoint needs them, and each costs CPU time.
 SAID_OF_US = "lang package-version os arch runtime runtime-version async retry-count read-timeout"
-OPTIONS: RequestOptions = {
-    "headers": {f"x-stainless-{name}": omit for name in SAID_OF_US.split()},
-    "idempotency_key": "none",  # the client itself tries nothing again
-}
 SHORTEST_SECRET = 16
 
 TransportFault = Literal["", "timeout", "unreachable", "broken", "too long"]
@@ -58,6 +58,8 @@ class Transport:
 
     openai's own retries are off: each try is reserved and paid for by the ledger, and waits as `RetryPolicy` says. Its
     HTTP client is replaced by `Connections`, which costs a third of the CPU time and bounds the size of a reply.
+    openai takes most of a second to import, so that is left to a thread at the first request: the seed is evaluated
+    meanwhile.
     """
 
     def __init__(self, endpoint: Endpoint, environment: Mapping[str, str], retry_policy: RetryPolicy) -> None:
@@ -65,21 +67,18 @@ class Transport:
         self._key = _key(endpoint, url, environment)
         self._timeout_seconds = endpoint.timeout_seconds
         self.url = url
-        self._client = AsyncOpenAI(
-            api_key=self._key or NO_KEY,
-            base_url=url,
-            max_retries=0,
-            # Compression would let a small reply unpack into gigabytes.
-            default_headers={"Accept-Encoding": "identity"},
-            http_client=_connections(endpoint, url, retry_policy),
-        )
+        self._connections = _connections(endpoint, url, retry_policy)
+        self._client: AsyncOpenAI | None = None
 
     async def send(self, path: str, fields: Mapping[str, Any]) -> HttpAnswer:
         """Post a request to a path below the base URL; every failure is an answer."""
+        client = self._client or await self._open()
+        from openai import APIConnectionError, APIStatusError
+
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                response = await self._client.post(
-                    f"{self.url.rstrip('/')}{path}", cast_to=httpx2.Response, body=dict(fields), options=OPTIONS
+                response = await client.post(
+                    f"{self.url.rstrip('/')}{path}", cast_to=httpx2.Response, body=dict(fields), options=_options()
                 )
         except APIStatusError as error:
             response = error.response
@@ -98,7 +97,30 @@ class Transport:
         return self.hide(text) if len(self._key) >= SHORTEST_SECRET else text
 
     async def close(self) -> None:
-        await self._client.close()
+        await self._connections.aclose()
+
+    async def _open(self) -> AsyncOpenAI:
+        await asyncio.to_thread(importlib.import_module, "openai")
+        if self._client is None:
+            from openai import AsyncOpenAI
+
+            self._client = AsyncOpenAI(
+                api_key=self._key or NO_KEY,
+                base_url=self.url,
+                max_retries=0,
+                # Compression would let a small reply unpack into gigabytes.
+                default_headers={"Accept-Encoding": "identity"},
+                http_client=self._connections,
+            )
+        return self._client
+
+
+@cache
+def _options() -> RequestOptions:
+    from openai import omit
+
+    # The client itself tries nothing again, so requests need no key of their own.
+    return {"headers": {f"x-stainless-{name}": omit for name in SAID_OF_US.split()}, "idempotency_key": "none"}
 
 
 def _connections(endpoint: Endpoint, url: str, retry_policy: RetryPolicy) -> Connections:
