@@ -160,6 +160,7 @@ class Waiting(Nothing):
     """
 
     resources = Resources(cpus=0.2)
+    final_parts = ()
     SECONDS: ClassVar[float] = 0.3
 
     def __init__(self, first: float = 0) -> None:

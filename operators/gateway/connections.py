@@ -1,19 +1,24 @@
-"""Connections to an endpoint: what openai's client sends, transported by aiohttp."""
+"""Connections to an endpoint: what openai's client sends, transported by aiohttp.
+
+aiohttp is imported where it is used, so that a run begins before it is there; see `operators.gateway.transport`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-import aiohttp
 import httpx2
 from yarl import URL
 
 from evo.errors import ConfigError
+
+if TYPE_CHECKING:
+    import aiohttp
 
 KEEPALIVE_SECONDS = 4.0  # below the 5 s after which uvicorn, and so vLLM, hangs up
 KEPT_HEADERS = ("content-type", "retry-after")
@@ -79,6 +84,8 @@ class Connections(httpx2.AsyncClient):
         Raises:
             httpx2.RequestError: as httpx2's own client, or ReplyTooLongError.
         """
+        import aiohttp
+
         try:
             response = await self._sent(request)
             response.request = request
@@ -97,6 +104,8 @@ class Connections(httpx2.AsyncClient):
             await session.close()
 
     async def _sent(self, request: httpx2.Request) -> httpx2.Response:
+        import aiohttp
+
         headers = [(name.decode(), value.decode()) for name, value in request.headers.raw]
         async with self._opened().request(
             request.method,
@@ -114,6 +123,8 @@ class Connections(httpx2.AsyncClient):
 
     def _opened(self) -> aiohttp.ClientSession:
         """Opened by the first request, for a session belongs to the event loop."""
+        import aiohttp
+
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=self._certificates, limit=0, keepalive_timeout=KEEPALIVE_SECONDS),

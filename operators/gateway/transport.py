@@ -6,6 +6,7 @@ import asyncio
 import email.utils
 import importlib
 import math
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,8 +59,7 @@ class Transport:
 
     openai's own retries are off: each try is reserved and paid for by the ledger, and waits as `RetryPolicy` says. Its
     HTTP client is replaced by `Connections`, which costs a third of the CPU time and bounds the size of a reply.
-    openai takes most of a second to import, so that is left to a thread at the first request: the seed is evaluated
-    meanwhile.
+    openai and aiohttp take most of a second to import, so a thread does that while the seed is evaluated.
     """
 
     def __init__(self, endpoint: Endpoint, environment: Mapping[str, str], retry_policy: RetryPolicy) -> None:
@@ -69,6 +69,7 @@ class Transport:
         self.url = url
         self._connections = _connections(endpoint, url, retry_policy)
         self._client: AsyncOpenAI | None = None
+        threading.Thread(target=_import_clients, name="import openai", daemon=True).start()
 
     async def send(self, path: str, fields: Mapping[str, Any]) -> HttpAnswer:
         """Post a request to a path below the base URL; every failure is an answer."""
@@ -100,7 +101,7 @@ class Transport:
         await self._connections.aclose()
 
     async def _open(self) -> AsyncOpenAI:
-        await asyncio.to_thread(importlib.import_module, "openai")
+        await asyncio.to_thread(_import_clients)
         if self._client is None:
             from openai import AsyncOpenAI
 
@@ -113,6 +114,11 @@ class Transport:
                 http_client=self._connections,
             )
         return self._client
+
+
+def _import_clients() -> None:
+    importlib.import_module("openai")
+    importlib.import_module("aiohttp")
 
 
 @cache

@@ -15,7 +15,7 @@ RATE_AIM, DRIVER_MILLISECONDS_AIM = 250.0, 3.0
 
 def measure() -> list[Row]:
     with scripted_server(rule="code_or_diff") as url:
-        run = searched(url, COUNT, 0.0, "executor.name=local", OPERATORS)
+        run = searched(url, COUNT, 0.0, "executor.name=local", OPERATORS, "search.max_stale_proposals=100000")
     warm = COUNT // 10
     milliseconds = run.driver_milliseconds(warm, COUNT - 1)
     return [
