@@ -21,12 +21,12 @@ def number(value: float | None) -> str:
 
 
 def with_unit(value: float | None, unit: str) -> str:
-    """A number with its unit, if it has one."""
+    """A number with its unit, if any."""
     return number(value) + (f" {unit}" if unit and value is not None else "")
 
 
 def made_by(operator: str, model: str | None) -> str:
-    """The operator that made an individual, with its model if it used one."""
+    """The operator that made an individual, with its model, if any."""
     return f"{operator} with {model}" if model else operator
 
 

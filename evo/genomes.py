@@ -53,13 +53,13 @@ class Genome:
 
 @dataclass(frozen=True, eq=True)
 class Program(Genome):
-    """Source text in one or more files; the first is the main one. Size: syntax nodes of the marked regions.
+    """Source text in files; the first is the main one. Size: syntax nodes of the marked regions.
 
     Two programs whose Python regions differ in comments or spacing only have the same canonical text. The size of a
     file in another language, or of a file that does not parse, is its count of non-blank lines.
 
     Attributes:
-        files: file name to text, at least one.
+        files: file name to text, at least 1.
 
     Raises:
         GenomeError: no file, or region markers that do not pair up.
@@ -262,7 +262,7 @@ def _text_size(name: str, text: str) -> int:
     return sum(sizes)
 
 
-@lru_cache(maxsize=2)  # an offspring is read, checked and written in canonical form in one go; trees are large
+@lru_cache(maxsize=2)  # an offspring is read, checked and written in canonical form at once; trees are large
 def parsed(name: str, text: str) -> ast.Module | None:
     """The syntax tree of a Python file, to be read only; None for another language, or where it does not parse."""
     if not name.endswith(".py"):

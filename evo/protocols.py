@@ -75,7 +75,7 @@ class Problem(Protocol):
 
     Attributes:
         description: the task, for a reader and for a model.
-        objectives: at least one; all of them in every score.
+        objectives: at least 1; all of them in every score.
         space: bounds or slots, for vectors and architectures.
         limits: what an evaluation may use.
         imports: modules to load once before candidates run (they may import others, more slowly).
@@ -117,7 +117,7 @@ class Problem(Protocol):
         A case's score does not depend on which other cases are asked for. Only for problems that name cases.
 
         Args:
-            cases: some of `case_names(part)`, at least one, each once.
+            cases: some of `case_names(part)`, at least 1, each once.
 
         Raises:
             CandidateError: as `evaluate`.

@@ -1,7 +1,7 @@
 """The marked regions of a program: the only text that a search may change.
 
-A region lies between a line that contains EVOLVE-BLOCK-START and one that contains EVOLVE-BLOCK-END, each in a comment
-of the file's own language. A file without markers is a region as a whole.
+A region lies between a line that contains EVOLVE-BLOCK-START and a line that contains EVOLVE-BLOCK-END, each in a
+comment of the file's own language. A file without markers is a region as a whole.
 """
 
 from __future__ import annotations

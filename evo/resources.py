@@ -16,7 +16,7 @@ class Resources:
 
     Attributes:
         cpus: cores; a fraction where it mostly waits, for a model say.
-        gpus: a fraction where several share one, else whole; for the scorer, since a candidate's process sees none.
+        gpus: a fraction where several share a GPU, else whole; for the scorer, since a candidate's process sees none.
         memory_bytes: reserved; 0 reserves none. Not a limit: that is `Limits.memory_bytes`.
         custom: amounts of what the nodes of a cluster were started with, by name; a fraction or whole.
 

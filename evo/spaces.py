@@ -69,7 +69,7 @@ class Domain(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Options(Domain):
-    """One of several choices, in no order; 1, 1.0 and True are three."""
+    """A choice among several, in no order; 1, 1.0 and True are three."""
 
     choices: tuple[SlotValue, ...]
 

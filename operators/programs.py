@@ -85,7 +85,7 @@ class ProgramOperator(ABC):
         if self.grows and (nodes := count_nodes(editable.statements)) > self.max_nodes:
             raise RefusalError("refused", f"the region would have {nodes} syntax nodes; at most {self.max_nodes}")
         child, thought = editable.render(), "; ".join(changes)
-        # One change always shows; only a second can undo it, so only then are the two texts worth comparing.
+        # A single change always shows; only a second can undo it, so only then are the two texts worth comparing.
         if len(changes) > 1 and child.canonical == editable.program.canonical:
             raise RefusalError("duplicate", f"the second change undid the first: {thought}")
         return Proposal("ok", child, thought=thought)

@@ -88,7 +88,7 @@ class JobServer:
         return sorted((job for job in found if job and job.run), key=lambda job: job.began, reverse=True)
 
     def job(self, job_id: str) -> Job:
-        """One of our jobs."""
+        """A job of ours."""
         found = job_from_json(self._get(f"/api/jobs/{job_id}"))
         assert found is not None, "asked for a job that is no driver of ours"
         return found

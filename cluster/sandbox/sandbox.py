@@ -80,8 +80,8 @@ class Usage:
 class Sandbox:
     """Opens programs, each in a fresh process forked from a warm parent; implements `evo.protocols.Run`.
 
-    Starts nothing until it is used. For one thread at a time; the thread that starts a warm parent under bubblewrap
-    must live as long as the sandbox is used.
+    Starts nothing until it is used. For a single thread at a time; the thread that starts a warm parent under
+    bubblewrap must live as long as the sandbox is used.
 
     Args:
         imports: modules that the warm parent loads once.
@@ -189,7 +189,7 @@ class Sandbox:
 
 
 class Opened:
-    """One program in the sandbox, for the length of a `with`; calling it calls the candidate's function.
+    """A program in the sandbox, for the length of a `with`; calling it calls the candidate's function.
 
     The first failure is the answer to all later calls.
     """

@@ -1,4 +1,4 @@
-"""The warm parent: a process of one thread with the imports loaded, which forks a candidate for each evaluation.
+"""The warm parent: a process of a single thread with the imports loaded, which forks a candidate for each evaluation.
 
 It reads only from its control socket, which candidates never have: no byte of theirs reaches it. Its sources are sent
 by the trusted side, so that none of our packages need be visible where it runs.

@@ -174,7 +174,7 @@ def _sides(of: NicheMap, axes: tuple[int, int | None]) -> tuple[Side, Side | Non
 
 
 def _steps(side: Side, count: int, whole: float) -> list[float]:
-    """The borders of so many equal parts of a side; the last one may reach over its end."""
+    """The borders of so many equal parts of a side; the last part may reach over its end."""
     return [side.low + (side.high - side.low) * at / whole for at in range(count + 1)]
 
 

@@ -95,7 +95,7 @@ def outcomes(parts: Table, *, clock: Clock, revision: str) -> go.Figure:
 
 
 def spending(points: Table, *, cap: float | None, revision: str) -> go.Figure:
-    """Dollars by model, stacked, and the cap if there is one."""
+    """Dollars by model, stacked, and the cap, if any."""
     by_model: dict[str, list[tuple[Any, float]]] = defaultdict(list)
     for completed, model, usd in points.rows:
         by_model[model].append((completed, usd))

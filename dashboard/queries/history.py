@@ -109,7 +109,7 @@ def _thinned(steps: Iterable[Step]) -> list[Step]:
 def indicators(reader: LineageReader, stretch: Stretch) -> Table:
     """A sample of the indicators: columns tell, told_at, hypervolume, front_size, population, diversity, coverage.
 
-    Every n-th tell and the last one, so that points stay where they are while a run grows.
+    Every n-th tell and the last, so that points stay where they are while a run grows.
     """
     width = tell_stride(reader, stretch, SAMPLES)
     return reader.sql(f"""

@@ -79,7 +79,7 @@ def during(stretch: Stretch, column: str) -> str:
 def numbers(spans: str, of: str, over: Span) -> str:
     """The average number of spans that were open in each whole part, in SQL: columns `of`, began (a time), number.
 
-    It counts beginnings and ends by part, so that a long span costs no more than a short one.
+    It counts beginnings and ends by part, so that a long span costs no more than a short span.
 
     Args:
         spans: a query with the columns `of`, began and ended, the last two in seconds since 1970.

@@ -81,7 +81,7 @@ class Gain:
         mean: of the differences, in the objective's unit; above 0 the method is better, whatever the direction.
         percent: the mean, in percent of the other's mean; None where that is 0.
         interval: which covers the true mean with 95 % confidence; None where none can be given.
-        without: why there is no interval; empty where there is one.
+        without: why there is no interval; empty where there is an interval.
         won: seeds with which the method came out better.
     """
 
@@ -140,7 +140,7 @@ def reference_of(methods: Sequence[str]) -> str | None:
 
 
 def paired_gain(values: Sequence[float], others: Sequence[float], objective: Objective) -> dict[str, Any]:
-    """The fields of a `Gain` that follow from values of two methods, in the same order of seeds, at least one.
+    """The fields of a `Gain` that follow from values of two methods, in the same order of seeds, at least 1.
 
     Source: Student's t interval of the mean of paired differences.
     """
@@ -185,7 +185,7 @@ def _split(configs: Mapping[Path, Config], *, by_length: bool) -> list[dict[Path
 
 
 def labels_of(folders: Sequence[Path]) -> list[str]:
-    """A name for each group by one of its folders: the shortest that is unique."""
+    """A name for each group by any of its folders: the shortest that is unique."""
     stems = [re.sub(r"-\d+$", "", folder.name) for folder in folders]
     nested = [f"{folder.resolve().parent.name}/{stem}" for folder, stem in zip(folders, stems, strict=True)]
     forms = (stems, nested, [folder.name for folder in folders], [str(folder) for folder in folders])
@@ -231,7 +231,7 @@ def _summary(method: str, runs: Sequence[Result]) -> Summary:
 def _gains(
     runs: Mapping[int, Result], others: Mapping[int, Result], objective: Objective, part: str | None
 ) -> list[Gain]:
-    """Of one method over another: on the train part, and on the final one where both were measured there."""
+    """Of a method over another: on the train part, and on the final one where both were measured there."""
     pairs = [(runs[seed], others[seed]) for seed in runs if seed in others]
     trains = [(run.train, other.train) for run, other in pairs]
     finals = [(run.final, other.final) for run, other in pairs if run.final is not None and other.final is not None]

@@ -20,7 +20,7 @@ from evo.lineage.runs import Runs
 from evo.lineage.table import Table
 from evo.values import Direction, Objective, Part
 
-FINAL_PARTS: tuple[Part, ...] = ("holdout", "validation")  # the last one first
+FINAL_PARTS: tuple[Part, ...] = ("holdout", "validation")  # the last part first
 BEST = """
     SELECT o.mean, f.value FROM scores o
     JOIN evaluations e ON e.individual = o.individual AND e.stage = 'train' AND e.attempt = 0 AND e.outcome = 'ok'
@@ -54,7 +54,7 @@ class Compared:
 
 
 def existing(folders: Sequence[Path]) -> Compared:
-    """The results of runs; runs that differ in their seed alone are of one method.
+    """The results of runs; runs that differ in their seed alone are of the same method.
 
     Raises:
         RunFolderError: one of the folders holds no run.
@@ -79,7 +79,7 @@ def existing(folders: Sequence[Path]) -> Compared:
 def compare_runs(runs: Runs) -> Table:
     """The results of the methods among finished runs over their seeds, and by how much each beat the reference.
 
-    Runs that differ in nothing but the seed are of one method; `evo compare` also says what was unequal.
+    Runs that differ in nothing but the seed are of the same method; `evo compare` also says what was unequal.
 
     Raises:
         ConfigError: the runs have different first objectives, or none has a result.

@@ -1,4 +1,4 @@
-"""`evo check` and `evo evaluate`: one evaluation, as a run would do it, without a run."""
+"""`evo check` and `evo evaluate`: an evaluation, as a run would do it, without a run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check(target: str, overrides: list[str]) -> None:
 
 
 def _policy_lines(prepared: Setup) -> list[str]:
-    """What the evaluation policy, where there is one, will do."""
+    """What the evaluation policy, if any, will do."""
     policy, name = prepared.policy, prepared.config.evaluation.policy
     if not policy.needs_cases:
         return []
@@ -67,7 +67,7 @@ async def _dry_run(prepared: Setup) -> None:
 
 
 async def _reachability(gateway: Gateway, config: Config) -> str:
-    """Whether each model answers: one short completion each, which is paid for."""
+    """Whether each model answers: a short completion each, which is paid for."""
     said = []
     for model in config.model.shares:
         request = Request("check", (Message("user", "Reply with the word ok."),), model, max_tokens=16)

@@ -24,7 +24,7 @@ TIMEOUT_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found.
+    """What a check found.
 
     Attributes:
         remedy: what to do about it; empty where nothing is wrong.
@@ -81,7 +81,7 @@ class Projected:
 
 
 def examine(folder: Path) -> Iterator[Finding]:
-    """All checks of a run folder, one after another."""
+    """All checks of a run folder, in turn."""
     journal = folder / JOURNAL
     if not journal.is_file():
         said = f"holds no {JOURNAL}" if folder.is_dir() else "is not there"
@@ -139,7 +139,7 @@ def _note(line: Event, reading: Reading) -> None:
 
 
 def _status(folder: Path) -> Projected:
-    """What the lineage holds at one moment: a single query sees no half of a transaction."""
+    """What the lineage holds at a moment: a single query sees no half of a transaction."""
     try:
         reader = open_run(folder, TIMEOUT_SECONDS)
         return _counted(reader)

@@ -64,7 +64,7 @@ def size(path: Path) -> str:
 
 
 def export(reader: LineageReader, format: Export, target: Path, *, force: bool) -> int:
-    """Write all tables, as they stand at one moment; how many files that makes.
+    """Write all tables, as they stand at the same moment; how many files that makes.
 
     Args:
         target: a folder for parquet and csv, a file for json, graphml and html.
@@ -143,7 +143,7 @@ def _objective_names(reader: LineageReader) -> list[str]:
 def _copy(
     reader: LineageReader, queries: Mapping[str, str], folder: Path, format: str, *, before: str = "SELECT 1"
 ) -> None:
-    """Each query into a file of its name; one open for all, so that they agree with each other."""
+    """Each query into a file of its name; a single open for all, so that they agree with each other."""
     how = {"csv": "FORMAT csv, HEADER", "json": "FORMAT json", "parquet": PARQUET}[format]
     # The line end keeps a query's last comment from swallowing the bracket.
     copies = (
@@ -166,7 +166,7 @@ def _deliver_folder(folder: Path, target: Path) -> int:
 
 
 def _write_document(parts: list[Path], path: Path) -> None:
-    """One object: a table's name to its rows, each an object."""
+    """An object: a table's name to its rows, each an object."""
     with path.open("w", encoding="utf-8") as out:
         for position, part in enumerate(parts):
             out.write(("{\n" if position == 0 else ",\n") + json.dumps(part.stem) + ": [")

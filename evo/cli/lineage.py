@@ -59,7 +59,7 @@ def show_lineage(reader: LineageReader, individual: int, generations: int) -> No
     Raises:
         LineageError: there is none of that id.
     """
-    # One generation more: what changed in the last one shown is seen against it.
+    # Another generation: what changed in the last that is shown is seen against it.
     members = family(reader, individual, generations + 1)
     if individual not in members:
         count = reader.sql("SELECT count(*) FROM individuals").scalar()
@@ -113,7 +113,7 @@ def tree(root: int, members: Mapping[int, Member]) -> Iterator[tuple[int, str, b
 
 
 def change(member: Member, members: Mapping[int, Member]) -> str:
-    """What changed from the base to an individual, on one line: how many lines, and the first of them."""
+    """What changed from the base to an individual, on a line: how many lines, and the first of them."""
     base = next((parent for parent, role in member.parents if role == "base" and parent in members), None)
     if base is None:
         return "a seed" if not member.parents else ""

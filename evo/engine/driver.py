@@ -90,7 +90,7 @@ class Driver:
             executor.on_event = on_event
 
     async def _offspring(self, ask: Ask, candidate: Candidate | None = None) -> None:
-        """One offspring: propose, admit, evaluate, tell, record; from where an earlier session left it."""
+        """An offspring: propose, admit, evaluate, tell, record; from where an earlier session left it."""
         if candidate is None:
             proposal = await self._propose(ask)
             admitted = await self._admit(ask, proposal)
@@ -108,7 +108,7 @@ class Driver:
         self._on_tell(result)
 
     async def _reevaluation(self, ask: Ask) -> None:
-        """One more evaluation of an individual: evaluate, tell, record."""
+        """Another evaluation of an individual: evaluate, tell, record."""
         evaluation = await self._evaluations.reevaluate(ask)
         async with self._tells.turn(ask.id):
             result = self.search.reevaluated(ask, evaluation)

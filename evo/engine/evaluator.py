@@ -179,7 +179,7 @@ class Evaluator:
         return evaluation
 
     def _together(self, seen: _Seen) -> Evaluation:
-        """All parts as one evaluation; a failure where there is one."""
+        """All parts as a single evaluation; a failure where a part failed."""
         if not seen.parts:
             return Evaluation("ok" if self._policy.whole else "invalid", feedback="none of its cases was scored")
         if seen.failed:
@@ -240,7 +240,7 @@ Answer = TypeVar("Answer")
 
 
 async def _all(*asked: Coroutine[None, None, Answer]) -> list[Answer]:
-    """All answers, side by side; where one raises, the others are awaited first."""
+    """All answers, side by side; where any raises, the others are awaited first."""
     answers = await asyncio.gather(*asked, return_exceptions=True)
     for answer in answers:
         if isinstance(answer, BaseException):

@@ -65,7 +65,7 @@ def make_gateway(config: Config, environment: Mapping[str, str], spent: Charge) 
 
 
 def endpoints_of(config: Config) -> list[Endpoint]:
-    """The endpoints of a configuration; without any, the one that the environment describes."""
+    """The endpoints of a configuration; without any, what the environment describes."""
     return list(config.model.endpoints.values()) or [Endpoint("openai")]
 
 

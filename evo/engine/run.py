@@ -1,4 +1,4 @@
-"""The one way to run a search: `run` starts it in a new folder, `resume` goes on with it.
+"""The only way to run a search: `run` starts it in a new folder, `resume` goes on with it.
 
 The command line, submitted jobs, comparisons and the Python API all call these two.
 """
@@ -87,7 +87,7 @@ def run(
         run_dir: where a folder is made that is not given.
         on_start: called once with the set-up and the folder, before anything is evaluated.
         on_tell: called with each tell result that is on the disk.
-        reuse: a completion to take instead of a new one, by the request's digest; each costs nothing.
+        reuse: a recorded completion to take instead of a call, by the request's digest; each costs nothing.
         settings: sections of the configuration over those of the target, as in `budget={"evaluations": 200}`; a bare
             value names a section's object, as in `model="gpt-5-mini"`.
 
@@ -116,7 +116,7 @@ def resume(
     on_start: OnStart = lambda setup, folder: None,
     on_tell: OnTell = lambda result: None,
 ) -> RunResult:
-    """Go on with a run that was interrupted, or further with one that is finished.
+    """Go on with a run that was interrupted, or further with a finished run.
 
     Args:
         folder: of the run.

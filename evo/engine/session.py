@@ -1,4 +1,4 @@
-"""One session of a run: opens executor and models, drives the search, evaluates the best on the holdout."""
+"""A session of a run: opens executor and models, drives the search, evaluates the best on the holdout."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ ANSWERED = frozenset({"ok", "truncated", "refused", "empty"})
 class Recorded:
     """Completions of earlier sessions, by the ask that they were for and the request's digest.
 
-    A request that was made twice for one ask has two completions, which are handed out in the order of recording.
+    A request that was made twice for an ask has two completions, which are handed out in the order of recording.
     """
 
     by_ask: dict[int, dict[str, deque[Completion]]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The events of a journal: one frozen class each, whose fields are those of its line.
+"""The events of a journal: a frozen class each, whose fields are those of its line.
 
 A field that has a default is left out of a line where it is None or empty, and has its default where a line, perhaps
 of an older version, does not have it.
@@ -173,7 +173,7 @@ class RunEvent(_Fields):
         version: of what follows from a seed and a configuration; see `evo.journal.log.VERSION`.
         run: name of its folder.
         problem: registered name or import path.
-        cases: how many cases can be scored one at a time; None where there are none.
+        cases: how many cases can be scored separately; None where there are none.
     """
 
     kind = "run"
@@ -267,7 +267,7 @@ class CompletionEvent(_Fields):
     """A completion came, or its process died while it was under way.
 
     Attributes:
-        request: as `Request.to_json` writes it; of a lost one, its purpose and no messages.
+        request: as `Request.to_json` writes it; of a lost completion, its purpose and no messages.
     """
 
     kind = "completion"
@@ -299,7 +299,7 @@ class AdmissionEvent(_ProposalEvent):
 
     Attributes:
         genome: as `Genome.to_json` writes it.
-        vector: its embedding, where there is one.
+        vector: its embedding, where it has any.
     """
 
     individual: int
@@ -358,7 +358,7 @@ class TellEvent(ResultEvent):
     """The result of a candidate.
 
     Attributes:
-        generation: 0 for a seed, else one more than the highest among its parents; None in old journals.
+        generation: 0 for a seed, else 1 more than the highest among its parents; None in old journals.
         removed: ids that left its island for it.
         reference: the hypervolume's reference point, where it is fixed by now and was not before.
     """
@@ -376,7 +376,7 @@ class ReevaluationEvent(ResultEvent):
     """Another measurement of an individual.
 
     Attributes:
-        measurements: how many succeeded, this one included.
+        measurements: how many succeeded, this measurement included.
         mean: objective to the mean of them.
         gone: islands that it left, since it failed.
         entered_front: ids that are in the front now and were not.

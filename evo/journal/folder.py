@@ -1,4 +1,4 @@
-"""A run's folder: made once, and locked by the one process that writes in it."""
+"""A run's folder: made once, and locked by the only process that writes in it."""
 
 from __future__ import annotations
 

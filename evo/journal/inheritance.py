@@ -67,7 +67,7 @@ def learnt_from(journals: Sequence[Path], kind: str) -> Inheritance:
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """What a record is about: an operator with its model, and bases of one scale of size."""
+    """What a record is about: an operator with its model, and bases of a scale of size."""
 
     operator: str
     model: str | None
@@ -84,7 +84,7 @@ class _Sums:
 
 
 class _History:
-    """What one journal says, as far as it teaches."""
+    """What a journal says, as far as it teaches."""
 
     def __init__(self) -> None:
         self.kinds: set[str] = set()

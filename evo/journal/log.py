@@ -1,4 +1,4 @@
-"""The journal's file: one JSON event a line, appended and fsynced in groups. All else is derived from it.
+"""The journal's file: a JSON event a line, appended and fsynced in groups. All else is derived from it.
 
 The driver changes its state and appends without a pause between them, and lets nothing act on the outside world before
 `durable()`. So the order of lines is the order of transitions, and what a crash loses has had no effect yet.
@@ -28,7 +28,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from evo.errors import FULL, JournalError
 
 VERSION = 3
-"""Of what follows from a seed and a configuration: a run of another one cannot be replayed."""
+"""Of what follows from a seed and a configuration: a run of another version cannot be replayed."""
 GATHER_SECONDS = 0.004
 WATCH_SECONDS = 0.5
 CHECKSUM_BYTES = 26
@@ -40,7 +40,7 @@ Event = dict[str, Any]
 
 
 class Journal:
-    """Appends to a journal file; one writer, enforced by the run folder's lock. A thread does the writing.
+    """Appends to a journal file; a single writer, enforced by the run folder's lock. A thread does the writing.
 
     The times of its events follow the clock at the start and run on evenly from there, whatever becomes of the clock.
 
@@ -310,7 +310,7 @@ def _checksum_at(end: bytes) -> int:
 
 
 def _checked(line: bytes, before: int, path: Path, offset: int) -> int:
-    """The checksum of a line, which has to follow from the one before."""
+    """The checksum of a line, which has to follow from that of the line before."""
     if not line.startswith(b', "checksum": "', max(0, len(line) - CHECKSUM_BYTES)):
         return 0
     checksum = zlib.crc32(memoryview(line)[:-CHECKSUM_BYTES], before)

@@ -1,4 +1,4 @@
-"""Writes what a run does into its journal: one method for each transition."""
+"""Writes what a run does into its journal: a method for each transition."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class Recorder:
         """An ask that gave nothing to evaluate.
 
         Args:
-            duplicate: why a proposal with a genome counts as a duplicate; empty for one without.
+            duplicate: why a proposal with a genome counts as a duplicate; empty for a proposal without.
         """
         self._append(
             DropEvent(

@@ -1,6 +1,6 @@
-"""Runs an untrusted query in a process of its own, which reads one run and no other file, with no network, and limits.
+"""Runs an untrusted query in a process of its own, which reads a run and no other file, without network.
 
-`python -m evo.lineage.console` is that process: one question on stdin, one answer on stdout, both JSON.
+`python -m evo.lineage.console` is that process: a question on stdin, an answer on stdout, both JSON.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ GRACE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one query may take.
+    """What a query may take.
 
     Attributes:
         rows: the answer is cut off behind so many.
-        cell: characters of one value; longer ones are cut off.
+        cell: characters of a value; longer values are cut off.
         memory_bytes: of DuckDB; its process has 1.5 GiB more of address space.
     """
 
@@ -78,7 +78,7 @@ class Reply:
 
 
 def ask(path: Path, query: str, limits: Limits = Limits(), *, timeout_seconds: float = 2.0) -> Reply:
-    """Run one query on a run's database.
+    """Run a query on a run's database.
 
     Raises:
         LineageError: it cannot be opened, refuses the query, or the query exceeded a limit.

@@ -1,4 +1,4 @@
--- Table macros, once for one run and once for several: `schema.py` fills in what begins with $$. In one run $$run is nothing and
+-- Table macros, once for a single run and once for several: `schema.py` fills in what begins with $$. In a single run $$run is nothing and
 -- $$parents is the table; in several $$run is the name of the run, an argument more, and $$parents the rows of that run.
 
 -- No distance to each: that would visit some ancestors by every path, and the paths double with each generation.

@@ -1,4 +1,4 @@
-"""Opens a run's database: waits while a writer has it locked, and says in one sentence why it cannot be opened.
+"""Opens a run's database: waits while a writer has it locked, and says in a sentence why it cannot be opened.
 
 To make an instance of DuckDB takes 15 ms of CPU, to attach a file to it 2. So a process that reads often keeps an
 instance, and attaches the file for each read.
@@ -32,7 +32,7 @@ DAMAGE_MESSAGES = ("Corrupt database file", "not a valid DuckDB", "Could not rea
 
 
 def retried(opening: Callable[[], T], path: Path, timeout_seconds: float) -> T:
-    """Open a database, with retries while a writer has it open, in another process or in this one.
+    """Open a database, with retries while a writer has it open, in another process or in this process.
 
     Raises:
         LineageError: it was locked for too long, or cannot be read.
@@ -49,7 +49,7 @@ def retried(opening: Callable[[], T], path: Path, timeout_seconds: float) -> T:
 
 
 def check_missing(path: Path) -> None:
-    """Check that there is a database, since opening would make one.
+    """Check that there is a database, since opening would make it.
 
     Raises:
         LineageError: there is none.

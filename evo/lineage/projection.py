@@ -1,4 +1,4 @@
-"""Brings the lineage database up to date with the journal: rows and the journal's offset in one transaction."""
+"""Brings the lineage database up to date with the journal: rows and the journal's offset in the same transaction."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Projection:
     """Reads a run's journal into its database. Opens the file only to append a batch.
 
     A database that is missing, of another schema version, or ahead of its journal is built again first. A process that
-    projects has locked the run's folder (`evo.journal.folder.locked`), so that there is one writer.
+    projects has locked the run's folder (`evo.journal.folder.locked`), so that there is a single writer.
 
     Args:
         name: of the database's file in the run's folder.
@@ -235,7 +235,7 @@ def _writing(
 
 
 def _load(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Row]) -> None:
-    # One list a column is 20 times faster than executemany.
+    # A list a column is 20 times faster than executemany.
     columns = ", ".join(f"{_unnested(kind)} AS column_{n}" for n, kind in enumerate(column_types()[table]))
     values = [list(column) for column in zip(*rows, strict=True)]
     connection.execute(f"CREATE TABLE memory.main.{table} AS SELECT {columns}", values)

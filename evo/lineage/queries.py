@@ -11,7 +11,7 @@ from evo.lineage.table import Table
 
 
 def objectives(reader: LineageReader) -> tuple[tuple[str, str, str], ...]:
-    """Name, direction and unit of each objective, the first one first."""
+    """Name, direction and unit of each objective, the first objective first."""
     return tuple(reader.sql("SELECT name, direction, unit FROM objective_names ORDER BY position").rows)
 
 
@@ -105,7 +105,7 @@ class Portrait:
 
 
 def portrait(reader: LineageReader, individual: int) -> Portrait:
-    """All about one individual.
+    """All about an individual.
 
     Raises:
         LineageError: there is none of that id.

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 class LineageReader:
-    """Queries one run's database by short opens, so that its writer never waits for long.
+    """Queries a run's database by short opens, so that its writer never waits for long.
 
     Args:
         timeout_seconds: how long to retry while a writer has the file open.
-        settings: of DuckDB, as in {"memory_limit": "512MB", "threads": 1}; readers of one file that
+        settings: of DuckDB, as in {"memory_limit": "512MB", "threads": 1}; readers of a file that
             exist in a process at the same time share those of the first.
         often: whether to keep DuckDB's instance between queries, at a sixth of the price: for a query every second.
             Not beside a connection of your own to the same file: its lock would be released.
@@ -52,7 +52,7 @@ class LineageReader:
         self._attached = shared(path.resolve(), self._settings) if often else None
 
     def sql(self, query: str, parameters: list[Any] | None = None) -> Table:
-        """Run one read-only query.
+        """Run a read-only query.
 
         Raises:
             LineageError: no such file, locked by another process for too long, of another schema version, or a query
@@ -62,7 +62,7 @@ class LineageReader:
             return answered(connection, query, parameters)
 
     def answers(self, *queries: str) -> list[Table]:
-        """The answers to several queries at one moment, at the price of one open.
+        """The answers to several queries at the same moment, at the price of a single open.
 
         Raises:
             LineageError: as `sql`.
@@ -71,7 +71,7 @@ class LineageReader:
             return [answered(connection, query, None) for query in queries]
 
     def arrays(self, *queries: str) -> list[dict[str, np.ndarray[Any, Any]]]:
-        """The columns of several answers at one moment: for many rows of numbers, none of them NULL.
+        """The columns of several answers at the same moment: for many rows of numbers, none of them NULL.
 
         Raises:
             LineageError: as `sql`.
@@ -81,7 +81,7 @@ class LineageReader:
 
     @contextmanager
     def at_once(self) -> Iterator[LineageReader]:
-        """A reader for several queries at one moment, at the price of one open; the writer waits until it is closed.
+        """A reader for several queries at the same moment, for a single open; the writer waits until it is closed.
 
         Raises:
             LineageError: as `sql`.
@@ -124,7 +124,7 @@ class _OpenReader(LineageReader):
 
 
 def answered(connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | None) -> Table:
-    """The answer to one query.
+    """The answer to a query.
 
     Raises:
         LineageError: DuckDB refuses it.

@@ -362,7 +362,7 @@ def _add_run(event: RunEvent, rows: Rows) -> None:
 def _add_reevaluation(event: ReevaluationEvent, rows: Rows) -> None:
     """Another measurement: its evaluation, what all of them come to, and what that changed."""
     ok, number = event.evaluation.outcome == "ok", event.measurements
-    # One that failed does not count as a measurement, and is an attempt all the same.
+    # An evaluation that failed does not count as a measurement, and is an attempt all the same.
     attempt = number - 1 if ok else number
     rows.evaluations.append(_evaluation(event.individual, event.evaluation, stage="train", attempt=attempt))
     if ok:

@@ -1,4 +1,4 @@
-"""One run, queried from Python: `open_run("runs/toy").front().to_pandas()`."""
+"""A run, queried from Python: `open_run("runs/toy").front().to_pandas()`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Run(LineageReader):
         return self.sql("FROM best")
 
     def front(self) -> Table:
-        """Individuals that no result so far dominates, with all objectives, the best by the first one first."""
+        """Individuals that no result so far dominates, with all objectives, the best by the first objective first."""
         return queries.front(self)
 
     def ancestors(self, individual: int) -> Table:
@@ -35,7 +35,7 @@ class Run(LineageReader):
         return queries.ancestors(self, individual)
 
     def individual(self, individual: int) -> Portrait:
-        """All about one individual."""
+        """All about an individual."""
         with self.at_once() as reader:
             return queries.portrait(reader, individual)
 
@@ -59,7 +59,7 @@ class Run(LineageReader):
         """A copy of the lineage, with all that the journal holds by now, which may be kept open for any time.
 
         Args:
-            target: a file, or a folder for one of the run's name.
+            target: a file, or a folder for a file of the run's name.
             force: write over what is there.
 
         Raises:

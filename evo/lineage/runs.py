@@ -1,4 +1,4 @@
-"""Several runs in one database: tables and views with a column `run`, macros that take the run first."""
+"""Several runs in a database: tables and views with a column `run`, macros that take the run first."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Runs(Mapping[str, Run]):
         return Table(("run", *first.columns), rows, ("VARCHAR", *first.types) if first.types else ())
 
     def sql(self, query: str, parameters: list[Any] | None = None) -> Table:
-        """Run one read-only query on all runs; table macros take a run's name first: `ancestors('toy', 42)`.
+        """Run a read-only query on all runs; table macros take a run's name first: `ancestors('toy', 42)`.
 
         Raises:
             LineageError: as `LineageReader.sql`, naming the run's file.

@@ -17,7 +17,7 @@ MACRO_TABLES = ("completions", "individuals", "parents", "proposals")
 
 
 def macros() -> str:
-    """The table macros of one run."""
+    """The table macros of a run."""
     return _macros().substitute({table: table for table in MACRO_TABLES}, run="")
 
 
@@ -34,7 +34,7 @@ def macros_by_run() -> str:
 
 @cache
 def schema() -> str:
-    """Tables, views and macros of one run, with the meaning of every column."""
+    """Tables, views and macros of a run, with the meaning of every column."""
     statements = f"{_text('schema.sql')}\n{macros()}"
     with duckdb.connect(":memory:") as connection:
         connection.execute(statements)

@@ -11,10 +11,10 @@ CREATE TABLE runs (run VARCHAR, started TIMESTAMP, problem VARCHAR, description 
     cases INTEGER);
 COMMENT ON TABLE runs IS 'One row: what this run is';
 COMMENT ON COLUMN runs.config IS 'The effective configuration';
-COMMENT ON COLUMN runs.cases IS 'How many cases can be scored one by one; NULL where there are none';
+COMMENT ON COLUMN runs.cases IS 'How many cases can be scored separately; NULL where there are none';
 
 CREATE TABLE objective_names (position INTEGER, name VARCHAR, direction VARCHAR, unit VARCHAR);
-COMMENT ON TABLE objective_names IS 'What is minimised or maximised; position 0 is the one shown first';
+COMMENT ON TABLE objective_names IS 'What is minimised or maximised; position 0 is shown first';
 
 CREATE TABLE proposals (
     ask BIGINT, individual BIGINT, island INTEGER, operator VARCHAR, model VARCHAR, outcome VARCHAR, thought VARCHAR,

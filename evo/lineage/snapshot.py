@@ -17,7 +17,7 @@ from evo.lineage.reading import LineageReader
 
 
 def snapshot(path: Path, target: Path, *, force: bool = False, timeout_seconds: float = TIMEOUT_SECONDS) -> Path:
-    """Copy a database as it is at one moment, and add what the journal beside it has beyond that.
+    """Copy a database as it is at a moment, and add what the journal beside it has beyond that.
 
     The writer waits while the file is copied (1.5 s for a gigabyte), but not while the copy is brought up to date.
 

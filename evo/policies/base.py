@@ -137,7 +137,7 @@ class Policy(ABC):
 
     Attributes:
         batch_size: how many candidates are scored together; 1 for each by itself.
-        needs_cases: whether the problem must have cases that can be scored one at a time.
+        needs_cases: whether the problem must have cases that can be scored separately.
         whole: whether a promoted candidate is scored on the cases that it has not seen yet; otherwise what it has seen
             counts.
         reason: why a candidate is pruned, for its feedback.

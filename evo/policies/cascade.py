@@ -23,7 +23,7 @@ class Stage:
     Attributes:
         share: of all cases, those of the stages before included; in (0, 1].
         threshold: mean score so far below which a candidate is pruned; None for no threshold.
-        keep: fraction of the candidates of this stage that pass it, the best by mean; at least one passes.
+        keep: fraction of the candidates of this stage that pass it, the best by mean; at least 1 passes.
         resources: what its evaluations take, where it differs from the problem's, by field of `Resources`.
 
     Raises:

@@ -67,7 +67,7 @@ def _difference(seen: FloatArray, cases: int) -> tuple[float, float]:
 
 
 class ChallengeSchedule(RoundSchedule):
-    """One candidate against an incumbent whose scores are known: it is pruned once it hardly can win any more.
+    """A candidate against an incumbent whose scores are known: it is pruned once it hardly can win any more.
 
     The limit bounds how many of the pruned would have won. It looks at the chance again and again, so of candidates
     exactly as good as the incumbent more are pruned (9 of 100 at a limit of 0.01 and 500 cases).

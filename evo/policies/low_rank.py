@@ -79,7 +79,7 @@ class LowRankSchedule(Race):
 
 
 class Factorisation:
-    """One factorisation, kept from round to round; it never sees the tenth of the matrix that it left out.
+    """A factorisation, kept from round to round; it never sees the tenth of the matrix that it left out.
 
     The factors' own uncertainty goes into each other's regression (variational Bayes), which is what keeps factors at
     nothing while there are too few scores to tell them from noise.

@@ -27,7 +27,7 @@ class Minibatch(Policy):
 
 
 class MinibatchSchedule(RoundSchedule):
-    """Every candidate on one random subset of the cases, the same for all.
+    """Every candidate on a random subset of the cases, the same for all.
 
     Args:
         rng: draws the subset.

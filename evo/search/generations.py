@@ -12,7 +12,7 @@ from evo.values import SEED_OPERATOR, Individual
 class Generations:
     """A population that is renewed a generation at a time, (mu + lambda) as in NSGA-II, not by each newcomer.
 
-    By `RankAndCrowding` the survivors are those of NSGA-II, the last front pruned one at a time (Kukkonen and Deb,
+    By `RankAndCrowding` the survivors are those of NSGA-II, the last front pruned step by step (Kukkonen and Deb,
     "Improved pruning of non-dominated solutions based on crowding distance for bi-objective optimization problems",
     2006; pymoo's "pcd"), not all at once by distances that no longer hold once the first is gone.
 

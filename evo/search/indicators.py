@@ -30,7 +30,7 @@ class IndicatorValues:
     """The values of the indicators after a result.
 
     Attributes:
-        hypervolume: of all feasible individuals so far, in the product of the objectives' units; of one objective,
+        hypervolume: of all feasible individuals so far, in the product of the objectives' units; of a single objective,
             how far the best is below the reference. None while there is no reference point, with more than
             HYPERVOLUME_OBJECTIVES objectives, and where it is too large for a number.
         front: how many individuals no other dominates; equals count once.
@@ -68,7 +68,7 @@ class Indicators:
         """Indicators of no individual yet.
 
         Args:
-            objectives: at least one.
+            objectives: at least 1.
             reference: name of each objective to its worst value that counts, in the problem's own direction.
             first: how many feasible individuals fix the reference point where none is given.
 
@@ -208,7 +208,7 @@ class _Body:
     """Any number of objectives: a newcomer adds its own box, less what the others cover of it.
 
     Source: the exclusive hypervolume of While, Bradstreet and Barone, "A fast way of calculating exact hypervolumes",
-    2012. What is taken away is never more than the box, so rounding stays as small as of one sum of the boxes.
+    2012. What is taken away is never more than the box, so rounding stays as small as of a single sum of the boxes.
     """
 
     def __init__(self, reference: FloatArray) -> None:

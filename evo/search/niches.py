@@ -48,7 +48,7 @@ class NicheSettings:
     """An archive of niches in the place of a population: the section search.niches.
 
     Attributes:
-        dimensions: name of a descriptor (see `evo.search.descriptors`) to its range; at least one.
+        dimensions: name of a descriptor (see `evo.search.descriptors`) to its range; at least 1.
         kind: "grid" divides each dimension evenly; "cvt" has `cells` cells in all, however many dimensions there are.
         cells: of a "cvt".
         seed: of the cells of a "cvt"; apart from the run's, so that runs with other seeds have the same cells.

@@ -33,7 +33,7 @@ class ParentPool:
     """What parents are selected from.
 
     Attributes:
-        population: the mating pool, at least one individual.
+        population: the mating pool, at least 1 individual.
         seeds: what the search began with, without failed seeds; seeds that left the population are among them.
     """
 
@@ -45,7 +45,7 @@ class Parents(Protocol):
     """Selects the individuals to vary."""
 
     def choose(self, pool: ParentPool, count: int, rng: np.random.Generator) -> list[Individual]:
-        """`count` parents, at least one, the base first."""
+        """`count` parents, at least 1, the base first."""
         ...
 
 
@@ -256,7 +256,7 @@ class EpsilonLexicase(_ByCase):
 
 @dataclass(frozen=True, slots=True)
 class Novelty:
-    """With a probability proportional to the mean distance to the nearest neighbours; any where all are in one place.
+    """With a probability proportional to the mean distance to the nearest neighbours; any where all coincide.
 
     Distances are between the descriptors that all individuals have, or, where there are none, between the objectives;
     each is divided by its range.
@@ -364,7 +364,7 @@ def _deviation(scores: FloatArray) -> FloatArray:
 
 
 def _median(values: FloatArray, count: IntArray) -> FloatArray:
-    """Of the `count` smallest in each column, at least one."""
+    """Of the `count` smallest in each column, at least 1."""
     ordered, columns = np.sort(values, axis=0), np.arange(values.shape[1])
     return np.asarray(ordered[(count - 1) // 2, columns] / 2 + ordered[count // 2, columns] / 2)
 

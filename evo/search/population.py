@@ -20,7 +20,7 @@ def costs_of(individual: Individual, objectives: Sequence[Objective]) -> FloatAr
 
 
 def cost_of(individual: Individual, objective: Objective) -> float:
-    """One objective as a number to be minimised, from -LARGEST to LARGEST."""
+    """An objective as a number to be minimised, from -LARGEST to LARGEST."""
     return min(max(objective.cost(individual), -LARGEST), LARGEST)
 
 

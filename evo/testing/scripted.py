@@ -16,8 +16,8 @@ class ScriptedModel:
     """An `evo.models.Model` whose answers depend on nothing but the request; free of charge.
 
     Args:
-        rule: the reply to a request. A text is a completion that went well (or an empty one), its tokens counted at 4
-            characters each; a Completion is handed on as it is.
+        rule: the reply to a request. A text is a completion that went well (or an empty completion), its tokens
+            counted at 4 characters each; a Completion is handed on as it is.
 
     Attributes:
         requests: all that was asked, in order.

@@ -102,7 +102,7 @@ class Fog(Problem):
 
 
 class Nudge:
-    """Adds a little noise to one parent."""
+    """Adds a little noise to a parent."""
 
     arity: ClassVar[int] = 1
     kind: ClassVar[str] = "vector"
@@ -187,7 +187,7 @@ class Echo(Problem):
 
     Args:
         questions: how many an evaluation asks, side by side.
-        rounds: how often it does so, one after the other.
+        rounds: how often it does so, in turn.
     """
 
     description = "Be repeated."

@@ -34,7 +34,7 @@ _REPLACE = re.compile(r"^\s{0,3}>{5,9} ?REPLACE\s*$")
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One block.
+    """A block.
 
     Attributes:
         line: of the reply, counted from 1, at which it begins.

@@ -26,7 +26,7 @@ class PartView:
 
 @dataclass(frozen=True, slots=True)
 class PromptView:
-    """One parent.
+    """A parent.
 
     Attributes:
         measured: outcome, objectives with their units, broken constraints; in a single line.

@@ -25,7 +25,7 @@ _FENCES = re.compile(r"`{3,}|~{3,}")
 
 @dataclass(frozen=True, slots=True)
 class FileView:
-    """One file of a parent.
+    """A file of a parent.
 
     Attributes:
         tag: the language, as it stands behind a fence.
@@ -43,7 +43,7 @@ class FileView:
 
 @dataclass(frozen=True, slots=True)
 class ParentView:
-    """One parent.
+    """A parent.
 
     Attributes:
         outcome: of its evaluation.

@@ -1,4 +1,4 @@
-"""One contract suite for each plug-in point; a plug-in's author subclasses it (see docs/plugins.md).
+"""A contract suite for each plug-in point; a plug-in's author subclasses it (see docs/plugins.md).
 
 This package needs pytest, so nothing but tests imports it.
 """

@@ -251,7 +251,7 @@ class ExecutorContract:
 
 
 class SandboxedExecutorContract(ExecutorContract):
-    """The laws of executors that run candidates in other processes than their own, and so can end one that hangs."""
+    """The laws of executors that run candidates in other processes, and so can end a candidate that hangs."""
 
     def test_a_loop_ends_at_its_limit_and_the_next_is_well(self, make: MakeExecutor) -> None:
         async def go() -> list[tuple[str, float]]:

@@ -58,7 +58,7 @@ MakeProblem = Callable[[], Problem]
 
 
 def run_of(problem: Problem) -> InProcessRun:
-    """A run with a model where the problem asks one: it answers 0 to everything."""
+    """A run with a model where the problem asks a model: it answers 0 to everything."""
     return InProcessRun(ScriptedModel(lambda request: "0") if problem.needs_model else None)
 
 
@@ -185,7 +185,7 @@ class ProblemContract:
 
 @dataclass(frozen=True, slots=True)
 class Answering(InProcessRun):
-    """A run whose candidate gives one answer to every call, as a process that was taken over could."""
+    """A run whose candidate gives the same answer to every call, as a process that was taken over could."""
 
     answer: Any = None
 
