@@ -35,7 +35,7 @@ class DeterministicOrder:
             future.set_result(None)
 
     def close(self) -> None:
-        """Let no further ticket through, since a ticket will never come: all that wait, or come later, are cancelled."""
+        """Let no further ticket through, since an earlier is missing: all that wait, or come later, are cancelled."""
         self._closed = True
         for future in self._waiting.values():
             future.cancel()
