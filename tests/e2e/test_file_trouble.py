@@ -48,11 +48,14 @@ def toy_run(made_run: Path, tmp_path: Path) -> Path:
 def files_of_at_most(size: int) -> Iterator[None]:
     """What writes more into a file is refused, as by a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Python would cache a module that is imported meanwhile, up to the limit and no further, and trip over it later.
+    caches, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        sys.dont_write_bytecode = caches
 
 
 def refused_in_one_sentence(answer: Answer, complaint: str) -> None:
