@@ -11,7 +11,7 @@ WARM = 300
 
 
 def measure() -> list[Row]:
-    run = run_search("evo.testing.toys:Nothing", f"budget.evaluations={COUNT}")
+    run = run_search("evo.testing.toys:Nothing", f"budget.evaluations={COUNT}", "executor.name=ray")
     first, last = run.rate(WARM, WARM + WINDOW), run.rate(COUNT - 1 - WINDOW, COUNT - 1)
     return [
         Row(f"the first {WINDOW} of {COUNT} candidates (after {WARM})", first, "/s"),

@@ -28,6 +28,7 @@ def _rows(workers: int) -> list[Row]:
         f"problem.options.pause_seconds={SECONDS}",
         f"budget.evaluations={count}",
         f"executor.workers={workers}",
+        "executor.name=ray",
     )
     steady = begun, count - workers
     ideal = workers / _evaluation_seconds(run, begun)

@@ -42,7 +42,7 @@ def bound(workers: int) -> float:
 def measure() -> list[Row]:
     workers = os.cpu_count() or 1
     ideal = bound(workers)
-    run = run_search("evo.testing.toys:Nothing", f"budget.evaluations={COUNT}")
+    run = run_search("evo.testing.toys:Nothing", f"budget.evaluations={COUNT}", "executor.name=ray")
     warm = COUNT // 10
     rate = run.rate(warm, COUNT - 1)
     return [

@@ -16,7 +16,7 @@ MEAN_SECONDS = 0.25
 COUNT = 160
 GENERATION = 20
 PROBLEM = "evo.testing.toys:Nothing"
-OPTIONS = (f"problem.options.mean_seconds={MEAN_SECONDS}", f"budget.evaluations={COUNT}")
+OPTIONS = (f"problem.options.mean_seconds={MEAN_SECONDS}", f"budget.evaluations={COUNT}", "executor.name=ray")
 
 
 def utilisation(spans: list[tuple[float, float]], workers: int) -> float:
