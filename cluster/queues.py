@@ -20,7 +20,7 @@ LARGEST_BATCH = 16
 
 
 @dataclass(slots=True, eq=False)
-class Waiting:
+class WaitingEvaluation:
     """An evaluation whose result is awaited.
 
     Attributes:
@@ -42,7 +42,7 @@ class Waiting:
         cases = self.sent[1]
         return self.part, None if cases is None else len(cases)
 
-    def fits_with(self, first: Waiting) -> bool:
+    def fits_with(self, first: WaitingEvaluation) -> bool:
         """Whether both may go into the same task."""
         alone = self.alone or first.alone or self.mail or first.mail
         return not alone and self.kind == first.kind
@@ -60,7 +60,7 @@ class Batch:
         settled: whether a result came, so that another does not count.
     """
 
-    members: list[Waiting]
+    members: list[WaitingEvaluation]
     sent_at: float = field(default_factory=time.monotonic)
     references: list[Any] = field(default_factory=list)
     tasks: dict[asyncio.Task[None], Any] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class ResourceQueue:
         self.batched = batched
         self.per_process = places_in_a_process(resources)
         self.stragglers = stragglers
-        self.queue: deque[Waiting] = deque()
+        self.queue: deque[WaitingEvaluation] = deque()
         self.batches: dict[Batch, None] = {}
         self.places = 0
         self.since: float | None = None
@@ -146,7 +146,7 @@ class ResourceQueue:
     def next_batch(self) -> Batch | None:
         """The first of the queue and those behind it that fit into the same task; cancelled evaluations are dropped."""
         most = min(self.batch, math.ceil(len(self.queue) / max(1, self.free)))
-        members: list[Waiting] = []
+        members: list[WaitingEvaluation] = []
         while self.queue and len(members) < most:
             first = self.queue[0]
             if first.evaluation.done():

@@ -13,7 +13,7 @@ from cluster.dispatcher import Dispatcher
 from cluster.elastic import Elastic
 from cluster.mailbox import MailboxClient
 from cluster.monitor import ClusterMonitor
-from cluster.queues import Waiting
+from cluster.queues import WaitingEvaluation
 from cluster.ray_cluster import connect
 from cluster.remote import StoredGenome
 from evo.genomes import Genome
@@ -80,7 +80,7 @@ class RayExecutor:
         mailbox = self._connected_mailbox() if model else None
         mail = (mailbox.mailbox, mailbox.admit(evaluation, model)) if mailbox and model else None
         self._under_way.add(evaluation)
-        queue.queue.append(Waiting(sent, part, genome.digest, evaluation, mail))
+        queue.queue.append(WaitingEvaluation(sent, part, genome.digest, evaluation, mail))
         self._start_watching()
         self._dispatcher.dispatch_soon()
         try:

@@ -40,7 +40,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class CaseSource:
     """Where cases are.
 
     Attributes:
@@ -74,7 +74,7 @@ class Shares:
     seed: int = 0
 
 
-def read_cases(source: Source) -> tuple[Case, ...]:
+def read_cases(source: CaseSource) -> tuple[Case, ...]:
     """All cases of a file, each question once and in the order of the file.
 
     A row is an object, or a list of question and answer. Where every answer has a line "#### ANSWER", as in GSM8K, what
@@ -156,7 +156,7 @@ def _key(case: Case) -> str:
     return " ".join(case.question.split())
 
 
-def _rows(source: Source) -> list[Any]:
+def _rows(source: CaseSource) -> list[Any]:
     path = source.path
     text = _text(path)
     kind = Path(path.removesuffix(".gz")).suffix.lower()
@@ -196,7 +196,7 @@ def _csv_rows(text: str, path: str) -> list[Any]:
         raise ConfigError(f"cannot read cases from {path}: {error}") from error
 
 
-def _listed(content: Any, source: Source) -> list[Any]:
+def _listed(content: Any, source: CaseSource) -> list[Any]:
     tasks = dict(_lists(content, ""))
     if source.task is None and len(tasks) == 1:
         return next(iter(tasks.values()))
@@ -218,7 +218,7 @@ def _lists(content: Any, name: str) -> Iterator[tuple[str, list[Any]]]:
             yield from _lists(value, f"{name}/{key}" if name else key)
 
 
-def _case(row: Any, where: str, source: Source) -> Case:
+def _case(row: Any, where: str, source: CaseSource) -> Case:
     if isinstance(row, list) and len(row) == 2:
         question, answer = row
     elif isinstance(row, Mapping):

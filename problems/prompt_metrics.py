@@ -56,7 +56,7 @@ ARITHMETIC = Context(prec=40, Emax=999_999, Emin=-999_999, traps=[])
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class AnswerVerdict:
     """A metric's verdict on a reply.
 
     Attributes:
@@ -67,10 +67,10 @@ class Verdict:
     found: str = ""
 
 
-Metric: TypeAlias = Callable[[str, Case], Verdict]
+Metric: TypeAlias = Callable[[str, Case], AnswerVerdict]
 
 
-def exact(reply: str, case: Case) -> Verdict:
+def exact(reply: str, case: Case) -> AnswerVerdict:
     """The reply, or the answer that it states, is the expected text.
 
     Case, spacing, quotes, asterisks, and punctuation at the end of words do not count; brackets and signs do.
@@ -80,10 +80,12 @@ def exact(reply: str, case: Case) -> Verdict:
     wanted = plain(case.answer)
     # A longer text cannot reduce to the expected answer, so it is not worth normalising.
     most = 16 * len(case.answer) + 1000
-    return Verdict(any(len(text) <= most and plain(text) == wanted for text in (found, stated or reply, reply)), found)
+    return AnswerVerdict(
+        any(len(text) <= most and plain(text) == wanted for text in (found, stated or reply, reply)), found
+    )
 
 
-def multiple_choice(reply: str, case: Case) -> Verdict:
+def multiple_choice(reply: str, case: Case) -> AnswerVerdict:
     """The reply's choice is the expected letter: "(B)", "B.", "answer is B", or the text of option B.
 
     A choice that is stated as the answer counts before any other; otherwise the last choice does. Options are the lines
@@ -94,10 +96,10 @@ def multiple_choice(reply: str, case: Case) -> Verdict:
     if not wanted:
         return exact(reply, case)
     letter = _chosen(stated_answer(reply), options, stated=True) or _chosen(_tail(reply), options, stated=False)
-    return Verdict(letter == wanted, f"({letter})" if letter else "")
+    return AnswerVerdict(letter == wanted, f"({letter})" if letter else "")
 
 
-def numeric(reply: str, case: Case) -> Verdict:
+def numeric(reply: str, case: Case) -> AnswerVerdict:
     """The reply's number is the expected number, within a relative error of 1e-6.
 
     It is the first number of what is stated as the answer, after the last "=" of that line, or else the last number of
@@ -105,7 +107,7 @@ def numeric(reply: str, case: Case) -> Verdict:
     """
     found, readings = _read_number(reply)
     wanted = _read_number(case.answer)[1]
-    return Verdict(any(_close(value, expected) for value in readings for expected in wanted), found)
+    return AnswerVerdict(any(_close(value, expected) for value in readings for expected in wanted), found)
 
 
 def regex(pattern: str) -> Metric:
@@ -126,11 +128,11 @@ def regex(pattern: str) -> Metric:
             f"pattern {pattern!r} has {compiled.groups} groups; keep a single group, and write the others as (?:...)"
         )
 
-    def metric(reply: str, case: Case) -> Verdict:
+    def metric(reply: str, case: Case) -> AnswerVerdict:
         found = ""
         for match in compiled.finditer(reply[-PATTERN_TAIL_CHARACTERS:]):
             found = match[compiled.groups] or found
-        return Verdict(bool(found) and _same(found, case.answer), found)
+        return AnswerVerdict(bool(found) and _same(found, case.answer), found)
 
     return metric
 

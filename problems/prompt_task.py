@@ -19,8 +19,8 @@ from evo.protocols import Problem, Run
 from evo.resources import Resources
 from evo.values import FEEDBACK_LIMIT_BYTES, Objective, Part, Score, clip_text
 from problems.checks import chosen_objectives, genome_of, one_of, whole_number
-from problems.prompt_cases import Case, Shares, Source, read_cases, split
-from problems.prompt_metrics import METRICS, Metric, Verdict, guessed, is_number, regex
+from problems.prompt_cases import Case, CaseSource, Shares, read_cases, split
+from problems.prompt_metrics import METRICS, AnswerVerdict, Metric, guessed, is_number, regex
 from problems.prompt_rendering import Rendered, rendered
 
 EXAMPLE = Path(__file__).with_name("prompt_examples") / "arithmetic.jsonl"
@@ -63,11 +63,11 @@ class Graded:
 
     case: Case
     completion: Completion
-    verdict: Verdict
+    verdict: AnswerVerdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class TaskOptions:
     """The options of a prompt task.
 
     Attributes:
@@ -108,8 +108,8 @@ class Options:
     objectives: Sequence[str] = ("accuracy", "prompt_tokens")
 
     @property
-    def source(self) -> Source:
-        return Source(self.cases or str(EXAMPLE), self.task, self.question_field, self.answer_field)
+    def source(self) -> CaseSource:
+        return CaseSource(self.cases or str(EXAMPLE), self.task, self.question_field, self.answer_field)
 
     @property
     def shares(self) -> Shares:
@@ -124,20 +124,20 @@ class PromptTask(Problem):
     """Accuracy of a prompt over questions with known answers, and what it costs; see `problems.prompt_rendering`.
 
     Args:
-        fields: the fields of `Options`.
+        fields: the fields of `TaskOptions`.
 
     Raises:
         ConfigError: a file without such cases, or an option that means nothing.
     """
 
-    __signature__ = inspect.signature(Options)  # so that options are known by their names
+    __signature__ = inspect.signature(TaskOptions)  # so that options are known by their names
     resources = Resources(cpus=0.25)
     needs_model = True
     final_parts: tuple[Part, ...] = ("validation", "holdout")
     defaults: ClassVar[Mapping[str, Any]] = {"search.population": 16, "budget.evaluations": 100}
 
     def __init__(self, **fields: Any) -> None:
-        options = Options(**fields)
+        options = TaskOptions(**fields)
         whole_number(options.split_seed, "split_seed", low=0, high=2**63)
         whole_number(options.reply_tokens, "reply_tokens", low=1, high=1_000_000)
         read = read_cases(options.source)
@@ -200,7 +200,7 @@ class PromptTask(Problem):
         return [replace(self._request, messages=prompt.messages(case.question)) for case in cases]
 
     def _graded(self, case: Case, completion: Completion) -> Graded:
-        verdict = self._metric(completion.text, case) if completion.outcome == "ok" else Verdict(False)
+        verdict = self._metric(completion.text, case) if completion.outcome == "ok" else AnswerVerdict(False)
         return Graded(case, completion, verdict)
 
     def _feedback(self, graded: Sequence[Graded], digest: str) -> str:

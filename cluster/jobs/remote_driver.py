@@ -36,7 +36,7 @@ Take = Callable[[str], bytes | None]
 
 def drive(order: Order) -> int:
     """Carry out an order; returns the exit code."""
-    driver = Driver(order)
+    driver = RemoteDriver(order)
     with _stopped_by_a_signal():
         try:
             return driver.drive()
@@ -53,7 +53,7 @@ def drive(order: Order) -> int:
     return code
 
 
-class Driver:
+class RemoteDriver:
     """Carries out an order.
 
     Attributes:

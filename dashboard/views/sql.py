@@ -15,7 +15,7 @@ from dashboard.queries import schema
 from dashboard.words import number, plain
 from evo.errors import EvoError
 from evo.lineage import Table
-from evo.lineage.console import Limits, Reply
+from evo.lineage.console import QueryLimits, Reply
 
 START = "FROM best"
 KINDS: Sequence[charts.Kind] = ("line", "points", "bars")
@@ -59,7 +59,7 @@ def _console(filters: Filters) -> None:
         if st.button("Run", type="primary", icon=":material/play_arrow:"):
             _run(filters, query)
         _keeping(query)
-    limits = Limits()
+    limits = QueryLimits()
     st.caption(
         f"Read-only, no file or network; at most {limits.seconds:g} s, {number(limits.rows)} rows and "
         f"{limits.memory_bytes >> 20} MiB. `evo sql` has no limits."

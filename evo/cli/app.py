@@ -138,10 +138,10 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Measure a search against baselines, with the same seeds and budget; or compare runs that were made."""
-    from evo.cli.compare import Wanted, compare_targets, report
+    from evo.cli.compare import ComparisonRequest, compare_targets, report
 
     overrides = [*(overrides or []), *([f"model.name={model}"] if model else [])]
-    compared = compare_targets(targets, Wanted(overrides, method or [], seeds, name, run_dir))
+    compared = compare_targets(targets, ComparisonRequest(overrides, method or [], seeds, name, run_dir))
     report(compared, as_json=as_json)
 
 

@@ -31,7 +31,7 @@ DEFAULT_METHODS = (OWN, "best_of_n")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ComparisonRequest:
     """What to run.
 
     Attributes:
@@ -46,7 +46,7 @@ class Wanted:
     run_dir: Path
 
 
-def compare_targets(targets: Sequence[str], wanted: Wanted) -> Compared:
+def compare_targets(targets: Sequence[str], wanted: ComparisonRequest) -> Compared:
     """Run what is wanted, or take the runs that the targets are.
 
     Raises:
@@ -85,7 +85,7 @@ def report(compared: Compared, *, as_json: bool) -> None:
         )
 
 
-def _run_all(target: str, wanted: Wanted) -> Compared:
+def _run_all(target: str, wanted: ComparisonRequest) -> Compared:
     loaded = with_access(load_config(target, wanted.overrides), os.environ)
     config = loaded.config
     configs = {method: _of_method(loaded, method) for method in wanted.methods or DEFAULT_METHODS}

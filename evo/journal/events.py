@@ -23,7 +23,7 @@ Convert: TypeAlias = Callable[[Any], Any]
 E = TypeVar("E", bound="_Fields")
 
 
-class Best(NamedTuple):
+class BestValue(NamedTuple):
     """The best value of the first objective so far; None before there is a feasible individual."""
 
     objective: str
@@ -112,7 +112,7 @@ _PRICES = _form(
 _CHARGE = _form(lambda charge: [charge.nanodollars, charge.tokens, charge.calls], lambda row: Charge(*row))
 _COMPLETION = _form(Completion.to_json, Completion.from_json)
 _EVALUATION = _form(Evaluation.to_json, Evaluation.from_json)
-_BEST = _form(list, lambda row: Best(*row))
+_BEST = _form(list, lambda row: BestValue(*row))
 _NICHES = _form(list, lambda row: NicheReading(*row))
 _LEADERS = _form(
     lambda leaders: {name: list(leader) for name, leader in leaders.items()},
@@ -345,7 +345,7 @@ class ResultEvent(_Fields):
     moves: tuple[RecordedMove, ...] = field(default=(), metadata=_MOVES)
     front: int
     population: int
-    best: Best = field(metadata=_BEST)
+    best: BestValue = field(metadata=_BEST)
     hypervolume: float | None
     diversity: float | None
     niches: NicheReading | None = field(default=None, metadata=_NICHES)

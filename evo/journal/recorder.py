@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 from evo.journal.events import (
     AdmissionEvent,
     AskEvent,
-    Best,
+    BestValue,
     CompletionEvent,
     DropEvent,
     HoldoutEvent,
@@ -234,7 +234,7 @@ class _State(TypedDict):
 
     front: int
     population: int
-    best: Best
+    best: BestValue
     hypervolume: float | None
     diversity: float | None
     niches: NicheReading | None
@@ -247,7 +247,7 @@ def _state(search: Search, island: int) -> _State:
     return {
         "front": len(search.front),
         "population": len(search.population),
-        "best": Best(first, best),
+        "best": BestValue(first, best),
         "hypervolume": reading.hypervolume,
         "diversity": reading.diversity,
         "niches": NicheReading(population.coverage, population.qd_score) if isinstance(population, Niches) else None,

@@ -49,7 +49,7 @@ GRACE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class QueryLimits:
     """What a query may take.
 
     Attributes:
@@ -77,7 +77,7 @@ class Reply:
     seconds: float
 
 
-def ask(path: Path, query: str, limits: Limits = Limits(), *, timeout_seconds: float = 2.0) -> Reply:
+def ask(path: Path, query: str, limits: QueryLimits = QueryLimits(), *, timeout_seconds: float = 2.0) -> Reply:
     """Run a query on a run's database.
 
     Raises:
@@ -107,7 +107,7 @@ def ask(path: Path, query: str, limits: Limits = Limits(), *, timeout_seconds: f
     return Reply(Table(tuple(answer["columns"]), rows, types), answer["cut"], time.monotonic() - began)
 
 
-def _read(done: subprocess.CompletedProcess[bytes], limits: Limits) -> dict[str, Any]:
+def _read(done: subprocess.CompletedProcess[bytes], limits: QueryLimits) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError as error:
@@ -118,7 +118,7 @@ def _read(done: subprocess.CompletedProcess[bytes], limits: Limits) -> dict[str,
     return answer
 
 
-def _too_long(limits: Limits) -> LineageError:
+def _too_long(limits: QueryLimits) -> LineageError:
     return LineageError(f"the query took longer than {limits.seconds:g} s; ask for less, or `evo sql` without a limit")
 
 
@@ -135,7 +135,7 @@ def main() -> None:
     """Answer the question on stdin."""
     question = json.loads(sys.stdin.buffer.read())
     path, query = Path(question["path"]), question["query"]
-    limits = Limits(question["seconds"], question["rows"], question["cell"], question["memory_bytes"])
+    limits = QueryLimits(question["seconds"], question["rows"], question["cell"], question["memory_bytes"])
     _bound(limits)
     try:
         answer = _answer(path, query, limits, question["timeout_seconds"])
@@ -146,7 +146,7 @@ def main() -> None:
     sys.stdout.write(json.dumps(answer))
 
 
-def _bound(limits: Limits) -> None:
+def _bound(limits: QueryLimits) -> None:
     """Limits of the system, which hold even if DuckDB exceeds its own."""
     address_space = limits.memory_bytes + (3 << 29)
     resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
@@ -156,7 +156,7 @@ def _bound(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
 
 
-def _answer(path: Path, query: str, limits: Limits, timeout_seconds: float) -> dict[str, Any]:
+def _answer(path: Path, query: str, limits: QueryLimits, timeout_seconds: float) -> dict[str, Any]:
     config: dict[str, str | bool | int | float | list[str]]
     config = {"memory_limit": f"{limits.memory_bytes >> 20}MiB", "threads": 2, "temp_directory": ""}
     with duckdb.connect(":memory:", config=config) as connection:
@@ -189,7 +189,7 @@ def _checked(connection: duckdb.DuckDBPyConnection, query: str) -> str:
     return text
 
 
-def _run(connection: duckdb.DuckDBPyConnection, query: str, limits: Limits, path: Path) -> dict[str, Any]:
+def _run(connection: duckdb.DuckDBPyConnection, query: str, limits: QueryLimits, path: Path) -> dict[str, Any]:
     alarm = threading.Timer(limits.seconds, connection.interrupt)
     alarm.daemon = True
     alarm.start()

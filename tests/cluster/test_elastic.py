@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cluster.capacity import GROWTH, Allowance, Node, fair_shares, in_flight, places, room
 from cluster.elastic import Elastic
 from cluster.monitor import ClusterMonitor, View, changes
-from cluster.queues import ResourceQueue, Waiting
+from cluster.queues import ResourceQueue, WaitingEvaluation
 from cluster.stragglers import LEAST_SECONDS, PEERS, Stragglers
 from evo.config.loading import load_config
 from evo.engine.evaluator import Entry, Evaluator
@@ -184,9 +184,9 @@ def queue() -> ResourceQueue:
     return made
 
 
-def waiting(number: int, cases: tuple[str, ...] | None = None, **fields: object) -> Waiting:
+def waiting(number: int, cases: tuple[str, ...] | None = None, **fields: object) -> WaitingEvaluation:
     future: asyncio.Future[Evaluation] = asyncio.get_running_loop().create_future()
-    return Waiting((Vector((float(number),)), cases), "train", str(number), future, **fields)  # type: ignore[arg-type]
+    return WaitingEvaluation((Vector((float(number),)), cases), "train", str(number), future, **fields)  # type: ignore[arg-type]
 
 
 def in_a_loop(work: Callable[[], None]) -> None:
@@ -196,7 +196,7 @@ def in_a_loop(work: Callable[[], None]) -> None:
     asyncio.run(go())
 
 
-def digests(members: Sequence[Waiting]) -> list[str]:
+def digests(members: Sequence[WaitingEvaluation]) -> list[str]:
     return [member.digest for member in members]
 
 

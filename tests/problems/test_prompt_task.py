@@ -24,12 +24,12 @@ from evo.testing.contracts.problem_contract import PARTS
 from evo.testing.in_process import InProcessRun, run_in_process
 from evo.testing.scripted import ScriptedModel, completed
 from evo.values import FEEDBACK_LIMIT_BYTES, Part, Score
-from problems.prompt_cases import Case, Shares, Source, read_cases, split
+from problems.prompt_cases import Case, CaseSource, Shares, read_cases, split
 from problems.prompt_rendering import rendered
 from problems.prompt_task import EXAMPLE, PromptTask
 from tests.support.shared_data import shared_data, shared_json
 
-KEY = {case.question: case.answer for case in read_cases(Source(str(EXAMPLE)))}
+KEY = {case.question: case.answer for case in read_cases(CaseSource(str(EXAMPLE)))}
 NAME = "problems.prompt_task:PromptTask"
 TWENTY = PromptTask(metric="exact", train=20)
 
@@ -288,7 +288,7 @@ def test_parts_have_the_configured_sizes(shares: Shares, total: int, sizes: list
 
 def test_a_question_that_comes_twice_is_one_case_and_none_where_its_answers_differ(tmp_path: Path) -> None:
     rows = [["Who?", "me"], ["Why?", "so"], ["Who?", "me"], ["  Why? ", "no"], ["A\n b", "1"], ["A b", "1"]]
-    assert read_cases(Source(written(tmp_path, rows))) == (Case("Who?", "me"), Case("A\n b", "1"))
+    assert read_cases(CaseSource(written(tmp_path, rows))) == (Case("Who?", "me"), Case("A\n b", "1"))
 
 
 ROWS = [{"question": "a, b?", "answer": "1"}, {"question": 'c\u2028\n"d"', "answer": "\u00fc 2"}]
@@ -309,7 +309,7 @@ def test_every_form_of_file_gives_the_same_cases(tmp_path: Path, name: str, zipp
     if zipped:
         path = path.with_name(f"{name}.gz")
         path.write_bytes(gzip.compress(path.with_name(name).read_bytes()))
-    assert read_cases(Source(str(path))) == READ
+    assert read_cases(CaseSource(str(path))) == READ
 
 
 @pytest.mark.parametrize(
@@ -317,29 +317,29 @@ def test_every_form_of_file_gives_the_same_cases(tmp_path: Path, name: str, zipp
 )
 def test_the_usual_names_of_fields_are_known(tmp_path: Path, fields: tuple[str, str]) -> None:
     rows = [{"id": 7, fields[0]: " q ", fields[1]: 3}]
-    assert read_cases(Source(written(tmp_path, rows))) == (Case("q", "3"),)
+    assert read_cases(CaseSource(written(tmp_path, rows))) == (Case("q", "3"),)
 
 
 def test_other_fields_can_be_named(tmp_path: Path) -> None:
     path = written(tmp_path, [{"question": "no", "prompt": "p", "gold": True}])
-    assert read_cases(Source(path, None, "prompt", "gold")) == (Case("p", "True"),)
+    assert read_cases(CaseSource(path, None, "prompt", "gold")) == (Case("p", "True"),)
 
 
 def test_a_task_of_several_is_read_by_its_name(tmp_path: Path) -> None:
     path = written(tmp_path, [{"one": [["a", "1"]], "two": {"dev": [["b", "2"]], "test": [["c", "3"]]}}], "cases.json")
-    assert read_cases(Source(path, "one")) == (Case("a", "1"),)
-    assert read_cases(Source(path, "two/test")) == (Case("c", "3"),)
+    assert read_cases(CaseSource(path, "one")) == (Case("a", "1"),)
+    assert read_cases(CaseSource(path, "two/test")) == (Case("c", "3"),)
 
 
 def test_the_only_list_of_an_object_needs_no_name(tmp_path: Path) -> None:
     path = written(tmp_path, [{"canary": "x", "examples": [{"input": "a", "target": "1"}]}], "cases.json")
-    assert read_cases(Source(path)) == (Case("a", "1"),)
+    assert read_cases(CaseSource(path)) == (Case("a", "1"),)
 
 
 def test_the_answer_follows_the_mark_where_every_answer_has_one(tmp_path: Path) -> None:
     marked = [["a", "1 + 1 = 2\n#### 2"], ["b", "#### x\n#### 1,000 "]]
-    assert [case.answer for case in read_cases(Source(written(tmp_path, marked)))] == ["2", "1,000"]
-    assert read_cases(Source(written(tmp_path, [*marked, ["c", "3"]])))[0].answer == "1 + 1 = 2\n#### 2"
+    assert [case.answer for case in read_cases(CaseSource(written(tmp_path, marked)))] == ["2", "1,000"]
+    assert read_cases(CaseSource(written(tmp_path, [*marked, ["c", "3"]])))[0].answer == "1 + 1 = 2\n#### 2"
 
 
 @pytest.mark.parametrize(

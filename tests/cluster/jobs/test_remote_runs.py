@@ -17,7 +17,7 @@ import pytest
 from cluster.jobs import copying, following, launching, verbs
 from cluster.jobs.contract import ORDER
 from cluster.jobs.copying import Piece, bring_up_to_date
-from cluster.jobs.remote_driver import Driver, drive
+from cluster.jobs.remote_driver import RemoteDriver, drive
 from cluster.jobs.server import LostError
 from evo.errors import UserError
 from evo.journal.log import read_events
@@ -401,7 +401,7 @@ def test_a_folder_that_cannot_be_made_is_refused(
 def test_run_folders_lie_in_the_home_of_the_heads_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", "/home/evo")
     for run_dir, folder in (("~/runs", "/home/evo/runs/toy"), ("kept", "/home/evo/kept/toy"), ("/d", "/d/toy")):
-        assert str(Driver(ordered(tmp_path, run_dir=run_dir)).folder) == folder
+        assert str(RemoteDriver(ordered(tmp_path, run_dir=run_dir)).folder) == folder
 
 
 def test_a_python_without_what_evo_needs_is_reported_in_a_sentence(tmp_path: Path) -> None:

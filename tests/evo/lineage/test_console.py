@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from evo.errors import LineageError
-from evo.lineage.console import Limits, ask
+from evo.lineage.console import QueryLimits, ask
 
-LITTLE = Limits(seconds=1.0, rows=5, cell=100, memory_bytes=128 << 20)
+LITTLE = QueryLimits(seconds=1.0, rows=5, cell=100, memory_bytes=128 << 20)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_what_takes_too_much_is_ended(database: Path, query: str, said: str) -> 
 
 def test_it_sees_no_key(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-not-to-be-seen")
-    reply = ask(database, "SELECT * FROM duckdb_settings()", Limits())
+    reply = ask(database, "SELECT * FROM duckdb_settings()", QueryLimits())
     assert "sk-not-to-be-seen" not in str(reply)
 
 
