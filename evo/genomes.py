@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import json
 import math
@@ -14,6 +15,10 @@ from typing import Any, ClassVar
 
 from evo.errors import GenomeError
 from evo.regions import find_regions, region_texts
+
+UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+"""What `parse_python` raises for a text that is no program."""
+PARSE_ATTEMPTS = 20
 
 SlotValue = str | int | float | bool
 
@@ -268,9 +273,24 @@ def parsed(name: str, text: str) -> ast.Module | None:
     if not name.endswith(".py"):
         return None
     try:
-        return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return parse_python(text)
+    except UNPARSABLE:
         return None
+
+
+def parse_python(text: str) -> ast.Module:
+    """Python's own parser, in any thread.
+
+    CPython before 3.11.8 and 3.12.2 counts the depth of all threads' trees in one place, and ends a parse during which
+    another thread has parsed by a SystemError (gh-106905): such a text is parsed again.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError, MemoryError: as `ast.parse` does (`UNPARSABLE`).
+    """
+    for _ in range(PARSE_ATTEMPTS - 1):
+        with contextlib.suppress(SystemError):
+            return ast.parse(text)
+    return ast.parse(text)
 
 
 def _count_nodes(tree: ast.AST) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from evo.errors import GenomeError
+from evo.genomes import UNPARSABLE, parse_python
 from evo.regions import Region, find_regions
 from operators.refusal import RefusalError
 
@@ -57,8 +58,8 @@ class ParsedSource:
         try:
             region = _indented(ast.unparse(ast.Module(self.block.statements, [])), self._indent)
             text = "".join((*self.lines[: self.first], region.replace("\n", self._newline), *self._rest))
-            ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            parse_python(text)
+        except UNPARSABLE as error:
             raise RefusalError("unparsable", f"the varied program does not parse: {error}") from error
         return text
 
@@ -99,8 +100,8 @@ def parse_source(text: str, region: Region) -> ParsedSource:
     if region.last - region.first > MAX_LINES:
         raise RefusalError("refused", f"a region of {region.last - region.first} lines; at most {MAX_LINES} are varied")
     try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        tree = parse_python(text)
+    except UNPARSABLE as error:
         raise RefusalError("unparsable", f"the program to vary does not parse: {error}") from error
     first, last = _parser_lines(text, region)
     block = _find_block(tree.body, first, last)
@@ -152,7 +153,7 @@ def _indented(text: str, indent: str) -> str:
     """Indent a program, but not the later lines of strings that span several."""
     if not indent:
         return text
-    strings = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant | ast.JoinedStr))
+    strings = (node for node in ast.walk(parse_python(text)) if isinstance(node, ast.Constant | ast.JoinedStr))
     kept = {line for node in strings for line in range(node.lineno + 1, (node.end_lineno or 0) + 1)}
     lines = text.split("\n")
     return "\n".join(line if number in kept else indent + line for number, line in enumerate(lines, 1))

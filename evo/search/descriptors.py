@@ -32,7 +32,7 @@ from typing import TypeAlias
 import numpy as np
 
 from evo.errors import ConfigError, unknown
-from evo.genomes import Architecture, Genome, Program, Prompt, Vector
+from evo.genomes import UNPARSABLE, Architecture, Genome, Program, Prompt, Vector, parse_python
 from evo.regions import region_texts
 from evo.values import Box, Individual, Objective, Slots, Space
 
@@ -124,8 +124,8 @@ def syntax_of(program: Program) -> Syntax | None:
 def _parsed(text: str) -> ast.Module | None:
     for form in (text, textwrap.dedent(text)):
         try:
-            return ast.parse(form)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return parse_python(form)
+        except UNPARSABLE:
             continue
     return None
 

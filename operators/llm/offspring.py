@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
 from typing import Literal
 
-from evo.genomes import Program, parsed
+from evo.genomes import Program, parse_python, parsed
 from operators.llm.diffs import edited, holds_edits
 from operators.llm.rewrites import rewritten
 from operators.refusal import RefusalError
@@ -42,7 +41,7 @@ def _check_new(child: Program, programs: Sequence[Program]) -> None:
 
 def _check_parses(name: str, source: str) -> None:
     try:
-        ast.parse(source)
+        parse_python(source)
     except SyntaxError as error:
         at = f"line {error.lineno}: {error.text.strip()!r:.120}" if error.text else f"line {error.lineno}"
         raise RefusalError("unparsable", f"{name} would not parse: {error.msg} at {at}") from error

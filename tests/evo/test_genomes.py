@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import pickle
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evo.errors import GenomeError
-from evo.genomes import Architecture, Genome, Program, Prompt, Vector, genome_from_json
+from evo.genomes import Architecture, Genome, Program, Prompt, Vector, genome_from_json, parse_python
 from evo.regions import find_regions, frozen_text, region_texts, with_regions
 
 MARKED = """import numpy as np
@@ -121,3 +122,36 @@ def test_what_is_no_genome_is_refused(fields: dict[str, object], complaint: str)
 def test_a_prompt_of_anything_but_text_is_refused(fields: dict[str, object]) -> None:
     with pytest.raises(GenomeError, match="are texts by name"):
         genome_from_json({"kind": "prompt", **fields})
+
+
+class InterruptedParser:
+    """CPython's parser before 3.11.8, when another thread parses in the midst of so many of its first parses."""
+
+    def __init__(self, interrupted: int) -> None:
+        self.interrupted = interrupted
+        self._parse = ast.parse
+
+    def __call__(self, text: str) -> ast.Module:
+        self.interrupted -= 1
+        if self.interrupted >= 0:
+            raise SystemError("AST constructor recursion depth mismatch (before=16, after=18)")
+        return self._parse(text)
+
+
+def test_a_parse_that_another_thread_interrupts_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ast, "parse", InterruptedParser(3))
+    assert ast.unparse(parse_python("x = 1")) == "x = 1"
+
+
+def test_a_parser_that_never_succeeds_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ast, "parse", InterruptedParser(1000))
+    with pytest.raises(SystemError):
+        parse_python("x = 1")
+
+
+def test_a_text_that_is_no_program_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    parser = InterruptedParser(0)
+    monkeypatch.setattr(ast, "parse", parser)
+    with pytest.raises(SyntaxError):
+        parse_python("x = = 1")
+    assert parser.interrupted == -1

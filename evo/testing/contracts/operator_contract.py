@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import re
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 
 from evo.errors import ConfigError, GenomeError
-from evo.genomes import Architecture, Genome, Program, Vector
+from evo.genomes import Architecture, Genome, Program, Vector, parse_python
 from evo.protocols import Context, Operator
 from evo.regions import find_regions
 from evo.testing.contracts.parents import Case, odd, ordinary
@@ -62,7 +61,7 @@ class OperatorContract:
         for genomes, proposal in _offspring(operator):
             if isinstance(base := genomes[0], Program) and isinstance(child := proposal.genome, Program):
                 assert list(child.files) == list(base.files)
-                assert all(ast.parse(text) for name, text in child.files.items() if name.endswith(".py"))
+                assert all(parse_python(text) for name, text in child.files.items() if name.endswith(".py"))
                 assert [frozen_pieces(text) for text in child.files.values()] == [
                     frozen_pieces(text) for text in base.files.values()
                 ]
