@@ -19,7 +19,8 @@ from evo.protocols import FloatArray
 from evo.search.population import LARGEST
 from evo.values import Evaluation, Individual, Objective, Repeats
 
-SILENCE = 20
+TRUSTED_AFTER = 20
+"""Successful re-evaluations after which the variance found so far is trusted, also where it is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Noise:
 
     Attributes:
         variances: of a single measurement, by objective; {} until something was measured twice.
-        repeated: how many evaluations were not the first of an individual.
+        repeated: how many successful evaluations were not the first of an individual.
     """
 
     settings: NoiseSettings
@@ -65,14 +66,22 @@ class Noise:
         """Whether all re-evaluations gave the same values so far."""
         return not any(self.variances.values())
 
-    def learnt(self, known: Collection[Individual]) -> Noise:
-        """After a re-evaluation, with variances from these individuals; as before where none was measured twice."""
+    @property
+    def _trusted(self) -> bool:
+        return self.repeated >= TRUSTED_AFTER
+
+    def learnt(self, known: Collection[Individual], *, ok: bool = True) -> Noise:
+        """After a re-evaluation, with variances from these individuals; as before where none was measured twice.
+
+        Args:
+            ok: whether the re-evaluation succeeded; a failed one says nothing of whether values vary.
+        """
         pooled = {
             objective.name: pooled_variance([member.repeats[objective.name] for member in known if member.repeats])
             for objective in self.objectives
         }
         found = {name: min(variance, LARGEST) for name, variance in pooled.items() if variance is not None}
-        return replace(self, variances={**self.variances, **found}, repeated=self.repeated + 1)
+        return replace(self, variances={**self.variances, **found}, repeated=self.repeated + ok)
 
     def appraised(self, individual: Individual) -> Individual:
         """With the values by which it is compared; unchanged until something was measured twice."""
@@ -95,14 +104,15 @@ class Noise:
     def most_uncertain(self, members: Iterable[Individual], busy: Collection[int]) -> Individual | None:
         """Which member to re-evaluate: a leader or its challenger, whichever is known less well; None without doubt.
 
-        Leaders are feasible members that no other dominates by its means; the least known leader comes first. While
-        nothing has varied all of them are uncertain; after SILENCE re-evaluations that agreed, none is.
+        Leaders are feasible members that no other dominates by its means; the least known leader comes first. All of
+        them are uncertain until there were `TRUSTED_AFTER` successful re-evaluations; where all of those agreed, none
+        is afterwards.
 
         Args:
             busy: ids of members that are being re-evaluated.
         """
         pool = [member for member in members if member.evaluation.violation <= 0]
-        if len(pool) < 2 or (self.silent and self.repeated >= SILENCE):
+        if len(pool) < 2 or (self.silent and self._trusted):
             return None
         pairs = self._uncertain_pairs(pool)
         return next((pool[place] for pair in pairs for place in pair if pool[place].id not in busy), None)
@@ -114,7 +124,9 @@ class Noise:
         unsure: FloatArray = (variances / scale).sum(axis=1)
         leaders = np.flatnonzero(moocore.is_nondominated(means, keep_weakly=False))
         for leader in leaders[np.argsort(-unsure[leaders], kind="stable")].tolist():
-            challenger = leader if self.silent else challenger_of(leader, means, variances)
+            challenger = None if self.silent else challenger_of(leader, means, variances)
+            if challenger is None and not self._trusted:
+                challenger = leader
             if challenger is not None:
                 yield (challenger, leader) if unsure[challenger] > unsure[leader] else (leader, challenger)
 

@@ -322,9 +322,10 @@ class Search:
         known = {member.id: member for member in (*self.front, *self.best.values())} | present
         if individual.id in known:
             known[individual.id] = individual
-        if result.evaluation.outcome != "ok" and individual.id not in present:
+        ok = result.evaluation.outcome == "ok"
+        if not ok and individual.id not in present:
             known.pop(individual.id, None)
-        self.noise = self.noise.learnt(({individual.id: individual} | known).values())
+        self.noise = self.noise.learnt(({individual.id: individual} | known).values(), ok=ok)
         known = {identity: self.noise.appraised(member) for identity, member in known.items()}
         self.population.revise(known)
         self._seeds = [known.get(seed.id, seed) for seed in self._seeds]
