@@ -121,7 +121,8 @@ class Nothing(Problem):
 
     Args:
         mean_seconds: how long the worker sleeps beside it, lognormal around this, by the genome's digest.
-        first: what the seed answers.
+        first: what the seed answers, or the first number of its sum.
+        numbers: how many numbers the seed adds up; a model that changes one of many proposes few duplicates.
     """
 
     description = "Answer a number."
@@ -131,12 +132,12 @@ class Nothing(Problem):
         "search.population": 20,
     }
 
-    def __init__(self, mean_seconds: float = 0.0, first: float = 0) -> None:
+    def __init__(self, mean_seconds: float = 0.0, first: float = 0, numbers: int = 1) -> None:
         self._mean_seconds = mean_seconds
-        self._first = first
+        self._sum = " + ".join(str(first + number) for number in range(numbers))
 
     def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
-        return [Program.single(f"def answer():\n    return {self._first}\n")]
+        return [Program.single(f"def answer():\n    return {self._sum}\n")]
 
     def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
         assert isinstance(genome, Program)

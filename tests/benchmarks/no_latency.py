@@ -1,21 +1,29 @@
 """A model without latency: how fast the driver makes prompts, reads replies and records, by the local executor.
 
 Small programs, diffs and rewrites in halves, sandboxed and recorded; the scripted model runs in a process of its own.
+The programs add up eight numbers: of programs with a single one, to three digits, half of its answers are duplicates.
 """
 
 from __future__ import annotations
 
-from tests.benchmarks.pipeline import scripted_server, searched
+from tests.benchmarks.pipeline import PROBLEM, by_model, scripted_server
 from tests.benchmarks.rows import Row
+from tests.benchmarks.running import Measured, run_search
 
 COUNT = 2000
 OPERATORS = "search.operators={model_diff: 1, model_rewrite: 1}"
 RATE_AIM, DRIVER_MILLISECONDS_AIM = 250.0, 3.0
 
 
-def measure() -> list[Row]:
+def searched() -> Measured:
+    """The run that is timed."""
+    problem = "problem.options={first: 0.123456789, numbers: 8}"
     with scripted_server(rule="code_or_diff") as url:
-        run = searched(url, COUNT, 0.0, "executor.name=local", OPERATORS, "search.max_stale_proposals=100000")
+        return run_search(PROBLEM, problem, *by_model(url, COUNT), "executor.name=local", OPERATORS)
+
+
+def measure() -> list[Row]:
+    run = searched()
     warm = COUNT // 10
     milliseconds = run.driver_milliseconds(warm, COUNT - 1)
     return [
