@@ -84,7 +84,7 @@ class Driver:
                 self._evaluations.begin(self._group, self._stop_for_money)
                 self._continue_replayed()
                 self._fill()
-        except* Exception as failures:
+        except ExceptionGroup as failures:  # 3.11.2 wraps what except* raises
             raise failures.exceptions[0] from None
         finally:
             executor.on_event = on_event

@@ -162,5 +162,5 @@ async def _cancelled_on_failure(journal: Journal) -> AsyncIterator[None]:
             guard = group.create_task(journal.until_failure())
             yield
             guard.cancel()
-    except* Exception as failures:
+    except ExceptionGroup as failures:  # 3.11.2 wraps what except* raises
         raise failures.exceptions[0] from None
