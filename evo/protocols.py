@@ -39,7 +39,7 @@ class Function(Protocol):
         ...
 
 
-class Run(Protocol):
+class Runner(Protocol):
     """What an evaluation may use: programs run in the sandbox, and language models through the driver's gateway.
 
     Opening a program raises nothing at once: a program that fails to load fails at the first call.
@@ -99,7 +99,7 @@ class Problem(Protocol):
         """Between 1 and `count` genomes to start from."""
         ...
 
-    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+    def evaluate(self, genome: Genome, run: Runner, part: Part) -> Score:
         """Score a genome, in the trusted worker; the candidate itself only through `run`.
 
         Raises:
@@ -111,7 +111,7 @@ class Problem(Protocol):
         """Names of the cases that can be scored separately, each once; () where there are none."""
         return ()
 
-    def evaluate_cases(self, genome: Genome, run: Run, part: Part, cases: Sequence[str]) -> Score:
+    def evaluate_cases(self, genome: Genome, run: Runner, part: Part, cases: Sequence[str]) -> Score:
         """Score a genome on these cases alone: objectives of them, and `Score.cases` with exactly them.
 
         A case's score does not depend on which other cases are asked for. Only for problems that name cases.
@@ -341,7 +341,7 @@ class Executor(Protocol):
 
         Args:
             cases: those to score it on; None scores it as a whole. The limits apply to each call.
-            model: answers what the problem asks by `Run.ask`, here in the driver's process.
+            model: answers what the problem asks by `Runner.ask`, here in the driver's process.
             resources: that it takes, instead of the job's; an executor without a choice of machines ignores it.
 
         Raises:

@@ -10,11 +10,13 @@ import numpy as np
 from evo.errors import CandidateError, ConfigError, SandboxError
 from evo.genomes import Genome
 from evo.models import BudgetSpentError, ModelAccessError
-from evo.protocols import Problem, Run
+from evo.protocols import Problem, Runner
 from evo.values import Evaluation, Objective, Part, Score, clip_text
 
 
-def scored(problem: Problem, genome: Genome, run: Run, part: Part, *, cases: Sequence[str] | None = None) -> Evaluation:
+def scored(
+    problem: Problem, genome: Genome, run: Runner, part: Part, *, cases: Sequence[str] | None = None
+) -> Evaluation:
     """A problem's score of a genome, checked; any failure is in the evaluation.
 
     Args:

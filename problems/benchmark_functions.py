@@ -14,7 +14,7 @@ from pymoo.problems.single.sphere import Sphere as PymooSphere
 
 from evo.errors import CandidateError
 from evo.genomes import Genome, Vector
-from evo.protocols import Problem, Run
+from evo.protocols import Problem, Runner
 from evo.values import Box, Objective, Part, Score
 from problems.checks import genome_of, one_of, whole_number
 
@@ -40,7 +40,7 @@ class BoxFunction(Problem):
         points = rng.uniform(self._function.xl, self._function.xu, (count, self._function.n_var))
         return [Vector(tuple(point)) for point in points.tolist()]
 
-    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+    def evaluate(self, genome: Genome, run: Runner, part: Part) -> Score:
         point = np.array(genome_of(genome, Vector).values)
         if len(point) != self._function.n_var:
             raise CandidateError("invalid", f"expected {self._function.n_var} values, got {len(point)}")

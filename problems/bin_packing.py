@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evo.genomes import Genome, Program
-from evo.protocols import FloatArray, IntArray, Problem, Run
+from evo.protocols import FloatArray, IntArray, Problem, Runner
 from evo.values import Limits, Objective, Part, Score
 from problems.bin_packing_instances import Instance, excess, load_instances, shuffled, weibull_instances
 from problems.bin_packing_rounds import Rounds
@@ -64,7 +64,7 @@ class BinPacking(Problem):
     def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
         return [RULES["best fit"].program]
 
-    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+    def evaluate(self, genome: Genome, run: Runner, part: Part) -> Score:
         program = genome_of(genome, Program)
         with run(program, "priority", harness=HARNESS) as play:
             packed = Packed(self._rounds[part].instances, self._rounds[part].play(play))

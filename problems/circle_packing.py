@@ -9,7 +9,7 @@ import numpy as np
 
 from evo.errors import CandidateError
 from evo.genomes import Genome, Program
-from evo.protocols import FloatArray, Problem, Run
+from evo.protocols import FloatArray, Problem, Runner
 from evo.values import Limits, Objective, Part, Score
 from problems.checks import finite_array, genome_of, whole_number
 from problems.circle_geometry import gaps, room_to_walls, valid_radii
@@ -77,7 +77,7 @@ class CirclePacking(Problem):
     def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
         return [Program.single(SEED)]
 
-    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+    def evaluate(self, genome: Genome, run: Runner, part: Part) -> Score:
         n = self._n[part]
         with run(genome_of(genome, Program), "pack") as pack:
             answer = pack(n)

@@ -13,7 +13,7 @@ import numpy as np
 
 from evo.errors import CandidateError
 from evo.genomes import Architecture, Genome, SlotValue
-from evo.protocols import FloatArray, IntArray, Problem, Run
+from evo.protocols import FloatArray, IntArray, Problem, Runner
 from evo.spaces import Real, Whole
 from evo.values import Objective, Part, Score, Slots
 from problems.checks import chosen_objectives, genome_of
@@ -95,7 +95,7 @@ class DigitsMlp(Problem):
     def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
         return [Architecture(SPACE.sample(rng)) for _ in range(count)]
 
-    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+    def evaluate(self, genome: Genome, run: Runner, part: Part) -> Score:
         design = genome_of(genome, Architecture).choices
         if not SPACE.contains(design):
             raise CandidateError("invalid", f"expected a design of the space, got {dict(design)!r:.300}")

@@ -8,7 +8,7 @@ import numpy as np
 
 from evo.errors import CandidateError
 from evo.genomes import Architecture, Genome
-from evo.protocols import Problem, Run
+from evo.protocols import Problem, Runner
 from evo.values import Objective, Part, Score, Slots
 from problems.checks import genome_of
 
@@ -47,7 +47,7 @@ class KModule(Problem):
             Architecture({slot: str(rng.choice(options)) for slot, options in OPTIONS.items()}) for _ in range(count)
         ]
 
-    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+    def evaluate(self, genome: Genome, run: Runner, part: Part) -> Score:
         choices = genome_of(genome, Architecture).choices
         if set(choices) != set(OPTIONS) or any(choices[slot] not in options for slot, options in OPTIONS.items()):
             raise CandidateError("invalid", f"expected an option for each of {', '.join(OPTIONS)}, got {dict(choices)}")

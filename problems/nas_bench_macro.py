@@ -17,7 +17,7 @@ import numpy as np
 
 from evo.errors import CandidateError, ConfigError
 from evo.genomes import Architecture, Genome
-from evo.protocols import Problem, Run
+from evo.protocols import Problem, Runner
 from evo.values import Objective, Part, Score, Slots
 from problems.checks import chosen_objectives, genome_of
 
@@ -65,7 +65,7 @@ class NasBenchMacro(Problem):
     def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
         return [Architecture(SPACE.sample(rng)) for _ in range(count)]
 
-    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+    def evaluate(self, genome: Genome, run: Runner, part: Part) -> Score:
         choices = genome_of(genome, Architecture).choices
         if not SPACE.contains(choices):
             raise CandidateError("invalid", f"expected {', '.join(BLOCKS)} for each of {', '.join(SPACE.order)}")

@@ -15,7 +15,7 @@ from evo.errors import CandidateError, ConfigError
 from evo.genomes import Genome, Prompt
 from evo.models import Completion, CompletionOutcome, Request
 from evo.pooling import pooled
-from evo.protocols import Problem, Run
+from evo.protocols import Problem, Runner
 from evo.resources import Resources
 from evo.values import FEEDBACK_LIMIT_BYTES, Objective, Part, Score, clip_text
 from problems.checks import chosen_objectives, genome_of, one_of, whole_number
@@ -162,14 +162,14 @@ class PromptTask(Problem):
     def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
         return [self._seed]
 
-    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+    def evaluate(self, genome: Genome, run: Runner, part: Part) -> Score:
         return self.evaluate_cases(genome, run, part, self.case_names(part))
 
     def case_names(self, part: Part) -> Sequence[str]:
         """The cases of a part by their number in it."""
         return [str(number) for number in range(len(self._cases[part]))]
 
-    def evaluate_cases(self, genome: Genome, run: Run, part: Part, cases: Sequence[str]) -> Score:
+    def evaluate_cases(self, genome: Genome, run: Runner, part: Part, cases: Sequence[str]) -> Score:
         prompt = genome_of(genome, Prompt)
         asked = [self._cases[part][int(name)] for name in cases]
         completions = run.ask(self.requests(rendered(prompt), asked))

@@ -10,10 +10,10 @@ import numpy as np
 
 from evo.errors import CandidateError, ConfigError
 from evo.genomes import Genome, Program
-from evo.protocols import FloatArray, Problem, Run
+from evo.protocols import FloatArray, Problem, Runner
 from evo.values import Limits, Objective, Part, Score
 from problems.checks import finite_array, genome_of, one_of
-from problems.tables import LAWS, Table, read_csv
+from problems.tables import LAWS, Dataset, read_csv
 
 FRAME = '''\
 """A formula for {target} from columns of numbers. law(x) takes the columns side by side, shape (rows, columns)."""
@@ -74,7 +74,7 @@ class SymbolicRegression(Problem):
     def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
         return [self._program(np.ones(len(self._names)), 0.0)]
 
-    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+    def evaluate(self, genome: Genome, run: Runner, part: Part) -> Score:
         program, table = genome_of(genome, Program), self._tables[part]
         with run(program, "law") as law:
             answer = law(table.inputs)
@@ -119,21 +119,21 @@ def identifiers(columns: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _split(table: Table) -> dict[Part, Table]:
+def _split(table: Dataset) -> dict[Part, Dataset]:
     order = np.random.default_rng(SPLIT_SEED).permutation(len(table.targets))
     held_out = max(2, round(HOLDOUT_SHARE * len(order)))
     return {"train": table.rows(order[held_out:]), "holdout": table.rows(order[:held_out])}
 
 
-def _sampled(name: str) -> dict[Part, Table]:
+def _sampled(name: str) -> dict[Part, Dataset]:
     one_of(name, "law", tuple(LAWS))
     law, rng = LAWS[name], np.random.default_rng(SPLIT_SEED)
     train, near, far = (law.sample(LAW_ROWS, rng, stretch) for stretch in (1.0, 1.0, STRETCH))
     inputs, targets = np.vstack([near.inputs, far.inputs]), np.concatenate([near.targets, far.targets])
-    return {"train": train, "holdout": Table(train.columns, train.target, inputs, targets)}
+    return {"train": train, "holdout": Dataset(train.columns, train.target, inputs, targets)}
 
 
-def _expect_variation(tables: Mapping[Part, Table], source: str) -> None:
+def _expect_variation(tables: Mapping[Part, Dataset], source: str) -> None:
     for part, table in tables.items():
         with np.errstate(over="ignore", invalid="ignore"):
             variance = float(np.var(table.targets))
@@ -147,7 +147,7 @@ def _with_ones(inputs: FloatArray) -> FloatArray:
     return np.column_stack([inputs, np.ones(len(inputs))])
 
 
-def _feedback(predicted: FloatArray, table: Table, names: Sequence[str]) -> str:
+def _feedback(predicted: FloatArray, table: Dataset, names: Sequence[str]) -> str:
     """The rows with the largest errors, as feedback for the next proposal."""
     missed = predicted - table.targets
     lines = []

@@ -18,7 +18,7 @@ LEAST_ROWS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class Dataset:
     """Rows of measurements.
 
     Attributes:
@@ -33,9 +33,9 @@ class Table:
     inputs: FloatArray
     targets: FloatArray
 
-    def rows(self, chosen: IntArray) -> Table:
+    def rows(self, chosen: IntArray) -> Dataset:
         """Some of the rows."""
-        return Table(self.columns, self.target, self.inputs[chosen], self.targets[chosen])
+        return Dataset(self.columns, self.target, self.inputs[chosen], self.targets[chosen])
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,12 @@ class Law:
     ranges: Mapping[str, tuple[float, float]]
     formula: Callable[..., FloatArray]
 
-    def sample(self, rows: int, rng: np.random.Generator, stretch: float = 1.0) -> Table:
+    def sample(self, rows: int, rng: np.random.Generator, stretch: float = 1.0) -> Dataset:
         """Rows drawn uniformly from the ranges, each stretched by the factor `stretch` about its centre."""
         low, high = np.array(list(self.ranges.values())).T
         middle, half = (low + high) / 2.0, stretch * (high - low) / 2.0
         inputs = rng.uniform(middle - half, middle + half, (rows, len(self.ranges)))
-        return Table(tuple(self.ranges), self.target, inputs, self.formula(*inputs.T))
+        return Dataset(tuple(self.ranges), self.target, inputs, self.formula(*inputs.T))
 
 
 LAWS: Mapping[str, Law] = {
@@ -79,7 +79,7 @@ LAWS: Mapping[str, Law] = {
 }
 
 
-def read_csv(path: str, target: str | None) -> Table:
+def read_csv(path: str, target: str | None) -> Dataset:
     """A CSV file whose first row names the columns and whose other cells are all finite numbers.
 
     Args:
@@ -97,7 +97,7 @@ def read_csv(path: str, target: str | None) -> Table:
     numbers = np.array([_numbers(path, line, row, names) for line, row in enumerate(body, 2)])
     place = _place(path, names, target)
     inputs = tuple(name for number, name in enumerate(names) if number != place)
-    return Table(inputs, names[place], np.delete(numbers, place, axis=1), numbers[:, place])
+    return Dataset(inputs, names[place], np.delete(numbers, place, axis=1), numbers[:, place])
 
 
 def _cells(path: str) -> list[list[str]]:

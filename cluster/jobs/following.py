@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cluster.jobs.contract import LOG_MARK
-from cluster.jobs.runs import Job
+from cluster.jobs.runs import RayJob
 from cluster.jobs.server import JobServer, LostError, UnreachableError, connected
 from evo.errors import UserError
 
@@ -44,7 +44,7 @@ def is_internal(line: str) -> bool:
     return line.startswith((LOG_MARK, "Running entrypoint for job ")) or line.endswith("-- Runtime env is setting up.")
 
 
-def follow(server: JobServer, job: Job, show: Show, complain: Show) -> Job:
+def follow(server: JobServer, job: RayJob, show: Show, complain: Show) -> RayJob:
     """Show a driver's log from its beginning to its end.
 
     Args:
@@ -69,7 +69,7 @@ def follow(server: JobServer, job: Job, show: Show, complain: Show) -> Job:
     return job
 
 
-def _until_over(server: JobServer, job: Job, between: Callable[[], None], complain: Show) -> Job:
+def _until_over(server: JobServer, job: RayJob, between: Callable[[], None], complain: Show) -> RayJob:
     lost_since: float | None = None
     while not job.over:
         between()
@@ -99,7 +99,7 @@ def _show_what_came(blocks: queue.SimpleQueue[bytes], shown: Shown) -> None:
             return
 
 
-def _read(address: str, job: Job, blocks: queue.SimpleQueue[bytes], over: threading.Event) -> None:
+def _read(address: str, job: RayJob, blocks: queue.SimpleQueue[bytes], over: threading.Event) -> None:
     """Put the log into the queue, from where the connection was lost; in a thread, since Ray never ends the log."""
     read = 0
     while not over.wait(POLL_SECONDS):
@@ -120,7 +120,7 @@ def _read(address: str, job: Job, blocks: queue.SimpleQueue[bytes], over: thread
             continue
 
 
-def _show_the_rest(server: JobServer, job: Job, shown: Shown) -> None:
+def _show_the_rest(server: JobServer, job: RayJob, shown: Shown) -> None:
     """Show what was written after the last block."""
     for _ in range(3):
         try:
@@ -132,6 +132,6 @@ def _show_the_rest(server: JobServer, job: Job, shown: Shown) -> None:
         return
 
 
-def log_name(job: Job) -> str:
+def log_name(job: RayJob) -> str:
     """Of a driver's log, in the folder of Ray's logs."""
     return f"job-driver-{job.id}.log"

@@ -25,7 +25,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class RayJob:
     """A driver of a run, now or before.
 
     Attributes:
@@ -62,12 +62,12 @@ class Job:
         return self.status == "failed" and (self.exit_code == REFUSED or self.node is None)
 
 
-def job_from_json(fields: Mapping[str, Any]) -> Job | None:
+def job_from_json(fields: Mapping[str, Any]) -> RayJob | None:
     """A job from Ray's fields; None if it is no driver of ours."""
     about = fields.get("metadata") or {}
     if fields.get("type") != "SUBMISSION" or RUN not in about:
         return None
-    return Job(
+    return RayJob(
         id=fields["submission_id"],
         run=about[RUN],
         problem=about.get(PROBLEM, ""),
@@ -92,13 +92,13 @@ def about(run: str, problem: str, run_dir: str, variables: Sequence[str]) -> dic
     return {RUN: run, PROBLEM: problem, PLACE: run_dir, VARIABLES: " ".join(variables)}
 
 
-def latest(jobs: Sequence[Job], run: str) -> Job | None:
+def latest(jobs: Sequence[RayJob], run: str) -> RayJob | None:
     """The run's latest driver; a driver that never began only where there is no other."""
     drivers = [job for job in jobs if job.run == run]
     return next((job for job in drivers if not job.never_began), drivers[0] if drivers else None)
 
 
-def next_id(jobs: Sequence[Job], run: str) -> str:
+def next_id(jobs: Sequence[RayJob], run: str) -> str:
     """An id for the run's next driver."""
     taken = {job.id for job in jobs}
     number = 1

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from cluster.jobs.runs import Job, job_from_json
+from cluster.jobs.runs import RayJob, job_from_json
 from evo.errors import EvoError, UserError
 
 PROJECT = "evo-platform"
@@ -82,12 +82,12 @@ class JobServer:
         report = (status or {}).get("autoscalerReport") or {}
         return set((report.get("nodeTypeMapping") or {}).values())
 
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[RayJob]:
         """The jobs that are drivers of our runs, the latest first."""
         found = [job_from_json(fields) for fields in self._get("/api/jobs/")]
         return sorted((job for job in found if job and job.run), key=lambda job: job.began, reverse=True)
 
-    def job(self, job_id: str) -> Job:
+    def job(self, job_id: str) -> RayJob:
         """A job of ours."""
         found = job_from_json(self._get(f"/api/jobs/{job_id}"))
         assert found is not None, "asked for a job that is no driver of ours"

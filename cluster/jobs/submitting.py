@@ -11,7 +11,7 @@ from typing import Any
 
 from cluster.jobs.launching import launch, wait_for_message
 from cluster.jobs.packages import user_package
-from cluster.jobs.runs import Job, about, check_name, latest, next_id
+from cluster.jobs.runs import RayJob, about, check_name, latest, next_id
 from cluster.jobs.sealing import Party, place_of
 from cluster.jobs.server import JobServer
 from evo.config.loading import load_config
@@ -75,7 +75,7 @@ def checked(config: Config) -> Config:
     return config
 
 
-def submit(server: JobServer, wanted: Wanted, config: Config) -> Job:
+def submit(server: JobServer, wanted: Wanted, config: Config) -> RayJob:
     """Start a run on a cluster; it does not need this machine any more.
 
     Raises:
@@ -92,7 +92,7 @@ def submit(server: JobServer, wanted: Wanted, config: Config) -> Job:
     return _started(server, wanted, config, order, next_id(jobs, wanted.run))
 
 
-def resume(server: JobServer, wanted: Wanted, config: Config, overrides: Sequence[str]) -> Job:
+def resume(server: JobServer, wanted: Wanted, config: Config, overrides: Sequence[str]) -> RayJob:
     """Resume a run whose folder is on the head.
 
     Args:
@@ -115,7 +115,7 @@ def _taken(run: str, address: str) -> UserError:
     )
 
 
-def _started(server: JobServer, wanted: Wanted, config: Config, order: Mapping[str, Any], job_id: str) -> Job:
+def _started(server: JobServer, wanted: Wanted, config: Config, order: Mapping[str, Any], job_id: str) -> RayJob:
     laptop = Party()
     sender = laptop.public_key if wanted.variables else None
     full = {**_order(server, wanted, job_id), **order, "sender": sender}
@@ -141,6 +141,6 @@ def _hand_over(server: JobServer, laptop: Party, variables: Mapping[str, str], j
     server.put_package(place_of(reader, job_id), laptop.seal(variables, reader, job_id))
 
 
-def _begun(server: JobServer, job_id: str) -> Job:
+def _begun(server: JobServer, job_id: str) -> RayJob:
     wait_for_message(server, job_id, "begun")
     return server.job(job_id)

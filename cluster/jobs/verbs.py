@@ -13,7 +13,7 @@ from pathlib import Path
 from cluster.jobs.contract import FAILED_LATER, REFUSED
 from cluster.jobs.fetching import FarRun
 from cluster.jobs.following import follow, is_internal
-from cluster.jobs.runs import Job, latest
+from cluster.jobs.runs import RayJob, latest
 from cluster.jobs.server import JobServer, LostError, connected
 from cluster.jobs.submitting import Wanted, checked, checked_config, name_for, variables_named
 from cluster.jobs.submitting import resume as resume_there
@@ -131,7 +131,7 @@ def fetch(run: str, to: Path, *, address: str, run_dir: str) -> None:
     print(f"{to}: {count} individuals, {size:.1f} MB{how}")
 
 
-def _begun(server: JobServer, job: Job, *, wait: bool) -> int:
+def _begun(server: JobServer, job: RayJob, *, wait: bool) -> int:
     if wait:
         return _followed(server, job)
     for line in server.log(job.id).splitlines():
@@ -150,7 +150,7 @@ def _begun(server: JobServer, job: Job, *, wait: bool) -> int:
     return 0
 
 
-def _followed(server: JobServer, job: Job) -> int:
+def _followed(server: JobServer, job: RayJob) -> int:
     try:
         job = follow(server, job, lambda line: print(line, flush=True), _say)
     except KeyboardInterrupt:
@@ -162,7 +162,7 @@ def _followed(server: JobServer, job: Job) -> int:
     return REFUSED if job.exit_code == FAILED_LATER else 1 if job.exit_code is None else job.exit_code
 
 
-def _existing(server: JobServer, run: str) -> Job:
+def _existing(server: JobServer, run: str) -> RayJob:
     drivers = server.jobs()
     job = latest(drivers, run)
     if job is None:
@@ -181,15 +181,15 @@ def _hint_at_keys(config: Config, variables: object) -> None:
             _say(f"{name} is set here and not handed over; --env {name} would do so")
 
 
-def _status(job: Job) -> str:
+def _status(job: RayJob) -> str:
     return f"failed (exit code {job.exit_code})" if job.status == "failed" and job.exit_code else job.status
 
 
-def _where(job: Job) -> str:
+def _where(job: RayJob) -> str:
     return f"{_folder(job)} on {job.host}" if job.host else _folder(job)
 
 
-def _folder(job: Job) -> str:
+def _folder(job: RayJob) -> str:
     return f"{job.run_dir}/{job.run}"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from evo.errors import CandidateError
 from evo.genomes import Genome, Vector
-from evo.protocols import Context, Problem, Run
+from evo.protocols import Context, Problem, Runner
 from evo.values import Box, Individual, Objective, Part, Proposal, Score
 
 
@@ -48,10 +48,10 @@ class Exam(Problem):
     def case_names(self, part: Part) -> Sequence[str]:
         return self._names
 
-    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+    def evaluate(self, genome: Genome, run: Runner, part: Part) -> Score:
         return self.evaluate_cases(genome, run, part, self._names)
 
-    def evaluate_cases(self, genome: Genome, run: Run, part: Part, cases: Sequence[str]) -> Score:
+    def evaluate_cases(self, genome: Genome, run: Runner, part: Part, cases: Sequence[str]) -> Score:
         if not isinstance(genome, Vector):
             raise CandidateError("invalid", f"expected a vector of a single value, got a {genome.kind}")
         time.sleep(self._pause_seconds * len(cases))
@@ -71,7 +71,7 @@ class Exam(Problem):
 class FirstCaseOnly(Exam):
     """Scores the first case whichever is asked for, which no executor may take for a score."""
 
-    def evaluate_cases(self, genome: Genome, run: Run, part: Part, cases: Sequence[str]) -> Score:
+    def evaluate_cases(self, genome: Genome, run: Runner, part: Part, cases: Sequence[str]) -> Score:
         return super().evaluate_cases(genome, run, part, ["q0"])
 
 

@@ -1,4 +1,4 @@
-"""A `Run` without a sandbox. No isolation, no limits: for trusted programs in tests only."""
+"""A `Runner` without a sandbox. No isolation, no limits: for trusted programs in tests only."""
 
 from __future__ import annotations
 

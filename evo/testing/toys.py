@@ -13,7 +13,7 @@ import numpy as np
 from evo.errors import CandidateError
 from evo.genomes import Genome, Program, Prompt, Vector
 from evo.models import Message, Request
-from evo.protocols import Context, Problem, Run
+from evo.protocols import Context, Problem, Runner
 from evo.resources import Resources
 from evo.values import Box, Individual, Objective, Part, Proposal, Score
 
@@ -43,7 +43,7 @@ class Valley(Problem):
     def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
         return [Vector(tuple(rng.uniform(-1, 1, self._dimensions))) for _ in range(count)]
 
-    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+    def evaluate(self, genome: Genome, run: Runner, part: Part) -> Score:
         assert isinstance(genome, Vector)
         time.sleep(self._pause_seconds)
         point = np.array(genome.values)
@@ -84,7 +84,7 @@ class Fog(Problem):
     def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
         return [Vector((1.5,) * self._dimensions)]
 
-    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+    def evaluate(self, genome: Genome, run: Runner, part: Part) -> Score:
         assert isinstance(genome, Vector)
         number = self._measured[genome.digest]
         self._measured[genome.digest] += 1
@@ -139,7 +139,7 @@ class Nothing(Problem):
     def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
         return [Program.single(f"def answer():\n    return {self._sum}\n")]
 
-    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+    def evaluate(self, genome: Genome, run: Runner, part: Part) -> Score:
         assert isinstance(genome, Program)
         time.sleep(self.pause_seconds(genome))
         with run(genome, "answer") as answer:
@@ -207,7 +207,7 @@ class Echo(Problem):
     def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
         return [Prompt({"task": "Repeat this."})]
 
-    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+    def evaluate(self, genome: Genome, run: Runner, part: Part) -> Score:
         """The share of replies that end as their question did; the feedback is all replies, a line each."""
         assert isinstance(genome, Prompt)
         text, replies = " ".join(genome.parts.values()), []
@@ -227,7 +227,7 @@ class EchoByCase(Echo):
     def case_names(self, part: Part) -> Sequence[str]:
         return [str(number) for number in range(5)]
 
-    def evaluate_cases(self, genome: Genome, run: Run, part: Part, cases: Sequence[str]) -> Score:
+    def evaluate_cases(self, genome: Genome, run: Runner, part: Part, cases: Sequence[str]) -> Score:
         texts = [f"hello {part} {name}" for name in cases]
         replies = run.ask([Request("task", (Message("user", text),)) for text in texts])
         marks = [float(reply.text.endswith(text)) for reply, text in zip(replies, texts, strict=True)]

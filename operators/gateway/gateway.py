@@ -21,7 +21,7 @@ from operators.gateway.retry_policy import RetryPolicy
 Record = Callable[[Request, Completion], None]
 
 
-class Gateway:
+class EndpointGateway:
     """Answers requests from OpenAI-compatible endpoints, within caps; an `evo.protocols.Gateway`.
 
     Replies come from an endpoint's chat completions or its Responses interface, vectors from its embeddings; retries,

@@ -20,7 +20,7 @@ from evo.genomes import Genome
 from evo.journal.folder import SILENT_SECONDS, holder, locked
 from evo.journal.replay import latest_config, replay
 from evo.lineage import open_run
-from evo.protocols import Job, Run
+from evo.protocols import Job, Runner
 from evo.search.search import Search
 from evo.testing.executor import InProcessExecutor
 from evo.testing.toys import Valley
@@ -47,7 +47,7 @@ class Ending(Valley):
         super().__init__()
         self._signals = signals
 
-    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+    def evaluate(self, genome: Genome, run: Runner, part: Part) -> Score:
         score = super().evaluate(genome, run, part)
         if part == "holdout":
             for _ in range(self._signals):

@@ -9,7 +9,7 @@ import pytest
 
 from evo.errors import CandidateError, SandboxError
 from evo.genomes import Genome, Vector
-from evo.protocols import Problem, Run
+from evo.protocols import Problem, Runner
 from evo.scoring import scored
 from evo.testing.in_process import run_in_process
 from evo.values import Objective, Part, Score
@@ -26,7 +26,7 @@ class Given(Problem):
     def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
         return [Vector((0.0,))]
 
-    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+    def evaluate(self, genome: Genome, run: Runner, part: Part) -> Score:
         if isinstance(self._answer, BaseException):
             raise self._answer
         return self._answer if isinstance(self._answer, Score) else Score(self._answer)  # type: ignore[arg-type]

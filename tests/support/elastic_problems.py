@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from evo.genomes import Genome, Vector
-from evo.protocols import Run
+from evo.protocols import Runner
 from evo.testing.toys import Valley
 from evo.values import Part, Score
 
@@ -33,7 +33,7 @@ class Napping(Valley):
         self._slow = slow
         self._slow_seconds = slow_seconds
 
-    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+    def evaluate(self, genome: Genome, run: Runner, part: Part) -> Score:
         time.sleep(self._slow_seconds if self._is_slow(genome) else self._seconds)
         return super().evaluate(genome, run, part)
 
@@ -64,7 +64,7 @@ class Deadly(Valley):
     def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
         return [Vector((0.1, 0.2, 0.3))]
 
-    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+    def evaluate(self, genome: Genome, run: Runner, part: Part) -> Score:
         assert isinstance(genome, Vector)
         if genome.values[0] > 1:
             (self._folder / f"{genome.values[0]}-{time.time_ns()}").touch()

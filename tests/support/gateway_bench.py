@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from evo.ledger import Charge, Ledger, charge_of
 from evo.models import Caps, Completion, Endpoint, Health, Message, Price, Request
-from operators.gateway import Gateway, RetryPolicy
+from operators.gateway import EndpointGateway, RetryPolicy
 from tests.support.fake_endpoint import FakeEndpoint, serve
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class Bench:
         self.fake = fake
         self.recorded: Recorded = []
         endpoint = Endpoint("fake", fake.url, price=PRICE, timeout_seconds=patience_for(fake.script))
-        self.gateway = Gateway(
+        self.gateway = EndpointGateway(
             [replace(endpoint, **options)],
             "small",
             Ledger(caps),

@@ -164,9 +164,9 @@ def soon(burn: Fuse) -> None:
 
 PLACES: Mapping[str, Trap] = {
     "proposing": before("evo.engine.driver:Driver._propose"),
-    "announced": before("operators.gateway:Gateway.complete"),
-    "asking": during("operators.gateway:Gateway.complete"),
-    "replied": after("operators.gateway:Gateway.complete"),
+    "announced": before("operators.gateway:EndpointGateway.complete"),
+    "asking": during("operators.gateway:EndpointGateway.complete"),
+    "replied": after("operators.gateway:EndpointGateway.complete"),
     "completion_recorded": after("evo.journal.recorder:Recorder.completed"),
     "paid": after("evo.engine.metering:ProposalModel.complete"),
     "proposed": after("evo.engine.driver:Driver._propose"),

@@ -23,7 +23,7 @@ from cluster.sandbox.launch import Isolation, bubblewrap_problem
 from cluster.sandbox.sandbox import Sandbox
 from evo.errors import CandidateError
 from evo.genomes import Genome, Program
-from evo.protocols import Problem, Run
+from evo.protocols import Problem, Runner
 from evo.values import Evaluation, Limits, Objective, Part, Score
 from tests.support.hostile import CORPUS, Hostile
 
@@ -44,7 +44,7 @@ class Doubling(Problem):
     def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
         return [Program.single(GOOD)]
 
-    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+    def evaluate(self, genome: Genome, run: Runner, part: Part) -> Score:
         assert isinstance(genome, Program)
         error = 0.0
         with run(genome, "double") as double:

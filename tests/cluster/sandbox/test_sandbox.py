@@ -29,7 +29,7 @@ from cluster.sandbox.wire import WireError
 from evo.errors import CandidateError, SandboxError
 from evo.genomes import Genome, Program, Vector
 from evo.models import Completion, Message, Request
-from evo.protocols import Problem, Run
+from evo.protocols import Problem, Runner
 from evo.testing.scripted import completed
 from evo.values import Limits, Objective, Part, Score
 
@@ -478,7 +478,7 @@ class Halving(Problem):
     def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
         return [ECHO]
 
-    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+    def evaluate(self, genome: Genome, run: Runner, part: Part) -> Score:
         if isinstance(genome, Vector):
             return Score({"half": genome.values[0] / 2})
         assert isinstance(genome, Program)
@@ -514,7 +514,7 @@ class Consulting(Problem):
     def seeds(self, count: int, rng: np.random.Generator) -> Sequence[Genome]:
         return [ECHO]
 
-    def evaluate(self, genome: Genome, run: Run, part: Part) -> Score:
+    def evaluate(self, genome: Genome, run: Runner, part: Part) -> Score:
         assert isinstance(genome, Program)
         with run(genome, "echo") as echo:
             [answer] = run.ask([Request("task", (Message("user", echo("question")),))])

@@ -1,4 +1,4 @@
-"""What the `Run` for tests promises: failures as data, values as over the wire."""
+"""What the `Runner` for tests promises: failures as data, values as over the wire."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import pytest
 from evo.errors import ConfigError
 from evo.ledger import Ledger
 from evo.models import FREE, Caps, Completion, Endpoint
-from operators.gateway import Gateway
+from operators.gateway import EndpointGateway
 from operators.gateway.connections import Connections, Reach
 from tests.support.fake_endpoint import FakeEndpoint, completion, serve
 from tests.support.gateway_bench import ASK, PRICE, QUICK, Bench, bench, one_ask
@@ -33,7 +33,7 @@ async def asked(
     endpoint: Endpoint, *, times: int = 1, between: Callable[[], Awaitable[object]] = lambda: asyncio.sleep(0)
 ) -> list[Completion]:
     """What comes of the same request, asked again and again."""
-    gateway = Gateway([endpoint], "m", Ledger(Caps()), environment={}, retry_policy=QUICK)
+    gateway = EndpointGateway([endpoint], "m", Ledger(Caps()), environment={}, retry_policy=QUICK)
     answers = []
     for _ in range(times):
         answers.append(await gateway.complete(ASK))
@@ -63,9 +63,9 @@ def test_a_proxy_that_is_not_there_is_unreachable_and_one_of_another_kind_is_ref
     assert (answer.outcome, answer.requests) == ("unreachable", 0)
     monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:1")
     with pytest.raises(ConfigError, match=r"a socks5 proxy for models\.example; only HTTP proxies"):
-        Gateway([FAR], "m", Ledger(Caps()), environment={})
+        EndpointGateway([FAR], "m", Ledger(Caps()), environment={})
     monkeypatch.setenv("no_proxy", "models.example")
-    Gateway([FAR], "m", Ledger(Caps()), environment={})
+    EndpointGateway([FAR], "m", Ledger(Caps()), environment={})
 
 
 def test_a_server_without_tls_is_unreachable_by_https_and_free() -> None:

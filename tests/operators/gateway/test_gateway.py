@@ -13,7 +13,7 @@ import pytest
 from evo.errors import ConfigError
 from evo.ledger import Charge, Ledger
 from evo.models import FREE, Caps, Completion, Endpoint, ModelAccessError
-from operators.gateway import Gateway
+from operators.gateway import EndpointGateway
 from operators.gateway.prices import worst_case
 from tests.support.fake_endpoint import FakeEndpoint, count_tokens, serve
 from tests.support.gateway_bench import ASK, ENVIRONMENT, KEY, PRICE, QUICK, SCHEMA, Bench, bench, one_ask
@@ -157,18 +157,18 @@ def test_the_key_never_leaves_but_in_the_header(script: str, caplog: pytest.LogC
 def test_a_key_that_is_missing_or_no_key_is_said_before_anything_is_sent() -> None:
     remote = [Endpoint("far", "https://models.example/v1", key_variable="FAR_KEY", price=FREE)]
     with pytest.raises(ModelAccessError, match="set the environment variable FAR_KEY"):
-        Gateway(remote, "m", Ledger(Caps()), environment={})
+        EndpointGateway(remote, "m", Ledger(Caps()), environment={})
     with pytest.raises(ModelAccessError, match="FAR_KEY holds characters") as caught:
-        Gateway(remote, "m", Ledger(Caps()), environment={"FAR_KEY": "sk-one\r\nsk-two"})
+        EndpointGateway(remote, "m", Ledger(Caps()), environment={"FAR_KEY": "sk-one\r\nsk-two"})
     assert "sk-" not in str(caught.value)
-    Gateway([replace(remote[0], key_variable="")], "m", Ledger(Caps()), environment={})
+    EndpointGateway([replace(remote[0], key_variable="")], "m", Ledger(Caps()), environment={})
 
 
 def test_requests_go_where_their_model_is_named_or_else_where_any_is_taken() -> None:
     async def go() -> None:
         async with serve(FakeEndpoint()) as named, serve(FakeEndpoint()) as other:
             ends = [Endpoint("any", other.url), Endpoint("named", named.url, models=("a", "b"))]
-            gateway = Gateway(ends, "a", Ledger(Caps()), environment={})
+            gateway = EndpointGateway(ends, "a", Ledger(Caps()), environment={})
             answers = [await gateway.complete(replace(ASK, model=model)) for model in ("", "b", "c")]
             await gateway.close()
         assert [(answer.endpoint, answer.model) for answer in answers] == [("named", "a"), ("named", "b"), ("any", "c")]
@@ -178,7 +178,7 @@ def test_requests_go_where_their_model_is_named_or_else_where_any_is_taken() -> 
 
 
 def test_a_model_that_no_endpoint_names_is_refused_with_the_known_ones() -> None:
-    gateway = Gateway(
+    gateway = EndpointGateway(
         [Endpoint("near", "http://localhost:1/v1", models=("a", "b"))], "a", Ledger(Caps()), environment={}
     )
     with pytest.raises(ModelAccessError, match="no endpoint has a model 'c'; known: a, b"):
@@ -199,14 +199,14 @@ def test_a_model_that_no_endpoint_names_is_refused_with_the_known_ones() -> None
 )
 def test_endpoints_that_make_no_sense_are_refused(endpoints: list[Endpoint], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        Gateway(endpoints, "m", Ledger(Caps()), environment=ENVIRONMENT)
+        EndpointGateway(endpoints, "m", Ledger(Caps()), environment=ENVIRONMENT)
 
 
 def test_the_environment_alone_is_a_complete_configuration() -> None:
     async def go() -> Completion:
         async with serve(FakeEndpoint()) as fake:
             environment = ENVIRONMENT | {"OPENAI_BASE_URL": fake.url}
-            gateway = Gateway([Endpoint("openai")], "m", Ledger(Caps()), environment=environment)
+            gateway = EndpointGateway([Endpoint("openai")], "m", Ledger(Caps()), environment=environment)
             completion = await gateway.complete(ASK)
             await gateway.close()
             return completion
@@ -249,7 +249,7 @@ def test_a_completion_is_recorded_before_its_caller_has_it() -> None:
 
     async def go() -> None:
         async with serve(FakeEndpoint()) as fake:
-            gateway = Gateway(
+            gateway = EndpointGateway(
                 [Endpoint("fake", fake.url)],
                 "m",
                 Ledger(Caps()),

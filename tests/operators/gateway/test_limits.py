@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from evo.errors import ConfigError
 from evo.ledger import Charge, Ledger
 from evo.models import FREE, BudgetSpentError, Caps, Completion, Endpoint, Message, Request
-from operators.gateway import Gateway, RetryPolicy, price_of
+from operators.gateway import EndpointGateway, RetryPolicy, price_of
 from operators.gateway.breaker import Breaker
 from operators.gateway.limits import Bucket
 from operators.gateway.prices import cost, prompt_bound, worst_case
@@ -89,7 +89,7 @@ def test_a_budget_is_used_to_its_end_whatever_waits_for_it() -> None:
 
 def test_what_an_earlier_part_of_the_run_spent_counts() -> None:
     endpoint = Endpoint("near", "http://127.0.0.1:1/v1")
-    gateway = Gateway([endpoint], "m", Ledger(Caps(calls=9), Charge(calls=9)), environment={})
+    gateway = EndpointGateway([endpoint], "m", Ledger(Caps(calls=9), Charge(calls=9)), environment={})
     with pytest.raises(BudgetSpentError, match="9 calls spent"):
         asyncio.run(gateway.complete(ASK))
 
@@ -243,7 +243,7 @@ def test_prices_are_the_endpoints_own_or_free_here_or_on_the_list_of_the_package
 
 
 def test_the_price_of_every_named_model_is_there_to_be_written_down() -> None:
-    gateway = Gateway(
+    gateway = EndpointGateway(
         [Endpoint("openai", models=("gpt-4o-mini",))], "gpt-4o-mini", Ledger(Caps()), environment=ENVIRONMENT
     )
     assert gateway.prices == {"gpt-4o-mini": PRICE}

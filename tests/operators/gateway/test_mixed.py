@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from evo.ledger import Charge, Ledger, Reservation, charge_of
 from evo.models import BudgetSpentError, Caps, Completion, Endpoint, Message, Request
-from operators.gateway import Gateway
+from operators.gateway import EndpointGateway
 from operators.gateway.prices import worst_case
 from tests.support.fake_endpoint import FakeEndpoint, serve
 from tests.support.gateway_bench import ASK, ENVIRONMENT, PRICE, QUICK
@@ -55,7 +55,7 @@ async def answers_of(
     async with serve(FakeEndpoint(script)) as fake:
         chat = Endpoint("chat", fake.url, models=("chat",), price=PRICE, timeout_seconds=0.3, retries=2)
         other = replace(chat, name="responses", models=("responses",), api="responses")
-        gateway = Gateway([chat, other], "chat", ledger, environment=ENVIRONMENT, retry_policy=QUICK)
+        gateway = EndpointGateway([chat, other], "chat", ledger, environment=ENVIRONMENT, retry_policy=QUICK)
         answers = await asyncio.gather(*map(gateway.complete, requests), return_exceptions=True)
         await gateway.close()
     return answers, sum(fake.served.values())

@@ -13,7 +13,7 @@ import pytest
 from evo.errors import ConfigError
 from evo.ledger import Charge, Ledger
 from evo.models import BudgetSpentError, Caps, Completion, Endpoint, Message, ModelAccessError, Price, Request
-from operators.gateway import Gateway, price_of
+from operators.gateway import EndpointGateway, price_of
 from operators.gateway.prices import prompt_bound, worst_case
 from tests.support.fake_endpoint import count_tokens
 from tests.support.gateway_bench import ASK, ENVIRONMENT, PRICE, Bench, bench
@@ -149,9 +149,9 @@ def test_an_embedding_model_is_priced_by_its_input_and_gives_no_replies() -> Non
     assert price_of("gpt-4o-mini", openai, output="vector") == PRICE
     with pytest.raises(ConfigError, match="no price is known for model 'text-embedding-3-small'"):
         price_of("text-embedding-3-small", openai)
-    gateway = Gateway([openai], "gpt-4o-mini", Ledger(Caps()), environment=ENVIRONMENT)
+    gateway = EndpointGateway([openai], "gpt-4o-mini", Ledger(Caps()), environment=ENVIRONMENT)
     assert gateway.prices == {"gpt-4o-mini": PRICE, "text-embedding-3-small": small}
     with pytest.raises(ConfigError, match="no price is known"):
         asyncio.run(gateway.complete(replace(ASK, model="text-embedding-3-small")))
     with pytest.raises(ConfigError, match="no price is known for model 'nonsense'"):
-        Gateway([replace(openai, models=("nonsense",))], "", Ledger(Caps()), environment=ENVIRONMENT)
+        EndpointGateway([replace(openai, models=("nonsense",))], "", Ledger(Caps()), environment=ENVIRONMENT)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from evo.ledger import Ledger
 from evo.models import Caps, Completion, Endpoint, Message, Request
-from operators.gateway import Gateway, RetryPolicy
+from operators.gateway import EndpointGateway, RetryPolicy
 from operators.scripted import FAULTS, Fault, Faults, ScriptedServer, find_rule, simulated_vector
 
 ECHO = find_rule("echo")
@@ -47,7 +47,7 @@ def by_gateway(request: Request, faults: Faults, *, api: Any = "chat", retries: 
             endpoint = Endpoint(
                 "scripted", server.base_url, timeout_seconds=patience_for(faults), retries=retries, api=api
             )
-            gateway = Gateway([endpoint], "m", Ledger(Caps()), environment={}, retry_policy=QUICK)
+            gateway = EndpointGateway([endpoint], "m", Ledger(Caps()), environment={}, retry_policy=QUICK)
             completion = await gateway.complete(request)
             await gateway.close()
             return completion
@@ -150,7 +150,7 @@ def test_the_gateway_gets_the_vector_that_the_server_made_and_the_digest_it_aske
 
     async def work() -> None:
         async with ScriptedServer(ECHO) as server:
-            gateway = Gateway([Endpoint("one", server.base_url)], "m", Ledger(Caps()), environment={})
+            gateway = EndpointGateway([Endpoint("one", server.base_url)], "m", Ledger(Caps()), environment={})
             for request in (replace(SPOKEN, model="m"), replace(VECTOR, model="m")):
                 await gateway.complete(request)
                 assert server.stats().last[-1].digest == request.digest

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from evo.errors import ConfigError
 from evo.ledger import Ledger
 from evo.models import Caps, Completion, Endpoint, Message, Request
-from operators.gateway import Gateway
+from operators.gateway import EndpointGateway
 from operators.scripted import Arithmetic, Faults, PromptWriterAndArithmetic, ScriptedServer, find_rule
 
 SCHEMA: dict[str, Any] = {
@@ -68,7 +68,7 @@ def asked(
     async def work() -> list[Completion]:
         async with ScriptedServer(find_rule(rule), faults) as server:
             endpoint = Endpoint("scripted", server.base_url, api=api)
-            gateway = Gateway([endpoint], "m", Ledger(Caps()), environment={})
+            gateway = EndpointGateway([endpoint], "m", Ledger(Caps()), environment={})
             answers = [await gateway.complete(request) for request in requests]
             await gateway.close()
             return answers
