@@ -4,6 +4,7 @@ EvoError
 ├── UserError            a mistake the user can fix: exit 2 and a sentence, never a traceback
 │   ├── ConfigError      an unknown key, a bad value
 │   ├── UnknownNameError no problem, operator, survival or executor of that name
+│   ├── AuthorError      a problem or plug-in that its author has to mend: the file, the line, what was expected
 │   ├── GenomeError      a genome that cannot be read
 │   ├── RunFolderError   missing, already there, unwritable, or in use by another process
 │   ├── JournalError     a journal that cannot be read or written
@@ -19,8 +20,12 @@ from __future__ import annotations
 
 import difflib
 import errno
-from collections.abc import Iterable
-from typing import Literal
+import inspect
+import sysconfig
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal
 
 Outcome = Literal["ok", "invalid", "timeout", "oom", "crash", "lost", "pruned"]
 """How the evaluation of a candidate ended."""
@@ -43,6 +48,10 @@ class ConfigError(UserError):
 
 class UnknownNameError(UserError):
     """Nothing is registered under that name."""
+
+
+class AuthorError(UserError):
+    """Code of a problem or plug-in that cannot be loaded, or does not give what is expected of it."""
 
 
 class GenomeError(UserError):
@@ -95,3 +104,41 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, 1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ";"
     return f"unknown {what} {name!r}{hint} known: {', '.join(names) or 'none'}"
+
+
+def place_of(error: BaseException) -> str:
+    """Where in code that is neither ours nor a library's an error arose, as "file.py, line 3"; "" where nowhere."""
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        return f"{Path(error.filename).name}, line {error.lineno}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _by_an_author(frame.filename)]
+    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+
+
+def written_at(code: type | Callable[..., Any]) -> str:
+    """Where a class or function is written, as "file.py, line 3"; its name where there is no source."""
+    try:
+        _, line = inspect.getsourcelines(code)
+        return f"{Path(inspect.getsourcefile(code) or '').name}, line {line}"
+    except (OSError, TypeError):
+        return code.__qualname__
+
+
+def author_error(what: str, error: BaseException) -> AuthorError:
+    """The sentence for what an author's code raised, with its place.
+
+    Args:
+        what: failed, as in "problems/mine.py cannot be loaded".
+    """
+    place = place_of(error)
+    message = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
+    kind = "" if isinstance(error, EvoError) else f"{type(error).__name__}: "
+    return AuthorError(f"{what}: {f'{place}: ' if place else ''}{kind}{message:.500}")
+
+
+def _by_an_author(file: str) -> bool:
+    ours = Path(__file__).parent
+    elsewhere = (str(ours), str(ours.parent / "cluster"), *(sysconfig.get_path(name) for name in _LIBRARIES))
+    return not file.startswith(("<", *elsewhere))
+
+
+_LIBRARIES = ("stdlib", "platstdlib", "purelib", "platlib")

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, cast
 
-from evo.errors import ConfigError, UnknownNameError, unknown
+from evo.errors import AuthorError, ConfigError, EvoError, UnknownNameError, author_error, unknown
 from evo.protocols import Problem
 
 Group = Literal["problems", "operators", "survival", "executors", "gateways", "selectors", "parents", "policies"]
@@ -30,6 +30,7 @@ def resolve(group: Group, name: str) -> Any:
 
     Raises:
         UnknownNameError: not registered, or no such module, file or attribute.
+        AuthorError: the code behind the name fails while it is imported.
     """
     if ":" in name:
         return _from_path(name)
@@ -39,8 +40,8 @@ def resolve(group: Group, name: str) -> Any:
     point = registered[name]
     try:
         return point.load()
-    except (ImportError, AttributeError) as error:
-        raise UnknownNameError(f"{name!r} is registered as {point.value}, which cannot be loaded: {error}") from error
+    except Exception as error:
+        raise author_error(f"{name!r} is registered as {point.value}, which cannot be loaded", error) from error
 
 
 SHIPPED = "EVO_SHIPPED"
@@ -73,8 +74,11 @@ def make(group: Group, name: str, options: Mapping[str, Any], *given: Any) -> An
     Raises:
         UnknownNameError: no such name.
         ConfigError: an option that it does not take.
+        AuthorError: its code fails.
     """
     factory, what = resolve(group, name), _one_of(group)
+    if not callable(factory):
+        raise AuthorError(f"{name} is no {what} but a value of type {type(factory).__name__}; expected a class")
     accepted = dict(list(inspect.signature(factory).parameters.items())[len(given) :])
     for option in options:
         if option not in accepted:
@@ -82,7 +86,13 @@ def make(group: Group, name: str, options: Mapping[str, Any], *given: Any) -> An
     try:
         return factory(*given, **options)
     except (TypeError, ValueError) as error:
+        if not options:
+            raise author_error(f"{what} {name} cannot be made", error) from error
         raise ConfigError(f"{what} {name} does not take these options ({error}): {dict(options)}") from error
+    except EvoError:
+        raise
+    except Exception as error:
+        raise author_error(f"{what} {name} cannot be made", error) from error
 
 
 def _one_of(group: Group) -> str:
@@ -96,29 +106,44 @@ def _registered(group: Group) -> dict[str, EntryPoint]:
 
 def _from_path(name: str) -> Any:
     place, _, attribute = name.rpartition(":")
-    module = _load_file(Path(place)) if place.endswith(".py") else _import(place, name)
-    if not hasattr(module, attribute):
-        raise UnknownNameError(f"{place} has no {attribute!r}")
+    module = _load_file(Path(place)) if place.endswith(".py") else _import(place)
+    if not attribute or not hasattr(module, attribute):
+        defined = [key for key, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
+        raise UnknownNameError(unknown(f"name in {place}", attribute, defined))
     return getattr(module, attribute)
 
 
-def _import(place: str, name: str) -> ModuleType:
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
+def _import(place: str) -> ModuleType:
+    _search_in(Path.cwd(), first=True)
     try:
         return importlib.import_module(place)
     except ModuleNotFoundError as error:
-        raise UnknownNameError(f"cannot import {place!r} for {name!r}: {error}") from error
+        if error.name is not None and f"{place}.".startswith(f"{error.name}."):
+            raise UnknownNameError(f"cannot import {place!r}: {error}") from error
+        raise author_error(f"{place} cannot be imported", error) from error
+    except Exception as error:
+        raise author_error(f"{place} cannot be imported", error) from error
 
 
 def _load_file(path: Path) -> ModuleType:
+    """The module that a file holds, which may import what lies beside it."""
     if not path.is_file():
         raise UnknownNameError(f"no file {path}")
+    _search_in(path.resolve().parent)
     module_name = f"_evo_file_{path.stem}"
     spec = importlib.util.spec_from_file_location(module_name, path.resolve())
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise author_error(f"{path} cannot be loaded", error) from error
     return module
+
+
+def _search_in(folder: Path, *, first: bool = False) -> None:
+    """Import modules from a folder too; behind the installed ones, unless it comes first."""
+    if str(folder) not in sys.path:
+        sys.path.insert(0 if first else len(sys.path), str(folder))

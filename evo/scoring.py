@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from evo.errors import CandidateError, ConfigError, SandboxError
+from evo.errors import CandidateError, ConfigError, SandboxError, place_of, written_at
 from evo.genomes import Genome
 from evo.models import BudgetSpentError, ModelAccessError
 from evo.protocols import Problem, Runner
-from evo.values import Evaluation, Objective, Part, Score, clip_text
+from evo.values import Evaluation, Part, Score, clip_text
 
 
 def scored(
@@ -44,7 +44,8 @@ def combined(problem: Problem, parts: Sequence[Evaluation]) -> Evaluation:
 def _judged(problem: Problem, make: Callable[[], Score]) -> Evaluation:
     try:
         score = make()
-        objectives = _checked(score.objectives, problem.objectives)
+        _check_form(score, problem)
+        objectives = {name: _finite(name, value) for name, value in score.objectives.items()}
         violations, cases, descriptors = map(_all_finite, (score.violations, score.cases, score.descriptors))
         feedback = clip_text(score.feedback)
         return Evaluation("ok", objectives, violations, feedback, cases=cases, descriptors=descriptors)
@@ -53,21 +54,33 @@ def _judged(problem: Problem, make: Callable[[], Score]) -> Evaluation:
     except (SandboxError, BudgetSpentError, ModelAccessError, ConfigError):
         raise
     except Exception as error:  # a scorer met what it did not expect of a candidate
-        return Evaluation("invalid", feedback=clip_text(f"the scorer failed: {type(error).__name__}: {error}"))
+        place = place_of(error)
+        where = f" at {place}" if place else ""
+        return Evaluation("invalid", feedback=clip_text(f"the scorer failed{where}: {type(error).__name__}: {error}"))
+
+
+def _check_form(score: object, problem: Problem) -> None:
+    """Refuse what is no score of the problem, as a slip of its author."""
+    if reason := _misfit(score, [objective.name for objective in problem.objectives]):
+        raise CandidateError("invalid", f"{written_at(type(problem).evaluate)}: {reason}")
+
+
+def _misfit(score: object, expected: list[str]) -> str:
+    """Why it is no score with these objectives; "" where it is."""
+    if not isinstance(score, Score):
+        return f"evaluate must return a Score, got {_shown(score)}"
+    for name in ("objectives", "violations", "cases", "descriptors"):
+        if not isinstance(value := getattr(score, name), Mapping):
+            return f"{name} of a Score must be a dict, got {_shown(value)}"
+    if set(score.objectives) != set(expected):
+        return f"expected the objectives {expected}, got {sorted(map(str, score.objectives))}"[:300]
+    return "" if isinstance(score.feedback, str) else f"feedback of a Score must be text, got {_shown(score.feedback)}"
 
 
 def _of_exactly(cases: Sequence[str], score: Score) -> Score:
     if set(score.cases) != set(cases):
         raise CandidateError("invalid", f"expected scores of the cases {list(cases)}, got {list(score.cases)}"[:300])
     return score
-
-
-def _checked(values: object, objectives: Sequence[Objective]) -> dict[str, float]:
-    expected = [objective.name for objective in objectives]
-    if not isinstance(values, dict) or set(values) != set(expected):
-        got = sorted(map(str, values)) if isinstance(values, dict) else values
-        raise CandidateError("invalid", f"expected the objectives {expected}, got {got!r}"[:300])
-    return {name: _finite(name, values[name]) for name in expected}
 
 
 def _all_finite(values: Mapping[str, float]) -> dict[str, float]:
@@ -81,7 +94,9 @@ def _finite(name: str, value: object) -> float:
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise CandidateError(
-            "invalid", f"{name} must be a finite real number, got {type(value).__name__} {value!r:.80}"
-        )
+        raise CandidateError("invalid", f"{name} must be a finite real number, got {_shown(value)}")
     return number
+
+
+def _shown(value: object) -> str:
+    return "None" if value is None else f"{type(value).__name__} {value!r:.80}"

@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 if TYPE_CHECKING:
     import numpy as np
@@ -233,7 +233,8 @@ class Slots:
         order: the slots, each behind those that it depends on, else as they were declared.
 
     Raises:
-        ConfigError: a condition on an unknown slot or choice, or a slot that depends on itself.
+        ConfigError: a slot that offers nothing; a condition on an unknown slot or choice; a slot that depends on
+            itself.
     """
 
     options: Mapping[str, Offered]
@@ -241,6 +242,7 @@ class Slots:
     order: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "options", {slot: _offered(slot, given) for slot, given in self.options.items()})
         for slot, condition in self.when.items():
             self._check(slot, condition)
         object.__setattr__(self, "order", _ordered(list(self.options), self.when))
@@ -349,6 +351,18 @@ class Slots:
 def same(first: object, other: object) -> bool:
     """Equal as a genome's canonical text sees it: 1, 1.0 and True are three choices."""
     return type(first) is type(other) and first == other
+
+
+def _offered(slot: object, given: object) -> Offered:
+    """What a slot offers; a list of options is taken as a tuple."""
+    offered = tuple(given) if isinstance(given, list) else given
+    fits = isinstance(offered, Whole | Real) or (isinstance(offered, tuple) and bool(offered))
+    if not isinstance(slot, str) or not fits:
+        raise ConfigError(
+            f"slot {slot!r:.80} must have a name and offer options, as in ('relu', 'tanh'), or a Whole or Real, "
+            f"got {type(given).__name__} {given!r:.80}"
+        )
+    return cast(Offered, offered)
 
 
 def _ordered(slots: list[str], when: Mapping[str, Mapping[str, object]]) -> tuple[str, ...]:

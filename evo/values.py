@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from evo.errors import ConfigError
 from evo.errors import Outcome as Outcome
 from evo.genomes import Genome
 from evo.spaces import Slots as Slots
@@ -24,6 +25,11 @@ PAST_LIMIT = 8
 SEED_OPERATOR = "seed"
 REEVALUATE_OPERATOR = "reevaluate"
 
+DIRECTIONS: Mapping[str, Direction] = {
+    **dict.fromkeys(("minimize", "minimise", "minimum", "minimal", "min"), "min"),
+    **dict.fromkeys(("maximize", "maximise", "maximum", "maximal", "max"), "max"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Objective:
@@ -31,13 +37,29 @@ class Objective:
 
     Attributes:
         name: as it appears in tables and on screen.
-        direction: as the user states it; only survival turns maximisation into minimisation.
+        direction: "min" or "max", also given as "minimize", "maximise" and the like; only survival turns maximisation
+            into minimisation.
         unit: "%", "s", "nodes"; empty for a bare number.
+
+    Raises:
+        ConfigError: a name that is no text or empty, or another direction.
     """
 
     name: str
     direction: Direction
     unit: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise ConfigError(f"an objective's name must be a text that is not empty, got {self.name!r:.80}")
+        if self.direction in ("min", "max"):
+            return
+        meant = DIRECTIONS.get(str(self.direction).lower())
+        if meant is None:
+            raise ConfigError(
+                f"the direction of objective {self.name!r} must be min or max, got {self.direction!r:.80}"
+            )
+        object.__setattr__(self, "direction", meant)
 
     @property
     def sign(self) -> float:

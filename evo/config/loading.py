@@ -14,11 +14,11 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from evo.config.authoring import declared_problem
 from evo.config.old_keys import renamed
 from evo.config.schema import Config, ProblemConfig
 from evo.errors import ConfigError, unknown
 from evo.protocols import Problem
-from evo.registry import make_problem
 
 NAMED_SECTIONS = ("problem", "executor", "model", "search.selector", "search.survival", "search.parents")
 
@@ -52,7 +52,7 @@ def load_config(target: str, overrides: Sequence[str] = ()) -> Loaded:
     stated = _merge(layers)
     _check_keys(stated, Config)
     problem = _problem_section(stated.get("problem"))
-    made = make_problem(problem.name, problem.options)
+    made = declared_problem(problem.name, problem.options)
     defaults = made.defaults
     layers.insert(0, (f"problem {problem.name}", _suited(_normalised(_nest(defaults)), stated)))
     sources = {key: source for source, values in layers for key, _ in _leaves(values)}

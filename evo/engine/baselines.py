@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from evo.config.authoring import declared_problem, seeds_of
 from evo.config.schema import Config, OperatorConfig, ParentsConfig, SearchConfig, SurvivalConfig
 from evo.engine.mixture import make_mixture, needs_model
 from evo.errors import ConfigError, UnknownNameError, unknown
 from evo.protocols import Problem
-from evo.registry import make_problem, resolve
+from evo.registry import resolve
 from evo.search.duplicates import DuplicateFilter
 from evo.values import Box, Slots
 
@@ -86,7 +87,7 @@ def with_baseline(config: Config, name: str, problem: Problem | None = None) -> 
     """
     if name not in BASELINES:
         raise UnknownNameError(unknown("baseline", name, BASELINES))
-    return BASELINES[name](config, problem or make_problem(config.problem.name, config.problem.options))
+    return BASELINES[name](config, problem or declared_problem(config.problem.name, config.problem.options))
 
 
 def _searching(config: Config, **changes: Any) -> Config:
@@ -109,4 +110,4 @@ def _of_one_parent(config: Config, problem: Problem) -> Operators:
 
 
 def _kind(config: Config, problem: Problem) -> str:
-    return problem.seeds(config.search.population, np.random.default_rng(config.seed))[0].kind
+    return seeds_of(problem, config.search.population, np.random.default_rng(config.seed))[0].kind

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from evo.config.authoring import declared_problem
 from evo.config.loading import Loaded
 from evo.config.schema import Config
 from evo.errors import ConfigError
@@ -14,7 +15,7 @@ from evo.journal.log import read_events
 from evo.ledger import Charge, Ledger
 from evo.models import Caps, Completion, Endpoint
 from evo.protocols import Executor, Gateway, Job, Problem
-from evo.registry import make_problem, portable, resolve
+from evo.registry import portable, resolve
 from evo.resources import Resources
 from evo.values import Limits
 
@@ -30,7 +31,7 @@ def with_access(loaded: Loaded, environment: Mapping[str, str]) -> Loaded:
     reachable = config.model.endpoints or environment.get(KEY_VARIABLE) or environment.get(URL_VARIABLE)
     if reachable or config.model.name is None:
         return loaded
-    problem = loaded.problem or make_problem(config.problem.name, config.problem.options)
+    problem = loaded.problem or declared_problem(config.problem.name, config.problem.options)
     if problem.needs_model:
         raise ConfigError(f"this problem's evaluations ask a model, and there is no {KEY_VARIABLE} and no endpoint")
     LOG.warning(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from evo.config.authoring import task_of
 from evo.engine.setup import Setup
 from evo.models import Completion, Price, Request
 from evo.protocols import Arm, Context
@@ -65,7 +66,7 @@ async def _asked(setup: Setup, arm: Arm, seed: Evaluation) -> list[Request]:
     problem, listener = setup.problem, Listener()
     parent = Individual(0, 0, Ask(0, "seed"), setup.seeds[0], seed)
     rng = np.random.default_rng(setup.config.seed)
-    context = Context(rng, problem.space, problem.objectives, problem.description, listener)
+    context = Context(rng, problem.space, problem.objectives, task_of(problem), listener)
     await setup.operators[arm.operator].propose([parent] * arm.arity, context)
     return listener.requests
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evo.config.authoring import declared_problem, seeds_of, task_of
 from evo.config.schema import Config
 from evo.engine.evaluator import make_policy
 from evo.engine.factories import concurrent_calls, resources_of
@@ -22,7 +23,6 @@ from evo.models import NO_MODEL, Completion
 from evo.policies.base import Policy
 from evo.policies.full import Full
 from evo.protocols import Context, Executor, Gateway, Operator, Problem
-from evo.registry import make_problem
 from evo.resources import Resources
 from evo.search.search import Search, SearchSettings
 
@@ -56,7 +56,7 @@ class Setup:
     def context(self) -> Context:
         """What all operators may know; each ask adds its own randomness, model and record."""
         problem = self.problem
-        return Context(np.random.default_rng(0), problem.space, problem.objectives, problem.description)
+        return Context(np.random.default_rng(0), problem.space, problem.objectives, task_of(problem))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +98,11 @@ def prepare(config: Config, problem: Problem | None = None, *, inheritance: Inhe
     Raises:
         UserError: a name or a value that means nothing.
     """
-    problem = problem or make_problem(config.problem.name, config.problem.options)
+    problem = problem or declared_problem(config.problem.name, config.problem.options)
     if problem.needs_model and config.model.name is None:
         raise ConfigError(NO_MODEL)
     policy = make_policy(config, problem)
-    seeds = problem.seeds(config.search.population, np.random.default_rng(config.seed))
+    seeds = seeds_of(problem, config.search.population, np.random.default_rng(config.seed))
     mixture = make_mixture(config, seeds[0].kind)
     if inheritance is None:
         journals = [existing_run_folder(Path(folder)) / JOURNAL for folder in config.search.learn_from]

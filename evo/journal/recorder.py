@@ -7,6 +7,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+from evo.config.authoring import task_of
 from evo.journal.events import (
     AdmissionEvent,
     AskEvent,
@@ -61,7 +62,7 @@ class Recorder:
                 version=VERSION,
                 run=name,
                 problem=config["problem"]["name"],
-                description=problem.description,
+                description=task_of(problem),
                 config=config,
                 objectives=tuple(problem.objectives),
                 cases=len(problem.case_names("train")) or None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -29,7 +30,16 @@ class Given(Problem):
     def evaluate(self, genome: Genome, run: Runner, part: Part) -> Score:
         if isinstance(self._answer, BaseException):
             raise self._answer
+        if isinstance(self._answer, Bare):
+            return self._answer.answer  # type: ignore[return-value]
         return self._answer if isinstance(self._answer, Score) else Score(self._answer)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Bare:
+    """What evaluate returns in the place of a Score."""
+
+    answer: object
 
 
 @pytest.mark.parametrize(
@@ -43,9 +53,12 @@ class Given(Problem):
         ({"cost": "1.0", "gain": 1.0}, "cost must be a finite real number, got str"),
         ({"cost": True, "gain": 1.0}, "cost must be a finite real number, got bool"),
         ({"cost": 10**400, "gain": 1.0}, "cost must be a finite real number, got int"),
-        (None, "expected the objectives"),
+        (None, r"test_scoring.py, line \d+: objectives of a Score must be a dict, got None"),
+        (Score({"cost": 1.0, "gain": 1.0}, feedback=None), "feedback of a Score must be text, got None"),  # type: ignore[arg-type]
+        (Bare({"cost": 1.0}), r"test_scoring.py, line \d+: evaluate must return a Score, got dict {'cost': 1.0}"),
+        (Bare(None), "evaluate must return a Score, got None"),
         (Score({"cost": 1.0, "gain": 1.0}, {"limit": float("nan")}), "limit must be a finite real number"),
-        (KeyError("x"), "the scorer failed: KeyError: 'x'"),
+        (KeyError("x"), r"the scorer failed at test_scoring.py, line \d+: KeyError: 'x'"),
         (CandidateError("invalid", "no good"), "no good"),
     ],
 )
