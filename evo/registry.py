@@ -119,7 +119,9 @@ def _import(place: str) -> ModuleType:
         return importlib.import_module(place)
     except ModuleNotFoundError as error:
         if error.name is not None and f"{place}.".startswith(f"{error.name}."):
-            raise UnknownNameError(f"cannot import {place!r}: {error}") from error
+            file = Path(f"{place}.py")
+            hint = f"; for the file, write {file}:NAME" if file.is_file() else ""
+            raise UnknownNameError(f"cannot import {place!r}: {error}{hint}") from error
         raise author_error(f"{place} cannot be imported", error) from error
     except Exception as error:
         raise author_error(f"{place} cannot be imported", error) from error

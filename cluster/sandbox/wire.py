@@ -54,11 +54,12 @@ class Wire:
         """The bytes that say `value`.
 
         Raises:
-            WireError: something in it is neither JSON nor an array of real numbers.
+            WireError: something in it is neither JSON nor an array of real numbers, or a dict has a key that is no text.
         """
         self._out = []
         try:
             text = self._encoder.encode(value).encode("ascii")
+            _check_keys(value)
         except WireError:
             raise
         except (ValueError, TypeError, RecursionError) as error:
@@ -160,6 +161,24 @@ def _checked(name: Any, shape: Any) -> tuple[np.dtype[Any], tuple[int, ...]]:
     if 0 in shape and math.prod(extent for extent in shape if extent) > EMPTY_EXTENT_LIMIT:
         raise WireError(f"an empty array of shape {str(shape)[:80]} is too wide")
     return dtype, tuple(shape)
+
+
+def _check_keys(value: Any) -> None:
+    """Refuse keys that JSON would turn into text: what arrived would be another value, and nobody would know."""
+    stack = [value]
+    while stack:
+        found = stack.pop()
+        if isinstance(found, dict):
+            stranger = next((key for key in found if not isinstance(key, str)), "")
+            if not isinstance(stranger, str):
+                raise WireError(
+                    f"a dict with a key of type {type(stranger).__name__} ({stranger!r:.40}) is no data: keys are text; "
+                    "a list of pairs holds any keys"
+                )
+            found = found.values()
+        elif not isinstance(found, (list, tuple)):
+            continue
+        stack += [inner for inner in found if isinstance(inner, (dict, list, tuple))]
 
 
 def _name(value: Any) -> str:

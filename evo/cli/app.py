@@ -193,10 +193,14 @@ def replay(run: RunArgument) -> None:
 
 @app.command()
 def check(target: Target, overrides: Overrides = None, *, model: ModelName = None) -> None:
-    """Say what a run would do, without running it: its configuration, its seed, its sandbox, what it would cost."""
+    """Say what a run would do, without running it: its configuration, its seed, its sandbox, what it would cost.
+
+    Exit code 1 where the seed fails or a model does not answer.
+    """
     from evo.cli.check import check as check_target
 
-    check_target(target, [*(overrides or []), *([f"model.name={model}"] if model else [])])
+    if not check_target(target, [*(overrides or []), *([f"model.name={model}"] if model else [])]):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from evo.cli import printable
+
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a configuration value.")
 ]
@@ -23,6 +25,9 @@ class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
     def emit(self, record: logging.LogRecord) -> None:
         self.setStream(sys.stderr)
         super().emit(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def show_logs(verbose: int) -> None:

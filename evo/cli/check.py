@@ -24,15 +24,15 @@ from evo.registry import make_problem
 from evo.values import Evaluation, Part
 
 
-def check(target: str, overrides: list[str]) -> None:
-    """Print what a run would do."""
+def check(target: str, overrides: list[str]) -> bool:
+    """Print what a run would do; whether it could: the seed's evaluation succeeds, and every model answers."""
     loaded = load_config(target, overrides)
     prepared = prepare(loaded.config, loaded.problem)
     rows = tuple((key, "" if value is None else str(value), source) for key, value, source in loaded.values())
     print("\n".join(lines(Table(("key", "value", "from"), rows))))
     print(f"\noperators: {', '.join(prepared.operators)}")
     print(*_policy_lines(prepared), sep="\n", end="")
-    asyncio.run(_dry_run(prepared))
+    return asyncio.run(_dry_run(prepared))
 
 
 def _policy_lines(prepared: Setup) -> list[str]:
@@ -49,36 +49,37 @@ def _policy_lines(prepared: Setup) -> list[str]:
     return [f"evaluation: policy {name} over {count} cases, candidates {together}; {rest}\n"]
 
 
-async def _dry_run(prepared: Setup) -> None:
+async def _dry_run(prepared: Setup) -> bool:
     config = prepared.config
     gateway = make_gateway(config, os.environ, Charge())
+    answering = True
     try:
         if gateway:
-            print("\n" + await _reachability(gateway, config))
+            answering = await _answering(gateway, config)
         evaluation = await _evaluate(config, prepared.seeds[0], "train", gateway)
         print("\nthe seed:")
         print_evaluation(evaluation, as_json=False)
         print("\n" + "\n".join([*_isolation(evaluation), _forecast(config, evaluation)]))
         if gateway:
             print("\n" + "\n".join(await _dollars(prepared, evaluation, gateway)))
+        return answering and evaluation.outcome == "ok"
     finally:
         if gateway:
             await gateway.close()
 
 
-async def _reachability(gateway: Gateway, config: Config) -> str:
-    """Whether each model answers: a short completion each, which is paid for."""
-    said = []
+async def _answering(gateway: Gateway, config: Config) -> bool:
+    """Print whether each model answers: a short completion each, which is paid for; whether all do."""
+    print()
+    answering = True
     for model in config.model.shares:
         request = Request("check", (Message("user", "Reply with the word ok."),), model, max_tokens=16)
         answer = await gateway.complete(request)
-        how = (
-            f"answers after {answer.seconds:.2f} s"
-            if answer.requests and not answer.error
-            else f"fails: {answer.error}"
-        )
-        said.append(f"model {model} at {answer.endpoint}: {how}, ${answer.cost_usd:.3g}")
-    return "\n".join(said)
+        answers = bool(answer.requests and not answer.error)
+        how = f"answers after {answer.seconds:.2f} s" if answers else f"fails: {answer.error}"
+        print(f"model {model} at {answer.endpoint}: {how}, ${answer.cost_usd:.3g}")
+        answering = answering and answers
+    return answering
 
 
 async def _dollars(prepared: Setup, seed: Evaluation, gateway: Gateway) -> list[str]:

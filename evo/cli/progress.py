@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from evo.cli import printable
 from evo.config.schema import BudgetConfig
 from evo.engine.setup import Setup
 from evo.protocols import Gateway
@@ -93,7 +94,7 @@ class Progress:
         found += f"  {self._pruned} pruned" if self._pruned else ""
         found += f"  WAITING: {self._setup.trouble}" if self._setup.trouble else ""
         gateway = self._setup.gateway
-        return "  ".join([found, *(spending(gateway, self._budget, seconds) if gateway else [])])
+        return printable("  ".join([found, *(spending(gateway, self._budget, seconds) if gateway else [])]))
 
 
 def spending(gateway: Gateway, budget: BudgetConfig, seconds: float) -> list[str]:

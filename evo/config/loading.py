@@ -5,6 +5,7 @@ Layers, each over the layer before: the defaults of the schema, the problem's ow
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
@@ -15,11 +16,13 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from evo.config.authoring import declared_problem
-from evo.config.old_keys import renamed
+from evo.config.old_keys import RENAMED, renamed
 from evo.config.schema import Config, ProblemConfig
 from evo.errors import ConfigError, unknown
 from evo.protocols import Problem
 
+NEAR_ELSEWHERE = 0.75
+"""How alike a key of another section has to be to be meant."""
 NAMED_SECTIONS = ("problem", "executor", "model", "search.selector", "search.survival", "search.parents")
 
 
@@ -160,8 +163,30 @@ def _check_keys(values: Mapping[str, Any], section: type, where: str = "") -> No
     known = _annotations(section)
     for key, value in values.items():
         if key not in known:
-            raise ConfigError(unknown(f"key in [{where}]" if where else "key", str(key), known))
+            raise ConfigError(_unknown_key(str(key), where, known))
         _check_value(value, known[key], f"{where}.{key}" if where else key)
+
+
+def _unknown_key(key: str, where: str, known: Mapping[str, Any]) -> str:
+    """The sentence for an unknown key, with the nearest key of its section, or of the whole tree if that is nearer."""
+    here = f"key in [{where}]" if where else "key"
+    by_name = {dotted.rpartition(".")[2]: dotted for dotted in (*reversed(list(_dotted(Config))), *RENAMED)}
+    near = difflib.get_close_matches(key, by_name, 1, cutoff=NEAR_ELSEWHERE)
+    if not near or difflib.get_close_matches(key, known, 1, cutoff=_likeness(key, near[0])):
+        return unknown(here, key, known)
+    return f"unknown {here} {key!r}; did you mean {RENAMED.get(by_name[near[0]], by_name[near[0]])!r}?"
+
+
+def _likeness(key: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, other, key).ratio()
+
+
+def _dotted(section: type, prefix: str = "") -> Iterator[str]:
+    """All keys below a section."""
+    for key, annotation in _annotations(section).items():
+        yield f"{prefix}{key}"
+        for inner in filter(_is_section, (annotation, *get_args(annotation))):
+            yield from _dotted(inner, f"{prefix}{key}.")
 
 
 def _check_value(value: Any, annotation: Any, where: str) -> None:

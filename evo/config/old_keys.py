@@ -10,6 +10,7 @@ from typing import Any
 LOG = logging.getLogger(__name__)
 
 RENAMED: Mapping[str, str] = {
+    "search.order": "search.deterministic",
     "search.lag": "search.max_in_flight",
     "search.choice": "search.selector",
     "search.alike": "search.duplicate_filter",
@@ -31,12 +32,11 @@ def renamed(values: Mapping[str, Any], say: Callable[[str], None] = LOG.warning)
         say: called with a sentence for each old key.
     """
     current = deepcopy(dict(values))
-    for old, new in RENAMED.items():
-        _move(current, old, new, say)
     search = current.get("search")
     if isinstance(search, dict) and search.get("order") in DETERMINISTIC:
-        search.setdefault("deterministic", DETERMINISTIC[search.pop("order")])
-        say("search.order is now search.deterministic: true for 'ask', false for 'arrival'")
+        search["order"] = DETERMINISTIC[search["order"]]
+    for old, new in RENAMED.items():
+        _move(current, old, new, say)
     return current
 
 

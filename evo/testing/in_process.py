@@ -97,6 +97,8 @@ def as_data(value: Any) -> Any:
             return [as_data(item) for item in value]
         case dict() if all(isinstance(key, str) for key in value):
             return {key: as_data(item) for key, item in value.items()}
+        case dict():
+            raise CandidateError("invalid", "a dict with a key that is no text is no data")
     raise CandidateError("invalid", f"a value of type {type(value).__name__} is no data")
 
 

@@ -176,14 +176,14 @@ def test_directions_are_taken_as_meant(meant: str) -> None:
 
 def test_a_file_imports_what_lies_beside_it(tmp_path: Path) -> None:
     (tmp_path / "beside_it.py").write_text("BASE = 'x = 1'\n", "utf-8")
-    (tmp_path / "main.py").write_text(
+    (tmp_path / "beside.py").write_text(
         f"{IMPORTS}from beside_it import BASE\n\n\nclass P(Problem):\n"
         '    objectives = (Objective("error", "min"),)\n'
         "    def seeds(self, count, rng): return [Program.single(BASE)]\n"
         '    def evaluate(self, genome, run, part): return Score({"error": 1.0})\n',
         "utf-8-sig",
     )
-    problem = make_problem(f"{tmp_path / 'main.py'}:P", {})
+    problem = make_problem(f"{tmp_path / 'beside.py'}:P", {})
     assert problem.seeds(1, np.random.default_rng(0))[0].text == "x = 1"  # type: ignore[attr-defined]
 
 

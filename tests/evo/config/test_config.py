@@ -46,6 +46,10 @@ def test_a_stated_mixture_of_operators_takes_the_place_of_the_problems_own() -> 
     [
         (["budget.evalutions=5"], r"unknown key in \[budget\] 'evalutions'; did you mean 'evaluations'\? known: "),
         (["seeed=1"], "unknown key 'seeed'; did you mean 'seed'"),
+        (["order=ask"], "unknown key 'order'; did you mean 'search.deterministic'"),
+        (["populaton=3"], "unknown key 'populaton'; did you mean 'search.population'"),
+        (["search.evaluations=3"], r"unknown key in \[search\] 'evaluations'; did you mean 'budget.evaluations'"),
+        (["search.reset_every=3"], r"in \[search\] 'reset_every'; did you mean 'search.islands.reset_every'"),
         (["budget.evaluations=many"], "budget.evaluations = 'many': input should be a valid integer"),
         (["budget.evaluations=0"], "budget.evaluations = 0: input should be greater than or equal to 1"),
         (["budget=5"], r"\[budget\] must be a section"),

@@ -53,7 +53,7 @@ def test_a_harness_wraps_the_entry() -> None:
         ("answer = 42", r"^invalid: main.py defines no function 'answer'$"),
         ("def answer():\n    return {1, 2}", r"^invalid: a value of type set is no data$"),
         ("def answer():\n    return 1j", r"^invalid: a value of type complex is no data$"),
-        ("def answer():\n    return {1: 2}", r"^invalid: a value of type dict is no data$"),
+        ("def answer():\n    return {1: 2}", r"^invalid: a dict with a key that is no text is no data$"),
         ("def answer():\n    return answer", r"^invalid: a value of type function is no data$"),
     ],
 )
