@@ -21,6 +21,7 @@ from __future__ import annotations
 import difflib
 import errno
 import inspect
+import shlex
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterable
@@ -104,6 +105,22 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, 1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ";"
     return f"unknown {what} {name!r}{hint} known: {', '.join(names) or 'none'}"
+
+
+def command(*words: object) -> str:
+    """A command of ours as a shell takes it, whatever is in the names of folders."""
+    return shlex.join(("evo", *map(str, words)))
+
+
+def printable(text: str) -> str:
+    """A text without what would steer a terminal: control and other invisible characters are spelt out."""
+    if text.isprintable():
+        return text
+    shown = (
+        character if character.isprintable() or character in "\n\t" else repr(character)[1:-1]
+        for character in text.replace("\r\n", "\n")
+    )
+    return "".join(shown)
 
 
 def place_of(error: BaseException) -> str:

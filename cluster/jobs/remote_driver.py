@@ -24,7 +24,7 @@ from evo.cli.report import Home, report
 from evo.config.loading import config_from_json
 from evo.engine.run import OnStart, RunResult, resume, run
 from evo.engine.setup import Setup
-from evo.errors import EvoError, RunFolderError, StoppedError, UserError
+from evo.errors import EvoError, RunFolderError, StoppedError, UserError, command
 from evo.journal.folder import JOURNAL
 from evo.registry import SHIPPED
 
@@ -41,7 +41,7 @@ def drive(order: Order) -> int:
         try:
             return driver.drive()
         except EvoError as error:
-            reason = str(error).replace(f"evo resume {driver.folder}", driver.home.resume)
+            reason = str(error).replace(f"{command('resume', driver.folder)}", driver.home.resume)
             code = 130 if isinstance(error, StoppedError) else FAILED_LATER if driver.has_begun else REFUSED
         except OSError as error:  # a disk that is full, a folder that cannot be written
             reason = f"cannot write {error.filename or 'on the head'}: {error.strerror}"

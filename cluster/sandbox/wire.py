@@ -54,7 +54,7 @@ class Wire:
         """The bytes that say `value`.
 
         Raises:
-            WireError: something in it is neither JSON nor an array of real numbers, or a dict has a key that is no text.
+            WireError: something in it is neither JSON nor an array of real numbers, or a key of a dict is no text.
         """
         self._out = []
         try:
@@ -172,8 +172,8 @@ def _check_keys(value: Any) -> None:
             stranger = next((key for key in found if not isinstance(key, str)), "")
             if not isinstance(stranger, str):
                 raise WireError(
-                    f"a dict with a key of type {type(stranger).__name__} ({stranger!r:.40}) is no data: keys are text; "
-                    "a list of pairs holds any keys"
+                    f"a dict with a key of type {type(stranger).__name__} ({stranger!r:.40}) is no data: keys are "
+                    "text; a list of pairs holds any keys"
                 )
             found = found.values()
         elif not isinstance(found, (list, tuple)):

@@ -10,7 +10,7 @@ from typing import cast
 
 from evo.analysis.comparison import Comparison, Result, compare, differing, grouped, labels_of
 from evo.config.schema import Config
-from evo.errors import ConfigError, LineageError
+from evo.errors import ConfigError, LineageError, command
 from evo.journal.folder import JOURNAL, existing_run_folder
 from evo.journal.replay import latest_config
 from evo.lineage.queries import objectives
@@ -111,7 +111,7 @@ def measured_by(reader: LineageReader, method: str, folder: Path, seed: int) -> 
     """
     reason = _reason(reader)
     if reason in (None, "interrupted"):
-        return f"{folder} is not finished; `evo resume {folder}` goes on with it"
+        return f"{folder} is not finished; `{command('resume', folder)}` goes on with it"
     first = _first_objective(reader)
     part = _last_part(reader)
     best = reader.sql(BEST, [part or "", first.name, first.sign]).rows

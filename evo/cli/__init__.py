@@ -15,18 +15,7 @@ import traceback
 from types import FrameType
 from typing import Any, NoReturn, TextIO, cast
 
-from evo.errors import FULL, EvoError, StoppedError, place_of
-
-
-def printable(text: str) -> str:
-    """A text without what would steer a terminal: control and other invisible characters are spelt out."""
-    if text.isprintable():
-        return text
-    shown = (
-        character if character.isprintable() or character in "\n\t" else repr(character)[1:-1]
-        for character in text.replace("\r\n", "\n")
-    )
-    return "".join(shown)
+from evo.errors import FULL, EvoError, StoppedError, place_of, printable
 
 
 class _PlainTerminal:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from evo.cli import printable
+from evo.errors import printable
 
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a configuration value.")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evo.config.loading import config_from_json
-from evo.errors import JournalError, LineageError, UserError
+from evo.errors import JournalError, LineageError, UserError, command
 from evo.journal.events import event_of
 from evo.journal.folder import JOURNAL, holder
 from evo.journal.log import Event, read_events
@@ -179,7 +179,7 @@ def _torn(journal: Path, reading: Reading, *, running: bool) -> Finding:
 
 
 def _lineage(folder: Path, status: Projected, reading: Reading, *, running: bool) -> Iterator[Finding]:
-    rebuild = f"`evo index {folder}` builds it again"
+    rebuild = f"`{command('index', folder)}` builds it again"
     if status.failure:
         remedy = "close the program that holds it" if running else f"close what holds it, or {rebuild}"
         yield Finding("lineage", status.failure.partition("; ")[0], remedy)
@@ -221,7 +221,9 @@ def _ending(folder: Path, reading: Reading, *, running: bool) -> Finding:
         return Finding("state", f"not resumable as it is, {done}", "repair the journal first")
     if reading.stopped == "exhausted" or (reading.stopped == "budget" and reading.count_told >= reading.budget):
         return Finding("state", f"finished ({reading.stopped}), {done}")
-    return Finding("state", f"resumable ({reading.stopped or 'cut short'}), {done}: `evo resume {folder}` goes on")
+    return Finding(
+        "state", f"resumable ({reading.stopped or 'cut short'}), {done}: `{command('resume', folder)}` goes on"
+    )
 
 
 def _room(folder: Path) -> Finding:

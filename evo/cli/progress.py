@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from evo.cli import printable
 from evo.config.schema import BudgetConfig
 from evo.engine.setup import Setup
+from evo.errors import printable
 from evo.protocols import Gateway
 from evo.search.search import ReevaluationResult, TellResult
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from evo.engine.holdout import FRONT_SHOWN, spread
 from evo.engine.run import RunResult
 from evo.errors import LineageError, UserError
 from evo.lineage import LineageReader, Table, open_run
+from evo.lineage.remarks import remarks
 from evo.lineage.wording import written
 from evo.protocols import Problem
 from evo.values import Individual, Part
@@ -53,6 +55,7 @@ def report(ended: RunResult, home: Home | None = None) -> None:
     print(f"\n{ended.folder}: {_counted(search.count_told, 'evaluation')}; {ENDINGS[ended.reason]}.")
     print(*_by_the_lineage(ended), sep="\n", end="")
     if not len(search.front):
+        print(f"\nnext:\n{_next(ended, None, home)}")
         return
     print("\n" + "\n".join(lines(_front(ended))))
     best = _members(ended)[0]
@@ -67,6 +70,7 @@ def _by_the_lineage(ended: RunResult) -> list[str]:
             return [
                 *_spent(reader),
                 *_saved(reader),
+                *(f"{remark}\n" for remark in remarks(reader)),
                 *(_stale_proposals(reader) if ended.reason == "exhausted" else ()),
             ]
     except LineageError as error:
@@ -164,11 +168,12 @@ def _baselines(problem: Problem) -> list[tuple[object, ...]]:
     ]
 
 
-def _next(ended: RunResult, best: Individual, home: Home | None) -> str:
-    folder = home.folder if home else ended.folder
+def _next(ended: RunResult, best: Individual | None, home: Home | None) -> str:
+    folder = shlex.quote(home.folder if home else str(ended.folder))
+    show = (f"evo show {folder} {best.id}", "this individual, and how it differs from its parent") if best else None
     commands = [
         *([(home.fetch, "bring it home")] if home else []),
-        (f"evo show {folder} {best.id}", "this individual, and how it differs from its parent"),
+        *([show] if show else []),
         (f"evo top {folder}", "the best ten"),
         (f'evo sql {folder} "FROM operator_yield"', "which operators paid off"),
         *_go_on(ended, home.resume if home else f"evo resume {folder}"),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evo.errors import JournalError
+from evo.errors import JournalError, command
 from evo.journal.folder import JOURNAL, existing_run_folder, holder
 from evo.lineage.status import RunStatus, run_status
 
@@ -23,7 +23,7 @@ def status(folder: Path) -> None:
     locked_by = holder(folder)
     status = run_status(folder, journal)
     if not status.config:
-        raise JournalError(f"{journal} does not begin with a 'run' event; `evo doctor {folder}` says more")
+        raise JournalError(f"{journal} does not begin with a 'run' event; `{command('doctor', folder)}` says more")
     print("\n".join(_lines(folder, status, locked_by, time.time())))
 
 
@@ -46,7 +46,7 @@ def _state(folder: Path, status: RunStatus, locked_by: str | None) -> str:
         return f"running, by {locked_by}"
     if status.stopped in ("budget", "exhausted"):
         return f"finished ({status.stopped})"
-    return f"not running ({status.stopped or 'cut short'}); `evo resume {folder}` continues it"
+    return f"not running ({status.stopped or 'cut short'}); `{command('resume', folder)}` continues it"
 
 
 def _best(status: RunStatus) -> str:

@@ -21,7 +21,7 @@ from evo.engine.factories import check_access, with_access
 from evo.engine.session import Session, StopReason
 from evo.engine.setup import Setup, prepare
 from evo.engine.signals import STOPPED
-from evo.errors import ConfigError, StoppedError, UserError
+from evo.errors import ConfigError, StoppedError, UserError, command
 from evo.journal.folder import JOURNAL, check_begun, create_run_folder, existing_run_folder, locked
 from evo.journal.inheritance import inherited_by
 from evo.journal.log import Journal, cut_torn_line
@@ -237,5 +237,5 @@ def _check_unfinished(setup: Setup, folder: Path) -> None:
         LiveLineage(folder).close()  # which a kill, a second signal or a full disk may have cut short at the end
         raise UserError(
             f"{folder} is finished: {search.count_told} evaluations made; "
-            f"`evo resume {folder} --set budget.evaluations={2 * search.count_told}` goes further"
+            f"`{command('resume', folder)} --set budget.evaluations={2 * search.count_told}` goes further"
         )

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from evo.errors import RunFolderError
+from evo.errors import RunFolderError, command
 from evo.journal.log import cut_torn_line, read_events
 
 JOURNAL = "journal.jsonl"
@@ -55,7 +55,9 @@ def check_begun(folder: Path) -> None:
 
 
 def _taken(folder: Path) -> RunFolderError:
-    return RunFolderError(f"{folder} exists; `evo resume {folder}` continues it, --name OTHER starts another run")
+    return RunFolderError(
+        f"{folder} exists; `{command('resume', folder)}` continues it, --name OTHER starts another run"
+    )
 
 
 def existing_run_folder(folder: Path) -> Path:

@@ -25,7 +25,7 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from evo.errors import FULL, JournalError
+from evo.errors import FULL, JournalError, command
 
 VERSION = 3
 """Of what follows from a seed and a configuration: a run of another version cannot be replayed."""
@@ -172,7 +172,7 @@ class Journal:
         if length != self._length:
             raise JournalError(
                 f"{self.path} has {length} bytes where this run left {self._length}: another program changed it; "
-                f"stopped; `evo doctor {self.path.parent}` says what it holds"
+                f"stopped; `{command('doctor', self.path.parent)}` says what it holds"
             )
 
     def _check_if_taken_away(self) -> None:

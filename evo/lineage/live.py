@@ -7,7 +7,7 @@ import threading
 import time
 from pathlib import Path
 
-from evo.errors import LineageError, LineageLockedError
+from evo.errors import LineageError, LineageLockedError, command
 from evo.lineage.projection import Projection
 
 PERIOD_SECONDS = 1.0
@@ -37,7 +37,9 @@ class LiveLineage:
         deadline = time.monotonic() + timeout_seconds
         while (failure := self._catch_up()) is not None:
             if time.monotonic() > deadline or not isinstance(failure, LineageLockedError):
-                self._complain(f"{failure}; nothing is lost: `evo index {self._projection.folder}` catches up later")
+                self._complain(
+                    f"{failure}; nothing is lost: `{command('index', self._projection.folder)}` catches up later"
+                )
                 return
             time.sleep(0.05)
 

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import duckdb
 
-from evo.errors import FULL, LineageDamagedError, LineageError, LineageLockedError
+from evo.errors import FULL, LineageDamagedError, LineageError, LineageLockedError, command
 
 T = TypeVar("T")
 Settings = Mapping[str, str | bool | int | float | list[str]]
@@ -55,7 +55,7 @@ def check_missing(path: Path) -> None:
         LineageError: there is none.
     """
     if not path.exists():
-        raise LineageError(f"no lineage at {path}; `evo index {path.parent}` builds it from the journal")
+        raise LineageError(f"no lineage at {path}; `{command('index', path.parent)}` builds it from the journal")
 
 
 def failure_of(path: Path, error: duckdb.Error) -> LineageError:
@@ -66,8 +66,8 @@ def failure_of(path: Path, error: duckdb.Error) -> LineageError:
     if any(sign in said for sign in FULL_MESSAGES):
         return LineageError(f"cannot write {path}: {said}; make room")
     if any(sign in said for sign in DAMAGE_MESSAGES):
-        return LineageDamagedError(f"{path} is damaged ({said}); `evo index {path.parent}` builds it again")
-    return LineageError(f"cannot open {path}: {said}; `evo index {path.parent}` builds it again")
+        return LineageDamagedError(f"{path} is damaged ({said}); `{command('index', path.parent)}` builds it again")
+    return LineageError(f"cannot open {path}: {said}; `{command('index', path.parent)}` builds it again")
 
 
 class Attached:

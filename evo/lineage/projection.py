@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from evo.errors import JournalError, LineageDamagedError, LineageError
+from evo.errors import JournalError, LineageDamagedError, LineageError, command
 from evo.journal.collection import rarely_collected
 from evo.journal.events import event_of
 from evo.journal.log import NO_TAIL, Event, read_events, tail
@@ -126,7 +126,7 @@ class Projection:
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise JournalError(
                 f"{self.journal}: the {line['event']!r} event at byte {offset} does not fit what came before "
-                f"({error!r}); `evo doctor {self.folder}` says more"
+                f"({error!r}); `{command('doctor', self.folder)}` says more"
             ) from error
 
     def _append(self, rows: Mapping[str, Sequence[Row]], offset: int, pending: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from evo.errors import LineageError
+from evo.errors import LineageError, command
 from evo.lineage.reading import LineageReader
 from evo.lineage.table import Table
 
@@ -16,7 +16,10 @@ def objectives(reader: LineageReader) -> tuple[tuple[str, str, str], ...]:
 
 
 def top(reader: LineageReader, count: int) -> Table:
-    """The best individuals by the first objective, with all objectives and, where measured, the hold-out."""
+    """The best individuals by the first objective, with all objectives and, where measured, the hold-out.
+
+    Where some are infeasible, their violations are shown, and the feasible come first, then the least infeasible.
+    """
     return _ranked(reader, "i.outcome = 'ok'", f"LIMIT {count}")
 
 
@@ -28,13 +31,17 @@ def front(reader: LineageReader) -> Table:
 def _ranked(reader: LineageReader, condition: str, limit: str = "") -> Table:
     named = _named(reader)
     first, direction, _ = named[0]
+    infeasible = reader.sql("SELECT count(*) FROM evaluations WHERE violation > 0").scalar()
     return reader.sql(f"""
-        SELECT i.id, {_columns(named)}, max(h.value) AS {_identifier(first + " held out")},
+        SELECT i.id, {"any_value(e.violation) AS violation, " if infeasible else ""}{_columns(named)},
+            max(h.value) AS {_identifier(first + " held out")},
             any_value(i.operator) AS operator, any_value(i.tell) AS tell, any_value(i.size) AS size
         FROM individuals i JOIN scores o ON o.individual = i.id
+        JOIN evaluations e ON e.individual = i.id AND e.stage = 'train' AND e.attempt = 0
         LEFT JOIN holdout h ON h.individual = i.id AND h.name = {quoted(first)}
         WHERE {condition} GROUP BY i.id
-        ORDER BY max(o.compared) FILTER (o.name = {quoted(first)}) {"ASC" if direction == "min" else "DESC"}, i.id
+        ORDER BY any_value(e.violation),
+            max(o.compared) FILTER (o.name = {quoted(first)}) {"ASC" if direction == "min" else "DESC"}, i.id
         {limit}
     """)
 
@@ -75,7 +82,9 @@ def none_of(reader: LineageReader, individual: int) -> LineageError:
 def _named(reader: LineageReader) -> tuple[tuple[str, str, str], ...]:
     named = objectives(reader)
     if not named:
-        raise LineageError(f"{reader.path} holds no run yet; wait a second, or run `evo index {reader.path.parent}`")
+        raise LineageError(
+            f"{reader.path} holds no run yet; wait a second, or run `{command('index', reader.path.parent)}`"
+        )
     return named
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from evo.errors import LineageError
+from evo.errors import LineageError, command
 from evo.lineage.opening import (
     DAMAGE_MESSAGES,
     FULL_MESSAGES,
@@ -159,5 +159,6 @@ def check_another_version(connection: duckdb.DuckDBPyConnection, path: Path, cat
     if found != [(SCHEMA_VERSION,)]:
         has = f"schema {found[0][0]}" if found else "no schema"
         raise LineageError(
-            f"{path} has {has}, expected {SCHEMA_VERSION}; `evo index {path.parent}` builds it again from the journal"
+            f"{path} has {has}, expected {SCHEMA_VERSION}; `{command('index', path.parent)}` builds it again from the "
+            "journal"
         )

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from evo.errors import printable
 from tests.conftest import TOY, Evo
 from tests.support.paths import ROOT
 
@@ -126,3 +131,50 @@ def test_the_problem_in_the_readme_runs(evo: Evo, tmp_path: Path) -> None:
     assert answer.code == 0, answer.err
     assert "runs/Powers-1: 60 evaluations" in answer.out
     assert "crash" not in answer.out
+
+
+HOSTILE = "\x1b[31mred\x1b]0;title\x07\x9b2J\u202eabc\rover\n"
+
+
+def test_what_would_steer_a_terminal_is_spelt_out() -> None:
+    shown = printable(HOSTILE)
+    assert all(character.isprintable() or character in "\n\t" for character in shown)
+    assert shown == "\\x1b[31mred\\x1b]0;title\\x07\\x9b2J\\u202eabc\\rover\n"
+    assert printable("plain \u00e9\n\ttext\r\n") == "plain \u00e9\n\ttext\n"
+
+
+def test_no_control_sequence_of_a_candidate_reaches_a_terminal(tmp_path: Path) -> None:
+    (tmp_path / "hostile.py").write_text(
+        "from evo.errors import CandidateError\nfrom evo.genomes import Program\nfrom evo.protocols import Problem\n"
+        "from evo.values import Objective, Score\n\n\nclass P(Problem):\n"
+        f"    {HOSTILE!r}\n"
+        "    objectives = (Objective('error', 'min'),)\n"
+        f"    def seeds(self, count, rng): return [Program.single('x = 1  # ' + {HOSTILE.strip()!r})]\n"
+        f"    def evaluate(self, genome, run, part): return Score({{'error': 1.0}}, feedback={HOSTILE!r})\n",
+        "utf-8",
+    )
+    small = ("--set", "budget.evaluations=2", "--set", "executor.name=local")
+    for words in (
+        ("check", "hostile.py:P", *small),
+        ("run", "hostile.py:P", *small),
+        ("show", "runs/P-1", "0"),
+        ("evaluate", "hostile.py:P", "hostile.py"),
+    ):
+        written = on_a_terminal(tmp_path, *words)
+        assert b"red" in written
+        for hostile in (b"\x1b[31mred", b"\x1b]0;", b"\x07", "\x9b".encode(), "\u202e".encode()):
+            assert hostile not in written, words
+
+
+def on_a_terminal(folder: Path, *words: str) -> bytes:
+    """What a command writes to a terminal, both of its streams."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "evo", *words]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder):
+        os.close(theirs)
+        written = b""
+        with suppress(OSError):  # how a terminal ends
+            while block := os.read(ours, 65536):
+                written += block
+    os.close(ours)
+    return written
