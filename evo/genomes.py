@@ -64,7 +64,7 @@ class Program(Genome):
     file in another language, or of a file that does not parse, is its count of non-blank lines.
 
     Attributes:
-        files: file name to text, at least 1.
+        files: file name to text, at least 1; a byte order mark before a text is left out.
 
     Raises:
         GenomeError: no file, or region markers that do not pair up.
@@ -76,9 +76,10 @@ class Program(Genome):
     def __post_init__(self) -> None:
         if not self.files:
             raise GenomeError("a program needs at least one file")
-        for text in self.files.values():
+        files = {name: text.removeprefix("\ufeff") for name, text in self.files.items()}
+        for text in files.values():
             find_regions(text)
-        object.__setattr__(self, "files", MappingProxyType(dict(self.files)))
+        object.__setattr__(self, "files", MappingProxyType(files))
 
     @classmethod
     def single(cls, text: str, name: str = "main.py") -> Program:

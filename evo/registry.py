@@ -114,7 +114,8 @@ def _from_path(name: str) -> Any:
 
 
 def _import(place: str) -> ModuleType:
-    _search_in(Path.cwd(), first=True)
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
     try:
         return importlib.import_module(place)
     except ModuleNotFoundError as error:
@@ -131,7 +132,7 @@ def _load_file(path: Path) -> ModuleType:
     """The module that a file holds, which may import what lies beside it."""
     if not path.is_file():
         raise UnknownNameError(f"no file {path}")
-    _search_in(path.resolve().parent)
+    _import_from(path.resolve().parent)
     module_name = f"_evo_file_{path.stem}"
     spec = importlib.util.spec_from_file_location(module_name, path.resolve())
     assert spec is not None
@@ -145,7 +146,17 @@ def _load_file(path: Path) -> ModuleType:
     return module
 
 
-def _search_in(folder: Path, *, first: bool = False) -> None:
-    """Import modules from a folder too; behind the installed ones, unless it comes first."""
-    if str(folder) not in sys.path:
-        sys.path.insert(0 if first else len(sys.path), str(folder))
+def _import_from(folder: Path) -> None:
+    """Let code import what lies in its folder, behind installed modules, whatever lies in other authors' folders."""
+    others = [other for other in _FOLDERS if other != folder]
+    sys.path[:] = [entry for entry in sys.path if Path(entry) not in _FOLDERS]
+    sys.path += map(str, (folder, *others))
+    _FOLDERS[:] = [folder, *others]
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file and Path(file).parent in others and (folder / f"{name}.py").is_file():
+            del sys.modules[name]
+
+
+_FOLDERS: list[Path] = []
+"""The folders of files that were loaded, the latest first."""

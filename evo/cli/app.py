@@ -150,6 +150,9 @@ def resume(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder; with --address, a run's name.")],
     overrides: Overrides = None,
     *,
+    changed_problem: Annotated[
+        bool, typer.Option("--changed-problem", help="Even where the problem's code or data changed.")
+    ] = False,
     address: cluster.MaybeAddress = None,
     env: cluster.Variables = None,
     run_dir: cluster.FarRunDir = cluster.FAR_RUN_DIR,
@@ -164,7 +167,13 @@ def resume(
         cluster.resume(str(run), overrides, address=address, env=env, run_dir=run_dir, wait=wait)
     cluster.check_without_address(env=env, run_dir=run_dir, wait=wait)
     with Progress() as progress:
-        result = resume_search(run, overrides or [], on_start=progress.begin, on_tell=progress.on_tell)
+        result = resume_search(
+            run,
+            overrides or [],
+            changed_problem=changed_problem,
+            on_start=progress.begin,
+            on_tell=progress.on_tell,
+        )
     report(result)
     _exit_if_interrupted(result.reason)
 

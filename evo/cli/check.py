@@ -131,7 +131,7 @@ def read_genome(file: Path) -> Genome:
         GenomeError: unreadable, or no genome.
     """
     try:
-        text = file.read_text("utf-8")
+        text = file.read_text("utf-8-sig")
         return genome_from_json(json.loads(text)) if file.suffix == ".json" else Program.single(text)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise GenomeError(f"cannot read a genome from {file}: {error}") from error

@@ -46,7 +46,7 @@ def _docstring(module: str, attribute: str) -> str | None:
 
 @cache
 def _parsed(source: Path) -> ast.Module:
-    return ast.parse(source.read_text("utf-8"))
+    return ast.parse(source.read_text("utf-8-sig"))
 
 
 def _source(module: str) -> Path | None:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from evo.config.authoring import declared_problem
 from evo.config.old_keys import RENAMED, renamed
+from evo.config.problem_files import noted_files
 from evo.config.schema import Config, ProblemConfig
 from evo.errors import ConfigError, unknown
 from evo.protocols import Problem
@@ -28,11 +29,17 @@ NAMED_SECTIONS = ("problem", "executor", "model", "search.selector", "search.sur
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration and, for each dotted key, the layer that its value came from."""
+    """A configuration and, for each dotted key, the layer that its value came from.
+
+    Attributes:
+        problem: the configuration's, made; None where it was not made yet.
+        files: that were read to make it.
+    """
 
     config: Config
     sources: Mapping[str, str] = field(default_factory=dict)
     problem: Problem | None = None
+    files: frozenset[Path] = frozenset()
 
     def values(self) -> Iterator[tuple[str, Any, str]]:
         """Dotted key, value and source, in the order of declaration."""
@@ -55,11 +62,12 @@ def load_config(target: str, overrides: Sequence[str] = ()) -> Loaded:
     stated = _merge(layers)
     _check_keys(stated, Config)
     problem = _problem_section(stated.get("problem"))
-    made = declared_problem(problem.name, problem.options)
+    with noted_files() as files:
+        made = declared_problem(problem.name, problem.options)
     defaults = made.defaults
     layers.insert(0, (f"problem {problem.name}", _suited(_normalised(_nest(defaults)), stated)))
     sources = {key: source for source, values in layers for key, _ in _leaves(values)}
-    return Loaded(_validated(_merge(layers)), sources, made)
+    return Loaded(_validated(_merge(layers)), sources, made, frozenset(files))
 
 
 def _suited(defaults: dict[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,7 +103,7 @@ def _target_layer(target: str) -> tuple[str, dict[str, Any]]:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text("utf-8"))
+        values = yaml.safe_load(path.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"cannot read {path}: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):

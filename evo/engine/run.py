@@ -9,12 +9,13 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from evo.config.loading import Loaded, load_config, overridden
+from evo.config.problem_files import changed_files
 from evo.config.schema import Config
 from evo.engine.driver import OnTell
 from evo.engine.factories import check_access, with_access
@@ -26,7 +27,7 @@ from evo.journal.folder import JOURNAL, check_begun, create_run_folder, existing
 from evo.journal.inheritance import inherited_by
 from evo.journal.log import Journal, cut_torn_line
 from evo.journal.recorder import Recorder
-from evo.journal.replay import latest_config, replay
+from evo.journal.replay import latest_session, replay
 from evo.lineage.live import LiveLineage
 from evo.models import Completion
 from evo.protocols import Problem
@@ -96,7 +97,7 @@ def run(
         StoppedError: interrupted at once.
     """
     loaded = with_access(load(target, settings), os.environ)
-    setup = prepare(loaded.config, loaded.problem)
+    setup = prepare(loaded.config, loaded.problem, problem_files=loaded.files)
     setup.reusable = reuse
     asyncio.run(check_access(setup.config, os.environ))
     place = _new_folder(setup.config, Path(run_dir), None if folder is None else Path(folder))
@@ -104,7 +105,7 @@ def run(
         check_begun(place)
         with _recording(place) as recorder:
             on_start(setup, place)
-            recorder.started(place.name, setup.config.model_dump(), setup.problem)
+            recorder.started(place.name, setup.config.model_dump(), setup.problem, setup.files)
             _record_inheritance(setup, recorder)
             return _finished(setup, place, Session(setup, place, recorder, on_tell))
 
@@ -113,14 +114,18 @@ def resume(
     folder: Path | str,
     overrides: Sequence[str] = (),
     *,
+    changed_problem: bool = False,
     on_start: OnStart = lambda setup, folder: None,
     on_tell: OnTell = lambda result: None,
 ) -> RunResult:
     """Go on with a run that was interrupted, or further with a finished run.
 
+    Relative paths of its configuration start from where it was started, if that folder is still there.
+
     Args:
         folder: of the run.
         overrides: KEY=VALUE; only budget, executor and sandbox may change.
+        changed_problem: go on even where the problem's code or data changed since the latest session.
         on_start: as in `run`.
         on_tell: as in `run`.
 
@@ -128,15 +133,14 @@ def resume(
         UserError: no run there, in use, corrupt, or nothing left to do.
         StoppedError: interrupted at once.
     """
-    folder = Path(folder)
-    with reopened(folder, overrides) as setup:
+    with _where_it_began(Path(folder)) as folder, reopened(folder, overrides, changed_problem=changed_problem) as setup:
         asyncio.run(check_access(setup.config, os.environ))
         unrecorded = inherited_by(folder / JOURNAL) is None
         on_start(setup, folder)
         with _recording(folder) as recorder:
             if unrecorded:
                 _record_inheritance(setup, recorder)
-            recorder.resumed(setup.config.model_dump(), setup.search)
+            recorder.resumed(setup.config.model_dump(), setup.search, setup.files)
             _count_lost_calls(setup, recorder)
             return _finished(setup, folder, Session(setup, folder, recorder, on_tell))
 
@@ -156,7 +160,23 @@ def load(target: Target, settings: Mapping[str, Any] | None = None) -> Loaded:
 
 
 @contextmanager
-def reopened(folder: Path, overrides: Sequence[str]) -> Iterator[Setup]:
+def _where_it_began(folder: Path) -> Iterator[Path]:
+    """Work in the folder that the latest session of a run worked in, while that is there; the run's folder from there.
+
+    Raises:
+        UserError: no run there, or a journal that begins with something else.
+    """
+    began = latest_session(existing_run_folder(folder) / JOURNAL).working_folder
+    if not began or not Path(began).is_dir() or Path(began) == Path.cwd():
+        yield folder
+        return
+    folder = folder.resolve()
+    with chdir(began):
+        yield folder
+
+
+@contextmanager
+def reopened(folder: Path, overrides: Sequence[str], *, changed_problem: bool = False) -> Iterator[Setup]:
     """Hold a run's folder, with its search brought to where the journal ends.
 
     Raises:
@@ -165,10 +185,12 @@ def reopened(folder: Path, overrides: Sequence[str]) -> Iterator[Setup]:
     journal = existing_run_folder(folder) / JOURNAL
     with locked(folder):
         cut_torn_line(journal)
-        before = latest_config(journal)
-        config = overridden(before, overrides)
-        _check_changes(before, config)
+        before = latest_session(journal)
+        config = overridden(before.config, overrides)
+        _check_changes(before.config, config)
         setup = prepare(config, inheritance=inherited_by(journal))
+        if not changed_problem:
+            _check_files(setup.problem, before.files, folder)
         setup.replayed = replay(journal, setup.search)
         _check_unfinished(setup, folder)
         yield setup
@@ -228,6 +250,14 @@ def _check_changes(old: Config, new: Config) -> None:
             raise ConfigError(
                 f"[{section}] cannot change in a run that was started; only {', '.join(RESUMABLE_SECTIONS)} can"
             )
+
+
+def _check_files(problem: Problem, recorded: Mapping[str, str], folder: Path) -> None:
+    if changed := changed_files(problem, recorded):
+        raise UserError(
+            f"{', '.join(changed)} changed since {folder} was started, so new results would not compare with old ones: "
+            f"put it back, start another run, or say `{command('resume', folder, '--changed-problem')}`"
+        )
 
 
 def _check_unfinished(setup: Setup, folder: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from evo.config.authoring import declared_problem, seeds_of, task_of
+from evo.config.problem_files import digests_of, noted_files
 from evo.config.schema import Config
 from evo.engine.evaluator import make_policy
 from evo.engine.factories import concurrent_calls, resources_of
@@ -26,6 +28,7 @@ from evo.protocols import Context, Executor, Gateway, Operator, Problem
 from evo.resources import Resources
 from evo.search.search import Search, SearchSettings
 
+LOG = logging.getLogger(__name__)
 MAX_STALE_PROPOSALS_FREE, MAX_STALE_PROPOSALS_PAID = 2000, 200
 
 
@@ -38,6 +41,7 @@ class Setup:
         reusable: completions of another run, by digest.
         gateway: while a session runs; read by progress displays.
         trouble: why no evaluation can run at the moment; "" while they can.
+        files: name to digest of the files that the problem was made from.
     """
 
     config: Config
@@ -51,6 +55,7 @@ class Setup:
     reusable: Callable[[str], Completion | None] = lambda digest: None
     gateway: Gateway | None = None
     trouble: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def context(self) -> Context:
@@ -87,32 +92,43 @@ class Components:
     resources: Resources | None = None
 
 
-def prepare(config: Config, problem: Problem | None = None, *, inheritance: Inheritance | None = None) -> Setup:
+def prepare(
+    config: Config,
+    problem: Problem | None = None,
+    *,
+    problem_files: Set[Path] = frozenset(),
+    inheritance: Inheritance | None = None,
+) -> Setup:
     """Make the problem, its seeds, the operators and a fresh search.
 
     Args:
         config: what is wanted.
         problem: the configuration's own, where it was made already.
+        problem_files: that were read to make it.
         inheritance: what the run took over when it was started; None takes over what the configuration names.
 
     Raises:
         UserError: a name or a value that means nothing.
     """
-    problem = problem or declared_problem(config.problem.name, config.problem.options)
+    with noted_files() as files:
+        problem = problem or declared_problem(config.problem.name, config.problem.options)
+        seeds = seeds_of(problem, config.search.population, np.random.default_rng(config.seed))
     if problem.needs_model and config.model.name is None:
         raise ConfigError(NO_MODEL)
     policy = make_policy(config, problem)
-    seeds = seeds_of(problem, config.search.population, np.random.default_rng(config.seed))
     mixture = make_mixture(config, seeds[0].kind)
     if inheritance is None:
         journals = [existing_run_folder(Path(folder)) / JOURNAL for folder in config.search.learn_from]
         inheritance = learnt_from(journals, seeds[0].kind)
+    if mixture.asks_models and not task_of(problem):
+        LOG.warning("%s says nothing of its task, so models propose blind: give it a description", config.problem.name)
     make_island = IslandMaker(config, problem, seeds[0].kind, inherited=inheritance.records)
     settings = _settings(config, len(seeds), asks_models=mixture.asks_models)
     search = Search(settings, problem.objectives, island=make_island)
     search.inherit(inheritance.lessons)
     stated = config.model_copy(update={"search": config.search.model_copy(update={"operators": mixture.stated})})
-    return Setup(stated, problem, mixture.operators, seeds, search, inheritance, policy)
+    read = digests_of(problem, files | problem_files)
+    return Setup(stated, problem, mixture.operators, seeds, search, inheritance, policy, files=read)
 
 
 def components_of(

@@ -174,6 +174,8 @@ class RunEvent(_Fields):
         run: name of its folder.
         problem: registered name or import path.
         cases: how many cases can be scored separately; None where there are none.
+        files: name to digest of the files that the problem was made from.
+        working_folder: where the session runs, from which relative paths of the configuration start.
     """
 
     kind = "run"
@@ -187,16 +189,20 @@ class RunEvent(_Fields):
     versions: Mapping[str, str]
     host: str
     pid: int
+    files: Mapping[str, str] = field(default_factory=dict)
+    working_folder: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumeEvent(_Fields):
-    """Another session goes on with the run."""
+    """Another session goes on with the run; `files` and `working_folder` as in `RunEvent`."""
 
     kind = "resume"
     config: Mapping[str, Any]
     host: str
     pid: int
+    files: Mapping[str, str] = field(default_factory=dict)
+    working_folder: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypedDict
 
 from evo.config.authoring import task_of
@@ -43,6 +45,8 @@ from evo.search.niches import Niches
 from evo.search.search import ReevaluationResult, Search, TellResult
 from evo.values import Ask, Candidate, Evaluation, Lesson, Part, Proposal
 
+_NO_FILES: Mapping[str, str] = MappingProxyType({})
+
 
 class Recorder:
     """Writes transitions into a journal."""
@@ -55,8 +59,10 @@ class Recorder:
     def _append(self, event: JournalEvent) -> None:
         self.journal.append(event.kind, **event.to_json())
 
-    def started(self, name: str, config: Mapping[str, Any], problem: Problem) -> None:
-        """The run begins."""
+    def started(
+        self, name: str, config: Mapping[str, Any], problem: Problem, files: Mapping[str, str] = _NO_FILES
+    ) -> None:
+        """The run begins, of a problem that was made from these files."""
         self._append(
             RunEvent(
                 version=VERSION,
@@ -69,14 +75,24 @@ class Recorder:
                 versions={"python": platform.python_version()},
                 host=platform.node(),
                 pid=os.getpid(),
+                files=dict(files),
+                working_folder=str(Path.cwd()),
             )
         )
 
-    def resumed(self, config: Mapping[str, Any], search: Search) -> None:
+    def resumed(self, config: Mapping[str, Any], search: Search, files: Mapping[str, str] = _NO_FILES) -> None:
         """Another session goes on with the search, as it was rebuilt."""
         self._reference_recorded = search.count_told > 0 and search.indicators.reference is not None
         self._leaders = _leaders(search)
-        self._append(ResumeEvent(config=config, host=platform.node(), pid=os.getpid()))
+        self._append(
+            ResumeEvent(
+                config=config,
+                host=platform.node(),
+                pid=os.getpid(),
+                files=dict(files),
+                working_folder=str(Path.cwd()),
+            )
+        )
 
     def stopped(self, reason: str) -> None:
         """The session ends."""

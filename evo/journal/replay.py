@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -96,14 +96,32 @@ def replay(path: Path, search: Search, compare: Compare | None = None) -> Replay
     return replayed
 
 
-def latest_config(journal: Path) -> Config:
-    """The configuration of the run's latest session.
+@dataclass(frozen=True, slots=True)
+class SessionStart:
+    """How a session began: its configuration, the digests of the problem's files, and where it ran."""
+
+    config: Config
+    files: Mapping[str, str]
+    working_folder: str
+
+
+def latest_session(journal: Path) -> SessionStart:
+    """How the run's latest session began.
 
     Raises:
         JournalError: the journal is empty or begins with something else than a run.
     """
-    session = latest_event(journal, "resume") or _first_event(journal)
-    return config_from_json(session["config"])
+    line = latest_event(journal, "resume") or _first_event(journal)
+    return SessionStart(config_from_json(line["config"]), line.get("files", {}), line.get("working_folder", ""))
+
+
+def latest_config(journal: Path) -> Config:
+    """The configuration of the run's latest session.
+
+    Raises:
+        JournalError: as `latest_session`.
+    """
+    return latest_session(journal).config
 
 
 def _first_event(path: Path) -> Event:

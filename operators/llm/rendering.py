@@ -59,7 +59,7 @@ def constant(folder: str | None, name: str) -> str:
 def _environment(folder: str | None) -> Environment:
     folders = [OWN] if folder is None else [Path(folder), OWN]
     environment = Environment(
-        loader=FileSystemLoader(folders),
+        loader=FileSystemLoader(folders, encoding="utf-8-sig"),
         undefined=StrictUndefined,
         autoescape=False,
         trim_blocks=True,

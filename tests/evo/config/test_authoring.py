@@ -187,6 +187,17 @@ def test_a_file_imports_what_lies_beside_it(tmp_path: Path) -> None:
     assert problem.seeds(1, np.random.default_rng(0))[0].text == "x = 1"  # type: ignore[attr-defined]
 
 
+def test_two_folders_may_each_have_a_module_of_the_same_name(tmp_path: Path) -> None:
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "shared_name.py").write_text(f"WHERE = {folder!r}\n", "utf-8")
+        (tmp_path / folder / "mine.py").write_text(
+            f"{IMPORTS}from shared_name import WHERE\n\n\nclass P(Problem):\n    where = WHERE\n", "utf-8"
+        )
+    for folder in ("one", "other", "one"):
+        assert make_problem(f"{tmp_path / folder / 'mine.py'}:P", {}).where == folder  # type: ignore[attr-defined]
+
+
 def test_a_docstring_is_the_task_where_there_is_no_description(author: Author) -> None:
     docstring = '"""Cover the square.\n\n    With few discs.\n    """'
     assert task_of(declared_problem(author(doc=docstring), {})) == ""
