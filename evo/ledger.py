@@ -67,6 +67,7 @@ class Ledger:
         before: what an earlier part of the run spent.
         spent: what was settled, from the start of the run, the earlier sessions of a resumed run included.
         reserved: the worst cases of what is under way.
+        kept: what is kept for the end of the run; see `keep`.
     """
 
     def __init__(self, caps: Caps, spent: Charge | None = None) -> None:
@@ -74,7 +75,11 @@ class Ledger:
         self._open: dict[int, Charge] = {}
         self._next_id = 0
         self.before = self.spent = spent or Charge()
-        self.reserved = Charge()
+        self.reserved = self.kept = Charge()
+
+    def keep(self, charge: Charge) -> None:
+        """Keep an amount from all reservations until another amount is kept, so that it is there at the end."""
+        self.kept = charge
 
     def reserve(self, worst: Charge) -> Reservation:
         """Set `worst` aside.
@@ -109,10 +114,11 @@ class Ledger:
 
     def _refusal(self, asked: Charge, reserved: Charge) -> str:
         for name, limit in self._limits.items():
-            spent, held, wanted = (getattr(charge, name) for charge in (self.spent, reserved, asked))
-            if spent + held + wanted > limit:
+            spent, held, kept, wanted = (getattr(charge, name) for charge in (self.spent, reserved, self.kept, asked))
+            if spent + held + kept + wanted > limit:
                 figures = (_shown(name, amount) for amount in (limit, spent, held, wanted))
-                return "the cap of {} is reached: {} spent, {} reserved, {} asked".format(*figures)
+                said = "the cap of {} is reached: {} spent, {} reserved, {} asked".format(*figures)
+                return f"{said}, {_shown(name, kept)} kept to measure the best at the end" if kept else said
         return ""
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from evo.cli.tables import lines
 from evo.engine.holdout import FRONT_SHOWN, spread
 from evo.engine.run import RunResult
-from evo.errors import LineageError, UserError
+from evo.errors import LineageError, UserError, command
 from evo.lineage import LineageReader, Table, open_run
 from evo.lineage.remarks import remarks
 from evo.lineage.wording import written
@@ -58,6 +58,8 @@ def report(ended: RunResult, home: Home | None = None) -> None:
         print(f"\nnext:\n{_next(ended, None, home)}")
         return
     print("\n" + "\n".join(lines(_front(ended))))
+    if ended.unmeasured:
+        print(f"\n{_unmeasured(ended, home)}")
     best = _members(ended)[0]
     print(f"\nbest {problem.objectives[0].name}, individual {best.id}:\n\n{written(best.genome)}")
     print(f"\nnext:\n{_next(ended, best, home)}")
@@ -136,6 +138,17 @@ def _front(ended: RunResult) -> Table:
     parts = [f"{PART_NAMES.get(part, part)} {names[0]}" for part in ended.problem.final_parts]
     rows = [_row(member, ended) for member in _members(ended)]
     return Table(("front", *names, *parts), (*rows, *_baselines(ended.problem)))
+
+
+def _unmeasured(ended: RunResult, home: Home | None) -> str:
+    """Why a number is missing in the front, and how to get it."""
+    parts = sorted({part for _, part in ended.unmeasured})
+    resume = home.resume if home else command("resume", ended.folder)
+    more = f"`{resume} --set budget.usd=MORE`" if ended.search.count_told else f"`{resume}`"
+    return (
+        f"not measured on {' and '.join(PART_NAMES.get(part, part) for part in parts)} data: "
+        f"{next(iter(ended.unmeasured.values()))}; {more} measures it"
+    )
 
 
 def _members(ended: RunResult) -> Sequence[Individual]:

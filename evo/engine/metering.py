@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from evo.journal.completions import ANSWERED, Recorded, addressed, answer_key
 from evo.journal.events import Stage
 from evo.journal.recorder import Recorder
+from evo.ledger import Charge, charge_of
 from evo.models import Completion, ModelAccessError, Request
 from evo.protocols import Gateway
 from evo.values import Ask
@@ -82,15 +83,26 @@ class ProposalModel:
         return completion
 
 
+@dataclass(slots=True)
+class Bought:
+    """What was charged so far."""
+
+    charge: Charge = field(default_factory=Charge)
+
+
 @dataclass(frozen=True, slots=True)
 class EvaluationModels:
     """Models as evaluations see them: a request that was answered once in a run is not sent again.
 
     A re-evaluation has answers of its own.
+
+    Attributes:
+        bought: what completions for evaluations were charged in this session.
     """
 
     client: ModelClient
     under_way: dict[str, asyncio.Task[Completion]] = field(default_factory=dict)
+    bought: Bought = field(default_factory=Bought)
 
     def of(self, ask: int, spend: Spend, stage: Stage = "evaluation", *, own: bool = False) -> EvaluationModel:
         """The model for the evaluation of an ask's offspring.
@@ -134,6 +146,7 @@ class EvaluationModel:
         client = self.shared.client
         completion = await client.complete(request, self.ask, self.stage, fresh=self.own)
         self.spend(self.ask, completion.cost_usd)
+        self.shared.bought.charge += charge_of(completion)
         await client.recorder.journal.durable()
         if completion.outcome in ANSWERED:
             client.answers[key] = completion

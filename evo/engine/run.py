@@ -19,6 +19,7 @@ from evo.config.problem_files import changed_files
 from evo.config.schema import Config
 from evo.engine.driver import OnTell
 from evo.engine.factories import check_access, with_access
+from evo.engine.holdout import missing
 from evo.engine.session import Session, StopReason
 from evo.engine.setup import Setup, prepare
 from evo.engine.signals import STOPPED
@@ -51,6 +52,7 @@ class RunResult:
         search: in its last state.
         reason: why it ended.
         holdout: individual and final part to the evaluation there.
+        unmeasured: individual and final part to why there is no evaluation there.
     """
 
     folder: Path
@@ -58,6 +60,7 @@ class RunResult:
     search: Search
     reason: StopReason
     holdout: Mapping[tuple[int, Part], Evaluation]
+    unmeasured: Mapping[tuple[int, Part], str]
 
     @property
     def best(self) -> Individual | None:
@@ -204,7 +207,7 @@ def _new_folder(config: Config, run_dir: Path, folder: Path | None) -> Path:
 
 def _finished(setup: Setup, folder: Path, session: Session) -> RunResult:
     reason = _run_loop(session.run())
-    return RunResult(folder, setup.problem, setup.search, reason, setup.replayed.held_out)
+    return RunResult(folder, setup.problem, setup.search, reason, setup.replayed.held_out, setup.unmeasured)
 
 
 def _run_loop(session: Coroutine[None, None, StopReason]) -> StopReason:
@@ -263,7 +266,7 @@ def _check_files(problem: Problem, recorded: Mapping[str, str], folder: Path) ->
 def _check_unfinished(setup: Setup, folder: Path) -> None:
     budget, search = setup.config.budget, setup.search
     done = search.count_told >= budget.evaluations or search.exhausted
-    if setup.replayed.stopped in ("budget", "exhausted") and done:
+    if setup.replayed.stopped in ("budget", "exhausted") and done and not missing(setup):
         LiveLineage(folder).close()  # which a kill, a second signal or a full disk may have cut short at the end
         raise UserError(
             f"{folder} is finished: {search.count_told} evaluations made; "

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 from evo.engine.driver import Driver, OnTell
 from evo.engine.factories import make_executor, make_gateway
-from evo.engine.holdout import HoldoutEvaluation
+from evo.engine.holdout import HoldoutEvaluation, expected_charge
 from evo.engine.metering import EvaluationModels, ModelClient
 from evo.engine.setup import Components, Setup, components_of
 from evo.engine.signals import Interruption, interruptible
@@ -19,7 +19,9 @@ from evo.errors import StoppedError
 from evo.journal.collection import rarely_collected
 from evo.journal.log import Journal
 from evo.journal.recorder import Recorder
+from evo.ledger import Charge
 from evo.protocols import ClusterEvent, Executor
+from evo.search.search import ReevaluationResult, TellResult
 
 StopReason: TypeAlias = Literal["budget", "wall", "spent", "exhausted", "interrupted"]
 """Why a session ended: its evaluations or its time are used up, a cap is reached, the operators propose nothing new any
@@ -41,6 +43,7 @@ class Session:
         self._folder = folder
         self._recorder = recorder
         self._on_tell = on_tell
+        self._evaluation_models: EvaluationModels | None = None
 
     async def run(self) -> StopReason:
         """Search until there is a reason to stop.
@@ -53,18 +56,25 @@ class Session:
             await self._recorder.journal.durable()
             async with AsyncExitStack() as opened:
                 components = await self._open(opened)
+                self._evaluation_models = components.evaluation_models
                 driver = Driver(
                     self._setup.search,
                     components,
                     self._recorder,
                     replayed=self._setup.replayed,
-                    on_tell=self._on_tell,
+                    on_tell=self._told,
                 )
                 reason = await self._drive(driver, interruption)
                 if reason != "interrupted" and await self._holdout_interrupted(components, interruption):
                     reason = "interrupted"
         self._recorder.stopped(reason)
         return reason
+
+    def _told(self, result: TellResult | ReevaluationResult) -> None:
+        """Keep what evaluating the best at the end will cost, as it is known now."""
+        if self._evaluation_models and self._setup.gateway:
+            self._setup.gateway.ledger.keep(expected_charge(self._setup, self._evaluation_models.bought.charge))
+        self._on_tell(result)
 
     async def _open(self, opened: AsyncExitStack) -> Components:
         """Executor, gateway and models of the session, closed in reverse."""
@@ -98,6 +108,8 @@ class Session:
 
     async def _holdout_interrupted(self, components: Components, interruption: Interruption) -> bool:
         """Evaluate the best on the final parts; whether that was interrupted, so that the next session goes on."""
+        if self._setup.gateway:
+            self._setup.gateway.ledger.keep(Charge())
         holdout = HoldoutEvaluation(components.executor, self._recorder, components.evaluation_models)
         evaluating = asyncio.ensure_future(holdout.evaluate_best(self._setup))
         try:

@@ -27,6 +27,7 @@ from evo.policies.full import Full
 from evo.protocols import Context, Executor, Gateway, Operator, Problem
 from evo.resources import Resources
 from evo.search.search import Search, SearchSettings
+from evo.values import Part
 
 LOG = logging.getLogger(__name__)
 MAX_STALE_PROPOSALS_FREE, MAX_STALE_PROPOSALS_PAID = 2000, 200
@@ -42,6 +43,7 @@ class Setup:
         gateway: while a session runs; read by progress displays.
         trouble: why no evaluation can run at the moment; "" while they can.
         files: name to digest of the files that the problem was made from.
+        unmeasured: individual and final part to why it could not be evaluated there in this session.
     """
 
     config: Config
@@ -56,6 +58,7 @@ class Setup:
     gateway: Gateway | None = None
     trouble: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
+    unmeasured: dict[tuple[int, Part], str] = field(default_factory=dict)
 
     @property
     def context(self) -> Context:

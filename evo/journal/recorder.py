@@ -228,6 +228,10 @@ class Recorder:
         """An individual was measured on a final part."""
         self._append(HoldoutEvent(individual=individual, part=part, evaluation=evaluation))
 
+    def unmeasured(self, individual: int, part: Part, reason: str) -> None:
+        """An individual could not be measured on a final part."""
+        self.journal.append("unmeasured", individual=individual, part=part, reason=reason)
+
     def cluster_event(self, event: ClusterEvent) -> None:
         """Something happened to the workers."""
         self.journal.append(event.kind, **event.detail)

@@ -117,3 +117,36 @@ def test_lessons_of_one_run_are_shown_in_the_next(evo: Evo, tmp_path: Path, serv
     assert all(lesson in prompt for (prompt,) in prompts)
     assert events(second, "inherit")[0]["records"]
     assert evo("replay", second).code == 0
+
+
+@pytest.mark.parametrize("calls", [400, 600])
+def test_a_cap_keeps_what_measuring_the_best_at_the_end_costs(
+    evo: Evo, tmp_path: Path, server: ScriptedServer, calls: int
+) -> None:
+    caps = ("--set", f"budget.calls={calls}", "--set", "budget.evaluations=1000")
+    answer = evo("run", *TASK, *priced(server), *caps, "--name", "capped")
+    assert answer.code == 0, answer.err
+    assert "not measured" not in answer.out
+    run = tmp_path / "runs/capped"
+    assert len(events(run, "completion")) <= calls
+    assert {event["part"] for event in events(run, "holdout")} == {"validation", "holdout"}
+    assert not events(run, "unmeasured")
+
+
+def test_a_best_that_could_not_be_measured_is_said_and_measured_by_resume(
+    evo: Evo, tmp_path: Path, server: ScriptedServer
+) -> None:
+    # The seed alone is affordable: by then nothing is known of what evaluations cost.
+    caps = ("--set", "budget.calls=14", "--set", "budget.evaluations=1", "--name", "seed")
+    answer = evo("run", *TASK, *priced(server), *caps)
+    assert answer.code == 0, answer.err
+    run = tmp_path / "runs/seed"
+    reasons = [event["reason"] for event in events(run, "unmeasured")]
+    assert reasons
+    assert all("the cap of 14 calls is reached" in reason for reason in reasons)
+    assert "not measured on held-out and validation data: the cap of 14 calls is reached" in answer.out
+    again = evo("resume", run, "--set", "budget.calls=10000")
+    assert again.code == 0, again.err
+    assert "not measured" not in again.out
+    assert {event["part"] for event in events(run, "holdout")} == {"validation", "holdout"}
+    assert evo("resume", run).code == 2, "now it is finished"
