@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from evo import cli
+from evo.cli.arguments import stay
 
 settings.register_profile("quick", deadline=None, derandomize=True, max_examples=50)
 settings.register_profile("thorough", deadline=None, max_examples=1000)  # with --hypothesis-profile=thorough
@@ -66,6 +67,8 @@ def exit_code_of(*arguments: object) -> int:
             cli.main()
         except SystemExit as ended:
             return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        finally:
+            stay()
     return 0
 
 

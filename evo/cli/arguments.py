@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+import threading
 from typing import Annotated
 
 import typer
@@ -16,6 +18,9 @@ Overrides = Annotated[
 ModelName = Annotated[str | None, typer.Option(help="Language model that proposes.")]
 Target = Annotated[str, typer.Argument(metavar="CONFIG|PROBLEM", help="A YAML file, or the name of a problem.")]
 
+LAST_SECONDS = 4.0
+SHOW_CURSOR = "\x1b[?25h"
+_ENDING: list[threading.Timer] = []
 OURS = ("evo", "operators", "problems", "cluster", "dashboard")
 
 
@@ -28,6 +33,28 @@ class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))
+
+
+def end_in_time() -> None:
+    """End this process a few seconds from now, whatever hangs by then; the cursor, which a bar hides, comes back."""
+    timer = threading.Timer(LAST_SECONDS, _end)
+    timer.daemon = True
+    timer.start()
+    _ENDING.append(timer)
+
+
+def stay() -> None:
+    """Take back `end_in_time`; for a process that goes on after a command."""
+    while _ENDING:
+        _ENDING.pop().cancel()
+
+
+def _end() -> None:
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is not None and stream.isatty():
+            stream.write(SHOW_CURSOR)
+            stream.flush()
+    os._exit(130)
 
 
 def show_logs(verbose: int) -> None:

@@ -105,9 +105,23 @@ async def _dollars(prepared: Setup, seed: Evaluation, gateway: Gateway) -> list[
         f"forecast: {count} proposals for a parent like the seed cost about ${count * likely:.3g}, at most "
         f"${count * most:.3g}; those without a candidate come on top; {cap}"
     )
-    spent = gateway.ledger.spent.usd
-    evaluations = [f"the evaluations ask a model too: about ${count * spent:.3g} like the seed's"]
-    return [*lines(Table(columns, rows)), sentence, *(evaluations if prepared.problem.needs_model else [])]
+    return [*lines(Table(columns, rows)), sentence, *_of_evaluations(prepared, gateway.ledger.spent.usd)]
+
+
+def _of_evaluations(prepared: Setup, seed_usd: float) -> list[str]:
+    """What evaluations will cost, of problems that ask a model, and how much of a cap is kept for the end."""
+    problem, budget = prepared.problem, prepared.config.budget
+    if not problem.needs_model:
+        return []
+    cases = len(problem.case_names("train")) or 1
+    end_usd = seed_usd * sum((len(problem.case_names(part)) or cases) / cases for part in problem.final_parts)
+    said = [f"the evaluations ask a model too: about ${budget.evaluations * seed_usd:.3g} like the seed's"]
+    parts = " and ".join(problem.final_parts)
+    if parts:
+        said.append(f"each of the best costs about ${end_usd:.3g} on {parts} at the end, which is kept from a cap")
+    if budget.usd is not None and budget.usd < seed_usd + end_usd:
+        said.append(f"the cap of ${budget.usd:.4g} does not pay for the seed and for measuring it at the end")
+    return said
 
 
 async def evaluate_file(loaded: Loaded, file: Path, part: Part) -> Evaluation:

@@ -12,8 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from evo.cli.arguments import end_in_time
 from evo.config.schema import BudgetConfig
 from evo.engine.setup import Setup
+from evo.engine.signals import AT_ONCE
 from evo.errors import printable
 from evo.protocols import Gateway
 from evo.search.search import ReevaluationResult, TellResult
@@ -44,6 +46,8 @@ class Progress:
 
     def begin(self, setup: Setup, folder: Path) -> None:
         """Show a run from now on."""
+        if end_in_time not in AT_ONCE:
+            AT_ONCE.append(end_in_time)
         self._setup = setup
         self._search = setup.search
         self._budget = setup.config.budget

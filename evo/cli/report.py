@@ -25,6 +25,8 @@ ENDINGS = {
     "interrupted": "it was interrupted",
 }
 
+UNREADABLE = "none of the model's replies could be read"
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -52,8 +54,11 @@ def report(ended: RunResult, home: Home | None = None) -> None:
     """
     check_failed_seed(ended)
     search, problem = ended.search, ended.problem
-    print(f"\n{ended.folder}: {_counted(search.count_told, 'evaluation')}; {ENDINGS[ended.reason]}.")
+    ending = UNREADABLE if search.unreadable else ENDINGS[ended.reason]
+    print(f"\n{ended.folder}: {_counted(search.count_told, 'evaluation')}; {ending}.")
     print(*_by_the_lineage(ended), sep="\n", end="")
+    if ended.reason == "spent" and not search.count_told:
+        print("The cap does not even pay for the seed's evaluation; `evo check` says what that costs.")
     if not len(search.front):
         print(f"\nnext:\n{_next(ended, None, home)}")
         return

@@ -199,7 +199,7 @@ class Driver:
 
     async def _drop(self, ask: Ask, proposal: Proposal, duplicate: str) -> None:
         async with self._tells.turn(ask.id):
-            self.search.drop(ask, proposal.lessons)
+            self.search.drop(ask, proposal.lessons, proposal.outcome)
             self._recorder.dropped(ask, proposal, duplicate)
             self._fill()
         await asyncio.sleep(0)

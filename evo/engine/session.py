@@ -62,7 +62,7 @@ class Session:
                     components,
                     self._recorder,
                     replayed=self._setup.replayed,
-                    on_tell=self._told,
+                    on_tell=self._result_recorded,
                 )
                 reason = await self._drive(driver, interruption)
                 if reason != "interrupted" and await self._holdout_interrupted(components, interruption):
@@ -70,7 +70,7 @@ class Session:
         self._recorder.stopped(reason)
         return reason
 
-    def _told(self, result: TellResult | ReevaluationResult) -> None:
+    def _result_recorded(self, result: TellResult | ReevaluationResult) -> None:
         """Keep what evaluating the best at the end will cost, as it is known now."""
         if self._evaluation_models and self._setup.gateway:
             self._setup.gateway.ledger.keep(expected_charge(self._setup, self._evaluation_models.bought.charge))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,9 @@ from types import FrameType
 
 from evo.errors import StoppedError
 
+LOG = logging.getLogger(__name__)
+AT_ONCE: list[Callable[[], None]] = []
+"""Called at the second signal, before anything that may hang is cancelled."""
 SIGNALS = signal.SIGINT, signal.SIGTERM
 
 
@@ -38,11 +42,14 @@ class Interruption:
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """Runs between any two steps of the main thread, a long start of an executor included."""
         if self.asked and self._task:
+            for action in AT_ONCE:
+                action()
             self._loop.call_soon_threadsafe(self._task.cancel)
             for caught in SIGNALS:
                 signal.signal(caught, signal.SIG_DFL)
         elif not self.asked:
             self.asked = True
+            LOG.warning("interrupted: finishing what is in flight; interrupt again to stop at once")
             self._loop.call_soon_threadsafe(lambda: self._stop())
 
 

@@ -167,7 +167,7 @@ def _apply(event: JournalEvent, search: Search, replayed: Replayed) -> None:
             _apply_admission(event, search, replayed)
         case DropEvent():
             ask = _answered(event.ask, replayed)
-            search.drop(ask, event.lessons)
+            search.drop(ask, event.lessons, event.outcome)
         case RaceEvent():
             replayed.verdicts |= {
                 verdict.individual: Verdict(Evaluation.from_json(verdict.evaluation), verdict.promoted)

@@ -34,8 +34,13 @@ from evo.values import (
     Objective,
     Parent,
     Proposal,
+    ProposalOutcome,
     Role,
 )
+
+UNREADABLE: frozenset[ProposalOutcome] = frozenset(("unparsable", "truncated", "empty"))
+MAX_UNREADABLE = 20
+"""Proposals of a model after which a search ends if none of its replies could be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +170,7 @@ class Search:
         self.lessons = LessonMemory()
         self._asked = 0
         self._stale_proposals = 0
+        self._unreadable_proposals, self._readable = 0, False
         self._seen = SeenGenomes()
         self._seeds: list[Individual] = []
         self._seeds_left = settings.seeds
@@ -173,7 +179,12 @@ class Search:
     @property
     def exhausted(self) -> bool:
         """Whether so many proposals in a row gave no new genome that more of them would be a waste."""
-        return self._stale_proposals >= self.settings.max_stale_proposals
+        return self._stale_proposals >= self.settings.max_stale_proposals or self.unreadable
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether no reply of a model could be read so far, and there were enough of them."""
+        return not self._readable and self._unreadable_proposals >= MAX_UNREADABLE
 
     def ask(self) -> Ask | None:
         """The next offspring to make; None while there is none (wait for a tell, or the search is over)."""
@@ -231,9 +242,11 @@ class Search:
         self.admitted += 1
         return Candidate(self.admitted - 1, ask, genome, proposal.thought, vector)
 
-    def drop(self, ask: Ask, lessons: tuple[Lesson, ...] = ()) -> None:
-        """End an ask that gave no genome to evaluate; its lessons are kept."""
+    def drop(self, ask: Ask, lessons: tuple[Lesson, ...] = (), outcome: ProposalOutcome = "duplicate") -> None:
+        """End an ask that gave no genome to evaluate, for the reason `outcome`; its lessons are kept."""
         self._open[ask.id].lessons = lessons
+        self._unreadable_proposals += outcome in UNREADABLE
+        self._readable = self._readable or outcome == "duplicate"
         self._end(ask, 0.0)
         self._stale_proposals += 1
         self._seeds_left -= ask.operator == SEED_OPERATOR
@@ -245,6 +258,7 @@ class Search:
         self.population.islands[candidate.ask.island].learn(individual)
         self._end(candidate.ask, result.gain)
         self.count_told += 1
+        self._readable = self._readable or candidate.ask.model is not None
         self._stale_proposals = 0
         self._seeds_left -= candidate.ask.operator == SEED_OPERATOR
         moves = self.population.after(self.count_told, candidate.ask.island, seeds_left=self._seeds_left)

@@ -150,3 +150,14 @@ def test_a_best_that_could_not_be_measured_is_said_and_measured_by_resume(
     assert "not measured" not in again.out
     assert {event["part"] for event in events(run, "holdout")} == {"validation", "holdout"}
     assert evo("resume", run).code == 2, "now it is finished"
+
+
+def test_a_cap_below_the_cost_of_the_seed_says_so(evo: Evo, server: ScriptedServer) -> None:
+    answer = evo("run", *TASK, *priced(server), "--set", "budget.calls=3", "--name", "poor")
+    assert "The cap does not even pay for the seed's evaluation" in answer.out
+    answer = evo("check", *TASK, *priced(server), "--set", "budget.usd=0.000001")
+    said = answer.out + answer.err
+    assert "does not pay for the seed" in said or "the cap of $" in said
+    answer = evo("check", *TASK, *priced(server), "--set", "budget.usd=1")
+    assert answer.code == 0, answer.err
+    assert "on validation and holdout at the end, which is kept from a cap" in answer.out

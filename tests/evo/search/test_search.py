@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from evo.genomes import Vector
 from evo.search.duplicates import DuplicateFilter
 from evo.search.population import RankedPopulation
+from evo.search.search import MAX_UNREADABLE, UNREADABLE, Search
 from evo.survival import RankAndCrowding
-from evo.values import SEED_OPERATOR, Candidate, Individual, Proposal
+from evo.values import SEED_OPERATOR, Ask, Candidate, Individual, Proposal, ProposalOutcome
 from tests.support.made import TWO, advance, evaluation, filled, individual, search
 
 values = st.integers(0, 8).map(float)
@@ -211,3 +212,29 @@ def test_in_a_deterministic_search_duplicates_do_not_depend_on_results_meanwhile
     refusal = one.settings.duplicate_filter.duplicate(twin.genome, (), one.population) if twin.genome else ""
     assert bool(refusal) == told_meanwhile
     assert isinstance(one.admit(second, twin), Candidate)
+
+
+@pytest.mark.parametrize("outcome", sorted(UNREADABLE))
+def test_a_search_ends_soon_where_no_reply_could_ever_be_read(outcome: ProposalOutcome) -> None:
+    never, once = filled(3), filled(3)
+    once.drop(asked(once), outcome="duplicate")
+    for each in (never, once):
+        for _ in range(MAX_UNREADABLE):
+            assert not each.exhausted
+            each.drop(asked(each), outcome=outcome)
+    assert never.exhausted
+    assert never.ask() is None
+    assert not once.exhausted
+
+
+def test_other_reasons_of_proposals_do_not_end_a_search_soon() -> None:
+    refused = filled(3)
+    for _ in range(MAX_UNREADABLE + 5):
+        refused.drop(asked(refused), outcome="refused")
+    assert not refused.exhausted
+
+
+def asked(searched: Search) -> Ask:
+    ask = searched.ask()
+    assert ask is not None
+    return ask
