@@ -14,7 +14,7 @@ from evo.genomes import Architecture, Genome, Program, Prompt, Vector
 from evo.protocols import Problem
 from evo.registry import make_problem
 from evo.resources import Resources
-from evo.values import Box, Limits, Objective, Slots, Space
+from evo.values import Box, Limits, Objective, Part, Slots, Space
 
 GENOMES = (Program, Prompt, Architecture, Vector)
 METHODS = ("seeds", "evaluate")
@@ -45,6 +45,8 @@ def declared_problem(name: str, options: Mapping[str, Any]) -> Problem:
     for attribute, kinds in DECLARED.items():
         _check_kind(problem, attribute, kinds)
     _check_objectives(problem)
+    for part in ("train", *problem.final_parts):
+        _check_cases(problem, part)
     return problem
 
 
@@ -101,6 +103,18 @@ def _check_objectives(problem: Problem) -> None:
         raise AuthorError(f'{where}: objectives is empty; name at least one, as in (Objective("error", "min"),)')
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise AuthorError(f"{where}: two objectives have the name {twice!r}; each needs a name of its own")
+
+
+def _check_cases(problem: Problem, part: Part) -> None:
+    where = written_at(type(problem).case_names)
+    try:
+        names = problem.case_names(part)
+    except Exception as error:
+        raise author_error(f"the names of the cases of {part} cannot be had", error) from error
+    if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise AuthorError(f"{where}: case_names must return a list of texts, got {_shown(names)}")
+    if len(set(names)) < len(names):
+        raise AuthorError(f"{where}: case_names of {part} holds a name twice")
 
 
 def _misfit(seed: object, first: object, space: Space | None) -> str:
