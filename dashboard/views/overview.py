@@ -19,7 +19,10 @@ from dashboard.words import clock as clock_of
 from dashboard.words import dollars, duration, number, plain, with_unit
 from evo.lineage import Table
 from evo.lineage.queries import objectives as objectives_of
+from evo.lineage.remarks import remarks
 
+FEW = 10
+"""Of so few evaluations nothing is remarked yet."""
 CLOCKS: Sequence[charts.Clock] = ("tells", "time")
 WORKER_COLUMNS = {
     "worker": "worker",
@@ -64,6 +67,9 @@ def draw(filters: Filters, clock: charts.Clock) -> None:
     if not totals.count_told:
         shell.empty("No evaluation has finished yet.", "The first are under way; figures will show up by themselves.")
         return
+    if totals.count_told >= FEW:
+        for remark in source.ask(filters.run, remarks):
+            st.warning(plain(f"{remark[0].upper()}{remark[1:]}."), icon=":material/warning:")
     _histories(filters, clock, objectives, (bests, samples))
     _progress(filters, clock, totals, samples)
     _health(filters)

@@ -238,8 +238,12 @@ def top(run: RunArgument, count: Annotated[int, typer.Option(min=1, help="How ma
     from evo.cli.tables import print_table
     from evo.lineage import open_run
     from evo.lineage.queries import top as query
+    from evo.lineage.remarks import remarks
 
-    print_table(query(open_run(run), count), "table")
+    with open_run(run).at_once() as reader:
+        print_table(query(reader, count), "table")
+        for remark in remarks(reader):
+            print(f"\n{remark}")
 
 
 @app.command()
