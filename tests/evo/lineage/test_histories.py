@@ -63,6 +63,6 @@ def test_the_benchmark_of_a_million_measures_a_thousand_too() -> None:
 @pytest.mark.slow
 def test_nothing_is_lost_beside_readers_or_while_one_holds_the_database() -> None:
     rows = {row.what.strip(): row.figure for row in readers.measure(2.0)}
-    assert rows["individuals told that the database lacks at the end"] == 0
+    assert rows["individuals that the database lacks at the end"] == 0
     assert rows["polls that failed"] == 0
     assert rows["a writer alone"] > 0
