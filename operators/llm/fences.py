@@ -1,0 +1,232 @@
+"""Fenced blocks of code in a reply, as a careful reader finds them: indented, quoted, on one line, behind words.
+
+A fence within a string of Python code neither closes nor opens a block, and one outside its strings always ends it: no
+Python text holds backticks there. Other text is read by the rules of Markdown. A text is read in time linear in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from operators.llm.languages import ALL_TAGS, PYTHON_TAGS
+from operators.llm.python_text import beginning_of_code, fence_outside_strings, parses
+
+# The words in front of a line's first fence, the fence, the words behind it.
+_FENCE_LINE = re.compile(r"^([^`~\n]*+(?:(?:`(?!``)|~(?!~~))[^`~\n]*+)*+)(`{3,}+|~{3,}+)([^\n]*+)$", re.MULTILINE)
+_ONE_LINE = re.compile(r"(?<!`)(`{3,}+)([^`\n]++)\1(?!`)")
+_LIST_ITEM = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s*")
+_QUOTED = " \t>"
+_MOST_DOUBTS = 8
+"""How often a text may prove not to be Python before strings are no longer looked for, so that none takes long."""
+_MOST_NESTED = 3
+
+FenceLine = re.Match[str]
+
+
+@dataclass(frozen=True, slots=True)
+class CodeBlock:
+    """A fenced block of code.
+
+    Attributes:
+        tag: the words behind the opening fence.
+        above: the last line with words in front of it, where a file may be named.
+        line: of the reply, counted from 1, at which it begins.
+        closed: whether its closing fence is there.
+    """
+
+    text: str
+    tag: str = ""
+    above: str = ""
+    line: int = 1
+    closed: bool = True
+
+    @property
+    def language(self) -> str:
+        """The first word of the tag, in small letters."""
+        return _language(self.tag)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """An opening fence.
+
+    Attributes:
+        prefix: what stands in front of it, and in front of the lines of its block.
+        words: in front of it on its line.
+        inside: where the block's text begins.
+    """
+
+    mark: str
+    tag: str
+    prefix: str
+    words: str
+    inside: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """Where the text of a block ends, where the text behind it begins, and which fence line is to be read next."""
+
+    end: int
+    behind: int
+    index: int
+    closed: bool = True
+
+
+def first_fence(text: str) -> int | None:
+    """Where the first block begins; None where there is none."""
+    for line in _fence_lines(text):
+        if _opening(line) or _one_line_blocks(line):
+            return line.start(2) if line[1].strip(_QUOTED) else line.start()
+    return None
+
+
+def fenced_blocks(text: str, *, python: bool = False) -> list[CodeBlock]:
+    """The blocks, in order; the last one may not be closed.
+
+    Args:
+        python: Python code is looked for: strings are heeded, blocks on one line count, and so do the blocks within a
+            block of Markdown, which does not itself.
+    """
+    blocks = list(_Reader(text, python=python).blocks())
+    for _ in range(_MOST_NESTED if python else 0):
+        blocks = [inner for block in blocks for inner in _unfolded(block)]
+    return blocks
+
+
+def _unfolded(block: CodeBlock) -> list[CodeBlock]:
+    """The blocks within a block of Markdown, the last of which may end with it; else the block itself."""
+    if "```" not in block.text or fence_outside_strings(block.text, 0, "```") is None:
+        return [block]
+    inner = _Reader(block.text, python=True).blocks()
+    return [
+        replace(found, line=block.line + found.line, above=found.above or block.above, closed=block.closed)
+        for found in inner
+        if found.closed or found.text.strip()
+    ] or [block]
+
+
+class _Reader:
+    """Reads the blocks of a text."""
+
+    def __init__(self, text: str, *, python: bool) -> None:
+        self._text = text
+        self._lines = _fence_lines(text)
+        self._python = python
+        self._doubts = 0
+
+    def blocks(self) -> Iterator[CodeBlock]:
+        index = behind = counted = 0
+        number = 1
+        while index < len(self._lines):
+            line = self._lines[index]
+            number, counted = number + self._text.count("\n", counted, line.start()), line.start()
+            found, ending = self._blocks_at(index)
+            above = self._text[behind : line.start()].rstrip().rpartition("\n")[2] if found else ""
+            yield from (replace(block, above=block.above or above, line=number) for block in found)
+            index, behind = ending.index, ending.behind if found else behind
+
+    def _blocks_at(self, index: int) -> tuple[list[CodeBlock], _Ending]:
+        """The blocks that begin on a line, and where they end."""
+        line = self._lines[index]
+        if opening := _opening(line):
+            ending = self._ending(index, opening)
+            text = _without_prefix(self._text[opening.inside : ending.end], opening.prefix)
+            return [CodeBlock(text, opening.tag, opening.words, closed=ending.closed)], ending
+        return _one_line_blocks(line) if self._python else [], _Ending(line.end(), line.end(), index + 1)
+
+    def _ending(self, index: int, opening: _Opening) -> _Ending:
+        heeded = self._python and self._doubts < _MOST_DOUBTS
+        if not heeded or _language(opening.tag) in ALL_TAGS - PYTHON_TAGS:
+            return self._markdown_ending(index, opening)
+        found = fence_outside_strings(self._text, opening.inside, opening.mark)
+        if found is None:
+            self._doubts += 1
+            return self._markdown_ending(index, opening)
+        plain = self._markdown_ending(index, opening, before=found.start())
+        if plain.closed and not parses(self._text[opening.inside : self._line_start(found.start())]):
+            self._doubts += 1
+            return plain
+        return self._python_ending(found, plain.index)
+
+    def _markdown_ending(self, index: int, opening: _Opening, before: int | None = None) -> _Ending:
+        """At the first line that closes the block, of those before a place."""
+        width = len(opening.prefix) + 3
+        for number in range(index + 1, len(self._lines)):
+            line = self._lines[number]
+            if before is not None and line.end() >= before:
+                return _Ending(before, before, number, closed=False)
+            alike = line[2].startswith(opening.mark) and len(line[1]) <= width
+            if alike and not line[3].strip() and not line[1].strip(_QUOTED):
+                return _Ending(max(line.start() - 1, opening.inside), line.end(), number + 1)
+        return _Ending(len(self._text), len(self._text), len(self._lines), closed=False)
+
+    def _python_ending(self, fence: re.Match[str], index: int) -> _Ending:
+        """At a fence outside strings, which begins the next block where a language is named behind it."""
+        start = self._line_start(fence.start())
+        alone = not self._text[start : fence.start()].strip(_QUOTED)
+        end = max(start - 1, 0) if alone else fence.start()
+        following = _opening(self._lines[index])
+        if alone and following and _language(following.tag) in ALL_TAGS:
+            return _Ending(end, start, index, closed=False)
+        return _Ending(end, self._lines[index].end(), index + 1)
+
+    def _line_start(self, place: int) -> int:
+        return self._text.rfind("\n", 0, place) + 1
+
+
+def _fence_lines(text: str) -> list[FenceLine]:
+    return list(_FENCE_LINE.finditer(text)) if "```" in text or "~~~" in text else []
+
+
+def _opening(line: FenceLine) -> _Opening | None:
+    """The fence that opens a block on this line; words in front of it are read as such where they leave no doubt."""
+    words, mark, info = line.groups()
+    if mark[0] == "`" and "`" in info:
+        return None
+    prefix, bare = words, not words.strip(_QUOTED)
+    if not bare:
+        in_list = bool(_LIST_ITEM.fullmatch(words))
+        introduced = in_list or words.rstrip().endswith((":", "}"))
+        if "`" in words or not (_language(info) in ALL_TAGS or (introduced and not info.strip())):
+            return None
+        prefix = " " * len(words) if in_list else words[: len(words) - len(words.lstrip())]
+    tag, code = _tag_and_code(info)
+    return _Opening(mark, tag, prefix, "" if bare else words, line.end() - len(code) if code else line.end() + 1)
+
+
+def _one_line_blocks(line: FenceLine) -> list[CodeBlock]:
+    """Blocks that begin and end on a line: with a language named, or with nothing else on the line."""
+    if "`" not in line[3]:
+        return []
+    blocks = []
+    for found in _ONE_LINE.finditer(line[0]):
+        tag, _, rest = found[2].strip().partition(" ")
+        known = _language(tag) in ALL_TAGS
+        if known or line[0].strip() == found[0]:
+            blocks.append(CodeBlock(rest.strip() if known else found[2].strip(), tag if known else ""))
+    return blocks
+
+
+def _tag_and_code(info: str) -> tuple[str, str]:
+    """The words behind an opening fence without the code that may follow them."""
+    tag, _, rest = info.strip().partition(" ")
+    if rest and tag.lower() in PYTHON_TAGS and beginning_of_code(rest.lstrip()) == 0:
+        return tag, info[info.index(rest) :].lstrip()
+    return info.strip(), ""
+
+
+def _without_prefix(text: str, prefix: str) -> str:
+    """The text without what its lines begin with, where the first of them does."""
+    lines = text.split("\n")
+    first = next((line for line in lines if line.strip()), "")
+    if not prefix or not first.startswith(prefix):
+        return text
+    bare = prefix.rstrip()
+    return "\n".join(line.removeprefix(prefix if line.startswith(prefix) else bare) for line in lines)
+
+
+def _language(tag: str) -> str:
+    return tag.strip(" \t{}.").lower().partition(" ")[0].strip("{}.:,")
