@@ -48,7 +48,7 @@ class CodeBlock:
         return _language(self.tag)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Opening:
     """An opening fence.
 
@@ -65,7 +65,7 @@ class _Opening:
     inside: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Ending:
     """Where the text of a block ends, where the text behind it begins, and which fence line is to be read next."""
 
@@ -92,7 +92,8 @@ def fenced_blocks(text: str, *, python: bool = False) -> list[CodeBlock]:
     """
     blocks = list(_Reader(text, python=python).blocks())
     for _ in range(_MOST_NESTED if python else 0):
-        blocks = [inner for block in blocks for inner in _unfolded(block)]
+        if any("```" in block.text for block in blocks):
+            blocks = [inner for block in blocks for inner in _unfolded(block)]
     return blocks
 
 
@@ -122,24 +123,22 @@ class _Reader:
         number = 1
         while index < len(self._lines):
             line = self._lines[index]
-            number, counted = number + self._text.count("\n", counted, line.start()), line.start()
-            found, ending = self._blocks_at(index)
-            above = self._text[behind : line.start()].rstrip().rpartition("\n")[2] if found else ""
-            yield from (replace(block, above=block.above or above, line=number) for block in found)
-            index, behind = ending.index, ending.behind if found else behind
-
-    def _blocks_at(self, index: int) -> tuple[list[CodeBlock], _Ending]:
-        """The blocks that begin on a line, and where they end."""
-        line = self._lines[index]
-        if opening := _opening(line):
-            ending = self._ending(index, opening)
-            text = _without_prefix(self._text[opening.inside : ending.end], opening.prefix)
-            return [CodeBlock(text, opening.tag, opening.words, closed=ending.closed)], ending
-        return _one_line_blocks(line) if self._python else [], _Ending(line.end(), line.end(), index + 1)
+            start = line.start()
+            number, counted = number + self._text.count("\n", counted, start), start
+            index += 1
+            if opening := _opening(line):
+                ending = self._ending(index - 1, opening)
+                text = _without_prefix(self._text[opening.inside : ending.end], opening.prefix)
+                above = opening.words or self._text[behind:start].rstrip().rpartition("\n")[2]
+                yield CodeBlock(text, opening.tag, above, number, ending.closed)
+                index, behind = ending.index, ending.behind
+            elif self._python and (found := _one_line_blocks(line)):
+                above = self._text[behind:start].rstrip().rpartition("\n")[2]
+                yield from (replace(block, above=above, line=number) for block in found)
+                behind = line.end()
 
     def _ending(self, index: int, opening: _Opening) -> _Ending:
-        heeded = self._python and self._doubts < _MOST_DOUBTS
-        if not heeded or _language(opening.tag) in ALL_TAGS - PYTHON_TAGS:
+        if not self._python or self._doubts >= _MOST_DOUBTS or self._is_of_another_language(opening):
             return self._markdown_ending(index, opening)
         found = fence_outside_strings(self._text, opening.inside, opening.mark)
         if found is None:
@@ -150,6 +149,14 @@ class _Reader:
             self._doubts += 1
             return plain
         return self._python_ending(found, plain.index)
+
+    def _is_of_another_language(self, opening: _Opening) -> bool:
+        """Whether its tag says so, and its first line does not belie the tag."""
+        if _language(opening.tag) not in ALL_TAGS - PYTHON_TAGS:
+            return False
+        end = self._text.find("\n", opening.inside)
+        line = self._text[opening.inside : end if end >= 0 else None]
+        return beginning_of_code(line.lstrip(_QUOTED)) != 0
 
     def _markdown_ending(self, index: int, opening: _Opening, before: int | None = None) -> _Ending:
         """At the first line that closes the block, of those before a place."""
@@ -201,11 +208,11 @@ def _one_line_blocks(line: FenceLine) -> list[CodeBlock]:
     """Blocks that begin and end on a line: with a language named, or with nothing else on the line."""
     if "`" not in line[3]:
         return []
-    blocks = []
-    for found in _ONE_LINE.finditer(line[0]):
+    blocks, bare = [], line[0].strip()
+    for found in _ONE_LINE.finditer(bare):
         tag, _, rest = found[2].strip().partition(" ")
         known = _language(tag) in ALL_TAGS
-        if known or line[0].strip() == found[0]:
+        if known or len(found[0]) == len(bare):
             blocks.append(CodeBlock(rest.strip() if known else found[2].strip(), tag if known else ""))
     return blocks
 
@@ -220,9 +227,11 @@ def _tag_and_code(info: str) -> tuple[str, str]:
 
 def _without_prefix(text: str, prefix: str) -> str:
     """The text without what its lines begin with, where the first of them does."""
+    if not prefix:
+        return text
     lines = text.split("\n")
     first = next((line for line in lines if line.strip()), "")
-    if not prefix or not first.startswith(prefix):
+    if not first.startswith(prefix):
         return text
     bare = prefix.rstrip()
     return "\n".join(line.removeprefix(prefix if line.startswith(prefix) else bare) for line in lines)

@@ -56,6 +56,8 @@ def defined_in(text: str, *, nested: bool = False) -> frozenset[str]:
     Args:
         nested: those within classes and functions too.
     """
+    if not text.strip():
+        return frozenset()
     bare = _LITERAL.sub("''", text)
     for pattern in (_DEFINITION, _ASSIGNMENT):
         found = pattern.findall(bare)

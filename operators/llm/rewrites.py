@@ -52,12 +52,14 @@ def _of_single_file(text: str, blocks: Sequence[CodeBlock], program: Program, *,
     """The text of the block that counts, or of code that stands without a fence."""
     wanted = names_wanted(program.main, program.text)
     whole = [block for block in blocks if block.closed or (wanted and not cut_off and _is_complete(block.text))]
-    if any(wanted & _defined(block.text, program) for block in whole):
-        return _preferred(whole, program).text
+    defined = [wanted & names for names in _names_of(whole, program)] if wanted else []
+    if any(defined):
+        return _preferred(whole, defined, program).text
     bare = _without_fence(text, blocks) if wanted and not cut_off and len(blocks) <= 1 else None
-    if bare is not None and wanted & _defined(bare, program):
+    if bare is not None and any(wanted & names for names in _names_of([CodeBlock(bare)], program)):
         return bare
-    return _preferred(_closed(text, blocks), program).text
+    closed = _closed(text, blocks)
+    return _preferred(closed, [frozenset()] * len(closed), program).text
 
 
 def _closed(text: str, blocks: Sequence[CodeBlock]) -> list[CodeBlock]:
@@ -79,36 +81,43 @@ def _without_fence(text: str, blocks: Sequence[CodeBlock]) -> str | None:
     return code_among_words("\n".join(lines[: blocks[0].line - 1] if blocks else lines))
 
 
-def _preferred(blocks: Sequence[CodeBlock], program: Program) -> CodeBlock:
+def _preferred(blocks: Sequence[CodeBlock], defined: Sequence[frozenset[str]], program: Program) -> CodeBlock:
     """The last block of those that define most of what is wanted, closed ones and those of the file's language first.
+
+    A block that quotes the program as it is counts only where no other defines anything.
+
+    Args:
+        defined: what is wanted and each block defines.
 
     Raises:
         RefusalError: another block defines what this one lacks.
     """
-    file, wanted, tags = program.main, names_wanted(program.main, program.text), tags_of(program.main)
-    old = {_bare(text) for text in (program.text, *region_texts(program.text))}
-    worded = [block for block in blocks if block.text.strip()] or blocks
-    blocks = [block for block in worded if _bare(block.text) not in old] or worded
-    defined = [wanted & _defined(block.text, program) for block in blocks]
+    tags, old = tags_of(program.main), _bare(program.text)
+    quoted = [bool(names) and _bare(block.text) in old for block, names in zip(blocks, defined, strict=True)]
 
-    def merit(number: int) -> tuple[int, bool, int, int]:
-        block = blocks[number]
+    def merit(number: int) -> tuple[bool, bool, int, bool, int, int]:
+        block, count = blocks[number], len(defined[number])
         rank = 2 if block.language in tags else 0 if block.tag else 1
-        return len(defined[number]), block.closed, rank, number
+        return bool(block.text.strip()), bool(count) and not quoted[number], count, block.closed, rank, number
 
     best = max(range(len(blocks)), key=merit)
     for number, names in enumerate(defined):
-        if missing := names - defined[best]:
-            reason = f"the block at line {blocks[number].line} of the reply defines {', '.join(sorted(missing))}"
-            other = f"the block at line {blocks[best].line} defines {', '.join(sorted(defined[best]))}"
-            raise RefusalError("unparsable", f"{reason}, and {other}; a single block must hold all of {file}'s region")
+        if (missing := names - defined[best]) and not quoted[number]:
+            raise _spread(blocks[number], missing, blocks[best], defined[best])
     return blocks[best]
 
 
-def _defined(code: str, program: Program) -> frozenset[str]:
-    """What code defines; regions within a class or a function may be shown within it."""
+def _spread(block: CodeBlock, missing: frozenset[str], best: CodeBlock, defined: frozenset[str]) -> RefusalError:
+    """The refusal of code that stands in several blocks."""
+    words = f"the block at line {block.line} of the reply defines {', '.join(sorted(missing))}"
+    others = f"the block at line {best.line} {', '.join(sorted(defined)) or 'none of that'}"
+    return RefusalError("unparsable", f"{words}, and {others}; a single block must hold all of the region")
+
+
+def _names_of(blocks: Sequence[CodeBlock], program: Program) -> list[frozenset[str]]:
+    """What each block defines; regions within a class or a function may be shown within it."""
     nested = any(common_indent(region) for region in region_texts(program.text))
-    return defined_in(code, nested=nested)
+    return [defined_in(block.text, nested=nested) for block in blocks]
 
 
 def _by_file(blocks: Sequence[CodeBlock], program: Program) -> dict[str, str]:
