@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from operators.llm.languages import ALL_TAGS, PYTHON_TAGS
 from operators.llm.python_text import beginning_of_code, fence_outside_strings, parses
 
 # The words in front of a line's first fence, the fence, the words behind it.
 _FENCE_LINE = re.compile(r"^([^`~\n]*+(?:(?:`(?!``)|~(?!~~))[^`~\n]*+)*+)(`{3,}+|~{3,}+)([^\n]*+)$", re.MULTILINE)
+_BARE_FENCE = {mark: re.compile(rf"^([ \t>]*+)({mark}{{3,}}+)[ \t]*+$", re.MULTILINE) for mark in "`~"}
 _ONE_LINE = re.compile(r"(?<!`)(`{3,}+)([^`\n]++)\1(?!`)")
 _LIST_ITEM = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s*")
 _QUOTED = " \t>"
@@ -67,41 +69,41 @@ class _Opening:
 
 @dataclass(slots=True)
 class _Ending:
-    """Where the text of a block ends, where the text behind it begins, and which fence line is to be read next."""
+    """Where the text of a block ends, and where the text behind the block begins."""
 
     end: int
     behind: int
-    index: int
     closed: bool = True
 
 
 def first_fence(text: str) -> int | None:
     """Where the first block begins; None where there is none."""
-    for line in _fence_lines(text):
+    for line in _FENCE_LINE.finditer(text) if _may_hold_fences(text) else ():
         if _opening(line) or _one_line_blocks(line):
             return line.start(2) if line[1].strip(_QUOTED) else line.start()
     return None
 
 
-def fenced_blocks(text: str, *, python: bool = False) -> list[CodeBlock]:
+def fenced_blocks(text: str, *, python: bool = False, most: int | None = None) -> list[CodeBlock]:
     """The blocks, in order; the last one may not be closed.
 
     Args:
+        most: how many are read.
         python: Python code is looked for: strings are heeded, blocks on one line count, and so do the blocks within a
             block of Markdown, which does not itself.
     """
-    blocks = list(_Reader(text, python=python).blocks())
+    blocks = list(islice(_Reader(text, python=python).blocks(), most))
     for _ in range(_MOST_NESTED if python else 0):
         if any("```" in block.text for block in blocks):
-            blocks = [inner for block in blocks for inner in _unfolded(block)]
+            blocks = list(islice((inner for block in blocks for inner in _unfolded(block, most)), most))
     return blocks
 
 
-def _unfolded(block: CodeBlock) -> list[CodeBlock]:
+def _unfolded(block: CodeBlock, most: int | None) -> list[CodeBlock]:
     """The blocks within a block of Markdown, the last of which may end with it; else the block itself."""
     if "```" not in block.text or fence_outside_strings(block.text, 0, "```") is None:
         return [block]
-    inner = _Reader(block.text, python=True).blocks()
+    inner = islice(_Reader(block.text, python=True).blocks(), most)
     return [
         replace(found, line=block.line + found.line, above=found.above or block.above, closed=block.closed)
         for found in inner
@@ -114,41 +116,41 @@ class _Reader:
 
     def __init__(self, text: str, *, python: bool) -> None:
         self._text = text
-        self._lines = _fence_lines(text)
         self._python = python
         self._doubts = 0
 
     def blocks(self) -> Iterator[CodeBlock]:
-        index = behind = counted = 0
-        number = 1
-        while index < len(self._lines):
-            line = self._lines[index]
+        text = self._text
+        place, behind, counted, number = 0 if _may_hold_fences(text) else len(text), 0, 0, 1
+        while line := _FENCE_LINE.search(text, place):
             start = line.start()
-            number, counted = number + self._text.count("\n", counted, start), start
-            index += 1
+            number, counted, place = number + text.count("\n", counted, start), start, line.end()
             if opening := _opening(line):
-                ending = self._ending(index - 1, opening)
-                text = _without_prefix(self._text[opening.inside : ending.end], opening.prefix)
-                above = opening.words or self._text[behind:start].rstrip().rpartition("\n")[2]
-                yield CodeBlock(text, opening.tag, above, number, ending.closed)
-                index, behind = ending.index, ending.behind
+                ending = self._ending(opening)
+                code = _without_prefix(text[opening.inside : ending.end], opening.prefix)
+                yield CodeBlock(code, opening.tag, opening.words or self._above(behind, start), number, ending.closed)
+                place = behind = ending.behind
             elif self._python and (found := _one_line_blocks(line)):
-                above = self._text[behind:start].rstrip().rpartition("\n")[2]
+                above = self._above(behind, start)
                 yield from (replace(block, above=above, line=number) for block in found)
-                behind = line.end()
+                behind = place
 
-    def _ending(self, index: int, opening: _Opening) -> _Ending:
+    def _above(self, behind: int, start: int) -> str:
+        return self._text[behind:start].rstrip().rpartition("\n")[2]
+
+    def _ending(self, opening: _Opening) -> _Ending:
         if not self._python or self._doubts >= _MOST_DOUBTS or self._is_of_another_language(opening):
-            return self._markdown_ending(index, opening)
+            return self._markdown_ending(opening, len(self._text))
         found = fence_outside_strings(self._text, opening.inside, opening.mark)
         if found is None:
             self._doubts += 1
-            return self._markdown_ending(index, opening)
-        plain = self._markdown_ending(index, opening, before=found.start())
-        if plain.closed and not parses(self._text[opening.inside : self._line_start(found.start())]):
+            return self._markdown_ending(opening, len(self._text))
+        start = self._line_start(found.start())
+        plain = self._markdown_ending(opening, start)
+        if plain.closed and not parses(_without_prefix(self._text[opening.inside : start], opening.prefix)):
             self._doubts += 1
             return plain
-        return self._python_ending(found, plain.index)
+        return self._python_ending(found, start)
 
     def _is_of_another_language(self, opening: _Opening) -> bool:
         """Whether its tag says so, and its first line does not belie the tag."""
@@ -158,34 +160,34 @@ class _Reader:
         line = self._text[opening.inside : end if end >= 0 else None]
         return beginning_of_code(line.lstrip(_QUOTED)) != 0
 
-    def _markdown_ending(self, index: int, opening: _Opening, before: int | None = None) -> _Ending:
-        """At the first line that closes the block, of those before a place."""
+    def _markdown_ending(self, opening: _Opening, limit: int) -> _Ending:
+        """At the first line in front of a place that is a fence alone, as long and not much further in."""
         width = len(opening.prefix) + 3
-        for number in range(index + 1, len(self._lines)):
-            line = self._lines[number]
-            if before is not None and line.end() >= before:
-                return _Ending(before, before, number, closed=False)
-            alike = line[2].startswith(opening.mark) and len(line[1]) <= width
-            if alike and not line[3].strip() and not line[1].strip(_QUOTED):
-                return _Ending(max(line.start() - 1, opening.inside), line.end(), number + 1)
-        return _Ending(len(self._text), len(self._text), len(self._lines), closed=False)
+        for line in _BARE_FENCE[opening.mark[0]].finditer(self._text, opening.inside, limit):
+            if len(line[2]) >= len(opening.mark) and len(line[1]) <= width:
+                return _Ending(max(line.start() - 1, opening.inside), line.end())
+        return _Ending(limit, limit, closed=False)
 
-    def _python_ending(self, fence: re.Match[str], index: int) -> _Ending:
+    def _python_ending(self, fence: re.Match[str], start: int) -> _Ending:
         """At a fence outside strings, which begins the next block where a language is named behind it."""
-        start = self._line_start(fence.start())
-        alone = not self._text[start : fence.start()].strip(_QUOTED)
-        end = max(start - 1, 0) if alone else fence.start()
-        following = _opening(self._lines[index])
-        if alone and following and _language(following.tag) in ALL_TAGS:
-            return _Ending(end, start, index, closed=False)
-        return _Ending(end, self._lines[index].end(), index + 1)
+        if self._text[start : fence.start()].strip(_QUOTED):
+            return _Ending(fence.start(), self._line_end(fence.end()))
+        line = _FENCE_LINE.match(self._text, start)
+        following = _opening(line) if line else None
+        if following and _language(following.tag) in ALL_TAGS:
+            return _Ending(max(start - 1, 0), start, closed=False)
+        return _Ending(max(start - 1, 0), self._line_end(fence.end()))
 
     def _line_start(self, place: int) -> int:
         return self._text.rfind("\n", 0, place) + 1
 
+    def _line_end(self, place: int) -> int:
+        end = self._text.find("\n", place)
+        return end if end >= 0 else len(self._text)
 
-def _fence_lines(text: str) -> list[FenceLine]:
-    return list(_FENCE_LINE.finditer(text)) if "```" in text or "~~~" in text else []
+
+def _may_hold_fences(text: str) -> bool:
+    return "```" in text or "~~~" in text
 
 
 def _opening(line: FenceLine) -> _Opening | None:

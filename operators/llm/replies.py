@@ -15,10 +15,12 @@ from operators.llm.python_text import beginning_of_code
 from operators.refusal import RefusalError
 
 MAX_CHARACTERS = 400_000
+MAX_BLOCKS = 16_000
 THOUGHT_BYTES = 2000
 
 SEARCH = re.compile(r"^[ \t]*+<{5,9} ?SEARCH\b[ \t]*+(.*+)$", re.MULTILINE)
 _FILE = re.compile(r"^[ \t#*`\"'/-]*+file[ \t#*`\"'/-]*+:(?=[ \t*`\"':]*+[^ \t*`\"':\n])", re.MULTILINE | re.IGNORECASE)
+_DIRECTION = re.compile(r"^[ \t#*`\"'/-]*+direction[ \t#*`\"'/-]*+:[^\n]*+", re.MULTILINE | re.IGNORECASE)
 _ORNAMENTS = " \t#*`\"'/-"
 _REFUSAL = re.compile(
     r"\W*((i'?m|i am) (very |really )?(sorry|afraid|unable|not able)|sorry\b|as an ai\b|unfortunately, i can"
@@ -65,9 +67,11 @@ def blocks_of(text: str) -> tuple[CodeBlock, ...]:
     """The closed blocks, in order. A block that is never closed is left out: what is missing of it is unknown.
 
     Raises:
-        RefusalError: there is none.
+        RefusalError: there is none, or there are too many to be read in reasonable time.
     """
-    blocks = fenced_blocks(text)
+    blocks = fenced_blocks(text, most=MAX_BLOCKS + 1)
+    if len(blocks) > MAX_BLOCKS:
+        raise RefusalError("unparsable", f"the reply holds more than {MAX_BLOCKS} blocks of code")
     closed = tuple(block for block in blocks if block.closed)
     if not closed:
         raise none_found(text, closed=not blocks)
@@ -87,7 +91,7 @@ def thought_of(text: str, *, braces: bool = False) -> str:
 
 def direction_of(text: str) -> str:
     """The line that states a direction; the words in front of the code where none does."""
-    said = (_said(line, "direction") for line in text[: _start_of_code(text)].split("\n"))
+    said = (_said(found[0], "direction") for found in _DIRECTION.finditer(text[: _start_of_code(text)]))
     return clip_text(next(filter(None, said), ""), THOUGHT_BYTES) or thought_of(text)
 
 

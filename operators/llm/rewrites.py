@@ -21,6 +21,8 @@ from operators.llm.text import common_indent, dedented, indented_like, newline_o
 from operators.llm.whole_files import regions_of_whole_file
 from operators.refusal import RefusalError
 
+MAX_CANDIDATES = 500
+
 
 def rewritten(text: str, program: Program, *, cut_off: bool = False) -> Program:
     """The program with the regions that a reply rewrites.
@@ -32,7 +34,9 @@ def rewritten(text: str, program: Program, *, cut_off: bool = False) -> Program:
         RefusalError: no block, a block whose file or regions are unclear, or that changes frozen text.
     """
     python = any(name.endswith(".py") for name in program.files)
-    blocks = fenced_blocks(text, python=python)
+    blocks = fenced_blocks(text, python=python, most=MAX_CANDIDATES + 1)
+    if len(blocks) > MAX_CANDIDATES and any(block.text.strip() for block in blocks):
+        raise RefusalError("unparsable", f"the reply holds more than {MAX_CANDIDATES} blocks of code")
     if len(program.files) == 1:
         chosen = {program.main: _of_single_file(text, blocks, program, cut_off=cut_off)}
     else:
@@ -55,7 +59,8 @@ def _of_single_file(text: str, blocks: Sequence[CodeBlock], program: Program, *,
     defined = [wanted & names for names in _names_of(whole, program)] if wanted else []
     if any(defined):
         return _preferred(whole, defined, program).text
-    bare = _without_fence(text, blocks) if wanted and not cut_off and len(blocks) <= 1 else None
+    alone = len(blocks) <= 1 and not cut_off and wanted & defined_in(text, nested=True)
+    bare = _without_fence(text, blocks) if alone else None
     if bare is not None and any(wanted & names for names in _names_of([CodeBlock(bare)], program)):
         return bare
     closed = _closed(text, blocks)

@@ -219,7 +219,7 @@ SHARED = {
     "d_wrongws": "        return -1\n    return 2 ** x + 7 / 1000\n# EVOLVE-BLOCK-END",
     "d_tab": "        return -1\n    return 2 ** x + 7 / 1000\n# EVOLVE-BLOCK-END",
     "d_eq5": "        return -1\n    return 2 ** x + 7 / 1000\n# EVOLVE-BLOCK-END",
-    "m_fullnomark": "LIMIT = 3\n\n\n# EVOLVE-BLOCK-START\ndef f(x):\n    return 2 ** x + 7 / 1000\n# EVOLVE-BLOCK-END\n",
+    "m_fullnomark": "LIMIT = 3\n\n\n# EVOLVE-BLOCK-START\ndef f(x):\n    return 2 ** x + 7 / 1000\n# EVOLVE-BLOCK-END",
 }
 
 
