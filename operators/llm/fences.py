@@ -94,14 +94,15 @@ def fenced_blocks(text: str, *, python: bool = False, most: int | None = None) -
     """
     blocks = list(islice(_Reader(text, python=python).blocks(), most))
     for _ in range(_MOST_NESTED if python else 0):
-        if any("```" in block.text for block in blocks):
+        if any(_may_hold_fences(block.text) for block in blocks):
             blocks = list(islice((inner for block in blocks for inner in _unfolded(block, most)), most))
     return blocks
 
 
 def _unfolded(block: CodeBlock, most: int | None) -> list[CodeBlock]:
     """The blocks within a block of Markdown, the last of which may end with it; else the block itself."""
-    if "```" not in block.text or fence_outside_strings(block.text, 0, "```") is None:
+    marks = [mark for mark in ("```", "~~~") if mark in block.text]
+    if not any(fence_outside_strings(block.text, 0, mark) for mark in marks):
         return [block]
     inner = islice(_Reader(block.text, python=True).blocks(), most)
     return [
@@ -143,14 +144,21 @@ class _Reader:
             return self._markdown_ending(opening, len(self._text))
         found = fence_outside_strings(self._text, opening.inside, opening.mark)
         if found is None:
-            self._doubts += 1
-            return self._markdown_ending(opening, len(self._text))
+            return self._last_ending(opening)
         start = self._line_start(found.start())
         plain = self._markdown_ending(opening, start)
         if plain.closed and not parses(_without_prefix(self._text[opening.inside : start], opening.prefix)):
             self._doubts += 1
             return plain
         return self._python_ending(found, start)
+
+    def _last_ending(self, opening: _Opening) -> _Ending:
+        """Where no fence stands outside strings: the end of the text, if all of it is code."""
+        end = len(self._text)
+        if parses(_without_prefix(self._text[opening.inside :], opening.prefix)):
+            return _Ending(end, end, closed=False)
+        self._doubts += 1
+        return self._markdown_ending(opening, end)
 
     def _is_of_another_language(self, opening: _Opening) -> bool:
         """Whether its tag says so, and its first line does not belie the tag."""
@@ -235,8 +243,13 @@ def _without_prefix(text: str, prefix: str) -> str:
     first = next((line for line in lines if line.strip()), "")
     if not first.startswith(prefix):
         return text
-    bare = prefix.rstrip()
-    return "\n".join(line.removeprefix(prefix if line.startswith(prefix) else bare) for line in lines)
+    return "\n".join(_without(line, prefix) for line in lines)
+
+
+def _without(line: str, prefix: str) -> str:
+    if not line.startswith(prefix) and ">" in prefix:
+        return line.removeprefix(prefix.rstrip()) if line.strip(_QUOTED) else ""
+    return line.removeprefix(prefix)
 
 
 def _language(tag: str) -> str:
