@@ -8,7 +8,8 @@
     >>>>>>> REPLACE
 
 Blocks apply in their order, all of them or none. A block is found by its whole lines, first exactly, then without
-regard to white space; the place must be unique. Lines that a block leaves the same may lie outside the regions.
+regard to white space, and then its indentation is brought to that of the lines found; the place must be unique. Lines
+that a block leaves the same may lie outside the regions.
 """
 
 from __future__ import annotations
@@ -21,15 +22,20 @@ from itertools import accumulate, islice, takewhile
 
 from evo.genomes import Program
 from evo.regions import END, START, find_regions
+from operators.llm.edit_places import nearest_place
+from operators.llm.indents import reindented
 from operators.llm.replies import SEARCH, file_named, without_code
-from operators.llm.text import indent_of, newline_of, trimmed
+from operators.llm.text import newline_of, trimmed
 from operators.refusal import RefusalError
 
 MAX_EDITS = 50
-MAX_MATCHES = 1000
+MAX_MATCHES = 5
+"""How many places are named where a block fits more than once."""
+MAX_DIVIDERS = 8
+USUAL_DIVIDER = "======="
 
-_DIVIDER = re.compile(r"^\s{0,3}={7}\s*$")
-_REPLACE = re.compile(r"^\s{0,3}>{5,9} ?REPLACE\s*$")
+_DIVIDER = re.compile(r"^[ \t]*+={5,}+[ \t]*+$")
+_REPLACE = re.compile(r"^[ \t]*+>{5,9} ?REPLACE\b[ \t`]*+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class EditPlace:
 
 def holds_edits(text: str) -> bool:
     """Whether a reply begins a SEARCH/REPLACE block anywhere."""
-    return any(map(SEARCH.match, text.split("\n")))
+    return SEARCH.search(text) is not None
 
 
 def edits_of(text: str, program: Program) -> tuple[Edit, ...]:
@@ -85,12 +91,12 @@ def edits_of(text: str, program: Program) -> tuple[Edit, ...]:
     Raises:
         RefusalError: there is none, there are too many, or a block is incomplete.
     """
-    edits = tuple(_read(text.split("\n"), program))
-    if not edits:
+    count = sum(1 for _ in SEARCH.finditer(text))
+    if not count:
         raise without_code(text, "the reply holds no SEARCH/REPLACE block")
-    if len(edits) > MAX_EDITS:
-        raise RefusalError("unparsable", f"the reply holds {len(edits)} SEARCH/REPLACE blocks; at most {MAX_EDITS}")
-    return edits
+    if count > MAX_EDITS:
+        raise RefusalError("unparsable", f"the reply holds {count} SEARCH/REPLACE blocks; at most {MAX_EDITS}")
+    return tuple(_read(text.split("\n"), program))
 
 
 def edited(text: str, program: Program) -> Program:
@@ -112,11 +118,11 @@ def _read(lines: list[str], program: Program) -> Iterator[Edit]:
     while number < len(lines):
         if begun := SEARCH.match(lines[number]):
             file = _named(begun[1], program) or file
-            divider = _end(lines, number, _DIVIDER)
-            closing = _end(lines, divider, _REPLACE) if divider else None
-            if divider is None or closing is None:
-                missing = ">>>>>>> REPLACE" if divider else "======="
+            dividers, closing = _ends(lines, number)
+            if not dividers or closing is None:
+                missing = ">>>>>>> REPLACE" if dividers else "======="
                 raise RefusalError("unparsable", f"the block at line {number + 1} of the reply has no {missing} line")
+            divider = _divider(lines, number, dividers, program) if len(dividers) > 1 else dividers[0]
             search, replacement = lines[number + 1 : divider], lines[divider + 1 : closing]
             yield Edit(tuple(search), tuple(replacement), number + 1, file)
             number = closing
@@ -130,14 +136,39 @@ def _named(line: str, program: Program) -> str | None:
     return file_named(line, tuple(program.files)) if len(program.files) > 1 else None
 
 
-def _end(lines: list[str], start: int, end: re.Pattern[str]) -> int | None:
-    """The next line of that form, unless another block begins before it."""
+def _ends(lines: list[str], start: int) -> tuple[list[int], int | None]:
+    """The lines that may divide a block, and the line that ends it, unless another block begins before."""
+    dividers: list[int] = []
     for number in range(start + 1, len(lines)):
-        if end.match(lines[number]):
-            return number
         if SEARCH.match(lines[number]):
             break
-    return None
+        if _DIVIDER.match(lines[number]):
+            dividers.append(number)
+        elif dividers and _REPLACE.match(lines[number]):
+            return dividers, number
+    return dividers, None
+
+
+def _divider(lines: list[str], start: int, dividers: list[int], program: Program) -> int:
+    """The line that divides a block: the first, unless the program holds such a line where it is searched for."""
+    texts = [text.split("\n") for text in program.files.values()]
+    fitting = [
+        divider
+        for number, divider in enumerate(dividers[:MAX_DIVIDERS])
+        if number == 0 or any(_holds(text, lines[start + 1 : divider]) for text in texts)
+    ]
+    if len(fitting) > 1 and not any(_holds(text, lines[start + 1 : fitting[0]]) for text in texts):
+        fitting = fitting[1:]
+    usual = [divider for divider in fitting if lines[divider].strip() == USUAL_DIVIDER]
+    if len(fitting) > 1 and len(usual) != 1:
+        reason = f"the block at line {start + 1} of the reply has several ======= lines; each of them may divide it"
+        raise RefusalError("unparsable", reason)
+    return fitting[0] if len(fitting) == 1 else usual[0]
+
+
+def _holds(lines: list[str], search: list[str]) -> bool:
+    wanted = trimmed(search)
+    return bool(wanted) and next(_found(wanted, lines, _loose), None) is not None
 
 
 def _applied(edit: Edit, files: Mapping[str, str]) -> tuple[str, str]:
@@ -152,30 +183,39 @@ def _applied(edit: Edit, files: Mapping[str, str]) -> tuple[str, str]:
 
 def _place(edit: Edit, bare: Edit, files: Mapping[str, str]) -> tuple[EditPlace, Sequence[str]]:
     """The only place within the regions that fits, exactly or else loosely, and the lines to stand there."""
-    frozen: list[EditPlace] = []
     for wanted, form in ((edit, _exact), (bare, _loose)):
-        found = [place for name, text in files.items() for place in _matches(wanted, name, text, form)]
-        allowed = _within_regions(found, files)
+        allowed = [place for name, text in files.items() for place in _matches(wanted, name, text, form)]
         if len(allowed) > 1:
-            at = ", ".join(f"{place.file}:{place.top + 1}" for place in allowed[:5])
+            at = ", ".join(f"{place.file}:{place.top + 1}" for place in allowed[:MAX_MATCHES])
             raise RefusalError("unparsable", f"the block at line {edit.line} of the reply fits more than once: {at}")
         if allowed:
-            return allowed[0], _moved(wanted, files[allowed[0].file].split("\n")[allowed[0].top :])
-        frozen += found
-    if frozen:
-        where = f"{frozen[0].file}:{frozen[0].top + 1}"
-        raise RefusalError("refused", f"the block at line {edit.line} of the reply changes frozen text at {where}")
-    line = bare.search[0].strip()
-    raise RefusalError(
-        "unparsable", f"the block at line {edit.line} of the reply fits nowhere; it begins {line!r:.120}"
-    )
+            return allowed[0], _moved(wanted, allowed[0], files[allowed[0].file].split("\n"))
+    for name, text in files.items():
+        if (top := next(_found(bare.search, text.split("\n"), _loose), None)) is not None:
+            reason = f"the block at line {edit.line} of the reply changes frozen text at {name}:{top + 1}"
+            raise RefusalError("refused", reason)
+    raise RefusalError("unparsable", _fits_nowhere(edit, bare, files))
+
+
+def _fits_nowhere(edit: Edit, bare: Edit, files: Mapping[str, str]) -> str:
+    begins = f"it begins {bare.search[0].strip()!r:.120}"
+    near = nearest_place(bare.search, files)
+    return "; ".join(filter(None, (f"the block at line {edit.line} of the reply fits nowhere", begins, near)))
 
 
 def _matches(edit: Edit, file: str, text: str, form: Callable[[str], str]) -> list[EditPlace]:
-    """Places whose lines, in that form, are the edit's; a hostile reply may fit very often, so not all of them."""
-    head, tail = edit.kept
-    found = islice(_found(edit.search, text.split("\n"), form), MAX_MATCHES)
-    return [EditPlace(file, top, top + head, top + len(edit.search) - tail) for top in found]
+    """Places whose lines, in that form, are the edit's and whose changed lines lie in a region; a few of each region.
+
+    A hostile reply may fit very often, so what frozen text holds is not looked at.
+    """
+    (head, tail), lines, found = edit.kept, text.split("\n"), []
+    for region in find_regions(text):
+        least = max(0, region.first - head)
+        tops = islice(_found(edit.search, lines[least : region.last + tail], form), MAX_MATCHES)
+        found += [
+            EditPlace(file, top, top + head, top + len(edit.search) - tail) for top in (least + at for at in tops)
+        ]
+    return found
 
 
 def _found(search: tuple[str, ...], lines: list[str], form: Callable[[str], str]) -> Iterator[int]:
@@ -190,20 +230,14 @@ def _found(search: tuple[str, ...], lines: list[str], form: Callable[[str], str]
         at = text.find(wanted, at + 1)
 
 
-def _within_regions(places: list[EditPlace], files: Mapping[str, str]) -> list[EditPlace]:
-    regions = {name: find_regions(text) for name, text in files.items()}
-    return [
-        place
-        for place in places
-        if any(part.first <= place.first and place.last <= part.last for part in regions[place.file])
-    ]
-
-
-def _moved(edit: Edit, there: Sequence[str]) -> Sequence[str]:
-    """The lines that an edit puts in, moved in as far as the lines that it found are."""
-    old = next((indent_of(line) for line in edit.search if line.strip()), "")
-    new = next((indent_of(line) for line in there if line.strip()), "")
-    return [new + line[len(old) :] if line.strip() and line.startswith(old) else line for line in edit.changed]
+def _moved(edit: Edit, place: EditPlace, lines: Sequence[str]) -> Sequence[str]:
+    """The lines that an edit puts in, at the indentation of the lines that it found."""
+    found = lines[place.top : place.top + len(edit.search)]
+    moved = reindented(edit.changed, edit.search, found, lines)
+    if moved is None:
+        reason = f"the block at line {edit.line} of the reply fits {place.file}:{place.top + 1} but for its indentation"
+        raise RefusalError("unparsable", f"{reason}, which is off by another amount from line to line")
+    return moved
 
 
 def _blank_region(edit: Edit, files: Mapping[str, str]) -> EditPlace:

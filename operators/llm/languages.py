@@ -23,6 +23,9 @@ NAMES: dict[str, tuple[str, ...]] = {
     "md": ("markdown", "md"),
     "txt": ("text", "txt"),
 }
+OTHER_TAGS = ("console", "diff", "go", "html", "java", "json", "output", "plaintext", "sql", "toml", "xml", "yaml")
+ALL_TAGS = frozenset([*OTHER_TAGS, *(name for names in NAMES.values() for name in names)])
+PYTHON_TAGS = frozenset(NAMES["py"])
 
 
 def tags_of(file: str) -> tuple[str, ...]:

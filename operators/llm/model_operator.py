@@ -118,6 +118,14 @@ class ModelOperator(ABC):
             RefusalError: it makes none.
         """
 
+    def read_cut_off(self, text: str, parents: Sequence[Individual], context: Context) -> Proposal:
+        """The proposal that a reply makes whose end is missing; like `read` where a missing end is seen in any case.
+
+        Raises:
+            RefusalError: it makes none, or what it makes may lack its end.
+        """
+        return self.read(text, parents, context)
+
     def schema(self, context: Context) -> Mapping[str, Any] | None:
         """JSON schema of the reply, where it has to be JSON.
 
@@ -177,8 +185,9 @@ class ModelOperator(ABC):
 
     def _offspring(self, completion: Completion, parents: Sequence[Individual], context: Context) -> Proposal:
         text = text_of(completion)
+        read = self.read_cut_off if completion.outcome == "truncated" else self.read
         try:
-            return self.read(text, parents, context)
+            return read(text, parents, context)
         except RefusalError as refusal:
             if completion.outcome != "truncated" or refusal.outcome != "unparsable":
                 raise

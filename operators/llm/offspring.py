@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from typing import Literal
 
 from evo.genomes import Program, parse_python, parsed
 from operators.llm.diffs import edited, holds_edits
-from operators.llm.rewrites import rewritten
+from operators.llm.rewrites import names_wanted, rewritten
 from operators.refusal import RefusalError
 
 ReplyForm = Literal["diff", "rewrite"]
 
 
-def offspring_of(text: str, programs: Sequence[Program], form: ReplyForm) -> Program:
+def offspring_of(text: str, programs: Sequence[Program], form: ReplyForm, *, cut_off: bool = False) -> Program:
     """The program that a reply makes of the first of its parents.
 
     Args:
         form: "rewrite" also takes SEARCH/REPLACE blocks; "diff" takes nothing else, since a block of code may be an
             excerpt.
+        cut_off: the reply's end is missing; code whose end may be missing with it is refused.
 
     Raises:
-        RefusalError: it makes none, it does not parse, or it equals a parent.
+        RefusalError: it makes none, it does not parse, it lacks what its regions must define, or it equals a parent.
     """
     base = programs[0]
-    child = edited(text, base) if form == "diff" or holds_edits(text) else rewritten(text, base)
+    edits = form == "diff" or holds_edits(text)
+    child = edited(text, base) if edits else rewritten(text, base, cut_off=cut_off)
     _check_new(child, programs)
     for name, source in child.files.items():
         if name.endswith(".py") and source != base.files[name] and parsed(name, source) is None:
             _check_parses(name, source)
+        if not edits and source != base.files[name]:
+            _check_defines(name, source, base.files[name])
     return child
 
 
@@ -37,6 +42,29 @@ def _check_new(child: Program, programs: Sequence[Program]) -> None:
         raise RefusalError("duplicate", "the reply changes nothing")
     if any(child.canonical == program.canonical for program in programs):
         raise RefusalError("duplicate", "the reply means the same as a parent")
+
+
+def _check_defines(name: str, source: str, old: str) -> None:
+    """Refuse an example that was read as the program: of the functions and classes of the old regions it has none."""
+    tree, old_tree = parsed(name, source), parsed(name, old)
+    if tree is None or old_tree is None:
+        return
+    wanted = names_wanted(name, old) & _defined(old_tree)
+    if wanted and not wanted & (_defined(tree) | _bound(tree)):
+        missing = ", ".join(sorted(wanted)[:5])
+        raise RefusalError("unparsable", f"no block of code defines {missing}, which the text of {name} is to define")
+
+
+def _defined(tree: ast.Module) -> set[str]:
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return {node.name for node in ast.walk(tree) if isinstance(node, kinds)}
+
+
+def _bound(tree: ast.Module) -> set[str]:
+    """Names that are assigned or imported."""
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    aliases = {node.asname or node.name for node in ast.walk(tree) if isinstance(node, ast.alias)}
+    return names | aliases
 
 
 def _check_parses(name: str, source: str) -> None:

@@ -34,6 +34,10 @@ class ProgramModelOperator(ModelOperator):
         programs = genomes_of(parents, Program, self.arity)
         return Proposal("ok", offspring_of(text, programs, self.form), self.thought(text))
 
+    def read_cut_off(self, text: str, parents: Sequence[Individual], context: Context) -> Proposal:
+        programs = genomes_of(parents, Program, self.arity)
+        return Proposal("ok", offspring_of(text, programs, self.form, cut_off=True), self.thought(text))
+
     def variables(self, parents: Sequence[Individual], context: Context, cut: Cut) -> dict[str, Any]:
         base, *others = parents
         return super().variables(parents, context, cut) | {

@@ -9,8 +9,9 @@ import re
 from collections.abc import Sequence
 
 from evo.genomes import Prompt
+from operators.llm.fences import CodeBlock
 from operators.llm.prompt_views import shown_name
-from operators.llm.replies import CodeBlock, blocks_of, thought_of
+from operators.llm.replies import blocks_of, thought_of
 from operators.llm.text import newline_of, trimmed
 from operators.prompt_offspring import checked
 from operators.refusal import RefusalError

@@ -7,38 +7,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from evo.models import Completion
 from evo.values import clip_text
+from operators.llm.fences import CodeBlock, fenced_blocks, first_fence
+from operators.llm.python_text import beginning_of_code
 from operators.refusal import RefusalError
 
 MAX_CHARACTERS = 400_000
+MAX_BLOCKS = 16_000
 THOUGHT_BYTES = 2000
 
-SEARCH = re.compile(r"^\s{0,3}<{5,9} ?SEARCH\b[ \t]*(.*)$")
-# A thought in braces may stand in front of the fence, on its line.
-_OPENING = re.compile(r"^( {0,3}|[^`]*\}\s*)(`{3,}|~{3,})([^`]*)$")
+SEARCH = re.compile(r"^[ \t]*+<{5,9} ?SEARCH\b[ \t]*+(.*+)$", re.MULTILINE)
+_FILE = re.compile(r"^[ \t#*`\"'/-]*+file[ \t#*`\"'/-]*+:(?=[ \t*`\"':]*+[^ \t*`\"':\n])", re.MULTILINE | re.IGNORECASE)
+_DIRECTION = re.compile(r"^[ \t#*`\"'/-]*+direction[ \t#*`\"'/-]*+:[^\n]*+", re.MULTILINE | re.IGNORECASE)
 _ORNAMENTS = " \t#*`\"'/-"
 _REFUSAL = re.compile(
     r"\W*((i'?m|i am) (very |really )?(sorry|afraid|unable|not able)|sorry\b|as an ai\b|unfortunately, i can"
     r"|i (cannot|can't|can not|will not|won't|must decline))",
     re.IGNORECASE,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class CodeBlock:
-    """A fenced block of code.
-
-    Attributes:
-        tag: the words behind the opening fence.
-        above: the last line with words in front of it, where a file may be named.
-    """
-
-    text: str
-    tag: str = ""
-    above: str = ""
 
 
 def text_of(completion: Completion) -> str:
@@ -79,24 +67,15 @@ def blocks_of(text: str) -> tuple[CodeBlock, ...]:
     """The closed blocks, in order. A block that is never closed is left out: what is missing of it is unknown.
 
     Raises:
-        RefusalError: there is none.
+        RefusalError: there is none, or there are too many to be read in reasonable time.
     """
-    blocks: list[CodeBlock] = []
-    lines, number, above = text.split("\n"), 0, ""
-    while number < len(lines):
-        if opened := _OPENING.match(lines[number]):
-            end = _closing(lines, number + 1, opened[2])
-            if end is None:
-                break
-            inside = [line.removeprefix(opened[1]) for line in lines[number + 1 : end]]
-            blocks.append(CodeBlock("\n".join(inside), opened[3].strip(), above))
-            number, above = end, ""
-        elif lines[number].strip():
-            above = lines[number]
-        number += 1
-    if not blocks:
-        raise _none_found(text, closed=number == len(lines))
-    return tuple(blocks)
+    blocks = fenced_blocks(text, most=MAX_BLOCKS + 1)
+    if len(blocks) > MAX_BLOCKS:
+        raise RefusalError("unparsable", f"the reply holds more than {MAX_BLOCKS} blocks of code")
+    closed = tuple(block for block in blocks if block.closed)
+    if not closed:
+        raise none_found(text, closed=not blocks)
+    return closed
 
 
 def thought_of(text: str, *, braces: bool = False) -> str:
@@ -112,7 +91,7 @@ def thought_of(text: str, *, braces: bool = False) -> str:
 
 def direction_of(text: str) -> str:
     """The line that states a direction; the words in front of the code where none does."""
-    said = (_said(line, "direction") for line in text[: _start_of_code(text)].split("\n"))
+    said = (_said(found[0], "direction") for found in _DIRECTION.finditer(text[: _start_of_code(text)]))
     return clip_text(next(filter(None, said), ""), THOUGHT_BYTES) or thought_of(text)
 
 
@@ -142,30 +121,25 @@ def without_code(text: str, reason: str) -> RefusalError:
     return RefusalError("unparsable", reason)
 
 
-def _none_found(text: str, *, closed: bool) -> RefusalError:
+def none_found(text: str, *, closed: bool) -> RefusalError:
+    """The refusal of a reply without a block of code that can be read, or with one that is not closed."""
     if closed:
         return without_code(text, "the reply holds no fenced block of code")
     return RefusalError("unparsable", "the block of code is not closed, so its end is missing")
 
 
-def _closing(lines: list[str], start: int, fence: str) -> int | None:
-    for number in range(start, len(lines)):
-        line = lines[number].rstrip()
-        bare = line.lstrip(" ")
-        if bare.startswith(fence) and not bare.strip(fence[0]) and len(line) - len(bare) <= 3:
-            return number
-    return None
-
-
 def _start_of_code(text: str) -> int:
-    start = 0
-    for line in text.split("\n"):
-        if opened := _OPENING.match(line):
-            return start + opened.start(2)
-        if SEARCH.match(line) or _said(line, "file"):
-            return start
-        start += len(line) + 1
-    return len(text)
+    """Where the first block begins, or the line that names its file; without either, the first line of code."""
+    found = [place for place in (first_fence(text), _start_of_edits(text)) if place is not None]
+    bare = None if found else beginning_of_code(text)
+    end = min(found, default=len(text) if bare is None else bare)
+    named = _FILE.search(text, 0, end)
+    return named.start() if named else end
+
+
+def _start_of_edits(text: str) -> int | None:
+    found = SEARCH.search(text)
+    return found.start() if found else None
 
 
 def _said(line: str, what: str) -> str | None:

@@ -19,6 +19,12 @@ def common_indent(text: str) -> str:
     return "".join(character for character, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
+def dedented(text: str) -> str:
+    """`text` without the white space that all its lines with words begin with."""
+    indent = common_indent(text)
+    return "\n".join(line.removeprefix(indent) for line in text.split("\n")) if indent else text
+
+
 def indented_like(text: str, model: str) -> str:
     """`text` moved in as far as `model` is, where it stands at the margin and `model` does not."""
     indent = common_indent(model)

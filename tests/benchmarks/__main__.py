@@ -25,6 +25,7 @@ NAMES = (
     "million",
     "readers",
     "simulation",
+    "parsing",
 )
 
 for name in sys.argv[1:] or NAMES:

@@ -90,6 +90,8 @@ CORPUS = {
     "two blocks": code("x = 1") + "and better:\n" + code(NEW),
     "a usage block at the end": code(NEW) + code("pip install x", "bash"),
     "a fence that is not closed": f"```python\n{NEW}\n",
+    "a fence that is not closed and code that ends too soon": f"```python\n{NEW[:-6]}\n",
+    "code without a fence that ends too soon": NEW[:-6],
     "a good block and one that is not closed": code(NEW) + "```python\ndef prio",
     "an empty block": code(""),
     "a block within its markers": code(f"# EVOLVE-BLOCK-START\n{NEW}\n# EVOLVE-BLOCK-END"),
