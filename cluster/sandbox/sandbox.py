@@ -14,18 +14,19 @@ A warm parent (`zygote`) with the imports loaded forks a process for each `with`
 they lie among those. Nothing else of the disk: no home, no working folder, no run folder, no secrets of /etc or /run.
 With "process" the same list is Landlock's, without /proc.
 
-**Writable**: a scratch folder, which is also the working folder, HOME and /dev/shm: a tmpfs of 64 MiB and 4095 files, or
-a temporary folder with "process"; and /dev/null, zero, full, random, urandom. A file is at most `output_bytes` long, and
-of what is printed no more is kept. Where a candidate leaves a file, the warm parent ends, and the folder with it. The
-machine's environment is cleared; keys are not in it.
+**Writable**: a scratch folder, which is also the working folder, HOME and /dev/shm: a tmpfs of 64 MiB and 4095 files,
+or a temporary folder with "process"; and /dev/null, zero, full, random, urandom. A file is at most `output_bytes` long,
+and of what is printed no more is kept. Where a candidate leaves a file, the warm parent ends, and the folder with it.
+The machine's environment is cleared; keys are not in it.
 
 **Shared**: memory of the warm parent, copied on writing, and the core that both are pinned to, where a core is free. No
 memory, file or process outlives a `with`. Sandboxes share nothing with each other.
 
 **Allowed**: threads, pipes, signals to itself, and with `processes` above 1 also child processes. A filter of system
-calls (`seccomp`, on x86-64 and aarch64) refuses sockets, tracing, mounts, namespaces, other processes, priorities, keys, marks
-on files, and the doors to much of the kernel. Capabilities are dropped, and no file that is executed gives any. Limits:
-wall time and CPU time of the whole `with`, address space of each process, 256 open files, processes and threads.
+calls (`seccomp`, on x86-64 and aarch64) refuses sockets, tracing, mounts, namespaces, other processes, priorities,
+keys, marks on files, and the doors to much of the kernel. Capabilities are dropped, and no file that is executed gives
+any. Limits: wall time and CPU time of the whole `with`, address space of each process, 256 open files, processes and
+threads.
 
 **Answers** are data, JSON and arrays of numbers (`wire`), of at most `reply_bytes`; never pickle. Past the wall limit,
 or at the end of the `with`, the candidate and all its descendants are killed.
@@ -33,9 +34,9 @@ or at the end of the `with`, the candidate and all its descendants are killed.
 **Not protected from**: flaws of the kernel; side channels, such as timing and caches on a shared core; false answers,
 since all in the candidate's process is in its hands, the problem's harness included: scorers have to check what comes;
 secrets that lie inside installed packages; up to `processes` times the memory limit. With "process": files without end,
-each within its limit; where the kernel
-has no Landlock (before 5.13, and elsewhere than on Linux): all files that the user may read or write. Elsewhere than on
-Linux also the network, other processes of the user, and children that leave their session.
+each within its limit; where the kernel has no Landlock (before 5.13, and elsewhere than on Linux) also all files that
+the user may read or write. Elsewhere than on Linux also the network, other processes of the user, and children that
+leave their session.
 """
 
 from __future__ import annotations
