@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dashboard.library import is_run
 from evo.errors import UserError
+from evo.journal.files import check_file
 
 FILE_NAME = "queries.sql"
 HEADING = re.compile(r"^-- name: (.+)$", re.MULTILINE)
@@ -48,6 +49,7 @@ def read(path: Path) -> dict[str, str]:
         UserError: the file cannot be read.
     """
     try:
+        check_file(path)
         text = path.read_text("utf-8")[:MOST_BYTES] if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {error}; mend it or move it away") from error

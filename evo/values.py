@@ -82,7 +82,7 @@ class Limits:
     Attributes:
         wall_seconds: from the start of the candidate's process to its last answer.
         memory_bytes: address space of each of its processes.
-        output_bytes: what it may print; more makes the print fail.
+        output_bytes: what it may print, and the length of each file; prints beyond it are dropped, other writes fail.
         reply_bytes: the largest value that it may return.
         processes: 1 forbids it to start another; threads do not count.
     """

@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from cluster.jobs.server import LostError
 from evo.errors import UserError
+from evo.journal.files import check_file
 
 Piece = Callable[[int], AbstractContextManager[Iterator[bytes]]]
 """A number of lines of a file's end, or all for -1; nothing where there is no file."""
@@ -34,7 +35,11 @@ def bring_up_to_date(copy: Path, piece: Piece, timeout_seconds: float = TIMEOUT_
     Raises:
         UserError: the copy is of another journal, or nothing more arrives.
     """
-    copy.touch()
+    try:
+        check_file(copy, writing=True)
+        copy.touch()
+    except OSError as error:
+        raise UserError(f"cannot write {copy}: {error.strerror}") from error
     deadline = time.monotonic() + timeout_seconds
     while True:
         _cut_to_whole_lines(copy)

@@ -6,6 +6,8 @@ and what it sends back is only data.
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 import types
@@ -27,6 +29,26 @@ _MESSAGE_LIMIT = 2000
 
 class InvalidProgramError(Exception):
     """The program cannot be called at all; the message says why."""
+
+
+class _Printed(io.FileIO):
+    """A descriptor that candidates print to: what is beyond the limit of a file's length is dropped, and no failure."""
+
+    def write(self, content: Any) -> int:
+        try:
+            return super().write(content)
+        except OSError as error:
+            if error.errno != errno.EFBIG:
+                raise
+            return memoryview(content).nbytes
+
+
+def cut_output() -> None:
+    """Print, from here on, as much as the limit of a file's length allows, and no more."""
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        raw = io.BufferedWriter(_Printed(descriptor, "w", closefd=False))
+        text = io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+        setattr(sys, name, text)
 
 
 def serve(request: int, reply: int) -> None:

@@ -32,7 +32,9 @@ _END_SECONDS = 0.5
 
 _NAMESPACES = (
     *("--unshare-user", "--unshare-pid", "--as-pid-1", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
-    *("--hostname", "sandbox", "--cap-drop", "ALL", "--new-session", "--die-with-parent", "--clearenv"),
+    *("--hostname", "sandbox", "--new-session", "--die-with-parent", "--clearenv"),
+    # For the warm parent to limit the number of files, which bubblewrap cannot; it drops both at once, for good.
+    *("--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_SETPCAP"),
 )
 
 # -S: no site, so that no .pth file of an installation runs; the paths come with the job.
@@ -42,7 +44,6 @@ import json, os, socket, sys, types
 control = socket.socket(fileno=os.dup(0))
 job = json.loads(control.makefile("rb").readline())
 sys.path += job["path"]
-sys.stdout.reconfigure(line_buffering=True)
 sys.modules["cluster"] = types.ModuleType("cluster")
 package = sys.modules["cluster.sandbox"] = types.ModuleType("cluster.sandbox")
 for name, source in job["sources"].items():
@@ -244,9 +245,11 @@ def _bubblewrap(hidden: Sequence[str]) -> list[str]:
     for path in paths:
         options += ["--ro-bind-try", path, path]
     for inside in (inside for path in paths for inside in visible.lying_in(hidden, path)):
-        options += ["--tmpfs", inside] if os.path.isdir(inside) else ["--ro-bind", "/dev/null", inside]
+        empty = ["--tmpfs", inside, "--remount-ro", inside]
+        options += empty if os.path.isdir(inside) else ["--ro-bind", "/dev/null", inside]
     for device in visible.DEVICES:
         options += ["--dev-bind-try", device, device]
+    options += ["--symlink", scratch, "/dev/shm"]  # where the C library makes semaphores and shared memory
     # Root inside is root outside where we run as root: a /proc to write in would let it set the machine's own switches.
     options += ["--proc", "/proc", "--remount-ro", "/proc"]
     return [*options, "--size", str(_SCRATCH_BYTES), "--tmpfs", scratch, "--remount-ro", "/", "--chdir", scratch]

@@ -14,26 +14,29 @@ A warm parent (`zygote`) with the imports loaded forks a process for each `with`
 they lie among those. Nothing else of the disk: no home, no working folder, no run folder, no secrets of /etc or /run.
 With "process" the same list is Landlock's, without /proc.
 
-**Writable**: a scratch folder, which is also the working folder and HOME: a tmpfs of 64 MiB, or a temporary folder with
-"process"; and /dev/null, zero, full, random, urandom. A file is at most `output_bytes` long. Where a candidate leaves a
-file, the warm parent ends, and the folder with it. The machine's environment is cleared; keys are not in it.
+**Writable**: a scratch folder, which is also the working folder, HOME and /dev/shm: a tmpfs of 64 MiB and 4095 files,
+or a temporary folder with "process"; and /dev/null, zero, full, random, urandom. A file is at most `output_bytes` long,
+and of what is printed no more is kept. Where a candidate leaves a file, the warm parent ends, and the folder with it.
+The machine's environment is cleared; keys are not in it.
 
 **Shared**: memory of the warm parent, copied on writing, and the core that both are pinned to, where a core is free. No
 memory, file or process outlives a `with`. Sandboxes share nothing with each other.
 
 **Allowed**: threads, pipes, signals to itself, and with `processes` above 1 also child processes. A filter of system
-calls (`seccomp`, on x86-64 and aarch64) refuses sockets, tracing, mounts, namespaces, other processes, keys, marks on
-files, and the doors to much of the kernel. Capabilities are dropped, and no file that is executed gives any. Limits:
-wall time and CPU time of the whole `with`, address space of each process, 256 open files, processes and threads.
+calls (`seccomp`, on x86-64 and aarch64) refuses sockets, tracing, mounts, namespaces, other processes, priorities,
+keys, marks on files, and the doors to much of the kernel. Capabilities are dropped, and no file that is executed gives
+any. Limits: wall time and CPU time of the whole `with`, address space of each process, 256 open files, processes and
+threads.
 
 **Answers** are data, JSON and arrays of numbers (`wire`), of at most `reply_bytes`; never pickle. Past the wall limit,
 or at the end of the `with`, the candidate and all its descendants are killed.
 
 **Not protected from**: flaws of the kernel; side channels, such as timing and caches on a shared core; false answers,
 since all in the candidate's process is in its hands, the problem's harness included: scorers have to check what comes;
-secrets that lie inside installed packages; up to `processes` times the memory limit. With "process", where the kernel
-has no Landlock (before 5.13, and elsewhere than on Linux): all files that the user may read or write. Elsewhere than on
-Linux also the network, other processes of the user, and children that leave their session.
+secrets that lie inside installed packages; up to `processes` times the memory limit. With "process": files without end,
+each within its limit; where the kernel has no Landlock (before 5.13, and elsewhere than on Linux) also all files that
+the user may read or write. Elsewhere than on Linux also the network, other processes of the user, and children that
+leave their session.
 """
 
 from __future__ import annotations
@@ -202,7 +205,7 @@ class Opened:
         self._parent: WarmParent | None = None
 
     def __enter__(self) -> Opened:
-        self._pipes = _Pipes(self._limits.wall_seconds)
+        self._pipes = _Pipes(self._limits)
         try:
             self._parent = self._sandbox.lend(self._pipes)
         except BaseException:
@@ -291,7 +294,7 @@ class _Pipes:
         reply: where its answers come from.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, limits: Limits) -> None:
         their_request, self._request = os.pipe()
         self.reply, their_reply = os.pipe()
         self._output = _output_file()
@@ -303,7 +306,7 @@ class _Pipes:
         self._writable, self._answered = select.poll(), select.poll()
         self._writable.register(self._request, select.POLLOUT)
         self._answered.register(self.reply, select.POLLIN)
-        self._seconds = seconds
+        self._limits = limits
         self._deadline = math.inf
 
     def start(self) -> None:
@@ -311,7 +314,7 @@ class _Pipes:
         for descriptor in self.theirs[:3]:
             os.close(descriptor)
         self.theirs = ()
-        self._deadline = time.monotonic() + self._seconds
+        self._deadline = time.monotonic() + self._limits.wall_seconds
 
     def allow(self, seconds: float) -> None:
         """Move the deadline."""
@@ -331,10 +334,13 @@ class _Pipes:
         self._wait_for(self._answered)
 
     def printed(self) -> str:
-        """The end of what the candidate printed."""
-        start = max(0, os.fstat(self._output).st_size - _PRINTED_SHOWN_BYTES)
+        """The end of what the candidate printed, as far as it was kept."""
+        size = os.fstat(self._output).st_size
+        start = max(0, size - _PRINTED_SHOWN_BYTES)
         text = os.pread(self._output, _PRINTED_SHOWN_BYTES, start).decode(errors="replace")
-        return f"... {start:,} bytes before ...\n{text}" if start else text
+        before = f"... {start:,} bytes before ...\n" if start else ""
+        cut = f"\n... no more than {size:,} bytes are kept ..." if size >= self._limits.output_bytes else ""
+        return f"{before}{text}{cut}"
 
     def close(self) -> None:
         for descriptor in {self._request, self.reply, self._output, *self.theirs}:

@@ -27,7 +27,13 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "kcmp": (312, 272),
     "move_pages": (279, 239),
     "migrate_pages": (256, 238),
+    # Slowing down another process, such as the warm parent, whose next child would inherit it.
     "sched_setaffinity": (203, 122),
+    "sched_setscheduler": (144, 119),
+    "sched_setparam": (142, 118),
+    "sched_setattr": (314, 274),
+    "setpriority": (141, 140),
+    "ioprio_set": (251, 30),
     # Namespaces and mounts.
     "unshare": (272, 97),
     "setns": (308, 268),
@@ -130,6 +136,12 @@ SIGNALS: dict[str, tuple[int | None, int | None]] = {
 # Allowed with 0, which means oneself, as first argument.
 OWN_LIMITS: dict[str, tuple[int | None, int | None]] = {"prlimit64": (302, 261)}
 
+# Refused by their second argument: to have the kernel signal another process, and to hold up whoever opens a file.
+COMMANDS: dict[str, tuple[tuple[int, int], tuple[int, ...]]] = {
+    "fcntl": ((72, 25), (8, 15, 1024)),  # F_SETOWN, F_SETOWN_EX, F_SETLEASE
+    "ioctl": ((16, 29), (0x8901, 0x8902)),  # FIOSETOWN, SIOCSPGRP
+}
+
 CLONE: tuple[int, int] = (56, 220)
 CLONE3 = 435
 MACHINES = {"x86_64": 0, "aarch64": 1}
@@ -139,7 +151,7 @@ X32_BIT = 0x40000000
 _CLONE_THREAD = 0x00010000
 _CLONE_NEW = 0x7E020000
 
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _KILL, _ALLOW = 0x80000000, 0x7FFF0000
 _REFUSE = 0x00050000 | errno.EPERM
@@ -164,8 +176,9 @@ def base_filter(machine: str) -> bytes | None:
         *_refused(DENIED, column),
         # The C library then falls back to clone, whose flags a filter can see.
         *_when(_EQUAL, CLONE3, _UNKNOWN),
-        *_first_argument(CLONE[column], [*_when(_ANY_BIT, _CLONE_NEW, _REFUSE), (_RETURN, 0, 0, _ALLOW)]),
+        *_on_argument(CLONE[column], [*_when(_ANY_BIT, _CLONE_NEW, _REFUSE), (_RETURN, 0, 0, _ALLOW)]),
         *_only_on(OWN_LIMITS, column, (0,)),
+        *_without_commands(column),
         (_RETURN, 0, 0, _ALLOW),
     ]
     return _assembled(program)
@@ -184,7 +197,7 @@ def candidate_filter(machine: str, pid: int, *, forks: bool, signals: bool) -> b
     if not forks:
         program += _refused(STARTS, column)
         thread_only = [*_when(_ANY_BIT, _CLONE_THREAD, _ALLOW), (_RETURN, 0, 0, _REFUSE)]
-        program += _first_argument(CLONE[column], thread_only)
+        program += _on_argument(CLONE[column], thread_only)
     if not signals:
         program += _only_on(SIGNALS, column, (0, pid))
     return _assembled([*program, (_RETURN, 0, 0, _ALLOW)])
@@ -198,7 +211,15 @@ def _only_on(table: dict[str, tuple[int | None, int | None]], column: int, allow
     """The calls of `table` pass only where their first argument is among `allowed`."""
     verdict = [step for pid in allowed for step in _when(_EQUAL, pid, _ALLOW)]
     verdict.append((_RETURN, 0, 0, _REFUSE))
-    return [step for number in _numbers(table, column) for step in _first_argument(number, verdict)]
+    return [step for number in _numbers(table, column) for step in _on_argument(number, verdict)]
+
+
+def _without_commands(column: int) -> list[Instruction]:
+    program: list[Instruction] = []
+    for numbers, commands in COMMANDS.values():
+        verdict = [step for command in commands for step in _when(_EQUAL, command, _REFUSE)]
+        program += _on_argument(numbers[column], [*verdict, (_RETURN, 0, 0, _ALLOW)], _SECOND_ARGUMENT)
+    return program
 
 
 def _numbers(table: dict[str, tuple[int | None, int | None]], column: int) -> list[int]:
@@ -209,9 +230,9 @@ def _when(test: int, constant: int, verdict: int) -> list[Instruction]:
     return [(test, 0, 1, constant), (_RETURN, 0, 0, verdict)]
 
 
-def _first_argument(number: int, verdict: list[Instruction]) -> list[Instruction]:
-    """For system call `number`, `verdict` on the low half of its first argument; it must end in a return."""
-    return [(_EQUAL, 0, 1 + len(verdict), number), (_LOAD, 0, 0, _FIRST_ARGUMENT), *verdict]
+def _on_argument(number: int, verdict: list[Instruction], place: int = _FIRST_ARGUMENT) -> list[Instruction]:
+    """For system call `number`, `verdict` on the low half of an argument; it must end in a return."""
+    return [(_EQUAL, 0, 1 + len(verdict), number), (_LOAD, 0, 0, place), *verdict]
 
 
 def _assembled(program: list[Instruction]) -> bytes:

@@ -15,6 +15,7 @@ import gc
 import importlib
 import json
 import math
+import multiprocessing
 import os
 import random
 import re
@@ -40,6 +41,9 @@ _ANCILLARY_BYTES = socket.CMSG_SPACE(_DESCRIPTORS.size)
 
 _THREADS = 256
 """How many threads a candidate may have where the kernel can count them apart from the user's other processes."""
+
+_FILES = 4096
+"""How many files and folders an evaluation may have in its scratch folder at the same time, in a namespace."""
 
 _TASKS_TO_COME = 1000
 _OPEN_FILES = 256
@@ -80,7 +84,13 @@ class Zygote:
         self._namespaces: bool = job["namespaces"]
         if job["cpu"] is not None:
             os.sched_setaffinity(0, {job["cpu"]})
+        if self._namespaces:
+            confine.limit_file_count(self._scratch, _FILES)
+            confine.forgo_privileges()  # before any code that is not ours
+        if job["processes"] > 1:
+            multiprocessing.set_start_method("fork")  # the others need sockets, or programs to start
         _import_all(job["imports"])
+        candidate.cut_output()
         _seed_all()
         self._children = None if self._namespaces else _children_file()
         self._limits = _limit(job)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from evo.errors import RunFolderError, command
+from evo.journal.files import check_file, open_file
 from evo.journal.log import cut_torn_line, read_events
 
 JOURNAL = "journal.jsonl"
@@ -46,9 +47,11 @@ def check_begun(folder: Path) -> None:
 
     Raises:
         RunFolderError: it holds more, which stays as it is.
+        JournalError: its journal is none.
     """
     journal = folder / JOURNAL
-    if journal.is_file() and next(read_events(journal), None) is None:
+    _check_journal(journal)
+    if journal.exists() and next(read_events(journal), None) is None:
         cut_torn_line(journal)
     elif any(path.name != LOCK for path in folder.iterdir()):
         raise _taken(folder)
@@ -66,9 +69,17 @@ def existing_run_folder(folder: Path) -> Path:
     Raises:
         RunFolderError: no journal there.
     """
+    _check_journal(folder / JOURNAL)
     if not (folder / JOURNAL).is_file():
         raise RunFolderError(f"{folder} holds no run (no {JOURNAL}); `evo run PROBLEM` starts one")
     return folder
+
+
+def _check_journal(journal: Path) -> None:
+    try:
+        check_file(journal)
+    except OSError as error:
+        raise RunFolderError(f"cannot use {journal}: {error.strerror}") from error
 
 
 @contextmanager
@@ -100,7 +111,7 @@ def locked(folder: Path) -> Iterator[None]:
 def holder(folder: Path) -> str | None:
     """Which process has locked a run folder, by number and host, and since when; None where none has."""
     try:
-        file = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        file = open_file(folder / LOCK, os.O_RDONLY)
     except OSError:
         return None
     try:
@@ -117,13 +128,13 @@ def _lock_file(folder: Path) -> int:
     path = folder / LOCK
     while True:
         try:
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            file = open_file(path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
-            raise RunFolderError(f"cannot write in {folder}: {error.strerror}") from error
+            raise RunFolderError(f"cannot write {path}: {error.strerror}") from error
         try:
             _take(file, folder)
             _check_elsewhere(file, folder)
-            if path.exists() and os.path.samestat(os.fstat(file), path.stat()):
+            if path.exists() and os.path.samestat(os.fstat(file), path.lstat()):
                 return file
         except BaseException:
             os.close(file)

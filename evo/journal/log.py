@@ -21,11 +21,12 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from evo.errors import FULL, JournalError, command
+from evo.journal.files import open_file
 
 VERSION = 3
 """Of what follows from a seed and a configuration: a run of another version cannot be replayed."""
@@ -51,7 +52,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self._file = open_file(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         except OSError as error:
             raise JournalError(f"cannot write {path}: {error.strerror}") from error
         self._length = os.fstat(self._file).st_size
@@ -177,7 +178,7 @@ class Journal:
 
     def _check_if_taken_away(self) -> None:
         with suppress(FileNotFoundError, NotADirectoryError):
-            if os.path.samestat(os.fstat(self._file), os.stat(self.path)):
+            if os.path.samestat(os.fstat(self._file), os.lstat(self.path)):
                 return
         raise JournalError(
             f"{self.path} was deleted, moved or replaced while the run wrote it; stopped, since nothing would be kept; "
@@ -199,11 +200,7 @@ def read_events(path: Path, start: int = 0) -> Iterator[tuple[int, Event]]:
     Raises:
         JournalError: the file is missing, or a line before the last is no event or not what was written there.
     """
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise JournalError(f"cannot read {path}: {error.strerror}") from error
-    with file:
+    with _opened(path) as file:
         file.seek(max(0, start - CHECKSUM_BYTES))
         checksum = _checksum_at(file.read(min(start, CHECKSUM_BYTES)))
         offset = start
@@ -216,9 +213,16 @@ def read_events(path: Path, start: int = 0) -> Iterator[tuple[int, Event]]:
             yield offset, event
 
 
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return os.fdopen(open_file(path, os.O_RDONLY), "rb")
+    except OSError as error:
+        raise JournalError(f"cannot read {path}: {error.strerror}") from error
+
+
 def tail(path: Path, end: int) -> str:
     """Length and checksum of the bytes before `end`: they differ for another journal, and for another part of it."""
-    with path.open("rb") as file:
+    with _opened(path) as file:
         file.seek(max(0, end - TAIL_BYTES))
         before = file.read(min(end, TAIL_BYTES))
     return f"{len(before)}-{zlib.crc32(before):08x}"
@@ -227,17 +231,21 @@ def tail(path: Path, end: int) -> str:
 def latest_event(path: Path, kind: str) -> Event | None:
     """The last event of a kind, found without parsing the others; None where there is none."""
     prefix = f'{{"event": "{kind}",'.encode()
-    with path.open("rb") as file:
+    with _opened(path) as file:
         lines = [line for line in file if line.startswith(prefix)]
     return _parse(lines[-1], path, 0) if lines else None
 
 
 def cut_torn_line(path: Path) -> int:
     """Cut an unfinished last line off; returns how many bytes it had."""
-    size = path.stat().st_size
-    if size == 0:
-        return 0
-    with path.open("rb+") as file:
+    try:
+        file = os.fdopen(open_file(path, os.O_RDWR), "rb+")
+    except OSError as error:
+        raise JournalError(f"cannot write {path}: {error.strerror}") from error
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        if size == 0:
+            return 0
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             keep = content.rfind(b"\n") + 1
         if keep < size:
@@ -285,7 +293,7 @@ def _read(line: bytes) -> Any:
 
 
 def _corrupt(path: Path, offset: int, why: str) -> JournalError:
-    with path.open("rb") as file:
+    with _opened(path) as file:
         number = 1 + file.read(offset).count(b"\n")
     return JournalError(
         f"{path} is corrupt at byte {offset} (line {number}): {why}; restore the file, or keep the part before it with "

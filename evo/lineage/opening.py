@@ -19,6 +19,7 @@ from typing import TypeVar
 import duckdb
 
 from evo.errors import FULL, LineageDamagedError, LineageError, LineageLockedError, command
+from evo.journal.files import check_file
 
 T = TypeVar("T")
 Settings = Mapping[str, str | bool | int | float | list[str]]
@@ -49,13 +50,35 @@ def retried(opening: Callable[[], T], path: Path, timeout_seconds: float) -> T:
 
 
 def check_missing(path: Path) -> None:
-    """Check that there is a database, since opening would make it.
+    """Check that there is a database, since opening would make it, and that it is a file.
 
     Raises:
-        LineageError: there is none.
+        LineageError: there is none, or DuckDB would open something else.
     """
+    check_files(path)
     if not path.exists():
         raise LineageError(f"no lineage at {path}; `{command('index', path.parent)}` builds it from the journal")
+
+
+def check_files(path: Path, *, writing: bool = False) -> None:
+    """Check that what DuckDB opens by name for this database are regular files, or not there.
+
+    Raises:
+        LineageError: something is a link, a pipe, a folder or the like.
+    """
+    spill = path.with_name(f"{path.name}.tmp")  # a folder, for what does not fit into memory
+    inside = spill.glob("*") if spill.is_dir() and not spill.is_symlink() else (spill,)
+    file = path
+    try:
+        for file in (path, *logs_of(path), *inside):
+            check_file(file, writing=writing)
+    except OSError as error:
+        raise LineageError(f"cannot use {file}: {error.strerror}") from error
+
+
+def logs_of(path: Path) -> Iterator[Path]:
+    """The database's log, and the files that DuckDB makes while it reads the log."""
+    return path.parent.glob(f"{path.name}.wal*")
 
 
 def failure_of(path: Path, error: duckdb.Error) -> LineageError:

@@ -12,7 +12,7 @@ from evo.errors import JournalError, LineageDamagedError, LineageError, command
 from evo.journal.collection import rarely_collected
 from evo.journal.events import event_of
 from evo.journal.log import NO_TAIL, Event, read_events, tail
-from evo.lineage.opening import FILE_NAME, NAME, attach, failure_of
+from evo.lineage.opening import FILE_NAME, NAME, attach, check_files, failure_of, logs_of
 from evo.lineage.rows import Row, RowMaker, Rows
 from evo.lineage.schema import SCHEMA_VERSION, column_types, schema
 
@@ -195,18 +195,16 @@ def rebuild(folder: Path) -> int:
 
 
 def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    _remove_logs(path)
+    try:
+        path.unlink(missing_ok=True)
+        _remove_logs(path)
+    except OSError as error:
+        raise LineageError(f"cannot remove {error.filename}: {error.strerror}; take it away") from error
 
 
 def _remove_logs(path: Path) -> None:
-    for log in _logs_of(path):
+    for log in logs_of(path):
         log.unlink(missing_ok=True)
-
-
-def _logs_of(path: Path) -> Iterator[Path]:
-    """The database's log, and the files that DuckDB makes while it reads the log."""
-    return path.parent.glob(f"{path.name}.wal*")
 
 
 @contextmanager
@@ -222,6 +220,7 @@ def _writing(
     try:
         for table, lines in (rows or {}).items():
             _load(instance, table, lines)
+        check_files(path, writing=True)
         attach(instance, path, f"ROW_GROUP_SIZE {ROW_GROUP}", TIMEOUT_SECONDS)
         instance.execute(f"USE {NAME}")
         yield instance

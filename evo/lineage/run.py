@@ -90,6 +90,9 @@ def open_run(
         LineageError: there is none.
     """
     path = Path(folder)
-    path = path if path.suffix == ".duckdb" and not path.is_dir() else path / FILE_NAME
+    if path.suffix == ".duckdb" and not path.is_dir():
+        path = path.resolve() if path.is_symlink() else path  # as its user named it, unlike what lies in a folder
+    else:
+        path /= FILE_NAME
     check_missing(path)
     return Run(path, timeout_seconds, settings, often=often)

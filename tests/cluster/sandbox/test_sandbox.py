@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -465,6 +466,22 @@ def test_packages_installed_below_tmp_leave_no_way_to_the_next_candidate(
         assert leave(str(installed)) is None
 
 
+def test_the_empty_folder_in_place_of_a_hidden_one_cannot_be_written(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    need_file_rules(sandbox)
+    hidden = tmp_path / "lib" / "site-packages" / "keys"
+    hidden.mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(hidden.parent))
+    writer = program("def leave(path):\n    open(path, 'w').write('for the next')\n")
+    with (
+        closing(Sandbox(LIMITS, isolation=sandbox.isolation, hidden=(str(hidden),))) as careful,
+        careful(writer, "leave") as leave,
+        pytest.raises(CandidateError, match="Read-only|Permission denied"),
+    ):
+        leave(str(hidden / "left"))
+
+
 def need_file_rules(sandbox: Sandbox) -> None:
     if sandbox.isolation == "process" and not landlock_version():
         pytest.skip("this kernel has no Landlock")
@@ -558,6 +575,6 @@ def test_a_scorer_that_fails_is_invalid_and_a_broken_sandbox_is_raised(fresh: Sa
     talker = program("def echo(x):\n    return 'text'\n")
     evaluation = evaluate(Halving(), (talker, None), "train", fresh)
     assert evaluation.outcome == "invalid"
-    assert evaluation.feedback.startswith("the scorer failed: TypeError: unsupported operand")
+    assert re.match(r"the scorer failed at test_sandbox.py, line \d+: TypeError: unsupported op", evaluation.feedback)
     with pytest.raises(SandboxError, match="no_such_module"):
         evaluate(Halving(), (ECHO, None), "train", Sandbox(LIMITS, ("no_such_module",), isolation=fresh.isolation))

@@ -13,6 +13,7 @@ from cluster.sandbox.seccomp import (
     ARCHITECTURES,
     CLONE,
     CLONE3,
+    COMMANDS,
     DENIED,
     MACHINES,
     OWN_LIMITS,
@@ -29,11 +30,14 @@ PID = 1234
 THREAD, NEW_USER = 0x00010F00, 0x10000011
 
 
-def verdict(program: bytes | None, machine: str, number: int, argument: int = 0, *, arch: int | None = None) -> int:
-    """What the kernel would do with system call `number` whose first argument is `argument`."""
+def verdict(
+    program: bytes | None, machine: str, number: int, argument: int = 0, second: int = 0, *, arch: int | None = None
+) -> int:
+    """What the kernel would do with system call `number` whose first arguments are `argument` and `second`."""
     assert program is not None
     steps = [struct.unpack_from("<HBBI", program, at) for at in range(0, len(program), 8)]
-    content = struct.pack("<IIQQ", number, ARCHITECTURES[MACHINES[machine]] if arch is None else arch, 0, argument)
+    native = ARCHITECTURES[MACHINES[machine]]
+    content = struct.pack("<IIQQQ", number, native if arch is None else arch, 0, argument, second)
     place = word = 0
     while True:
         operation, when_true, when_false, constant = steps[place]
@@ -98,6 +102,14 @@ def test_limits_are_ones_own_only(machine: str) -> None:
     assert both(machine, number, 1) == REFUSE
 
 
+def test_no_command_lets_the_kernel_signal_another_process(machine: str) -> None:
+    for numbers, refused in COMMANDS.values():
+        number = numbers[MACHINES[machine]]
+        for command in (0, 1, 2, 3, 4, 1030, 0x5401, 0x5421, *refused):
+            said = verdict(base_filter(machine), machine, number, 5, command)
+            assert said == (REFUSE if command in refused else ALLOW), (number, command)
+
+
 def test_another_mode_of_the_processor_is_no_way_round(machine: str) -> None:
     assert verdict(base_filter(machine), machine, 39, arch=0x40000003) == KILL
     assert verdict(base_filter(machine), machine, X32_BIT + 39) == REFUSE
@@ -120,5 +132,6 @@ def test_the_numbers_are_those_of_the_kernels_headers(column: int, header: str, 
         pytest.skip(f"no {header} here")
     known = {name: int(number) for name, number in re.findall(pattern, Path(header).read_text())}
     ours = {name: row[column] for name, row in (DENIED | STARTS | SIGNALS | OWN_LIMITS).items()}
+    ours |= {name: numbers[column] for name, (numbers, _) in COMMANDS.items()}
     assert CLONE[column] == known["clone"]
     assert {name: known[name] for name in ours if name in known} == {name: ours[name] for name in ours if name in known}
