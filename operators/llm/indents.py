@@ -29,10 +29,10 @@ def reindented(
         return tuple(lines)
     tabs = _uses_tabs(file)
     step = step_of([*searched, *lines]) if tabs else step_of(file)
-    alike = [(_converted(indent, tabs, step), _converted(there, tabs, step)) for indent, there in pairs]
+    same_marks = [(_converted(indent, tabs, step), _converted(there, tabs, step)) for indent, there in pairs]
     moved = []
     for line in lines:
-        indent = _moved(_converted(indent_of(line), tabs, step), alike) if line.strip() else ""
+        indent = _moved(_converted(indent_of(line), tabs, step), same_marks) if line.strip() else ""
         if indent is None:
             return None
         moved.append(indent + line.lstrip() if line.strip() else line)

@@ -91,8 +91,9 @@ def thought_of(text: str, *, braces: bool = False) -> str:
 
 def direction_of(text: str) -> str:
     """The line that states a direction; the words in front of the code where none does."""
-    said = (_said(found[0], "direction") for found in _DIRECTION.finditer(text[: _start_of_code(text)]))
-    return clip_text(next(filter(None, said), ""), THOUGHT_BYTES) or thought_of(text)
+    words = text[: _start_of_code(text)]
+    said = (_said(found[0], "direction") for found in _DIRECTION.finditer(words))
+    return clip_text(next(filter(None, said), ""), THOUGHT_BYTES) or clip_text(words.strip(), THOUGHT_BYTES)
 
 
 def file_named(line: str, files: Collection[str]) -> str | None:
@@ -138,7 +139,7 @@ def _start_of_code(text: str) -> int:
 
 
 def _start_of_edits(text: str) -> int | None:
-    found = SEARCH.search(text)
+    found = SEARCH.search(text) if "SEARCH" in text else None
     return found.start() if found else None
 
 
