@@ -19,7 +19,7 @@ from evo.lineage import LineageReader
 
 PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 8192"
 # Rows of whole tables may come in any order: keeping theirs takes 3.5 times the memory.
-ANY_ORDER = "SET preserve_insertion_order = false"
+ANY_ORDER = {"preserve_insertion_order": False}
 NODES = """
     SELECT i.id, i.outcome, i.operator, i.model, i.island, i.tell, i.survived, i.kind, i.size, i.digest, s.objectives
     FROM individuals i
@@ -82,7 +82,7 @@ def export(reader: LineageReader, format: Export, target: Path, *, force: bool) 
         elif format == "html":
             _write_page(reader, folder / "whole")
         else:
-            _copy(reader, {table: f"FROM {table}" for table in _tables(reader)}, folder, format, before=ANY_ORDER)
+            _copy(reader, {table: f"FROM {table}" for table in _tables(reader)}, folder, format, ANY_ORDER)
         if format in ("parquet", "csv"):
             return _deliver_folder(folder, target)
         if format == "json":
@@ -141,16 +141,20 @@ def _objective_names(reader: LineageReader) -> list[str]:
 
 
 def _copy(
-    reader: LineageReader, queries: Mapping[str, str], folder: Path, format: str, *, before: str = "SELECT 1"
+    reader: LineageReader,
+    queries: Mapping[str, str],
+    folder: Path,
+    format: str,
+    settings: Mapping[str, bool] | None = None,
 ) -> None:
     """Each query into a file of its name; a single open for all, so that they agree with each other."""
     how = {"csv": "FORMAT csv, HEADER", "json": "FORMAT json", "parquet": PARQUET}[format]
     # The line end keeps a query's last comment from swallowing the bracket.
-    copies = (
+    copies = [
         f"COPY ({query.strip().rstrip(';')}\n) TO {_quoted(folder / f'{name}.{format}')} ({how})"
         for name, query in queries.items()
-    )
-    reader.sql("; ".join([before, *copies]))
+    ]
+    reader.write(folder, copies, settings)
 
 
 def _quoted(path: Path) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 import duckdb
 
 from evo.errors import LineageError
-from evo.lineage.opening import check_missing, failure_of, retried
+from evo.lineage.opening import check_missing, failure_of, lock, refusal_of, retried
 from evo.lineage.queries import quoted
 from evo.lineage.reading import check_another_version
 from evo.lineage.table import Table
@@ -162,17 +162,10 @@ def _answer(path: Path, query: str, limits: QueryLimits, timeout_seconds: float)
     with duckdb.connect(":memory:", config=config) as connection:
         attach = f"ATTACH {quoted(str(path))} AS run (READ_ONLY)"
         retried(lambda: connection.execute(attach), path, timeout_seconds)
-        check_another_version(connection, path, "run.main")
         connection.execute("USE run")
-        _lock(connection)
+        lock(connection)
+        check_another_version(connection, path, "run.main")
         return _run(connection, _checked(connection, query), limits, path)
-
-
-def _lock(connection: duckdb.DuckDBPyConnection) -> None:
-    """Forbid files, networks and extensions from here on, with no way to undo that."""
-    for setting in ("enable_external_access", "allow_community_extensions", "autoinstall_known_extensions"):
-        connection.execute(f"SET {setting} = false")
-    connection.execute("SET lock_configuration = true")
 
 
 def _checked(connection: duckdb.DuckDBPyConnection, query: str) -> str:
@@ -180,7 +173,7 @@ def _checked(connection: duckdb.DuckDBPyConnection, query: str) -> str:
     try:
         statements = connection.extract_statements(query)
     except duckdb.Error as error:
-        raise _refusal(error) from error
+        raise LineageError(f"the query failed: {refusal_of(error)}") from error
     if len(statements) != 1:
         raise LineageError(f"expected one query, got {len(statements)}; run them one after the other")
     if statements[0].type.name not in READING:
@@ -202,7 +195,7 @@ def _run(connection: duckdb.DuckDBPyConnection, query: str, limits: QueryLimits,
     except duckdb.IOException as error:
         raise failure_of(path, error) from error
     except duckdb.Error as error:
-        raise _refusal(error) from error
+        raise LineageError(f"the query failed: {refusal_of(error)}") from error
     finally:
         alarm.cancel()
     kinds = [_kind(str(column[1])) for column in described]
@@ -215,10 +208,6 @@ def _run(connection: duckdb.DuckDBPyConnection, query: str, limits: QueryLimits,
         ],
         "cut": len(rows) > limits.rows,
     }
-
-
-def _refusal(error: duckdb.Error) -> LineageError:
-    return LineageError(f"the query failed: {str(error).partition('LINE 1:')[0].strip()}")
 
 
 def _distinct(names: list[str]) -> list[str]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -27,9 +28,40 @@ Settings = Mapping[str, str | bool | int | float | list[str]]
 FILE_NAME = "lineage.duckdb"
 TIMEOUT_SECONDS = 10.0
 NAME = "lineage"
+LOG_SUFFIXES = (".wal", ".wal.checkpoint", ".wal.recovery")
 LOCK_MESSAGES = ("Could not set lock", "already attached")
+OTHER_SETTINGS = "with a different configuration"
 FULL_MESSAGES = (*map(os.strerror, FULL), "enough disk space")
 DAMAGE_MESSAGES = ("Corrupt database file", "not a valid DuckDB", "Could not read enough bytes", "Serialization Error")
+
+LOCKED: Settings = {
+    "enable_external_access": False,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_community_extensions": False,
+    "lock_configuration": True,
+}
+"""A lineage may come from a stranger, with views and macros that read files: queries reach the open database alone."""
+
+
+def lock(connection: duckdb.DuckDBPyConnection, *, files: Sequence[str] = (), folders: Sequence[Path] = ()) -> None:
+    """As LOCKED, for an instance that has to reach these files, or to write into these folders."""
+    connection.execute(f"SET allowed_paths = [{_listed(files)}]")
+    connection.execute(f"SET allowed_directories = [{_listed(folders)}]")
+    for setting, value in LOCKED.items():
+        connection.execute(f"SET {setting} = {value}")
+
+
+def refusal_of(error: duckdb.Error) -> str:
+    """Why DuckDB refuses a query, in a sentence."""
+    said = re.split(r"LINE \d+:", str(error), maxsplit=1)[0].strip()
+    if isinstance(error, duckdb.PermissionException):
+        said += "; a lineage is queried without access to other files, for the query as for every view and macro in it"
+    return said
+
+
+def _listed(places: Sequence[str | Path]) -> str:
+    return ", ".join("'" + str(place).replace("'", "''") + "'" for place in places)
 
 
 def retried(opening: Callable[[], T], path: Path, timeout_seconds: float) -> T:
@@ -84,6 +116,8 @@ def logs_of(path: Path) -> Iterator[Path]:
 def failure_of(path: Path, error: duckdb.Error) -> LineageError:
     """The error for a user where a database cannot be opened, read or written."""
     said = str(error).strip().splitlines()[0]
+    if isinstance(error, duckdb.PermissionException):
+        return LineageError(f"cannot read {path}: {refusal_of(error)}; `evo index {path.parent}` builds it again")
     if isinstance(error, duckdb.ConnectionException) or any(sign in said for sign in LOCK_MESSAGES):
         return LineageLockedError(f"cannot open {path}: {said}; close the program that holds it and try again")
     if any(sign in said for sign in FULL_MESSAGES):
@@ -106,6 +140,7 @@ class Attached:
     def __init__(self, path: Path, settings: Settings) -> None:
         self._path = path
         self._instance = duckdb.connect(":memory:", config=dict(settings))
+        lock(self._instance, files=[f"{path}{suffix}" for suffix in ("", *LOG_SUFFIXES)])
         self._lock = threading.Lock()
         self._readers = 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +13,14 @@ from evo.errors import LineageError, command
 from evo.lineage.opening import (
     DAMAGE_MESSAGES,
     FULL_MESSAGES,
+    LOCKED,
+    OTHER_SETTINGS,
     TIMEOUT_SECONDS,
     Settings,
     check_missing,
     failure_of,
+    lock,
+    refusal_of,
     retried,
     shared,
 )
@@ -32,7 +36,7 @@ class LineageReader:
 
     Args:
         timeout_seconds: how long to retry while a writer has the file open.
-        settings: of DuckDB, as in {"memory_limit": "512MB", "threads": 1}; readers of a file that
+        settings: of DuckDB beside LOCKED, as in {"memory_limit": "512MB", "threads": 1}; readers of a file that
             exist in a process at the same time share those of the first.
         often: whether to keep DuckDB's instance between queries, at a sixth of the price: for a query every second.
             Not beside a connection of your own to the same file: its lock would be released.
@@ -79,6 +83,22 @@ class LineageReader:
         with self._connection() as connection:
             return [connection.execute(query).fetchnumpy() for query in queries]
 
+    def write(self, folder: Path, statements: Sequence[str], settings: Settings | None = None) -> None:
+        """Run statements at the same moment that write files into a folder, and reach no other file.
+
+        Args:
+            settings: of DuckDB, in place of the reader's own.
+
+        Raises:
+            LineageError: as `sql`, or the files cannot be written.
+        """
+        check_missing(self.path)
+        with self._opened(self._timeout_seconds, settings or {}) as connection:
+            lock(connection, folders=[folder])
+            check_another_version(connection, self.path)
+            for statement in statements:
+                answered(connection, statement, None)
+
     @contextmanager
     def at_once(self) -> Iterator[LineageReader]:
         """A reader for several queries at the same moment, for a single open; the writer waits until it is closed.
@@ -92,23 +112,32 @@ class LineageReader:
     @contextmanager
     def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
         check_missing(self.path)
-        opening = self._attached.reading if self._attached else self._opened
-        with opening(self._timeout_seconds) as connection:
+        with (
+            self._attached.reading(self._timeout_seconds)
+            if self._attached
+            else self._opened(self._timeout_seconds, {**self._settings, **LOCKED})
+        ) as connection:
             check_another_version(connection, self.path)
             yield connection
 
     @contextmanager
-    def _opened(self, timeout_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
-        place = str(self.path)
-        connection = retried(
-            lambda: duckdb.connect(place, read_only=True, config=self._settings), self.path, timeout_seconds
-        )
+    def _opened(self, timeout_seconds: float, settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+        connection = retried(lambda: self._connected(settings), self.path, timeout_seconds)
         try:
             yield connection
         except duckdb.Error as error:
             raise failure_of(self.path, error) from error
         finally:
             connection.close()
+
+    def _connected(self, settings: Settings) -> duckdb.DuckDBPyConnection:
+        try:
+            return duckdb.connect(str(self.path), read_only=True, config=dict(settings))
+        except duckdb.ConnectionException as error:
+            if OTHER_SETTINGS not in str(error):
+                raise
+            # A connection of the caller's own to this file, in this process: its instance is shared, as it is.
+            return duckdb.connect(str(self.path), read_only=True, config=self._settings)
 
 
 class _OpenReader(LineageReader):
@@ -135,7 +164,7 @@ def answered(connection: duckdb.DuckDBPyConnection, query: str, parameters: list
         columns, types = tuple(column[0] for column in described), tuple(str(column[1]) for column in described)
         return Table(columns, tuple(answer.fetchall()), types)
     except duckdb.Error as error:
-        said = str(error).partition("LINE 1:")[0].strip()
+        said = refusal_of(error)
         if full := [sign for sign in FULL_MESSAGES if sign in said]:
             said = f"{full[0]}; make room, or write it elsewhere"
         elif any(sign in said for sign in DAMAGE_MESSAGES):
@@ -156,6 +185,8 @@ def check_another_version(connection: duckdb.DuckDBPyConnection, path: Path, cat
         found = connection.execute(f"SELECT version FROM {catalog}.projection").fetchall()
     except duckdb.CatalogException:
         found = []
+    except duckdb.PermissionException as error:  # of a view in place of the table
+        raise failure_of(path, error) from error
     if found != [(SCHEMA_VERSION,)]:
         has = f"schema {found[0][0]}" if found else "no schema"
         raise LineageError(

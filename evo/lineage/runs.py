@@ -12,7 +12,7 @@ import duckdb
 
 from evo.errors import LineageError
 from evo.journal.folder import JOURNAL
-from evo.lineage.opening import FILE_NAME, TIMEOUT_SECONDS, check_missing, retried
+from evo.lineage.opening import FILE_NAME, TIMEOUT_SECONDS, check_missing, lock, refusal_of, retried
 from evo.lineage.queries import quoted
 from evo.lineage.reading import answered, check_another_version
 from evo.lineage.run import Run, open_run
@@ -63,12 +63,16 @@ class Runs(Mapping[str, Run]):
             catalogs = {f"run_{number}": name for number, name in enumerate(self._runs)}
             for catalog, name in catalogs.items():
                 self._attach(connection, catalog, self._runs[name].path)
+            lock(connection)
+            self._check_versions(connection, catalogs)
             macro_tables = _macros_read(connection, query.lower())
             for statement in _unions(connection, catalogs, " ".join([query.lower(), *macro_tables])):
                 connection.execute(statement)
             if macro_tables:
                 connection.execute(macros_by_run())
             return answered(connection, query, parameters)
+        except duckdb.PermissionException as error:  # of a view or macro in a run
+            raise LineageError(f"cannot read {', '.join(self._runs)} together: {refusal_of(error)}") from error
         finally:
             connection.close()
 
@@ -76,7 +80,10 @@ class Runs(Mapping[str, Run]):
         check_missing(path)
         attach = f"ATTACH {quoted(str(path))} AS {catalog} (READ_ONLY)"
         retried(lambda: connection.execute(attach), path, self._timeout_seconds)
-        check_another_version(connection, path, f"{catalog}.main")
+
+    def _check_versions(self, connection: duckdb.DuckDBPyConnection, catalogs: Mapping[str, str]) -> None:
+        for catalog, name in catalogs.items():
+            check_another_version(connection, self._runs[name].path, f"{catalog}.main")
 
 
 def _unions(connection: duckdb.DuckDBPyConnection, catalogs: Mapping[str, str], query: str) -> Iterator[str]:
