@@ -25,6 +25,7 @@ import ctypes, multiprocessing, os, resource, signal, sys, time
 LIBC = ctypes.CDLL(None, use_errno=True)
 IOPRIO_SET, IOPRIO_GET, PRLIMIT = {"x86_64": (251, 252, 302), "aarch64": (30, 31, 261)}[os.uname().machine]
 LIMITS = sorted(getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_"))
+OF_THE_MOMENT = (resource.RLIMIT_CPU, resource.RLIMIT_NPROC)
 OWN = [kind for kind in LIMITS if kind not in (resource.RLIMIT_CPU, resource.RLIMIT_AS)]  # and it goes on
 NUMBERS = sorted(set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP})
 # timer slack, dumpable, capabilities kept, name, parent death signal, subreaper, no new privileges, large pages, bits
@@ -57,7 +58,8 @@ def inherited():
         "affinity": sorted(os.sched_getaffinity(0)),
         "policy": [os.sched_getscheduler(0), os.sched_getparam(0).sched_priority],
         "disk": LIBC.syscall(IOPRIO_GET, 1, 0),
-        "limits": [list(map(str, resource.getrlimit(kind))) for kind in LIMITS],
+        # Without what follows from the time and the tasks that are left at that moment.
+        "limits": [list(map(str, resource.getrlimit(kind))) for kind in LIMITS if kind not in OF_THE_MOMENT],
         "umask": os.umask(0),
         "folder": os.getcwd() == os.environ["HOME"],
         "files": [os.listdir("."), os.stat(".").st_nlink],
