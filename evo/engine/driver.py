@@ -12,7 +12,7 @@ from evo.engine.evaluations import Evaluations
 from evo.engine.metering import ProposalModel
 from evo.engine.ordering import AsCompleted, DeterministicOrder, Ordering
 from evo.engine.setup import Components
-from evo.errors import UserError
+from evo.errors import UserError, place_of
 from evo.journal.recorder import Recorder
 from evo.journal.replay import Replayed
 from evo.models import BudgetSpentError, Message, ModelAccessError, Request
@@ -183,7 +183,8 @@ class Driver:
         except ModelAccessError:
             raise
         except Exception as error:  # an operator may be anyone's code; its failure is recorded as a proposal's
-            return Proposal("error", thought=f"{type(error).__name__}: {error}")
+            place = f" at {found}" if (found := place_of(error)) else ""
+            return Proposal("error", thought=f"{type(error).__name__}{place}: {error}")
 
     async def _admit(self, ask: Ask, proposal: Proposal) -> Candidate | str:
         """The candidate, or why there is none; no reason where the proposal says it itself."""

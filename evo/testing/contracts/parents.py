@@ -117,7 +117,11 @@ BODY = "def f(x, y):\n\tz = x\n\t# EVOLVE-BLOCK-START\n\tz = x * y + 1\n\tz = z 
 PLAIN = "def f(x, y):\n    z = abs(x) + 2\n    return max(z, y) if x > y else z ** 2"
 WINDOWS = ONE_REGION.replace("\n", "\r\n")
 FORM_FEED = "x = 1\n\x0c\n# EVOLVE-BLOCK-START\ny = x + 1\nz = y * x\n# EVOLVE-BLOCK-END\ntext = 'a\u2028b'\n"
-ORDINARY_TEXTS = (ONE_REGION, TWO_REGIONS, BODY, PLAIN, WINDOWS, FORM_FEED)
+# Characters at which str.splitlines ends a line, and Python does not.
+NO_LINE_ENDS = (
+    "# EVOLVE-BLOCK-START\na = 1\n\x0c\nb = 20 + 3\nc = 'two\u2028\x1d\x85lines'\nd = (4 * 50, 6)\n# EVOLVE-BLOCK-END\n"
+)
+ORDINARY_TEXTS = (ONE_REGION, TWO_REGIONS, BODY, PLAIN, WINDOWS, FORM_FEED, NO_LINE_ENDS)
 
 ODD_PROGRAMS = {
     "does not parse": Program.single("# EVOLVE-BLOCK-START\ndef f(:\n# EVOLVE-BLOCK-END\n"),

@@ -207,8 +207,12 @@ def test_interrupted_or_killed_a_comparison_goes_on_and_repeats_no_finished_run(
         process.send_signal(signal.SIGINT)
         _, complaint = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert complaint.decode().endswith(
-        "evolve-0: stopped\nevo: what was under way is recorded; the same `evo compare` goes on from here\n"
+    confirmed = "evo: interrupted: finishing what is in flight; interrupt again to stop at once\n"
+    assert confirmed in complaint.decode()
+    assert (
+        complaint.decode()
+        .replace(confirmed, "")
+        .endswith("evolve-0: stopped\nevo: what was under way is recorded; the same `evo compare` goes on from here\n")
     )
     with spawn("compare", *options) as process:
         wait_for_tells(second, 10)
