@@ -33,10 +33,19 @@ Amount: TypeAlias = int | float | None
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A question and the answer that is expected; only the question is ever sent to a model."""
+    """A question and the answer that is expected; only the question is ever sent to a model.
+
+    Attributes:
+        also: other answers that are as right.
+    """
 
     question: str
     answer: str
+    also: tuple[str, ...] = ()
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        return (self.answer, *self.also)
 
 
 @dataclass(frozen=True, slots=True)
