@@ -111,7 +111,7 @@ def _opening(said: list[str], options: Mapping[str, str]) -> str:
 
 
 def _ending(said: list[str], options: Mapping[str, str]) -> Reading:
-    for sentence in reversed(said):
+    for sentence in reversed([sentence for sentence in said if not sentence.endswith("?")]):
         mentions = [one for one in _mentions(sentence, options) if not one.denied]
         if any(one.confirmed for one in mentions):
             mentions = [one for one in mentions if one.confirmed]

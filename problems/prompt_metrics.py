@@ -154,7 +154,7 @@ def _free_text(wanted: str, most: int, text: str) -> Reading:
     read = [plain(_without_lead(answer_part(end))) if len(end) <= most else "" for end in ends]
     right = [place for place, end in enumerate(read) if end == wanted]
     if not right:
-        return Reading()
+        return Reading(ends[-1][:most])
     others = [end for place, end in enumerate(read) if place not in right]
     if others and len(others[0].split()) <= len(wanted.split()) + 1:
         return Reading(reason="two different answers")

@@ -45,6 +45,7 @@ REWRITTEN: Sequence[tuple[re.Pattern[str], str]] = [
         (r"\\[dt]?frac\s?(\d)\s?(\d)", r"\1/\2"),
         (r"\^\s?\{?\\circ\}?", "\u00b0"),
         (r"\^\{\s?(-?\d{1,9})\s?\}", r"^\1"),
+        (r"(?<=\d)[xX](?=10\^)", "\u00d7"),
         (r"\$\$", ""),
         (r"\$(?![ ])([^$\n]{1,200})(?<! )\$(?!\d)", r"\1"),
         (r"(?<=\d)\*\*(?=\d)|(?<=\d) \*\* (?=\d)", "^"),
@@ -62,7 +63,7 @@ OPERATOR = re.compile(r"\s?([-+*\u00d7\u00b7/\u00f7xX])\s?|\s?(\u2013|\u2014)\s?
 PERCENT = re.compile(r"\s?(?:%|percent\b|per cent\b)", re.IGNORECASE)
 BEFORE = re.compile(rf"(?:^|[^\w)\]}}%])(?P<sign>[-\u2013\u2014]?)(?P<gap> ?)[{CURRENCY}]{{0,2}} ?(?P<inner>-?)$")
 NO_NUMBER_BEFORE = re.compile(r"(?:[<>\u2264\u2265\u00b1^]|\+/-|(?:more|less|fewer|greater) than|sqrt\s?[({]?|\\[a-z]{2,20}\{?)\s?$")
-NO_NUMBER_AFTER = re.compile(r"\s?(?:[\u00b1(^{\u221a\\]|\+/-)|\s?[-+*\u00d7/]\s?[(\w\\]")
+NO_NUMBER_AFTER = re.compile(r"[xyz]\b|\s?(?:[\u00b1(^{\u221a\\]|\+/-)|\s?[-+*\u00d7/]\s?[(\w\\]")
 
 PLAIN = re.compile(r"\d+(?:\.\d+)?|\.\d+")
 GROUPED = re.compile(rf"\d{{1,3}}(?:([,'\u2019{SPACES}])\d{{3}})(?:\1\d{{3}})*(?:\.\d+)?|\d{{1,2}}(?:,\d\d)+,\d{{3}}|\d+(?:_\d+)+(?:\.\d+)?")
@@ -94,7 +95,7 @@ class Quantity:
 def readable(text: str) -> str:
     """A text with its LaTeX, emphasis and typography written in plain characters."""
     text = text.translate({0x2212: "-", 0x2010: "-", 0x2011: "-", 0x2044: "/", 0xFF05: "%"})
-    text = re.sub("[" + "".join(FRACTIONS) + "]", lambda found: " " + FRACTIONS[found[0]], text)
+    text = re.sub("[ \u00a0]?[" + "".join(FRACTIONS) + "]", lambda found: " " + FRACTIONS[found[0][-1]], text)
     text = re.sub(r"(?<=\d)[" + "".join(RAISED) + "]+", lambda found: "^" + "".join(RAISED[c] for c in found[0]), text)
     for pattern, replacement in REWRITTEN:
         text = pattern.sub(replacement, text)
@@ -131,7 +132,8 @@ def _quantity(text: str, group: Sequence[re.Match[str]]) -> Quantity:
     values = _expression(text, group, negative=sign == "-")
     before, after = text[max(0, start - 12) : start], text[end : end + 4]
     bracketed = before.endswith(("(", "[", "{")) and "," in group[0][0] and after[:1] in ")]}"
-    if sign == "?" or NO_NUMBER_BEFORE.search(before) or (NO_NUMBER_AFTER.match(after) and _joined(after)) or bracketed:
+    money = before[-1:] in tuple(CURRENCY) and re.match(r"[mb]\b", after)
+    if sign == "?" or money or NO_NUMBER_BEFORE.search(before) or (NO_NUMBER_AFTER.match(after) and _joined(after)) or bracketed:
         values = ()
     if percent and values:
         values = (values[0], ARITHMETIC.divide(values[0], Decimal(100)))

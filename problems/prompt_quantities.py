@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from functools import lru_cache
 
 from problems.prompt_numbers import CURRENCY, Quantity, quantities, readable
 from problems.prompt_replies import TAIL_CHARACTERS, Reading, answer_part, before_reason, sentences
@@ -16,10 +18,15 @@ LABEL = re.compile(r"(?:\b(?:step|part|question|problem|line|row|equation|case|p
 COMPARED = re.compile(
     r"\s?(?:\w{1,12}\s)?(?:more|less|fewer|greater|higher|lower|bigger|smaller|larger|older|younger|times|percent of)\b|-[A-Za-z]|\s?(?:steps|ways to|cases|options|possibilities to)\b"
 )
-DERIVED = re.compile(r"\b(?:twice|half|double|triple|thrice|square(?:d)?|root|product|sum|difference|cube|between|factorial)\b[^\d]{0,20}$", re.IGNORECASE)
+DERIVED = re.compile(
+    r"\b(?:twice|half|double|triple|thrice|squared?|root|product|sum|difference|cube|factorial)\s(?:of\s)?(?:the\s)?(?:(?:number|amount)\s(?:of\s)?)?\$?$",
+    re.IGNORECASE,
+)
+CONCLUSION = re.compile(r"[,;]?\s(?:so|therefore|thus|hence)\b", re.IGNORECASE)
+ALTERNATIVE = re.compile(r"\W*(?:or|maybe|perhaps|possibly)\b", re.IGNORECASE)
 JOINED = re.compile(r"\s?[\w%\u00b0/$\\]{0,20}(?:,?\s?\b(?:or|and|to|and/or|through|versus|vs\.?)\s|\s?[/,&\u2013\u2014]\s?|\s)(?:\w{1,9}\s){0,2}[$\u20ac\u00a3(]{0,2}-?$", re.IGNORECASE)
 CUE = re.compile(
-    rf"(?:\b(?:is|are|was|be|equals?|equal to|makes?|totals?|gives?|gets?|got|have|has|had|costs?|needs?|earns?|left with|of|total|answer|left|pays?|takes?|sold|yields?)|[:=\u2248\u2192])\s(?:\w{{0,3}}[*_]{{0,3}})?"
+    rf"(?:\b(?:is|are|was|be|equals?|equal to|makes?|totals?|gives?|gets?|got|have|has|had|costs?|needs?|earns?|left with|total|answer|left|pays?|takes?|yields?)|[:=\u2248\u2192])\s"
     rf"(?:(?:about|exactly|only|now|just|approximately|roughly|a total of|still|therefore|thus|then|at least|at most)\s){{0,2}}[{CURRENCY}]?\s?-?$",
     re.IGNORECASE,
 )
@@ -36,7 +43,8 @@ def stated_number(line: str) -> Reading:
         part = part if quantities(part) else sentence
         if _several_variables(part):
             return Reading(reason="several variables are given")
-        return _first(part.rpartition("=")[2] if quantities(part.rpartition("=")[2]) else part)
+        behind = "=" + part.rpartition("=")[2]
+        return _first(behind if "=" in part and quantities(behind) else part)
     return Reading()
 
 
@@ -51,6 +59,8 @@ def free_number(text: str) -> Reading:
         return named
     opening = _bare(said[0]) if text.lstrip(" \t\r\n*_$").startswith(said[0].lstrip("*_$ ")[:40]) else Reading()
     ending, firm = _ending(said[-1])
+    if len(said) > 1 and ALTERNATIVE.match(said[1]):
+        return Reading(reason="several numbers are thought possible")
     if opening.found and len(said) > 1:
         if firm and ending.found and ending.meaning != opening.meaning:
             return Reading(reason=f"two different numbers: {opening.found} and {ending.found}")
@@ -88,7 +98,9 @@ def _ending(sentence: str) -> tuple[Reading, bool]:
         return Reading(reason="several variables are given"), True
     part = before_reason(sentence)
     sentence = part if _candidates(part) else sentence
-    behind = sentence.rpartition("=")[2]
+    conclusion = CONCLUSION.split(sentence)[-1]
+    sentence = conclusion if _candidates(conclusion) else sentence
+    behind = "=" + sentence.rpartition("=")[2]
     if "=" in sentence and _candidates(behind):
         return _first(behind), True
     usable = _candidates(sentence)
@@ -108,7 +120,8 @@ def _ending(sentence: str) -> tuple[Reading, bool]:
     return Reading(reason="several numbers: " + " and ".join(one.written for one in usable[:3])), False
 
 
-def _candidates(sentence: str) -> list[Quantity]:
+@lru_cache(maxsize=64)
+def _candidates(sentence: str) -> Sequence[Quantity]:
     """The numbers that may be an answer: not denied, no label, not compared; an ordinal only where there is no other."""
     usable = [
         one

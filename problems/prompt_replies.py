@@ -32,7 +32,7 @@ REFUSAL = re.compile(
     r"\b(?:can ?not|can't|could ?n[o']t|unable to|not able to|impossible to)\s(?:\w{1,12}\s){0,2}?"
     r"(?:determined?|answer(?:ed)?|say|tell|sol[vd]e|help|calculated?|computed?|provide|decide|know|be sure|be certain)\b"
     r"|\b(?:do not|don't|does not) know\b|\bno (?:single |definite |unique |final )?answer\b|\bnot (?:sure|certain|enough)\b|\bunsure\b|\bdepends\b"
-    r"|\binsufficient\b|\bundefined\b|\bas an ai\b|\bno idea\b|\bunknown\b|\bnone of (?:the|these|them)\b",
+    r"|\binsufficient\b|\bundefined\b|\bas an ai\b|\bno idea\b|\bwho knows\b|\bunknown\b|\bnone of (?:the|these|them)\b",
     re.IGNORECASE,
 )
 EXPLANATION = re.compile(
@@ -79,7 +79,9 @@ def statements(reply: str) -> list[Statement]:
     """The last statements of a reply, in its order. "####" counts in the last line only: elsewhere it is a heading."""
     last_line = reply.rstrip().rfind("\n") + 1
     marks = _marks(reply, len(reply) - TAIL_CHARACTERS, last_line) or _marks(reply, len(reply) - LONGEST_REPLY, last_line)
-    return [_statement(reply, mark) for mark in marks[-STATEMENTS_READ:]]
+    marks = marks[-STATEMENTS_READ:]
+    ends = [*(mark.start() for mark in marks[1:]), len(reply)]
+    return [_statement(reply, mark, end) for mark, end in zip(marks, ends, strict=False)]
 
 
 def settled(reply: str, stated: Callable[[str], Reading], free: Callable[[str], Reading]) -> Reading:
@@ -134,7 +136,8 @@ def _unmarked(text: str, free: Callable[[str], Reading]) -> Reading:
 
 def _corrected(text: str, free: Callable[[str], Reading]) -> Reading | None:
     """What the last correction in a text says; None without a correction."""
-    found = list(CORRECTION.finditer(text))[-STATEMENTS_READ:]
+    start = len(text) - len(text.lstrip())  # with it a reply begins, and corrects nothing
+    found = [one for one in CORRECTION.finditer(text) if one.start("word") > start][-STATEMENTS_READ:]
     for correction in reversed(found):
         reading = free(text[correction.end() :])
         if reading.found or reading.reason:
@@ -159,13 +162,13 @@ def _marks(reply: str, start: int, last_line: int) -> list[re.Match[str]]:
     return [mark for mark in marks if mark[0] != "####" or mark.start() >= last_line]
 
 
-def _statement(reply: str, mark: re.Match[str]) -> Statement:
+def _statement(reply: str, mark: re.Match[str], limit: int) -> Statement:
     strong = mark[0].startswith(("#", "\\")) or bool(mark["strong"])
     end = mark.end()
     if mark[0].endswith("{"):
         text = reply[end : _closing(reply, end)].strip()
     else:
-        following = reply[end : end + TAIL_CHARACTERS].lstrip(" \t\r\n*_:")
+        following = reply[end : min(limit, end + TAIL_CHARACTERS)].lstrip(" \t\r\n*_:")
         text = following.partition("\n")[0].strip()
     return Statement(text, mark.start(), end, 2 if strong else 0 if mark["part"] else 1)
 
