@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from evo.errors import ConfigError
 from evo.values import Part
 from problems.prompt_files import Row, Rows, read_rows
+from problems.prompt_numbers import whole_number_text
 from problems.prompt_options import lettered, option_fields, row_options
 
 LOG = logging.getLogger(__name__)
@@ -19,6 +20,7 @@ LOG = logging.getLogger(__name__)
 QUESTION_FIELDS = ("question", "input", "text")
 ANSWER_FIELDS = ("answer", "target", "output", "label", "answers", "answerKey")
 GOLD_MARK = "####"
+MISSING = frozenset({"nan", "null", "none", "na", "n/a", "#n/a", "-", "?"})
 # Of each part: the option that sets it, its share of what the other options leave, and the maximum number of cases.
 PARTS: Mapping[Part, tuple[str, int, int]] = {
     "train": ("train", 5, 100),
@@ -115,6 +117,7 @@ def read_file(source: CaseSource) -> CaseFile:
         cases = lettered(cases, [(options, answer) for _, options, answer in drawn], source.path)
     elif all(GOLD_MARK in case.answer for case in cases):
         cases = [Case(case.question, case.answer.rpartition(GOLD_MARK)[2].strip()) for case in cases]
+    _expect_no_missing(cases, source.path)
     _say_what_is_left_out(read, fields, source.path)
     named = next((row.value for row in read.rows if isinstance(row.value, Mapping)), {})
     return CaseFile(tuple(_unambiguous(cases, source.path)), tuple(map(str, named)))
@@ -197,6 +200,17 @@ def _key(case: Case) -> str:
     return " ".join(case.question.split())
 
 
+def _expect_no_missing(cases: Sequence[Case], path: str) -> None:
+    """Refuses "nan" and the like among numbers: a cell that was missing when the file was written."""
+    missing = [place for place, case in enumerate(cases) if case.answer.casefold() in MISSING]
+    others = [case for place, case in enumerate(cases) if place not in set(missing)]
+    if missing and others and all(whole_number_text(case.answer) for case in others):
+        got = cases[missing[0]].answer
+        raise ConfigError(
+            f"case {missing[0] + 1} of {path}: the answer must be a number, as all others are, got {got!r}"
+        )
+
+
 def _say_what_is_left_out(read: Rows, fields: Fields, path: str) -> None:
     named = [row.value for row in read.rows if isinstance(row.value, Mapping)]
     names = dict.fromkeys(str(name) for row in named for name in row)
@@ -204,8 +218,15 @@ def _say_what_is_left_out(read: Rows, fields: Fields, path: str) -> None:
     if ignored:
         noun = "column" if len(ignored) == 1 else f"{len(ignored)} columns"
         LOG.warning("%s: ignored the %s %s", path, noun, ", ".join(ignored))
+    broken = sum(_is_broken(cell) for row in named for name, cell in row.items() if name in fields.used(names))
+    if broken:
+        LOG.warning("%s: %d texts hold a lone surrogate, which is read as a question mark", path, broken)
     if read.empty:
         LOG.warning("%s: left out %d empty rows", path, read.empty)
+
+
+def _is_broken(cell: Any) -> bool:
+    return isinstance(cell, str) and any("\ud800" <= character <= "\udfff" for character in cell)
 
 
 @dataclass(frozen=True, slots=True)

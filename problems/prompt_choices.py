@@ -14,7 +14,9 @@ QUOTES = re.compile(r"[\"'`*\u2018\u2019\u201c\u201d]")
 WORD_END = re.compile(r"(?<![.,;:!?])[.,;:!?]++(?=\s|$)")
 OPTION = re.compile(r"^[ \t]*\(?([A-Z])[).:][ \t]*(\S.*)$", re.MULTILINE)
 LETTER_ALONE = re.compile(r"[\W_]{0,9}([A-Za-z])[\W_]{0,9}")
-LETTER_FIRST = re.compile(r"[\W_]{0,9}(?:(?:option|choice|letter)\s)?[\W_]{0,9}\(?([A-Z])\b(?!['\u2019]\w)", re.IGNORECASE)
+LETTER_FIRST = re.compile(
+    r"[\W_]{0,9}(?:(?:option|choice|letter)\s)?[\W_]{0,9}\(?([A-Z])\b(?!['\u2019]\w)", re.IGNORECASE
+)
 # "A" and "I" are words too.
 LETTER = re.compile(
     r"\(([A-Za-z])\)|(?<!\w)([A-Z])[.):](?!\w)|\b(?:[Oo]ption|[Cc]hoice|[Ll]etter)\s\W{0,3}([A-Za-z])\b|(?<![\w'\u2019])([B-HJ-Z]|A(?!\s\w))(?![\w'\u2019])"
@@ -29,8 +31,13 @@ DENIED_AFTER = re.compile(
     r"(?:wrong|incorrect|false|not|out|too|impossible|excluded|eliminated|ruled out|invalid|unlikely|n't)|\W{0,4}(?:isn't|is not|can't|cannot|does not|doesn't)\b",
     re.IGNORECASE,
 )
-CONFIRMED_AFTER = re.compile(r"\W{0,4}(?:is|must be|seems|looks)\s(?:the\s)?(?:right|correct|best|true|answer|one)", re.IGNORECASE)
-CHOSEN_BEFORE = re.compile(r"\b(?:choose|pick|select|go with|choosing|it's|it is|must be|therefore|thus|hence|so|is|be)\W{0,4}(?:(?:option|choice|letter)\s)?\W{0,4}$", re.IGNORECASE)
+CONFIRMED_AFTER = re.compile(
+    r"\W{0,4}(?:is|must be|seems|looks)\s(?:the\s)?(?:right|correct|best|true|answer|one)", re.IGNORECASE
+)
+CHOSEN_BEFORE = re.compile(
+    r"\b(?:choose|pick|select|go with|choosing|it's|it is|must be|therefore|thus|hence|so|is|be)\W{0,4}(?:(?:option|choice|letter)\s)?\W{0,4}$",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +77,27 @@ def stated_choice(options: Mapping[str, str], line: str) -> Reading:
     part = answer_part(line)
     first = LETTER_FIRST.match(part)
     mentions = [one for one in _mentions(line, options) if not one.denied]
-    if first and _known(first[1].upper(), options) and not (first[1].islower() and first.end() < len(part.rstrip(" .*)"))):
+    if (
+        first
+        and _known(first[1].upper(), options)
+        and not (first[1].islower() and first.end() < len(part.rstrip(" .*)")))
+    ):
         if not (first[1] in "AI" and re.match(r"\s[a-z]", part[first.end() :])):
-            mentions = [Mention(first[1].upper(), first.start(1), DENIED_AFTER.match(part, first.end()) is not None, False), *mentions]
+            mentions = [
+                Mention(first[1].upper(), first.start(1), DENIED_AFTER.match(part, first.end()) is not None, False),
+                *mentions,
+            ]
     near = {one.letter for one in mentions if one.start < len(part)} or {one.letter for one in mentions[:1]}
     if len({_meaning(letter, options) for letter in near}) > 1:
         return Reading(reason=f"several choices: {', '.join(sorted(near))}")
     if near:
         letter = near.pop()
         other = _text_after(part, letter, options)
-        return Reading(reason=f"the letter {letter} with the text of {other}") if other else Reading(letter, _meaning(letter, options))
+        return (
+            Reading(reason=f"the letter {letter} with the text of {other}")
+            if other
+            else Reading(letter, _meaning(letter, options))
+        )
     return _by_text(part, options)
 
 
@@ -100,7 +118,10 @@ def free_choice(options: Mapping[str, str], text: str) -> Reading:
 
 def _opening(said: list[str], options: Mapping[str, str]) -> str:
     """The letter with which a reply opens: "B", "(B)", "B. Because", "B) TEXT"; not of a list that repeats the options."""
-    found = re.match(r"[\W_]{0,4}(?:(?:[Oo]ption|[Cc]hoice)\s)?\(?\**([A-Z])\b(?:\s*$|[\])*]{1,4}(?=\W*$|[\s.:,])|[.:,](?=\s|$)|\s[-\u2013\u2014]\s)(?!\W{0,4}(?:or |and )?\(?[A-Z]\b)", said[0])
+    found = re.match(
+        r"[\W_]{0,4}(?:(?:[Oo]ption|[Cc]hoice)\s)?\(?\**([A-Z])\b(?:\s*$|[\])*]{1,4}(?=\W*$|[\s.:,])|[.:,](?=\s|$)|\s[-\u2013\u2014]\s)(?!\W{0,4}(?:or |and )?\(?[A-Z]\b)",
+        said[0],
+    )
     if not found or not _known(found[1], options) or said[0].endswith("?"):
         return ""
     rest = said[0][found.end() :].strip(" .:)*,-")
@@ -121,7 +142,11 @@ def _ending(said: list[str], options: Mapping[str, str]) -> Reading:
         if letters:
             letter = letters.pop()
             other = _text_after(sentence, letter, options)
-            return Reading(reason=f"the letter {letter} with the text of {other}") if other else Reading(letter, _meaning(letter, options))
+            return (
+                Reading(reason=f"the letter {letter} with the text of {other}")
+                if other
+                else Reading(letter, _meaning(letter, options))
+            )
         if not _mentions(sentence, options):
             found = _by_text(sentence, options)
             if found.found or found.reason:

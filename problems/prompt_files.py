@@ -128,7 +128,9 @@ def _csv_rows(text: str, path: str) -> Rows:
         lines = [(reader.line_num, cells) for cells in reader]
     except csv.Error as error:
         why = "a quote is not closed" if "end of data" in str(error) else str(error)
-        raise ConfigError(f"cannot read cases from {path}: {why} (the row that ends in line {reader.line_num})") from error
+        raise ConfigError(
+            f"cannot read cases from {path}: {why} (the row that ends in line {reader.line_num})"
+        ) from error
     filled = [(line, cells) for line, cells in lines if any(cell.strip() for cell in cells)]
     if not filled:
         return Rows([])
@@ -144,7 +146,9 @@ def _csv_rows(text: str, path: str) -> Rows:
 def _expect_header(header: Sequence[str], path: str) -> None:
     twice = next((name for name in header if name and header.count(name) > 1), None)
     if twice is not None:
-        raise ConfigError(f"{path}, line 1: the column {twice!r} comes twice; expected a name for each column, each once")
+        raise ConfigError(
+            f"{path}, line 1: the column {twice!r} comes twice; expected a name for each column, each once"
+        )
     if len(header) > 1 and any(_is_cell(name) for name in header):
         raise ConfigError(
             f"case 1 of {path}: the first row must name the columns, as in question,answer; got {', '.join(header)!r:.120}"

@@ -165,7 +165,12 @@ def _without_lead(sentence: str) -> str:
     """A sentence without "So it is", "The capital of France is" and the like; as it is where it denies or doubts."""
     if re.search(r"\b(?:not|never|or|neither|false that|if|maybe)\b|n't\b", sentence):
         return sentence
-    return re.sub(r"^(?:\W{0,3}(?:so|thus|hence|therefore|it|this|that|the|he|she)\b[^.:]{0,80}?(?:\bis|\bwas|\bare|'s)|yes, it is)\s", "", sentence, flags=re.IGNORECASE)
+    return re.sub(
+        r"^(?:\W{0,3}(?:so|thus|hence|therefore|it|this|that|the|he|she)\b[^.:]{0,80}?(?:\bis|\bwas|\bare|'s)|yes, it is)\s",
+        "",
+        sentence,
+        flags=re.IGNORECASE,
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -62,11 +62,15 @@ ATOM = re.compile(
 OPERATOR = re.compile(r"\s?([-+*\u00d7\u00b7/\u00f7xX])\s?|\s?(\u2013|\u2014)\s?")
 PERCENT = re.compile(r"\s?(?:%|percent\b|per cent\b)", re.IGNORECASE)
 BEFORE = re.compile(rf"(?:^|[^\w)\]}}%])(?P<sign>[-\u2013\u2014]?)(?P<gap> ?)[{CURRENCY}]{{0,2}} ?(?P<inner>-?)$")
-NO_NUMBER_BEFORE = re.compile(r"(?:[<>\u2264\u2265\u00b1^]|\+/-|(?:more|less|fewer|greater) than|sqrt\s?[({]?|\\[a-z]{2,20}\{?)\s?$")
+NO_NUMBER_BEFORE = re.compile(
+    r"(?:[<>\u2264\u2265\u00b1^]|\+/-|(?:more|less|fewer|greater) than|sqrt\s?[({]?|\\[a-z]{2,20}\{?)\s?$"
+)
 NO_NUMBER_AFTER = re.compile(r"[xyz]\b|\s?(?:[\u00b1(^{\u221a\\]|\+/-)|\s?[-+*\u00d7/]\s?[(\w\\]")
 
 PLAIN = re.compile(r"\d+(?:\.\d+)?|\.\d+")
-GROUPED = re.compile(rf"\d{{1,3}}(?:([,'\u2019{SPACES}])\d{{3}})(?:\1\d{{3}})*(?:\.\d+)?|\d{{1,2}}(?:,\d\d)+,\d{{3}}|\d+(?:_\d+)+(?:\.\d+)?")
+GROUPED = re.compile(
+    rf"\d{{1,3}}(?:([,'\u2019{SPACES}])\d{{3}})(?:\1\d{{3}})*(?:\.\d+)?|\d{{1,2}}(?:,\d\d)+,\d{{3}}|\d+(?:_\d+)+(?:\.\d+)?"
+)
 DOTTED = re.compile(rf"\d{{1,3}}(?:[.{SPACES}]\d{{3}})+,\d+|\d{{1,3}}(?:\.\d{{3}}){{2,}}")
 COMMA = re.compile(r"0,\d+|\d+,(?:\d{1,2}|\d{4,})|\d{4,},\d+")
 
@@ -133,7 +137,13 @@ def _quantity(text: str, group: Sequence[re.Match[str]]) -> Quantity:
     before, after = text[max(0, start - 12) : start], text[end : end + 4]
     bracketed = before.endswith(("(", "[", "{")) and "," in group[0][0] and after[:1] in ")]}"
     money = before[-1:] in tuple(CURRENCY) and re.match(r"[mb]\b", after)
-    if sign == "?" or money or NO_NUMBER_BEFORE.search(before) or (NO_NUMBER_AFTER.match(after) and _joined(after)) or bracketed:
+    if (
+        sign == "?"
+        or money
+        or NO_NUMBER_BEFORE.search(before)
+        or (NO_NUMBER_AFTER.match(after) and _joined(after))
+        or bracketed
+    ):
         values = ()
     if percent and values:
         values = (values[0], ARITHMETIC.divide(values[0], Decimal(100)))
@@ -148,7 +158,7 @@ def _joined(after: str) -> bool:
 
 
 def _sign(text: str, start: int) -> str:
-    """"-", "" or, where a dash may be either a sign or a dash, "?"."""
+    """ "-", "" or, where a dash may be either a sign or a dash, "?"."""
     before = text[max(0, start - 8) : start]
     found = BEFORE.search(before)
     if found is None or not (found["sign"] or found["inner"]):

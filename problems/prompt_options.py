@@ -40,16 +40,28 @@ def row_options(row: Mapping[str, Any], fields: Sequence[str], where: str) -> Se
     if not fields:
         return None
     missing = [field for field in fields if row.get(field) is None]
-    cells: Any = None if missing and len(fields) == 1 else row[fields[0]] if len(fields) == 1 else [row.get(field) for field in fields]
+    cells: Any = (
+        None
+        if missing and len(fields) == 1
+        else row[fields[0]]
+        if len(fields) == 1
+        else [row.get(field) for field in fields]
+    )
     if isinstance(cells, Mapping) and isinstance(cells.get("text"), list):
         labels = cells.get("label") or [""] * len(cells["text"])
-        cells = cells["text"] if len(labels) != len(cells["text"]) else [f"{a}\0{b}" for a, b in zip(labels, cells["text"], strict=True)]
+        cells = (
+            cells["text"]
+            if len(labels) != len(cells["text"])
+            else [f"{a}\0{b}" for a, b in zip(labels, cells["text"], strict=True)]
+        )
     if isinstance(cells, list):
         while len(fields) > 1 and cells and cells[-1] in (None, ""):
             cells = cells[:-1]
     texts = isinstance(cells, list) and all(isinstance(cell, str | int | float) and str(cell).strip() for cell in cells)
     if not texts or not 2 <= len(cells) <= 26:
-        raise ConfigError(f"{where}: the column {fields[0]!r} must list 2 to 26 options, each a text; got {cells!r:.120}")
+        raise ConfigError(
+            f"{where}: the column {fields[0]!r} must list 2 to 26 options, each a text; got {cells!r:.120}"
+        )
     return [str(cell).strip() for cell in cells]
 
 
@@ -66,7 +78,11 @@ def lettered(cases: Sequence[Case], drawn: Sequence[tuple[Any, Any]], path: str)
 
 
 def _places(
-    cases: Sequence[Case], drawn: Sequence[tuple[Any, Any]], labels: Sequence[Sequence[str]], texts: Sequence[Sequence[str]], path: str
+    cases: Sequence[Case],
+    drawn: Sequence[tuple[Any, Any]],
+    labels: Sequence[Sequence[str]],
+    texts: Sequence[Sequence[str]],
+    path: str,
 ) -> list[int]:
     readings: dict[str, list[int | None]] = {
         "labels": [_index(given, case.answer) for case, given in zip(cases, labels, strict=True)],
@@ -75,7 +91,11 @@ def _places(
         "numbers from 0": [_number(case.answer, len(options), 0) for case, options in zip(cases, texts, strict=True)],
         "numbers from 1": [_number(case.answer, len(options), 1) for case, options in zip(cases, texts, strict=True)],
     }
-    fitting = {name: [place for place in places if place is not None] for name, places in readings.items() if None not in places}
+    fitting = {
+        name: [place for place in places if place is not None]
+        for name, places in readings.items()
+        if None not in places
+    }
     numbered = all(isinstance(answer, int | float) for _, answer in drawn)
     if numbered and any(isinstance(one, str) for options, _ in drawn for one in options or ()) and len(fitting) > 1:
         fitting.pop("texts", None)

@@ -11,10 +11,14 @@ from problems.prompt_replies import TAIL_CHARACTERS, Reading, answer_part, befor
 
 LONGEST_LINE = 4_000
 DENIED = re.compile(
-    r"(?:\bnot|n't|\bnever|\brather than|\binstead of|\bcannot be|\bexcept)\s(?:be\s)?(?:just\s|only\s|equal to\s)?[$\u20ac\u00a3]?-?$", re.IGNORECASE
+    r"(?:\bnot|n't|\bnever|\brather than|\binstead of|\bcannot be|\bexcept)\s(?:be\s)?(?:just\s|only\s|equal to\s)?[$\u20ac\u00a3]?-?$",
+    re.IGNORECASE,
 )
 # A number that counts or compares something on the way, or is a name.
-LABEL = re.compile(r"(?:\b(?:step|part|question|problem|line|row|equation|case|page|figure|chapter|option|day|week|year|round|in|version|no\.|number|method|example)|#)\s?$", re.IGNORECASE)
+LABEL = re.compile(
+    r"(?:\b(?:step|part|question|problem|line|row|equation|case|page|figure|chapter|option|day|week|year|round|in|version|no\.|number|method|example)|#)\s?$",
+    re.IGNORECASE,
+)
 COMPARED = re.compile(
     r"\s?(?:\w{1,12}\s)?(?:more|less|fewer|greater|higher|lower|bigger|smaller|larger|older|younger|times|percent of)\b|-[A-Za-z]|\s?(?:steps|ways to|cases|options|possibilities to)\b"
 )
@@ -24,14 +28,19 @@ DERIVED = re.compile(
 )
 CONCLUSION = re.compile(r"[,;]?\s(?:so|therefore|thus|hence)\b", re.IGNORECASE)
 ALTERNATIVE = re.compile(r"\W*(?:or|maybe|perhaps|possibly)\b", re.IGNORECASE)
-JOINED = re.compile(r"\s?[\w%\u00b0/$\\]{0,20}(?:,?\s?\b(?:or|and|to|and/or|through|versus|vs\.?)\s|\s?[/,&\u2013\u2014]\s?|\s)(?:\w{1,9}\s){0,2}[$\u20ac\u00a3(]{0,2}-?$", re.IGNORECASE)
+JOINED = re.compile(
+    r"\s?[\w%\u00b0/$\\]{0,20}(?:,?\s?\b(?:or|and|to|and/or|through|versus|vs\.?)\s|\s?[/,&\u2013\u2014]\s?|\s)(?:\w{1,9}\s){0,2}[$\u20ac\u00a3(]{0,2}-?$",
+    re.IGNORECASE,
+)
 CUE = re.compile(
     rf"(?:\b(?:is|are|was|be|equals?|equal to|makes?|totals?|gives?|gets?|got|have|has|had|costs?|needs?|earns?|left with|total|answer|left|pays?|takes?|yields?)|[:=\u2248\u2192])\s"
     rf"(?:(?:about|exactly|only|now|just|approximately|roughly|a total of|still|therefore|thus|then|at least|at most)\s){{0,2}}[{CURRENCY}]?\s?-?$",
     re.IGNORECASE,
 )
 ASSIGNED = re.compile(r"(?<![\w\\])([a-zA-Z])\s?=")
-REVERSE = re.compile(r"\s?[^.!?\n\d]{0,30}?\b(?:is|was) (?:the|my|our) (?:\w{1,10} )?(?:answer|result|solution)\b", re.IGNORECASE)
+REVERSE = re.compile(
+    r"\s?[^.!?\n\d]{0,30}?\b(?:is|was) (?:the|my|our) (?:\w{1,10} )?(?:answer|result|solution)\b", re.IGNORECASE
+)
 
 
 def stated_number(line: str) -> Reading:
@@ -139,7 +148,9 @@ def _bare(sentence: str) -> Reading:
     before, after = sentence[: found[0].start], sentence[found[0].end :]
     unit = re.fullmatch(r"\W{0,3}(?:[\w\u00b0/^]{1,15}\W{0,3}){0,2}", after)
     verb = re.search(r"\b(?:is|are|was|has|have|plus|minus|times|more|less|or)\b|\?", after)
-    return _reading(found[0]) if unit and not verb and re.fullmatch(rf"[\s*_(\[{CURRENCY}-]{{0,8}}", before) else Reading()
+    return (
+        _reading(found[0]) if unit and not verb and re.fullmatch(rf"[\s*_(\[{CURRENCY}-]{{0,8}}", before) else Reading()
+    )
 
 
 def _reverse(said: list[str]) -> Reading:

@@ -78,7 +78,9 @@ class Statement:
 def statements(reply: str) -> list[Statement]:
     """The last statements of a reply, in its order. "####" counts in the last line only: elsewhere it is a heading."""
     last_line = reply.rstrip().rfind("\n") + 1
-    marks = _marks(reply, len(reply) - TAIL_CHARACTERS, last_line) or _marks(reply, len(reply) - LONGEST_REPLY, last_line)
+    marks = _marks(reply, len(reply) - TAIL_CHARACTERS, last_line) or _marks(
+        reply, len(reply) - LONGEST_REPLY, last_line
+    )
     marks = marks[-STATEMENTS_READ:]
     ends = [*(mark.start() for mark in marks[1:]), len(reply)]
     return [_statement(reply, mark, end) for mark, end in zip(marks, ends, strict=False)]
