@@ -19,23 +19,28 @@ LETTER_FIRST = re.compile(
 )
 # "A" and "I" are words too.
 LETTER = re.compile(
-    r"\(([A-Za-z])\)|(?<!\w)([A-Z])[.):](?!\w)|\b(?:[Oo]ption|[Cc]hoice|[Ll]etter)\s\W{0,3}([A-Za-z])\b|(?<![\w'\u2019])([B-HJ-Z]|A(?!\s\w))(?![\w'\u2019])"
+    r"\(([A-Za-z])\)|(?<!\w)([A-Z])[.):](?!\w)|\b(?:[Oo]ption|[Cc]hoice|[Ll]etter)\s\W{0,3}([A-Za-z])\b"
+    r"|(?<![\w'\u2019])([B-HJ-Z]|A(?!\s\w))(?![\w'\u2019])"
     r"|(?<![\w'\u2019])(A)(?=\s(?:is|or|and|was)\b)|\*\*([A-Z])\*\*|\\text\w{0,2}\{\(?([A-Z])\)?\}"
 )
 DENIED_BEFORE = re.compile(
-    r"(?:\bnot|n't|\bnever|\brather than|\binstead of|\bexcept|\bnor|\bneither|\bunlike|\brule out|\beliminate|\bexclude)\s(?:\w{1,8}\s){0,2}?\W{0,4}$",
+    r"(?:\bnot|n't|\bnever|\brather than|\binstead of|\bexcept|\bnor|\bneither|\bunlike|\brule out"
+    r"|\beliminate|\bexclude)\s(?:\w{1,8}\s){0,2}?\W{0,4}$",
     re.IGNORECASE,
 )
 DENIED_AFTER = re.compile(
-    r"\W{0,4}(?:[^.\n]{0,40}?\b)?(?:is|are|was|were|would be|looks|seems)(?:n't| not| also| clearly| both| definitely|\stoo|\s){1,2}\s?"
-    r"(?:wrong|incorrect|false|not|out|too|impossible|excluded|eliminated|ruled out|invalid|unlikely|n't)|\W{0,4}(?:isn't|is not|can't|cannot|does not|doesn't)\b",
+    r"\W{0,4}(?:[^.\n]{0,40}?\b)?(?:is|are|was|were|would be|looks|seems)(?:n't| not| also| clearly| both"
+    r"| definitely|\stoo|\s){1,2}\s?"
+    r"(?:wrong|incorrect|false|not|out|too|impossible|excluded|eliminated|ruled out|invalid|unlikely|n't)"
+    r"|\W{0,4}(?:isn't|is not|can't|cannot|does not|doesn't)\b",
     re.IGNORECASE,
 )
 CONFIRMED_AFTER = re.compile(
     r"\W{0,4}(?:is|must be|seems|looks)\s(?:the\s)?(?:right|correct|best|true|answer|one)", re.IGNORECASE
 )
 CHOSEN_BEFORE = re.compile(
-    r"\b(?:choose|pick|select|go with|choosing|it's|it is|must be|therefore|thus|hence|so|is|be)\W{0,4}(?:(?:option|choice|letter)\s)?\W{0,4}$",
+    r"\b(?:choose|pick|select|go with|choosing|it's|it is|must be|therefore|thus|hence|so|is"
+    r"|be)\W{0,4}(?:(?:option|choice|letter)\s)?\W{0,4}$",
     re.IGNORECASE,
 )
 
@@ -119,7 +124,8 @@ def free_choice(options: Mapping[str, str], text: str) -> Reading:
 def _opening(said: list[str], options: Mapping[str, str]) -> str:
     """The letter with which a reply opens: "B", "(B)", "B. Because", "B) TEXT"; not of a list that repeats the options."""
     found = re.match(
-        r"[\W_]{0,4}(?:(?:[Oo]ption|[Cc]hoice)\s)?\(?\**([A-Z])\b(?:\s*$|[\])*]{1,4}(?=\W*$|[\s.:,])|[.:,](?=\s|$)|\s[-\u2013\u2014]\s)(?!\W{0,4}(?:or |and )?\(?[A-Z]\b)",
+        r"[\W_]{0,4}(?:(?:[Oo]ption|[Cc]hoice)\s)?\(?\**([A-Z])\b(?:\s*$|[\])*]{1,4}(?=\W*$|[\s.:,])"
+        r"|[.:,](?=\s|$)|\s[-\u2013\u2014]\s)(?!\W{0,4}(?:or |and )?\(?[A-Z]\b)",
         said[0],
     )
     if not found or not _known(found[1], options) or said[0].endswith("?"):

@@ -8,19 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from functools import lru_cache
+from itertools import pairwise
 
 # Without traps: numbers of any length are rounded to 40 digits, and nothing raises.
 ARITHMETIC = Context(prec=40, Emax=999_999, Emin=-999_999, traps=[])
 HIGHEST_POWER = 9_999
 SCALES = {
-    **{"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12, "lakh": 5, "crore": 7},
-    **{"k": 3, "K": 3, "M": 6, "B": 9, "mn": 6, "mio": 6, "bn": 9, "tn": 12},
-}
+    "hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12, "lakh": 5, "crore": 7,
+    "k": 3, "K": 3, "M": 6, "B": 9, "mn": 6, "mio": 6, "bn": 9, "tn": 12,
+}  # fmt: skip
 SPACES = "\u00a0\u2007\u2009\u202f"
 CURRENCY = "$\u20ac\u00a3\u00a5\u20b9"
 FRACTIONS = {
     character: unicodedata.normalize("NFKC", character).replace("\u2044", "/")
-    for character in "\u00bc\u00bd\u00be\u2150\u2151\u2152\u2153\u2154\u2155\u2156\u2157\u2158\u2159\u215a\u215b\u215c\u215d\u215e"
+    for character in map(chr, (0xBC, 0xBD, 0xBE, *range(0x2150, 0x215F)))
 }
 RAISED = dict(zip("\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207b", "0123456789-", strict=True))
 
@@ -54,7 +55,8 @@ REWRITTEN: Sequence[tuple[re.Pattern[str], str]] = [
 ]
 LITERAL = rf"(?:\d[\d.,'\u2019_{SPACES}]*\d|\d|(?<![\w.])\.\d+)"
 ATOM = re.compile(
-    rf"(?<!\w)(?<!\d\.)(?:(?P<label>\d+(?::\d+)+)|(?:(?P<whole>\d{{1,9}})[ \u00a0](?:and )?(?=\d{{1,9}}/\d))?(?P<literal>{LITERAL})"
+    rf"(?<!\w)(?<!\d\.)(?:(?P<label>\d+(?::\d+)+)"
+    rf"|(?:(?P<whole>\d{{1,9}})[ \u00a0](?:and )?(?=\d{{1,9}}/\d))?(?P<literal>{LITERAL})"
     r"(?P<exponent>[eE][-+]?\d{1,4}(?!\w))?(?P<power>\^\(?-?\d{1,9}\)?)?(?P<root>!(?=[\s=*\u00d7]*[\d=]))?"
     r"(?P<ordinal>(?:st|nd|rd|th)\b)?"
     r"(?P<scale>[ -]?(?:hundred|thousand|million|billion|trillion|lakh|crore|bn|mn|mio|tn)s?\b|[kKMB]\b)?)"
@@ -69,7 +71,8 @@ NO_NUMBER_AFTER = re.compile(r"[xyz]\b|\s?(?:[\u00b1(^{\u221a\\]|\+/-)|\s?[-+*\u
 
 PLAIN = re.compile(r"\d+(?:\.\d+)?|\.\d+")
 GROUPED = re.compile(
-    rf"\d{{1,3}}(?:([,'\u2019{SPACES}])\d{{3}})(?:\1\d{{3}})*(?:\.\d+)?|\d{{1,2}}(?:,\d\d)+,\d{{3}}|\d+(?:_\d+)+(?:\.\d+)?"
+    rf"\d{{1,3}}(?:([,'\u2019{SPACES}])\d{{3}})(?:\1\d{{3}})*(?:\.\d+)?|\d{{1,2}}(?:,\d\d)+,\d{{3}}"
+    rf"|\d+(?:_\d+)+(?:\.\d+)?"
 )
 DOTTED = re.compile(rf"\d{{1,3}}(?:[.{SPACES}]\d{{3}})+,\d+|\d{{1,3}}(?:\.\d{{3}}){{2,}}")
 COMMA = re.compile(r"0,\d+|\d+,(?:\d{1,2}|\d{4,})|\d{4,},\d+")
@@ -173,7 +176,7 @@ def _sign(text: str, start: int) -> str:
 
 def _expression(text: str, group: Sequence[re.Match[str]], *, negative: bool) -> tuple[Decimal, ...]:
     """The value of numbers that operators join, or () where they are a range, a date or a fraction by zero."""
-    signs = [text[one.end() : other.start()] for one, other in zip(group, group[1:], strict=False)]
+    signs = [text[one.end() : other.start()] for one, other in pairwise(group)]
     if _is_range(signs, group):
         return ()
     terms: list[Decimal] = []

@@ -11,30 +11,37 @@ from problems.prompt_replies import TAIL_CHARACTERS, Reading, answer_part, befor
 
 LONGEST_LINE = 4_000
 DENIED = re.compile(
-    r"(?:\bnot|n't|\bnever|\brather than|\binstead of|\bcannot be|\bexcept)\s(?:be\s)?(?:just\s|only\s|equal to\s)?[$\u20ac\u00a3]?-?$",
+    r"(?:\bnot|n't|\bnever|\brather than|\binstead of|\bcannot be|\bexcept)\s(?:be\s)?(?:just\s|only\s"
+    r"|equal to\s)?[$\u20ac\u00a3]?-?$",
     re.IGNORECASE,
 )
 # A number that counts or compares something on the way, or is a name.
 LABEL = re.compile(
-    r"(?:\b(?:step|part|question|problem|line|row|equation|case|page|figure|chapter|option|day|week|year|round|in|version|no\.|number|method|example)|#)\s?$",
+    r"(?:\b(?:step|part|question|problem|line|row|equation|case|page|figure|chapter|option|day|week|year"
+    r"|round|in|version|no\.|number|method|example)|#)\s?$",
     re.IGNORECASE,
 )
 COMPARED = re.compile(
-    r"\s?(?:\w{1,12}\s)?(?:more|less|fewer|greater|higher|lower|bigger|smaller|larger|older|younger|times|percent of)\b|-[A-Za-z]|\s?(?:steps|ways to|cases|options|possibilities to)\b"
+    r"\s?(?:\w{1,12}\s)?(?:more|less|fewer|greater|higher|lower|bigger|smaller|larger|older|younger|times"
+    r"|percent of)\b|-[A-Za-z]|\s?(?:steps|ways to|cases|options|possibilities to)\b"
 )
 DERIVED = re.compile(
-    r"\b(?:twice|half|double|triple|thrice|squared?|root|product|sum|difference|cube|factorial)\s(?:of\s)?(?:the\s)?(?:(?:number|amount)\s(?:of\s)?)?\$?$",
+    r"\b(?:twice|half|double|triple|thrice|squared?|root|product|sum|difference|cube"
+    r"|factorial)\s(?:of\s)?(?:the\s)?(?:(?:number|amount)\s(?:of\s)?)?\$?$",
     re.IGNORECASE,
 )
 CONCLUSION = re.compile(r"[,;]?\s(?:so|therefore|thus|hence)\b", re.IGNORECASE)
 ALTERNATIVE = re.compile(r"\W*(?:or|maybe|perhaps|possibly)\b", re.IGNORECASE)
 JOINED = re.compile(
-    r"\s?[\w%\u00b0/$\\]{0,20}(?:,?\s?\b(?:or|and|to|and/or|through|versus|vs\.?)\s|\s?[/,&\u2013\u2014]\s?|\s)(?:\w{1,9}\s){0,2}[$\u20ac\u00a3(]{0,2}-?$",
+    r"\s?[\w%\u00b0/$\\]{0,20}(?:,?\s?\b(?:or|and|to|and/or|through|versus|vs\.?)\s|\s?[/,&\u2013\u2014]\s?"
+    r"|\s)(?:\w{1,9}\s){0,2}[$\u20ac\u00a3(]{0,2}-?$",
     re.IGNORECASE,
 )
 CUE = re.compile(
-    rf"(?:\b(?:is|are|was|be|equals?|equal to|makes?|totals?|gives?|gets?|got|have|has|had|costs?|needs?|earns?|left with|total|answer|left|pays?|takes?|yields?)|[:=\u2248\u2192])\s"
-    rf"(?:(?:about|exactly|only|now|just|approximately|roughly|a total of|still|therefore|thus|then|at least|at most)\s){{0,2}}[{CURRENCY}]?\s?-?$",
+    rf"(?:\b(?:is|are|was|be|equals?|equal to|makes?|totals?|gives?|gets?|got|have|has|had|costs?|needs?"
+    rf"|earns?|left with|total|answer|left|pays?|takes?|yields?)|[:=\u2248\u2192])\s"
+    rf"(?:(?:about|exactly|only|now|just|approximately|roughly|a total of|still|therefore|thus|then"
+    rf"|at least|at most)\s){{0,2}}[{CURRENCY}]?\s?-?$",
     re.IGNORECASE,
 )
 ASSIGNED = re.compile(r"(?<![\w\\])([a-zA-Z])\s?=")

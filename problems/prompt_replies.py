@@ -21,7 +21,8 @@ STATED = re.compile(
 SENTENCE_END = re.compile(r"[.!?;](?=\s)|[.!?][\"')*]{1,3}(?=\s)|\n")
 CORRECTION = re.compile(
     r"(?:^|[.!?;:,(\u2013\u2014-]\s?|\n|\b(?:oh|hmm|but|or|and)\s)\W{0,3}"
-    r"(?P<word>wait|no|nope|actually|correction|scratch that|sorry|oops|hold on|on second thoughts?|make that|i mean|or rather"
+    r"(?P<word>wait|no|nope|actually|correction|scratch that|sorry|oops|hold on|on second thoughts?"
+    r"|make that|i mean|or rather"
     r"|(?:that|this|it)(?:'s| is| was) (?:wrong|incorrect|not right|a mistake)|i (?:made a mistake|was wrong)"
     r"|let me (?:re-?check|re-?do|correct|re-?compute|re-?calculate))\b(?=\W|$)",
     re.IGNORECASE,
@@ -30,13 +31,17 @@ CORRECTION = re.compile(
 TAKEN_BACK = re.compile(r"wrong|incorrect|not right|mistake|scratch", re.IGNORECASE)
 REFUSAL = re.compile(
     r"\b(?:can ?not|can't|could ?n[o']t|unable to|not able to|impossible to)\s(?:\w{1,12}\s){0,2}?"
-    r"(?:determined?|answer(?:ed)?|say|tell|sol[vd]e|help|calculated?|computed?|provide|decide|know|be sure|be certain)\b"
-    r"|\b(?:do not|don't|does not) know\b|\bno (?:single |definite |unique |final )?answer\b|\bnot (?:sure|certain|enough)\b|\bunsure\b|\bdepends\b"
-    r"|\binsufficient\b|\bundefined\b|\bas an ai\b|\bno idea\b|\bwho knows\b|\bunknown\b|\bnone of (?:the|these|them)\b",
+    r"(?:determined?|answer(?:ed)?|say|tell|sol[vd]e|help|calculated?|computed?|provide|decide|know|be sure"
+    r"|be certain)\b"
+    r"|\b(?:do not|don't|does not) know\b|\bno (?:single |definite |unique |final )?answer\b|\bnot (?:sure"
+    r"|certain|enough)\b|\bunsure\b|\bdepends\b"
+    r"|\binsufficient\b|\bundefined\b|\bas an ai\b|\bno idea\b|\bwho knows\b|\bunknown\b|\bnone of (?:the"
+    r"|these|them)\b",
     re.IGNORECASE,
 )
 EXPLANATION = re.compile(
-    r"[,;:(\u2013\u2014-]*\s(?:because|since|as|so|which|where|given|hence|for example|due to|and (?:not|so)|not)\b|\s\((?!\W?\d)|,\sbut\s",
+    r"[,;:(\u2013\u2014-]*\s(?:because|since|as|so|which|where|given|hence|for example|due to|and (?:not"
+    r"|so)|not)\b|\s\((?!\W?\d)|,\sbut\s",
     re.IGNORECASE,
 )
 

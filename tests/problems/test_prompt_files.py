@@ -143,10 +143,13 @@ def test_parts_named_system_and_user_are_those_messages(parts: dict[str, str], m
 
 
 @pytest.mark.parametrize(
-    "text", ["Do {text}.", "Q: {Question}", "{{ question }}", "{input}", "Say {name}", "Q: {question} {answer}", "{{answer}}"]
+    "text",
+    ["Do {text}.", "Q: {Question}", "{{ question }}", "{input}", "Say {name}", "Q: {question} {answer}", "{{answer}}"],
 )
 def test_a_place_that_nothing_fills_is_refused_and_names_the_columns(text: str) -> None:
-    with pytest.raises(ConfigError, match="seed_prompt: nothing fills .* in the part 'a'.*columns of the cases are question, answer"):
+    with pytest.raises(
+        ConfigError, match="seed_prompt: nothing fills .* in the part 'a'.*columns of the cases are question, answer"
+    ):
         PromptTask(seed_prompt={"a": text})
     with pytest.raises(CandidateError, match="nothing fills .*columns of the cases are question, answer"):
         PromptTask().evaluate(Prompt({"a": text}), InProcessRun(ScriptedModel(lambda request: "0")), "train")
