@@ -94,10 +94,10 @@ class Shares:
 def read_cases(source: CaseSource) -> tuple[Case, ...]:
     """All cases of a file, each question once and in the order of the file.
 
-    A row is an object, or a list of question and answer. An answer may be a list of texts, of which each is right; options
-    are shown with their letters (see `problems.prompt_options`). Where every answer has a line "#### ANSWER", as in GSM8K, what
+    A row is an object, or a list of question and answer. An answer may be a list of texts, of which each is right;
+    options are shown with their letters (see `problems.prompt_options`). Where all answers have a line "#### ANSWER", what
     follows the last mark is the answer. Questions that differ in spacing only are the same case; where they come with
-    different answers, they are left out, because no reply could be right.
+    different answers, they are left out, because no reply could be right. What is left out is said as a warning.
 
     Raises:
         ConfigError: a file that cannot be read, that is of another form, or that has no such task or field.
@@ -114,7 +114,9 @@ def read_file(source: CaseSource) -> CaseFile:
     drawn = [_case(row, source, fields) for row in read.rows]
     cases = [case for case, _, _ in drawn]
     if fields.options:
-        cases = lettered(cases, [(options, answer) for _, options, answer in drawn], source.path)
+        asked = [(case.question, case.answer) for case in cases]
+        shown = lettered(asked, [(options, answer) for _, options, answer in drawn], source.path)
+        cases = [Case(question, answer) for question, answer in shown]
     elif all(GOLD_MARK in case.answer for case in cases):
         cases = [Case(case.question, case.answer.rpartition(GOLD_MARK)[2].strip()) for case in cases]
     _expect_no_missing(cases, source.path)

@@ -82,16 +82,8 @@ def stated_choice(options: Mapping[str, str], line: str) -> Reading:
     part = answer_part(line)
     first = LETTER_FIRST.match(part)
     mentions = [one for one in _mentions(line, options) if not one.denied]
-    if (
-        first
-        and _known(first[1].upper(), options)
-        and not (first[1].islower() and first.end() < len(part.rstrip(" .*)")))
-    ):
-        if not (first[1] in "AI" and re.match(r"\s[a-z]", part[first.end() :])):
-            mentions = [
-                Mention(first[1].upper(), first.start(1), DENIED_AFTER.match(part, first.end()) is not None, False),
-                *mentions,
-            ]
+    if first and _is_choice(part, first, options) and not DENIED_AFTER.match(part, first.end()):
+        mentions = [Mention(first[1].upper(), first.start(1), denied=False, confirmed=False), *mentions]
     near = {one.letter for one in mentions if one.start < len(part)} or {one.letter for one in mentions[:1]}
     if len({_meaning(letter, options) for letter in near}) > 1:
         return Reading(reason=f"several choices: {', '.join(sorted(near))}")
@@ -106,8 +98,15 @@ def stated_choice(options: Mapping[str, str], line: str) -> Reading:
     return _by_text(part, options)
 
 
+def _is_choice(part: str, first: re.Match[str], options: Mapping[str, str]) -> bool:
+    """Whether the first letter of a statement is a choice: not the word "a" or "I", nor a small letter with a text."""
+    word = first[1] in "AI" and re.match(r"\s[a-z]", part[first.end() :])
+    small = first[1].islower() and first.end() < len(part.rstrip(" .*)"))
+    return _known(first[1].upper(), options) and not word and not small
+
+
 def free_choice(options: Mapping[str, str], text: str) -> Reading:
-    """The choice of a text without marks: its first line, where that is a choice, or else its last sentence with any."""
+    """The choice of a text without marks: its first line, if that is a choice, or its last sentence with any."""
     text = text[-TAIL_CHARACTERS:]
     whole = _whole(text, options)
     if whole:
@@ -122,7 +121,7 @@ def free_choice(options: Mapping[str, str], text: str) -> Reading:
 
 
 def _opening(said: list[str], options: Mapping[str, str]) -> str:
-    """The letter with which a reply opens: "B", "(B)", "B. Because", "B) TEXT"; not of a list that repeats the options."""
+    """The letter with which a reply opens: "B", "(B)", "B. Because", "B) TEXT"; not of a list of options."""
     found = re.match(
         r"[\W_]{0,4}(?:(?:[Oo]ption|[Cc]hoice)\s)?\(?\**([A-Z])\b(?:\s*$|[\])*]{1,4}(?=\W*$|[\s.:,])"
         r"|[.:,](?=\s|$)|\s[-\u2013\u2014]\s)(?!\W{0,4}(?:or |and )?\(?[A-Z]\b)",

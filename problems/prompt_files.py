@@ -74,8 +74,8 @@ def _text(path: str) -> str:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise ConfigError(
-            f"cannot read cases from {path}: line {line} holds the byte 0x{error.object[error.start]:02x}, which is not "
-            f"{error.encoding}; save the file as UTF-8"
+            f"cannot read cases from {path}: line {line} holds the byte 0x{error.object[error.start]:02x}, which is "
+            f"not {error.encoding}; save the file as UTF-8"
         ) from error
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise ConfigError(f"cannot read cases from {path}: {error}") from error
@@ -151,7 +151,8 @@ def _expect_header(header: Sequence[str], path: str) -> None:
         )
     if len(header) > 1 and any(_is_cell(name) for name in header):
         raise ConfigError(
-            f"case 1 of {path}: the first row must name the columns, as in question,answer; got {', '.join(header)!r:.120}"
+            f"case 1 of {path}: the first row must name the columns, as in question,answer; "
+            f"got {', '.join(header)!r:.120}"
         )
 
 
@@ -164,7 +165,8 @@ def _named(header: Sequence[str], cells: Sequence[str], where: str, line: int) -
     if len(cells) > len(header):
         raise ConfigError(
             f"{where}: line {line} has {len(cells)} cells, and the header names {len(header)} "
-            f"({', '.join(header)}); the cell too many is {cells[len(header)]!r:.80}: put texts with a separator in quotes"
+            f"({', '.join(header)}); the cell too many is {cells[len(header)]!r:.80}: put texts with a "
+            "separator in quotes"
         )
     # A cell that is missing is None, which no question or answer may be.
     return dict(zip(header, [*(cell.strip() for cell in cells), *([None] * (len(header) - len(cells)))], strict=True))

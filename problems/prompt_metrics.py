@@ -166,7 +166,8 @@ def _without_lead(sentence: str) -> str:
     if re.search(r"\b(?:not|never|or|neither|false that|if|maybe)\b|n't\b", sentence):
         return sentence
     return re.sub(
-        r"^(?:\W{0,3}(?:so|thus|hence|therefore|it|this|that|the|he|she)\b[^.:]{0,80}?(?:\bis|\bwas|\bare|'s)|yes, it is)\s",
+        r"^(?:\W{0,3}(?:so|thus|hence|therefore|it|this|that|the|he|she)\b"
+        r"[^.:]{0,80}?(?:\bis|\bwas|\bare|'s)|yes, it is)\s",
         "",
         sentence,
         flags=re.IGNORECASE,

@@ -9,14 +9,11 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 from evo.errors import ConfigError
 
-if TYPE_CHECKING:
-    from problems.prompt_cases import Case
-
+Asked: TypeAlias = tuple[str, str]  # a question and its answer
 LISTS = ("choices", "options", "endings")
 COLUMN = re.compile(r"(?:choice|option|opt|op|ending|answer)?[ _-]?([a-z]|\d{1,2})", re.IGNORECASE)
 PREFIX = re.compile(r"\s*\(?([A-Z])[).:]\s*")
@@ -31,8 +28,8 @@ def option_fields(names: Iterable[str], taken: set[str]) -> tuple[str, ...]:
     ranked = {place: name for name in free if (place := _place(name)) is not None}
     first = min(ranked, default=-1)
     together = first in (0, 1) and sorted(ranked) == list(range(first, first + len(ranked)))
-    alike = len({_stem(name) for name in ranked.values()}) == 1
-    return tuple(ranked[place] for place in sorted(ranked)) if together and alike and len(ranked) >= 2 else ()
+    same_stem = len({_stem(name) for name in ranked.values()}) == 1
+    return tuple(ranked[place] for place in sorted(ranked)) if together and same_stem and len(ranked) >= 2 else ()
 
 
 def row_options(row: Mapping[str, Any], fields: Sequence[str], where: str) -> Sequence[str] | None:
@@ -65,7 +62,7 @@ def row_options(row: Mapping[str, Any], fields: Sequence[str], where: str) -> Se
     return [str(cell).strip() for cell in cells]
 
 
-def lettered(cases: Sequence[Case], drawn: Sequence[tuple[Any, Any]], path: str) -> list[Case]:
+def lettered(cases: Sequence[Asked], drawn: Sequence[tuple[Any, Any]], path: str) -> list[Asked]:
     """The cases with their options shown as "(A) TEXT", and their answers as "(A)".
 
     Raises:
@@ -78,18 +75,18 @@ def lettered(cases: Sequence[Case], drawn: Sequence[tuple[Any, Any]], path: str)
 
 
 def _places(
-    cases: Sequence[Case],
+    cases: Sequence[Asked],
     drawn: Sequence[tuple[Any, Any]],
     labels: Sequence[Sequence[str]],
     texts: Sequence[Sequence[str]],
     path: str,
 ) -> list[int]:
     readings: dict[str, list[int | None]] = {
-        "labels": [_index(given, case.answer) for case, given in zip(cases, labels, strict=True)],
-        "letters": [_letter(case.answer, len(options)) for case, options in zip(cases, texts, strict=True)],
-        "texts": [_index(options, case.answer) for case, options in zip(cases, texts, strict=True)],
-        "numbers from 0": [_number(case.answer, len(options), 0) for case, options in zip(cases, texts, strict=True)],
-        "numbers from 1": [_number(case.answer, len(options), 1) for case, options in zip(cases, texts, strict=True)],
+        "labels": [_index(given, case[1]) for case, given in zip(cases, labels, strict=True)],
+        "letters": [_letter(case[1], len(options)) for case, options in zip(cases, texts, strict=True)],
+        "texts": [_index(options, case[1]) for case, options in zip(cases, texts, strict=True)],
+        "numbers from 0": [_number(case[1], len(options), 0) for case, options in zip(cases, texts, strict=True)],
+        "numbers from 1": [_number(case[1], len(options), 1) for case, options in zip(cases, texts, strict=True)],
     }
     fitting = {
         name: [place for place in places if place is not None]
@@ -107,18 +104,18 @@ def _places(
     if len({tuple(meant) for meant in means.values()}) > 1:
         names = " and as ".join(fitting)
         raise ConfigError(
-            f"case 1 of {path}: the answer {cases[0].answer!r:.40} can be read as {names}, here and in every other row; "
+            f"case 1 of {path}: the answer {cases[0][1]!r:.40} can be read as {names}, here and in all rows; "
             "write the answers as letters"
         )
     return next(iter(fitting.values()))
 
 
-def _no_reading(cases: Sequence[Case], readings: Mapping[str, Sequence[int | None]], path: str) -> ConfigError:
+def _no_reading(cases: Sequence[Asked], readings: Mapping[str, Sequence[int | None]], path: str) -> ConfigError:
     best = max(readings, key=lambda name: sum(place is not None for place in readings[name]))
     row = readings[best].index(None)
     return ConfigError(
-        f"case {row + 1} of {path}: the answer {cases[row].answer!r:.80} is none of its options; expected {best}, as in "
-        "other rows, or a letter, an option's text, or its number, the same in all rows"
+        f"case {row + 1} of {path}: the answer {cases[row][1]!r:.80} is none of its options; expected {best}, as "
+        "in other rows, or a letter, an option's text, or its number, the same in all rows"
     )
 
 
@@ -126,18 +123,21 @@ def _means(places: Sequence[int], texts: Sequence[Sequence[str]]) -> list[str]:
     return [options[place] for place, options in zip(places, texts, strict=True)]
 
 
-def _shown(case: Case, options: Sequence[str], place: int) -> Case:
+def _shown(case: Asked, options: Sequence[str], place: int) -> Asked:
     lines = "\n".join(f"({letter}) {text}" for letter, text in zip(string.ascii_uppercase, options, strict=False))
-    there = all(re.search(rf"^\s*\(?{letter}[).:]\s*{re.escape(text)}\s*$", case.question, re.MULTILINE) for letter, text in zip(string.ascii_uppercase, options, strict=False))  # fmt: skip
-    question = case.question if there else f"{case.question}\n{lines}"
-    return replace(case, question=question, answer=f"({string.ascii_uppercase[place]})", also=())
+    there = all(
+        re.search(rf"^\s*\(?{letter}[).:]\s*{re.escape(text)}\s*$", case[0], re.MULTILINE)
+        for letter, text in zip(string.ascii_uppercase, options, strict=False)
+    )
+    question = case[0] if there else f"{case[0]}\n{lines}"
+    return question, f"({string.ascii_uppercase[place]})"
 
 
 def _without_prefix(options: Sequence[str]) -> list[str]:
     """Options without the letters that they bear, as in "A) red"."""
     found = [PREFIX.match(option) for option in options]
     own = all(match and match[1] == letter for match, letter in zip(found, string.ascii_uppercase, strict=False))
-    cut = [" ".join(PREFIX.sub("", option, count=1) if own else option for option in [text]) for text in options]
+    cut = [PREFIX.sub("", text, count=1) if own else text for text in options]
     return [" ".join(text.split()) for text in cut]
 
 

@@ -88,14 +88,14 @@ def free_number(text: str) -> Reading:
 
 def _only(said: list[str]) -> Reading | None:
     """The single number of all sentences, whatever they say with it."""
-    usable = [one for sentence in said for one in _candidates(sentence)]
-    values = {one.values for one in usable}
+    usable = [number for sentence in said for number in _candidates(sentence)]
+    values = {number.values for number in usable}
     return _reading(usable[0]) if len(values) == 1 else None
 
 
 def _first(part: str) -> Reading:
     every = quantities(part)
-    usable = [one for one in every if not _denied(part, one) and not _labelled(part, one)]
+    usable = [number for number in every if not _denied(part, number) and not _labelled(part, number)]
     if not usable:
         return Reading(reason="every number is denied or compared") if every else Reading()
     first = usable[0]
@@ -120,31 +120,31 @@ def _ending(sentence: str) -> tuple[Reading, bool]:
     if "=" in sentence and _candidates(behind):
         return _first(behind), True
     usable = _candidates(sentence)
-    if len({one.values for one in usable}) == 1:
+    if len({number.values for number in usable}) == 1:
         bare = _bare(sentence)
         cue = CUE.search(sentence[max(0, usable[0].start - 60) : usable[0].start])
         return _reading(usable[0]), bool(bare.found or cue)
-    cued = [one for one in usable if CUE.search(sentence[max(0, one.start - 60) : one.start])]
+    cued = [number for number in usable if CUE.search(sentence[max(0, number.start - 60) : number.start])]
     if cued:
         last = cued[-1]
-        others = [one for one in usable if one.start > last.start]
+        others = [number for number in usable if number.start > last.start]
         joined = others and JOINED.fullmatch(sentence[last.end : others[0].start])
-        if not joined and len({one.values for one in cued}) == 1:
+        if not joined and len({number.values for number in cued}) == 1:
             return _reading(last), True
     if not usable:
         return Reading(), False
-    return Reading(reason="several numbers: " + " and ".join(one.written for one in usable[:3])), False
+    return Reading(reason="several numbers: " + " and ".join(number.written for number in usable[:3])), False
 
 
 @lru_cache(maxsize=64)
 def _candidates(sentence: str) -> Sequence[Quantity]:
-    """The numbers that may be an answer: not denied, no label, not compared; an ordinal only where there is no other."""
+    """The numbers that may be an answer: not denied, no label, not compared; an ordinal if there is no other."""
     usable = [
-        one
-        for one in quantities(sentence)
-        if not _denied(sentence, one) and not _labelled(sentence, one) and not _compared(sentence, one)
+        number
+        for number in quantities(sentence)
+        if not _denied(sentence, number) and not _labelled(sentence, number) and not _compared(sentence, number)
     ]
-    return [one for one in usable if not one.ordinal] or usable
+    return [number for number in usable if not number.ordinal] or usable
 
 
 def _bare(sentence: str) -> Reading:
@@ -163,9 +163,9 @@ def _bare(sentence: str) -> Reading:
 def _reverse(said: list[str]) -> Reading:
     """The number in "18 is the answer"."""
     for sentence in reversed(said[-3:]):
-        for one in quantities(sentence):
-            if REVERSE.match(sentence, one.end) and not _denied(sentence, one):
-                return _reading(one)
+        for number in quantities(sentence):
+            if REVERSE.match(sentence, number.end) and not _denied(sentence, number):
+                return _reading(number)
     return Reading()
 
 
@@ -176,7 +176,7 @@ def _reading(quantity: Quantity) -> Reading:
 
 
 def _several_variables(text: str) -> bool:
-    return len(set(ASSIGNED.findall(text))) > 1 and len({one.values for one in quantities(text)}) > 1
+    return len(set(ASSIGNED.findall(text))) > 1 and len({number.values for number in quantities(text)}) > 1
 
 
 def _denied(text: str, quantity: Quantity) -> bool:

@@ -46,11 +46,25 @@ def read(folder: Path, name: str, content: bytes) -> tuple[Case, ...]:
         ("a.jsonl", b'[{"question": "a?", "answer": 1},\n {"question": "b?", "answer": 2}]'),
         ("a.json", b'{"question": ["a?", "b?"], "answer": [1, 2]}'),
         ("a.json", b'{"question": {"0": "a?", "1": "b?"}, "answer": {"0": "1", "1": "2"}}'),
-        ("a.json", b'{"rows": [{"row_idx": 0, "row": {"question": "a?", "answer": 1}}, {"row": {"question": "b?", "answer": 2}}]}'),
-        ("a.json", b'{"features": [{"name": "question"}], "rows": [{"row": {"question": "a?", "answer": 1}}, {"row": {"question": "b?", "answer": 2}}]}'),
-        ("a.jsonl", lines({"question": "a?", "answers": {"text": ["1"], "answer_start": [3]}}, {"question": "b?", "answers": ["2"]})),
+        (
+            "a.json",
+            b'{"rows": [{"row_idx": 0, "row": {"question": "a?", "answer": 1}},'
+            b' {"row": {"question": "b?", "answer": 2}}]}',
+        ),
+        (
+            "a.json",
+            b'{"features": [{"name": "question"}], '
+            b'"rows": [{"row": {"question": "a?", "answer": 1}}, {"row": {"question": "b?", "answer": 2}}]}',
+        ),
+        (
+            "a.jsonl",
+            lines(
+                {"question": "a?", "answers": {"text": ["1"], "answer_start": [3]}},
+                {"question": "b?", "answers": ["2"]},
+            ),
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_usual_shapes_of_a_file_are_read_as_meant(tmp_path: Path, name: str, content: bytes) -> None:
     assert read(tmp_path, name, content) == TWO
 
@@ -58,25 +72,64 @@ def test_the_usual_shapes_of_a_file_are_read_as_meant(tmp_path: Path, name: str,
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", b"question,answer\na?,1\nb, c?,2", "case 2 of .*: line 3 has 3 cells, and the header names 2 .*too many is '2'"),
-        ("a.csv", b"question,answer\na?,1\nb?", "case 2 of .*: the answer must be a text or a number, got NoneType; the cell is"),
+        (
+            "a.csv",
+            b"question,answer\na?,1\nb, c?,2",
+            "case 2 of .*: line 3 has 3 cells, and the header names 2 .*too many is '2'",
+        ),
+        (
+            "a.csv",
+            b"question,answer\na?,1\nb?",
+            "case 2 of .*: the answer must be a text or a number, got NoneType; the cell is",
+        ),
         ("a.csv", b"question,answer\na?,1\nb?,", "case 2 of .*: the answer is empty"),
         ("a.csv", b'question,answer\na?,1\n"b?,2\nc?,3', "a.csv: a quote is not closed .*line 4"),
-        ("a.csv", b"a?,1\nb?,2", "case 1 of .*: the first row must name the columns, .* got 'a.,, 1'|the first row must name"),
+        ("a.csv", b"a?,1\nb?,2", "case 1 of .*: the first row must name the columns,"),
         ("a.csv", b"question,answer,answer\na?,1,2", "line 1: the column 'answer' comes twice"),
         ("a.csv", b"question;answer,x\na?;1,2", "the header .* has comma and semicolon; expected a single"),
-        ("a.csv", "question,answer\nwie gro\u00df?,1".encode("cp1252"), "line 2 holds the byte 0xdf, which is not utf-8; save"),
-        ("a.csv", b"question,answer\na?,1\nb?,NaN", "case 2 of .*: the answer must be a number, as all others are, got 'NaN'"),
-        ("a.jsonl", lines({"question": "a?", "answer": float("nan")}), "case 1 of .*: the answer must be a text or a number, got nan"),
+        (
+            "a.csv",
+            "question,answer\nwie gro\u00df?,1".encode("cp1252"),
+            "line 2 holds the byte 0xdf, which is not utf-8; save",
+        ),
+        (
+            "a.csv",
+            b"question,answer\na?,1\nb?,NaN",
+            "case 2 of .*: the answer must be a number, as all others are, got 'NaN'",
+        ),
+        (
+            "a.jsonl",
+            lines({"question": "a?", "answer": float("nan")}),
+            "case 1 of .*: the answer must be a text or a number, got nan",
+        ),
         ("a.jsonl", lines({"question": "a?", "answer": None}), "case 1 of .*: the answer must .* got NoneType"),
         ("a.jsonl", lines({"question": "a?", "answers": {"text": []}}), "case 1 of .*: the answer is an empty list"),
         ("a.json", b'{"question": ["a?", "b?"], "answer": [1]}', "the column 'answer' has 1 cells or other indices"),
-        ("a.jsonl", lines({"question": "a?", "answer": "1"}, {"question": "a?", "answer": "2"}), "every question comes with two answers"),
-        ("a.jsonl", lines({"question": "a?", "choices": ["x"], "answer": 0}), "case 1 of .*: the column 'choices' must list 2 to 26"),
-        ("a.jsonl", lines(*({"question": f"{n}?", "choices": ["x", "y", "z"], "answer": 1} for n in range(3))), "read as numbers from 0 and as numbers from 1"),
-        ("a.jsonl", lines({"question": "a?", "choices": ["x", "y"], "answer": "x"}, {"question": "b?", "choices": ["x", "y"], "answer": "q"}), "case 2 of .*: the answer 'q' is none of its options; expected texts"),
+        (
+            "a.jsonl",
+            lines({"question": "a?", "answer": "1"}, {"question": "a?", "answer": "2"}),
+            "every question comes with two answers",
+        ),
+        (
+            "a.jsonl",
+            lines({"question": "a?", "choices": ["x"], "answer": 0}),
+            "case 1 of .*: the column 'choices' must list 2 to 26",
+        ),
+        (
+            "a.jsonl",
+            lines(*({"question": f"{n}?", "choices": ["x", "y", "z"], "answer": 1} for n in range(3))),
+            "read as numbers from 0 and as numbers from 1",
+        ),
+        (
+            "a.jsonl",
+            lines(
+                {"question": "a?", "choices": ["x", "y"], "answer": "x"},
+                {"question": "b?", "choices": ["x", "y"], "answer": "q"},
+            ),
+            "case 2 of .*: the answer 'q' is none of its options; expected texts",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_file_that_cannot_be_read_safely_is_refused_by_row_and_cell(
     tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
@@ -87,15 +140,31 @@ def test_a_file_that_cannot_be_read_safely_is_refused_by_row_and_cell(
 @pytest.mark.parametrize(
     "rows",
     [
-        [{"question": "a?", "choices": ["x", "y"], "answer": place} for place in (1,)] + [{"question": "b?", "choices": ["x", "y"], "answer": 0}],
-        [{"question": "a?", "choices": ["x", "y"], "answer": 2}, {"question": "b?", "choices": ["x", "y"], "answer": 1}],
-        [{"question": "a?", "options": ["x", "y"], "answer": "B"}, {"question": "b?", "options": ["x", "y"], "answer": "(a)"}],
-        [{"question": "a?", "choices": ["A) x", "B) y"], "answer": "y"}, {"question": "b?", "choices": ["x", "y"], "answer": "x"}],
+        [{"question": "a?", "choices": ["x", "y"], "answer": place} for place in (1,)]
+        + [{"question": "b?", "choices": ["x", "y"], "answer": 0}],
+        [
+            {"question": "a?", "choices": ["x", "y"], "answer": 2},
+            {"question": "b?", "choices": ["x", "y"], "answer": 1},
+        ],
+        [
+            {"question": "a?", "options": ["x", "y"], "answer": "B"},
+            {"question": "b?", "options": ["x", "y"], "answer": "(a)"},
+        ],
+        [
+            {"question": "a?", "choices": ["A) x", "B) y"], "answer": "y"},
+            {"question": "b?", "choices": ["x", "y"], "answer": "x"},
+        ],
         [{"question": "a?", "A": "x", "B": "y", "answer": "B"}, {"question": "b?", "A": "x", "B": "y", "answer": "A"}],
-        [{"question": "a?", "choice1": "x", "choice2": "y", "label": 1}, {"question": "b?", "choice1": "x", "choice2": "y", "label": 0}],
-        [{"question": "a?", "choices": {"text": ["x", "y"], "label": ["1", "2"]}, "answerKey": "2"}, {"question": "b?", "choices": {"text": ["x", "y"], "label": ["A", "B"]}, "answerKey": "A"}],
+        [
+            {"question": "a?", "choice1": "x", "choice2": "y", "label": 1},
+            {"question": "b?", "choice1": "x", "choice2": "y", "label": 0},
+        ],
+        [
+            {"question": "a?", "choices": {"text": ["x", "y"], "label": ["1", "2"]}, "answerKey": "2"},
+            {"question": "b?", "choices": {"text": ["x", "y"], "label": ["A", "B"]}, "answerKey": "A"},
+        ],
     ],
-)  # fmt: skip
+)
 def test_options_are_shown_with_letters_whatever_names_the_answer(tmp_path: Path, rows: list[Any]) -> None:
     read_back = read(tmp_path, "a.jsonl", lines(*rows))
     assert read_back == (Case("a?\n(A) x\n(B) y", "(B)"), Case("b?\n(A) x\n(B) y", "(A)"))
@@ -157,8 +226,18 @@ def test_a_place_that_nothing_fills_is_refused_and_names_the_columns(text: str) 
 
 @pytest.mark.parametrize(
     "text",
-    ['Reply as {"answer": 1}.', "{}", r"Write \boxed{x} and \frac{a}{b}.", "x^{n}", "{1, 2}", "{{x}}", "```\nf'{name}'\n```", "{ }", "Q: {question}"],
-)  # fmt: skip
+    [
+        'Reply as {"answer": 1}.',
+        "{}",
+        r"Write \boxed{x} and \frac{a}{b}.",
+        "x^{n}",
+        "{1, 2}",
+        "{{x}}",
+        "```\nf'{name}'\n```",
+        "{ }",
+        "Q: {question}",
+    ],
+)
 def test_braces_that_are_plainly_text_are_sent(text: str) -> None:
     assert PromptTask(seed_prompt={"a": text}).seeds(1, None)  # type: ignore[arg-type]
 
