@@ -19,9 +19,9 @@ from evo.protocols import Problem, Runner
 from evo.resources import Resources
 from evo.values import FEEDBACK_LIMIT_BYTES, Objective, Part, Score, clip_text
 from problems.checks import chosen_objectives, genome_of, one_of, whole_number
-from problems.prompt_cases import Case, CaseSource, Shares, read_cases, split
+from problems.prompt_cases import Case, CaseSource, Shares, read_file, split
 from problems.prompt_metrics import METRICS, AnswerVerdict, Metric, guessed, is_number, regex
-from problems.prompt_rendering import Rendered, rendered
+from problems.prompt_rendering import Rendered, rendered, unfilled
 
 EXAMPLE = Path(__file__).with_name("prompt_examples") / "arithmetic.jsonl"
 OBJECTIVES: Mapping[str, Objective] = {
@@ -140,7 +140,8 @@ class PromptTask(Problem):
         options = TaskOptions(**fields)
         whole_number(options.split_seed, "split_seed", low=0, high=2**63)
         whole_number(options.reply_tokens, "reply_tokens", low=1, high=1_000_000)
-        read = read_cases(options.source)
+        file = read_file(options.source)
+        read, self._columns = file.cases, file.columns
         self._metric_name, self._metric = _metric(options.metric, options.pattern, read)
         parts = split(read, options.shares)
         most = _most(options.cases_per_evaluation)
@@ -155,6 +156,9 @@ class PromptTask(Problem):
         wording, right = WORDING[self._metric_name]
         usual = {"instruction": INSTRUCTION, "format": wording or f"Your reply must match {options.pattern}"}
         self._seed = _seed(usual if options.seed_prompt is None else options.seed_prompt)
+        wrong = unfilled(self._seed, self._columns)
+        if wrong:
+            raise ConfigError(f"seed_prompt: {wrong}")
         self.objectives = _objectives(options.objectives)
         right += options.pattern or ""
         self.description = _description(options.name, right, rendered(self._seed), parts["train"])
@@ -171,6 +175,9 @@ class PromptTask(Problem):
 
     def evaluate_cases(self, genome: Genome, run: Runner, part: Part, cases: Sequence[str]) -> Score:
         prompt = genome_of(genome, Prompt)
+        wrong = unfilled(prompt, self._columns)
+        if wrong:
+            raise CandidateError("invalid", wrong)
         asked = [self._cases[part][int(name)] for name in cases]
         completions = run.ask(self.requests(rendered(prompt), asked))
         _expect_answers(completions)
@@ -200,8 +207,11 @@ class PromptTask(Problem):
         return [replace(self._request, messages=prompt.messages(case.question)) for case in cases]
 
     def _graded(self, case: Case, completion: Completion) -> Graded:
-        verdict = self._metric(completion.text, case) if completion.outcome == "ok" else AnswerVerdict(False)
-        return Graded(case, completion, verdict)
+        if completion.outcome != "ok":
+            return Graded(case, completion, AnswerVerdict(False))
+        verdicts = [self._metric(completion.text, replace(case, answer=answer)) for answer in case.answers]
+        right = [verdict for verdict in verdicts if verdict.correct]
+        return Graded(case, completion, (right or verdicts)[0])
 
     def _feedback(self, graded: Sequence[Graded], digest: str) -> str:
         wrong = [case for case in graded if not case.verdict.correct]
@@ -229,7 +239,10 @@ class PromptTask(Problem):
     def _why(self, graded: Graded) -> str:
         if graded.completion.outcome != "ok":
             return NO_REPLY[graded.completion.outcome].format(self._request.max_tokens)
-        return f"read as {_cut(graded.verdict.found, 60)!r}" if graded.verdict.found else "no answer found in it"
+        if graded.verdict.found:
+            return f"read as {_cut(graded.verdict.found, 60)!r}"
+        reason = f": {_cut(graded.verdict.reason, 90)}" if graded.verdict.reason else ""
+        return f"no answer found in it{reason}"
 
 
 def _measured(graded: Sequence[Graded]) -> dict[str, float]:
@@ -260,11 +273,12 @@ def _cut(text: str, limit_bytes: int) -> str:
 
 def _description(name: str, right: str, prompt: Rendered, train: Sequence[Case]) -> str:
     # As the seed is rendered: operators neither add nor drop a placeholder.
-    place = (
-        "becomes the user message, with each question in the place of {question}"
-        if len(prompt.pieces) > 1
-        else "becomes the system message, and each question the user message"
-    )
+    if prompt.user == ("", ""):
+        place = "becomes the system message, and each question the user message"
+    elif prompt.system == ("",):
+        place = "becomes the user message, with each question in the place of {question}"
+    else:
+        place = "becomes the system and the user message, the latter with each question in it"
     examples = "\n\n".join(
         f"question: {clip_text(case.question, 800)}\nexpected: {clip_text(case.answer, 200)}"
         for case in train[:EXAMPLES_SHOWN]
@@ -286,7 +300,7 @@ def _metric(name: str | None, pattern: str | None, cases: Sequence[Case]) -> tup
         return name, regex(pattern)
     if pattern is not None:
         raise ConfigError(f"pattern {pattern!r} belongs to metric regex, and metric is {name}")
-    wrong = next((case for case in cases if name == "numeric" and not is_number(case.answer)), None)
+    wrong = next((case for case in cases if name == "numeric" and not all(map(is_number, case.answers))), None)
     if wrong is not None:
         raise ConfigError(f"metric numeric: the answer {wrong.answer!r:.80} is no number; try metric=exact")
     return name, METRICS[name]
