@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -33,9 +34,10 @@ _END_SECONDS = 0.5
 _NAMESPACES = (
     *("--unshare-user", "--unshare-pid", "--as-pid-1", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
     *("--hostname", "sandbox", "--new-session", "--die-with-parent", "--clearenv"),
-    # For the warm parent to limit the number of files, which bubblewrap cannot; it drops both at once, for good.
-    *("--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_SETPCAP"),
+    *("--cap-drop", "ALL"),
 )
+# For the warm parent to limit the number of files, which bubblewrap cannot; it drops both at once, for good.
+_TO_LIMIT_FILES = ("--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_SETPCAP")
 
 # -S: no site, so that no .pth file of an installation runs; the paths come with the job.
 _PYTHON_OPTIONS = ("-s", "-S", "-P", "-B")
@@ -239,7 +241,8 @@ def _job(plan: Plan, scratch: str | None) -> dict[str, Any]:
 def _bubblewrap(hidden: Sequence[str]) -> list[str]:
     """The command that puts another command into namespaces."""
     scratch, paths = visible.scratch_in_namespace(), visible.visible_paths()
-    options = [shutil.which("bwrap") or "bwrap", *_NAMESPACES]
+    program = shutil.which("bwrap") or "bwrap"
+    options = [program, *_NAMESPACES, *(() if _is_setuid(program) else _TO_LIMIT_FILES)]
     for name, value in _environment(scratch).items():
         options += ["--setenv", name, value]
     for path in paths:
@@ -253,6 +256,11 @@ def _bubblewrap(hidden: Sequence[str]) -> list[str]:
     # Root inside is root outside where we run as root: a /proc to write in would let it set the machine's own switches.
     options += ["--proc", "/proc", "--remount-ro", "/proc"]
     return [*options, "--size", str(_SCRATCH_BYTES), "--tmpfs", scratch, "--remount-ro", "/", "--chdir", scratch]
+
+
+def _is_setuid(program: str) -> bool:
+    """Whether it is run as root for users without user namespaces, to whom it then gives no capability."""
+    return os.geteuid() != 0 and os.path.exists(program) and bool(os.stat(program).st_mode & stat.S_ISUID)
 
 
 def _environment(scratch: str) -> dict[str, str]:
