@@ -28,7 +28,7 @@ class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
     """Writes to what sys.stderr is at that moment, as a progress bar or a test may have replaced it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.setStream(sys.stderr)
+        self.stream = sys.stderr  # setStream would flush the one before, which may be closed
         super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:

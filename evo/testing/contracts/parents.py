@@ -231,7 +231,6 @@ def _odd(kind: str) -> dict[str, Case]:
                 None,
                 BOX,
                 Slots({}),
-                Slots({"depth": ()}),
                 Slots({"depth": (1,)}),
                 Slots({"new": (1, 2)}),
                 Slots({"skip": (1, True, 1.0)}),
