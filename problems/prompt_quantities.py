@@ -154,7 +154,7 @@ def _bare(sentence: str) -> Reading:
         return Reading()
     before, after = sentence[: found[0].start], sentence[found[0].end :]
     unit = re.fullmatch(r"\W{0,3}(?:[\w\u00b0/^]{1,15}\W{0,3}){0,2}", after)
-    verb = re.search(r"\b(?:is|are|was|has|have|plus|minus|times|more|less|or)\b|\?", after)
+    verb = re.search(r"\b(?:is|are|was|has|have|plus|minus|times|dozen|squared|cubed|more|less|or)\b|\?", after)
     return (
         _reading(found[0]) if unit and not verb and re.fullmatch(rf"[\s*_(\[{CURRENCY}-]{{0,8}}", before) else Reading()
     )
@@ -176,7 +176,8 @@ def _reading(quantity: Quantity) -> Reading:
 
 
 def _several_variables(text: str) -> bool:
-    return len(set(ASSIGNED.findall(text))) > 1 and len({number.values for number in quantities(text)}) > 1
+    several = len(set(ASSIGNED.findall(text))) > 1 or re.search(r"=[^=]{0,40}\b(?:or|and)\b[^=\d]{0,20}=", text)
+    return bool(several) and len({number.values for number in quantities(text)}) > 1
 
 
 def _denied(text: str, quantity: Quantity) -> bool:
