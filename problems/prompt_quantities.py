@@ -23,7 +23,7 @@ LABEL = re.compile(
 )
 COMPARED = re.compile(
     r"\s?(?:\w{1,12}\s)?(?:more|less|fewer|greater|higher|lower|bigger|smaller|larger|older|younger|times"
-    r"|percent of)\b|-[A-Za-z]|\s?(?:steps|ways to|cases|options|possibilities to)\b"
+    r"|percent of)\b|\s?(?:dozen|squared|cubed)\b|-[A-Za-z]|\s?(?:steps|ways to|cases|options|possibilities to)\b"
 )
 DERIVED = re.compile(
     r"\b(?:twice|half|double|triple|thrice|squared?|root|product|sum|difference|cube"
@@ -154,7 +154,7 @@ def _bare(sentence: str) -> Reading:
         return Reading()
     before, after = sentence[: found[0].start], sentence[found[0].end :]
     unit = re.fullmatch(r"\W{0,3}(?:[\w\u00b0/^]{1,15}\W{0,3}){0,2}", after)
-    verb = re.search(r"\b(?:is|are|was|has|have|plus|minus|times|dozen|squared|cubed|more|less|or)\b|\?", after)
+    verb = re.search(r"\b(?:is|are|was|has|have|plus|minus|times|more|less|or)\b|\?", after)
     return (
         _reading(found[0]) if unit and not verb and re.fullmatch(rf"[\s*_(\[{CURRENCY}-]{{0,8}}", before) else Reading()
     )
