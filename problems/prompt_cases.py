@@ -96,7 +96,8 @@ def read_cases(source: CaseSource) -> tuple[Case, ...]:
 
     A row is an object, or a list of question and answer. An answer may be a list of texts, of which each is right;
     options are shown with their letters (see `problems.prompt_options`). Where all answers have a line "#### ANSWER",
-    what follows the last mark is the answer. Questions that differ in spacing only are the same case; where they come with
+    what follows the last mark is the answer. Questions that differ in spacing only are the same case; where
+    they come with
     different answers, they are left out, because no reply could be right. What is left out is said as a warning.
 
     Raises:

@@ -23,7 +23,7 @@ LABEL = re.compile(
 )
 COMPARED = re.compile(
     r"\s?(?:\w{1,12}\s)?(?:more|less|fewer|greater|higher|lower|bigger|smaller|larger|older|younger|times"
-    r"|percent of)\b|-[A-Za-z]|\s?(?:steps|ways to|cases|options|possibilities to)\b"
+    r"|percent of)\b|\s?(?:dozen|squared|cubed)\b|-[A-Za-z]|\s?(?:steps|ways to|cases|options|possibilities to)\b"
 )
 DERIVED = re.compile(
     r"\b(?:twice|half|double|triple|thrice|squared?|root|product|sum|difference|cube"
@@ -176,7 +176,8 @@ def _reading(quantity: Quantity) -> Reading:
 
 
 def _several_variables(text: str) -> bool:
-    return len(set(ASSIGNED.findall(text))) > 1 and len({number.values for number in quantities(text)}) > 1
+    several = len(set(ASSIGNED.findall(text))) > 1 or re.search(r"=[^=]{0,40}\b(?:or|and)\b[^=\d]{0,20}=", text)
+    return bool(several) and len({number.values for number in quantities(text)}) > 1
 
 
 def _denied(text: str, quantity: Quantity) -> bool:
