@@ -15,7 +15,8 @@ from operators.llm.languages import ALL_TAGS, PYTHON_TAGS
 from operators.llm.python_text import beginning_of_code, fence_outside_strings, parses
 
 # The words in front of a line's first fence, the fence, the words behind it.
-_FENCE_LINE = re.compile(r"^([^`~\n]*+(?:(?:`(?!``)|~(?!~~))[^`~\n]*+)*+)(`{3,}+|~{3,}+)([^\n]*+)$", re.MULTILINE)
+# Without possessive groups, which Python 3.11.2 does not match; linear, as no character fits in two places.
+_FENCE_LINE = re.compile(r"^([^`~\n]*(?:(?:`(?!``)|~(?!~~))[^`~\n]*)*)(`{3,}+|~{3,}+)([^\n]*+)$", re.MULTILINE)
 _BARE_FENCE = {mark: re.compile(rf"^([ \t>]*+)({mark}{{3,}}+)[ \t]*+$", re.MULTILINE) for mark in "`~"}
 _ONE_LINE = re.compile(r"(?<!`)(`{3,}+)([^`\n]++)\1(?!`)")
 _LIST_ITEM = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s*")
