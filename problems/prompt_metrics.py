@@ -90,7 +90,7 @@ def regex(pattern: str) -> Metric:
     """The metric that takes for the answer what the pattern's group (or all of it, without a group) matches last.
 
     The answer is compared as by `exact`, and as a number where both are numbers. A pattern in which repeats are nested
-    can take for ever on a few thousand characters: write it with possessive repeats, as in "(?:a+)++".
+    can take for ever on a few thousand characters: write it without repeats of repeats.
 
     Raises:
         ConfigError: it is not a regular expression, or has several groups.

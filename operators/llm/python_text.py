@@ -11,10 +11,10 @@ from evo.genomes import UNPARSABLE, parse_python
 
 _LITERALS = r"""
     \#[^\n]*+
-    | \"\"\" (?: [^"\\]++ | \\. | "(?!"") )*+ (?P<closed>\"\"\")?
-    | ''' (?: [^'\\]++ | \\. | '(?!'') )*+ (?P<ended>''')?
-    | " (?: [^"\\\n]++ | \\. )*+ "?
-    | ' (?: [^'\\\n]++ | \\. )*+ '?
+    | \"\"\" (?: [^"\\]++ | \\. | "(?!"") )* (?P<closed>\"\"\")?
+    | ''' (?: [^'\\]++ | \\. | '(?!'') )* (?P<ended>''')?
+    | " (?: [^"\\\n]++ | \\. )* "?
+    | ' (?: [^'\\\n]++ | \\. )* '?
 """
 _FLAGS = re.VERBOSE | re.DOTALL | re.MULTILINE
 _LITERAL = re.compile(_LITERALS, _FLAGS)
