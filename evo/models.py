@@ -96,6 +96,8 @@ class Completion:
         seconds: from the first attempt to the last answer, the wait for a free place left out.
         requests: HTTP requests that were sent for it.
         error: what went wrong, in a sentence; never holds a key.
+        reasoning: the model's thoughts, apart from the text, at most 16 KiB of them. Where the model put its answer
+            there and gave no text, the text is the same.
     """
 
     outcome: CompletionOutcome
@@ -109,9 +111,12 @@ class Completion:
     seconds: float = 0.0
     requests: int = 0
     error: str = ""
+    reasoning: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        """Its fields; without reasoning, which most completions do not have, where there is none."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return fields if self.reasoning else {name: value for name, value in fields.items() if name != "reasoning"}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Completion:
