@@ -49,10 +49,10 @@ def error_in(body: bytes) -> object:
 
 
 def said_in(body: bytes) -> str:
-    """All words of an error in small letters, without what it may repeat of the request."""
+    """The words of an error in small letters, without what it may repeat of the request; its first 4,800 characters."""
     error = error_in(body)
     words = " ".join(_words(error)) if error is not None else body[:EXCERPT].decode("utf-8", "replace")
-    return words.lower()
+    return words[: 8 * EXCERPT].lower()
 
 
 def sentence_in(body: bytes) -> str:
