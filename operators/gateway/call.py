@@ -21,7 +21,7 @@ from operators.gateway.thoughts import answered, cut_off
 from operators.gateway.transport import HttpAnswer
 
 REASONING_BYTES = 16_384
-MOST_FITS = 2  # a limit of the model for all replies, and the room that the context leaves
+MOST_FITS = 2  # the room that the server's numbers leave, and half of that where it counts in another way
 CANCELLED = EndpointReply("cancelled", error="cancelled by its caller", billing="free")
 
 _JITTER = random.Random()  # spreads retries out; decides nothing that a search sees

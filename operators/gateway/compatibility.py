@@ -84,9 +84,11 @@ class ParameterCompatibility:
 
     def limit(self, answer: HttpAnswer, sent: Mapping[str, Any]) -> int | None:
         """Tokens that the next request may ask for, where the answer says that `sent` asks for too many."""
-        limit = limit_in(answer)
-        if limit is None or not 0 < limit.tokens < self.length(sent):
+        limit, sent_tokens = limit_in(answer), self.length(sent)
+        if limit is None or limit.tokens == 0 or sent_tokens < 2:
             return None
+        if limit.tokens >= sent_tokens:  # its numbers allow what it refuses, so its count is another
+            return None if limit.whatever_prompt else sent_tokens // 2
         if limit.whatever_prompt:
             self._longest_reply = limit.tokens
         return limit.tokens

@@ -134,6 +134,9 @@ def _messages(error: object) -> Iterator[str]:
     for message in (fields.get("message"), inner, fields.get("detail"), fields.get("msg"), metadata.get("raw")):
         if isinstance(message, str) and message.strip():
             yield message.strip()
+    prompt, context = fields.get("n_prompt_tokens"), fields.get("n_ctx")
+    if type(prompt) is int and type(context) is int:
+        yield f"the prompt has {prompt} tokens, the context {context}"
     for part in fields["detail"][:20] if isinstance(fields.get("detail"), list) else ():
         place = mapping(part).get("loc")
         where = ".".join(map(str, place)) + ": " if isinstance(place, list) else ""
