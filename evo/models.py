@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
-from urllib.parse import urlsplit
 
 from annotated_types import Ge, Gt, Interval
 
@@ -17,6 +16,8 @@ from evo.errors import EvoError, UserError
 
 CompletionOutcome = Literal["ok", "truncated", "refused", "empty", "failed", "timeout", "unreachable", "cancelled"]
 
+PUT_INTO_ENVIRONMENT = "put the key into an environment variable, and name that in key_variable"
+_SECRET_NAME = re.compile(r"key|token|sig$|signature|secret|passw|pwd|credential|auth|^code$|^sk-", re.IGNORECASE)
 _SORTED = json.JSONEncoder(sort_keys=True).encode
 
 
@@ -96,6 +97,8 @@ class Completion:
         seconds: from the first attempt to the last answer, the wait for a free place left out.
         requests: HTTP requests that were sent for it.
         error: what went wrong, in a sentence; never holds a key.
+        reasoning: the model's thoughts, apart from the text, at most 16 KiB of them. Where the model put its answer
+            there and gave no text, the text is the same.
     """
 
     outcome: CompletionOutcome
@@ -109,9 +112,12 @@ class Completion:
     seconds: float = 0.0
     requests: int = 0
     error: str = ""
+    reasoning: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        """Its fields; without reasoning, which most completions do not have, where there is none."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return fields if self.reasoning else {name: value for name, value in fields.items() if name != "reasoning"}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Completion:
@@ -194,7 +200,7 @@ class Endpoint:
         api: "chat" for chat completions, which every server speaks; "responses" for OpenAI's newer interface.
 
     Raises:
-        ValueError: a URL with a password in it, or a key in place of the name of its variable.
+        ValueError: a URL with a password or a key in it, or a key in place of the name of its variable.
     """
 
     name: str
@@ -214,8 +220,17 @@ class Endpoint:
             raise ValueError(
                 "key_variable must name an environment variable in capitals, as in OPENAI_API_KEY; never the key itself"
             )
-        if self.base_url is not None and "@" in urlsplit(self.base_url).netloc:
-            raise ValueError("base_url must not hold a user or a password; put the key into an environment variable")
+        if self.base_url is not None and (found := secret_in(self.base_url)):
+            raise ValueError(f"base_url must not hold {found}; {PUT_INTO_ENVIRONMENT}")
+
+
+def secret_in(url: str) -> str:
+    """What kind of secret an address holds, in words; empty where none. The address may be none at all."""
+    place, _, query = url.partition("?")
+    if "@" in place:
+        return "a user or a password"
+    names = [pair.partition("=")[0] for pair in re.split("[&;#]", query)]
+    return "a key in its query" if any(map(_SECRET_NAME.search, names)) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,6 +160,7 @@ class _CompletionRow(NamedTuple):
     requests: int
     prompt: str
     reply: str
+    reasoning: str
     error: str
     completed: Microseconds
 
@@ -422,6 +423,7 @@ def _completion(event: CompletionEvent) -> _CompletionRow:
         requests=completion.requests,
         prompt=_json(event.request["messages"]),
         reply=text(completion.text),
+        reasoning=text(completion.reasoning),
         error=text(completion.error),
         completed=microseconds(event.at),
     )

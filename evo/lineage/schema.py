@@ -11,7 +11,7 @@ import duckdb
 
 from evo.lineage.meanings import uncommented
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 MACRO_TABLES = ("completions", "individuals", "parents", "proposals")
 """What the macros read."""
 

@@ -81,7 +81,8 @@ COMMENT ON TABLE lessons IS 'Lessons that a model learnt from the search; kind i
 CREATE TABLE completions (
     ask BIGINT, stage VARCHAR, purpose VARCHAR, model VARCHAR, endpoint VARCHAR, outcome VARCHAR, input_tokens BIGINT, cached_tokens BIGINT,
     output_tokens BIGINT, cost_usd DOUBLE, seconds DOUBLE, requests INTEGER,
-    prompt JSON USING COMPRESSION zstd, reply VARCHAR USING COMPRESSION zstd, error VARCHAR, completed TIMESTAMP
+    prompt JSON USING COMPRESSION zstd, reply VARCHAR USING COMPRESSION zstd, reasoning VARCHAR USING COMPRESSION zstd,
+    error VARCHAR, completed TIMESTAMP
 );
 COMMENT ON TABLE completions IS 'Every completion of a language model, failed ones included';
 COMMENT ON COLUMN completions.ask IS 'The ask it was for; proposals.ask leads on to the individual';

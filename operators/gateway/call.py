@@ -5,15 +5,23 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from evo.ledger import Charge, Reservation
 from evo.models import BudgetSpentError, Completion, Price, Request
+from evo.values import clip_text
 from operators.gateway.budget_queue import BudgetQueue
 from operators.gateway.endpoint_client import EndpointClient
+from operators.gateway.endpoint_errors import sentence_in
 from operators.gateway.endpoint_replies import EndpointReply, read_answer
 from operators.gateway.prices import cost, estimated_tokens, prompt_bound, reply_bound, worst_case
+from operators.gateway.thoughts import answered, cut_off
+from operators.gateway.transport import HttpAnswer
 
+REASONING_BYTES = 16_384
+MOST_FITS = 2  # the room that the server's numbers leave, and half of that where it counts in another way
 CANCELLED = EndpointReply("cancelled", error="cancelled by its caller", billing="free")
 
 _JITTER = random.Random()  # spreads retries out; decides nothing that a search sees
@@ -40,10 +48,10 @@ class Used:
 class Call:
     """A completion under way.
 
-    It sends at most 1 + retries requests, and another for each parameter that the model turns out not to take. At any
-    time at most a single request is reserved for: a request that was answered by an error is free and leaves its
-    reservation to the next; a request that may have been billed without an answer is paid for at its worst case, and
-    the next reserves again.
+    It sends at most 1 + retries requests, another for each parameter that the model turns out not to take, and at most
+    two for a reply that the server has no room for. At any time at most a single request is reserved for: a request
+    that was answered by an error is free and leaves its reservation to the next; a request that may have been billed
+    without an answer is paid for at its worst case, and the next reserves again.
 
     Attributes:
         on_the_wire: a request was sent, and its answer is still to come.
@@ -65,6 +73,8 @@ class Call:
         self._reservation: Reservation | None = None
         self._used = Used()
         self._requests = 0
+        self._fits = 0
+        self._most_tokens = request.max_tokens
         self._started: float | None = None
         self.on_the_wire = False
         self.opened = False
@@ -100,6 +110,7 @@ class Call:
             seconds=0.0 if self._started is None else time.monotonic() - self._started,
             requests=self._requests,
             error=transport.hide(reply.error),
+            reasoning=clip_text(transport.hide_in_reply(reply.reasoning), REASONING_BYTES),
         )
 
     async def _answered(self) -> EndpointReply:
@@ -120,19 +131,48 @@ class Call:
         prompt_tokens = self._prompt_tokens
         await self._client.requests.wait(1)
         await self._client.tokens.wait(prompt_tokens)
-        fields = self._compatibility.fields(self._request, self._model)
+        fields = self._compatibility.fields(self._request, self._model, self._most_tokens)
         self._started = self._started or time.monotonic()
         self.on_the_wire = True
         self._requests += 1
         answer = await self._client.transport.send(self._compatibility.form.path, fields)
         self.on_the_wire = False
         self._requests -= not answer.sent
-        reply = read_answer(answer, self._compatibility.form.read)
+        reply = self._read(answer, fields)
         used = self._charged(reply)
         self._client.tokens.take(used.input_tokens + used.output_tokens - prompt_tokens)
         if reply.billing != "free":
             self._pay(used)
-        return reply, answer.retry_after, self._compatibility.learn(answer, fields)
+        return reply, answer.retry_after, self._learnt(answer, fields)
+
+    def _read(self, answer: HttpAnswer, fields: Mapping[str, Any]) -> EndpointReply:
+        """What the answer means, the model's thoughts apart from its text."""
+        reply = read_answer(answer, self._compatibility.form.read)
+        if self._request.output == "vector":
+            return reply
+        most_tokens = self._compatibility.length(fields)
+        reply = answered(reply, most_tokens)
+        if reply.answer_in_reasoning:
+            self._client.warn(
+                self._model, "gives its answers as reasoning_content, with an empty content; they are used"
+            )
+        if reply.outcome == "truncated" and not reply.text.strip():
+            self._client.warn(self._model, cut_off(most_tokens))
+        return reply
+
+    def _learnt(self, answer: HttpAnswer, fields: Mapping[str, Any]) -> bool:
+        """Whether the answer shows how the next request has to differ."""
+        refused = self._compatibility.learn(answer, fields)
+        for name in refused:
+            self._client.warn(self._model, f"takes no {name}; it is asked without", sentence_in(answer.body))
+        most_tokens = self._compatibility.limit(answer, fields)
+        if most_tokens is None or self._fits == MOST_FITS:
+            return bool(refused)
+        self._fits += 1
+        self._most_tokens = most_tokens
+        sentence = f"has no room for {self._request.max_tokens} tokens of reply; they are cut to what fits"
+        self._client.warn(self._model, sentence, sentence_in(answer.body))
+        return True
 
     async def _reserved_again(self) -> bool:
         """Whether there is a reservation for another request; the caps may not allow it."""
@@ -150,7 +190,7 @@ class Call:
             return self._most()
         given = self._prompt_tokens if reply.input_tokens is None else reply.input_tokens
         cached = min(reply.cached_tokens, given)
-        output = estimated_tokens(reply.text) if reply.output_tokens is None else reply.output_tokens
+        output = estimated_tokens(reply.whole) if reply.output_tokens is None else reply.output_tokens
         charge = cost(self._price, given, output, cached_tokens=cached)
         return Used(given, cached, output, charge.nanodollars)
 

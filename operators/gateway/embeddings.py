@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from evo.models import Request
-from operators.gateway.endpoint_replies import EndpointReply, count, mapping, printable, reported
+from operators.gateway.endpoint_replies import EndpointReply, reported
+from operators.gateway.json_values import count, mapping, printable
 
 FLOAT = np.dtype("<f4")
 OPTIONAL: Mapping[str, tuple[str, ...]] = {"encoding_format": ("encoding_format",)}

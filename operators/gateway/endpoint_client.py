@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -17,6 +18,7 @@ from operators.gateway.prices import OPENAI_URL, Output, price_of
 from operators.gateway.retry_policy import RetryPolicy
 from operators.gateway.transport import Transport
 
+LOG = logging.getLogger(__name__)
 FAILURES = frozenset({"failed", "timeout", "unreachable"})
 
 
@@ -50,6 +52,7 @@ class EndpointClient:
         self._prices: dict[tuple[str, Output], Price] = {}
         self._in_flight = 0
         self._calls = 0
+        self._warned: set[tuple[str, str]] = set()
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[Visit]:
@@ -73,6 +76,14 @@ class EndpointClient:
                 form_of(request, self.endpoint), at_openai=self._at_openai
             )
         return self._compatibilities[key]
+
+    def warn(self, model: str, sentence: str, said: str = "") -> None:
+        """Log a sentence about a model, once, with what the endpoint said then."""
+        if (model, sentence) not in self._warned:
+            self._warned.add((model, sentence))
+            words = f" ({said})" if said else ""
+            hidden = self.transport.hide(f"model {model} at endpoint {self.endpoint.name} {sentence}{words}")
+            LOG.warning("%s", hidden)
 
     def price(self, model: str, output: Output) -> Price:
         """Looked up once, so that it stays the same for the whole run."""

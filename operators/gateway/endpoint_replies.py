@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from evo.models import CompletionOutcome
+from operators.gateway import endpoint_errors as errors
+from operators.gateway.endpoint_errors import AccessProblem
+from operators.gateway.json_values import mapping, parsed
+from operators.gateway.streams import StreamError, assembled, is_stream
 from operators.gateway.transport import HttpAnswer
 
 Billing = Literal["used", "free", "worst"]
-AccessProblem = Literal["", "key", "model", "credit"]
-
-RETRIED = frozenset({408, 409, 429})
-EXCERPT = 300
-MOST_TOKENS = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +22,13 @@ class EndpointReply:
     """What an answer means.
 
     Attributes:
+        reasoning: the model's thoughts, where the answer keeps them apart from the text.
         input_tokens: as counted by the endpoint; None where it says nothing (likewise output_tokens).
         billing: what to charge: the tokens used (counted or estimated), nothing, or the worst case, where the endpoint
             may have billed a reply that cannot be read.
         retry: another request may succeed.
         access: why no request ever can: the key, the model's name, or an account without credit.
+        answer_in_reasoning: the text was found in the field for reasoning.
     """
 
     outcome: CompletionOutcome
@@ -36,9 +37,16 @@ class EndpointReply:
     cached_tokens: int = 0
     output_tokens: int | None = None
     error: str = ""
+    reasoning: str = ""
     billing: Billing = "used"
     retry: bool = False
     access: AccessProblem = ""
+    answer_in_reasoning: bool = False
+
+    @property
+    def whole(self) -> str:
+        """Text and thoughts: what the model has generated."""
+        return self.text if self.answer_in_reasoning else self.text + self.reasoning
 
 
 def read_answer(answer: HttpAnswer, read: Callable[[Mapping[str, Any]], EndpointReply]) -> EndpointReply:
@@ -49,70 +57,59 @@ def read_answer(answer: HttpAnswer, read: Callable[[Mapping[str, Any]], Endpoint
     """
     if answer.fault:
         return _FAULTS[answer.fault]
-    return _read_body(answer.body, read) if 200 <= answer.status < 300 else _refused(answer)
+    if 200 <= answer.status < 300:
+        return _read_body(answer.body, read)
+    sentence = f"HTTP {answer.status}: {errors.sentence_in(answer.body)}"
+    return _failed(answer.status, errors.said_in(answer.body), sentence)
 
 
-def reported(error: object, *, retry: bool = False) -> EndpointReply:
-    """What an error in an answer of status 200 means."""
-    said = error if isinstance(error, str) else json.dumps(error)
-    return EndpointReply(
-        "failed", error=f"the endpoint reports an error: {printable(said[:EXCERPT])}", billing="free", retry=retry
-    )
+def reported(error: object) -> EndpointReply:
+    """What an error in an answer of status 200 means: what it would mean with its code as the status."""
+    body = json.dumps({"error": error}).encode()
+    sentence = f"the endpoint reports an error: {errors.sentence_in(body)}"
+    status = errors.status_of(error)
+    return _failed(status, errors.said_in(body), f"{sentence} (code {status})" if status else sentence)
 
 
-def printable(text: str) -> str:
-    """`text` without lone surrogates, which no file and no request can hold."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def text_of(content: object) -> str:
-    """Content is a text, or a list of parts of which some are texts."""
-    if isinstance(content, list):
-        return "".join(text_of(mapping(part).get("text")) for part in content)
-    return content if isinstance(content, str) else ""
-
-
-def mapping(value: object) -> Mapping[str, Any]:
-    """A JSON object; empty in place of anything else."""
-    return value if isinstance(value, dict) else {}
-
-
-def count(value: object, *, least: int = 1) -> int | None:
-    """A plausible count of tokens, else None."""
-    return value if type(value) is int and least <= value <= MOST_TOKENS else None
+def _failed(status: int, said: str, sentence: str) -> EndpointReply:
+    """By an HTTP status that is an error; such answers are not billed."""
+    if errors.is_flagged(status, said):
+        return EndpointReply("refused", error=f"the endpoint refuses the prompt: {sentence}", billing="free")
+    access = errors.access_of(status, said)
+    retry = not access and errors.is_retried(status)
+    return EndpointReply("failed", error=sentence, billing="free", retry=retry, access=access)
 
 
 def _read_body(body: bytes, read: Callable[[Mapping[str, Any]], EndpointReply]) -> EndpointReply:
     try:
-        fields = json.loads(body.decode("utf-8"))
+        fields = assembled(body) if is_stream(body) else parsed(body)
+    except StreamError as error:
+        return EndpointReply("failed", error=str(error), billing="worst", retry=True)
     except UnicodeDecodeError:
         return EndpointReply("failed", error="the reply is not UTF-8", billing="worst")
     except (ValueError, RecursionError):
-        return EndpointReply("failed", error=f"the reply is not JSON: {_excerpt(body)}", billing="worst")
+        page = " but a web page; is base_url the address of the API?" if errors.is_page(body) else ""
+        said = f"the reply is not JSON{page}: {errors.sentence_in(body)}"
+        return EndpointReply("failed", error=said, billing="worst")
+    if isinstance(fields, list) and len(fields) == 1 and mapping(fields[0]).get("error"):
+        return reported(fields[0]["error"])
     if not isinstance(fields, dict):
-        return EndpointReply("failed", error=f"the reply is no JSON object: {_excerpt(body)}", billing="worst")
+        said = f"the reply is no JSON object: {errors.one_line(json.dumps(fields))}"
+        return EndpointReply("failed", error=said, billing="worst")
     return read(fields)
 
 
-def _refused(answer: HttpAnswer) -> EndpointReply:
-    """An HTTP status that is an error; such answers are not billed."""
-    access = _access(answer)
-    retry = not access and (answer.status in RETRIED or answer.status >= 500)
-    error = f"HTTP {answer.status}: {_excerpt(answer.body)}"
-    return EndpointReply("failed", error=error, billing="free", retry=retry, access=access)
-
-
-def _access(answer: HttpAnswer) -> AccessProblem:
-    if answer.status in (401, 403):
-        return "key"
-    if answer.status == 402 or (answer.status == 429 and b"insufficient_quota" in answer.body):
-        return "credit"
-    return "model" if answer.status == 404 else ""
-
-
-def _excerpt(body: bytes) -> str:
-    """The endpoint's own words on a single line."""
-    return " ".join(body[: 4 * EXCERPT].decode("utf-8", "replace").split())[:EXCERPT]
+def with_error(reply: EndpointReply, error: object) -> EndpointReply:
+    """A reply that ended with an error: what the error means, and what was used up to it."""
+    return replace(
+        reported(error),
+        text=reply.text,
+        input_tokens=reply.input_tokens,
+        cached_tokens=reply.cached_tokens,
+        output_tokens=reply.output_tokens,
+        reasoning=reply.reasoning,
+        billing=reply.billing if reply.text or reply.reasoning or reply.input_tokens else "free",
+    )
 
 
 # An endpoint that got the request and never answered may bill it; an endpoint that was not reached cannot.

@@ -22,6 +22,8 @@ class ApiForm:
         read: what the JSON object of a good answer means.
         optional: parameter to words that name it in an answer which refuses it.
         alternatives: parameters that mean the same; some always stays.
+        lengths: parameters of which one says how long the reply may be.
+        streaming: parameters that ask for a stream, for a server that answers nothing else.
     """
 
     name: str
@@ -30,10 +32,29 @@ class ApiForm:
     read: Callable[[Mapping[str, Any]], EndpointReply]
     optional: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     alternatives: tuple[str, ...] = ()
+    lengths: tuple[str, ...] = ()
+    streaming: Mapping[str, Any] = field(default_factory=dict)
 
 
-CHAT = ApiForm("chat completions", "/chat/completions", chat.fields, chat.read, chat.OPTIONAL, chat.LENGTHS)
-RESPONSES = ApiForm("responses", "/responses", responses.fields, responses.read, responses.OPTIONAL)
+CHAT = ApiForm(
+    "chat completions",
+    "/chat/completions",
+    chat.fields,
+    chat.read,
+    chat.OPTIONAL,
+    alternatives=chat.LENGTHS,
+    lengths=chat.LENGTHS,
+    streaming={"stream": True, "stream_options": {"include_usage": True}},
+)
+RESPONSES = ApiForm(
+    "responses",
+    "/responses",
+    responses.fields,
+    responses.read,
+    responses.OPTIONAL,
+    lengths=("max_output_tokens",),
+    streaming={"stream": True},
+)
 EMBEDDINGS = ApiForm("embeddings", "/embeddings", embeddings.fields, embeddings.read, embeddings.OPTIONAL)
 
 

@@ -14,7 +14,7 @@ from evo.models import Completion, Endpoint, Health, ModelAccessError, Price, Re
 from operators.gateway.budget_queue import BudgetQueue
 from operators.gateway.call import CANCELLED, Call
 from operators.gateway.endpoint_client import EndpointClient
-from operators.gateway.endpoint_replies import AccessProblem
+from operators.gateway.endpoint_errors import AccessProblem
 from operators.gateway.prices import Output, worst_case
 from operators.gateway.retry_policy import RetryPolicy
 

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from evo.models import CompletionOutcome, Request
-from operators.gateway.endpoint_replies import EXCERPT, EndpointReply, count, mapping, printable, reported
+from operators.gateway.endpoint_errors import one_line
+from operators.gateway.endpoint_replies import EndpointReply, reported
+from operators.gateway.json_values import count, mapping, printable, text_of, thoughts_in
 from operators.gateway.prices import LEAST_RESPONSE_TOKENS
 from operators.gateway.schemas import SCHEMA_WORDS, messages_of
 
@@ -35,7 +37,7 @@ def read(body: Mapping[str, Any]) -> EndpointReply:
     usage = mapping(body.get("usage"))
     failure = mapping(body.get("error"))
     if body.get("error") and not usage:
-        return reported(body["error"], retry=str(failure.get("code")) in TRANSIENT)
+        return reported(body["error"])
     text = "".join(_texts(body, "output_text", "text"))
     outcome, error = _outcome(body, text)
     return EndpointReply(
@@ -46,6 +48,7 @@ def read(body: Mapping[str, Any]) -> EndpointReply:
         # Zero tokens for a text that is there is no count.
         count(usage.get("output_tokens"), least=1 if text else 0),
         printable(error),
+        printable("\n".join(_thoughts(body))),
         billing="worst" if outcome == "failed" and not usage else "used",
         retry=outcome == "failed" and str(failure.get("code")) in TRANSIENT,
     )
@@ -58,17 +61,17 @@ def _outcome(body: Mapping[str, Any], text: str) -> tuple[CompletionOutcome, str
     if status == "incomplete" and reason == "max_output_tokens":
         return "truncated", "the reply is longer than max_tokens"
     if refusal:
-        return "refused", f"the model refused: {refusal[:EXCERPT]}"
+        return "refused", f"the model refused: {one_line(refusal)}"
     if status == "incomplete" and reason == "content_filter":
         return "refused", "the endpoint's content filter withheld the reply"
     if status != "completed":
-        return "failed", _unfinished(body, f"{status}"[:EXCERPT])
+        return "failed", _unfinished(body, one_line(str(status)))
     return ("ok", "") if text.strip() else ("empty", "the reply has no text")
 
 
 def _unfinished(body: Mapping[str, Any], status: str) -> str:
     said = mapping(body.get("error")).get("message") or mapping(body.get("incomplete_details")).get("reason")
-    return f"the response is {status}: {said or 'no reason given'}"[:EXCERPT]
+    return one_line(f"the response is {status}: {said or 'no reason given'}")
 
 
 def _texts(body: Mapping[str, Any], kind: str, name: str) -> Iterator[str]:
@@ -78,6 +81,13 @@ def _texts(body: Mapping[str, Any], kind: str, name: str) -> Iterator[str]:
             text = mapping(part).get(name)
             if mapping(part).get("type") == kind and isinstance(text, str):
                 yield text
+
+
+def _thoughts(body: Mapping[str, Any]) -> Iterator[str]:
+    """Of all items that are reasoning: their summaries, and their texts where the endpoint gives them."""
+    for item in map(mapping, _list(body.get("output"))):
+        if item.get("type") == "reasoning":
+            yield from filter(None, (text_of(item.get("summary")), thoughts_in(item.get("content"))))
 
 
 def _list(value: object) -> list[Any]:

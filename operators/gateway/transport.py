@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from evo.errors import ConfigError
-from evo.models import Endpoint, ModelAccessError
+from evo.models import PUT_INTO_ENVIRONMENT, Endpoint, ModelAccessError, secret_in
 from operators.gateway.connections import Connections, Reach, ReplyTooLongError
 from operators.gateway.prices import OPENAI_URL, is_loopback
 from operators.gateway.retry_policy import RetryPolicy
@@ -79,7 +79,7 @@ class Transport:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 response = await client.post(
-                    f"{self.url.rstrip('/')}{path}", cast_to=httpx2.Response, body=dict(fields), options=_options()
+                    self._address(path), cast_to=httpx2.Response, body=dict(fields), options=_options()
                 )
         except APIStatusError as error:
             response = error.response
@@ -100,6 +100,17 @@ class Transport:
     async def close(self) -> None:
         await self._connections.aclose()
 
+    def _address(self, path: str) -> str:
+        """A path below the base URL, in front of its query."""
+        base, mark, query = self.url.partition("?")
+        return f"{base.rstrip('/')}{path}{mark}{query}"
+
+    def _headers(self) -> dict[str, str]:
+        # Compression would let a small reply unpack into gigabytes.
+        headers = {"Accept-Encoding": "identity"}
+        # Azure's deployments take the key of their resource in a header of their own.
+        return headers | {"api-key": self._key} if self._key and _is_azure(self.url) else headers
+
     async def _open(self) -> AsyncOpenAI:
         await asyncio.to_thread(_import_clients)
         if self._client is None:
@@ -109,8 +120,7 @@ class Transport:
                 api_key=self._key or NO_KEY,
                 base_url=self.url,
                 max_retries=0,
-                # Compression would let a small reply unpack into gigabytes.
-                default_headers={"Accept-Encoding": "identity"},
+                default_headers=self._headers(),
                 http_client=self._connections,
             )
         return self._client
@@ -136,7 +146,9 @@ def _connections(endpoint: Endpoint, url: str, retry_policy: RetryPolicy) -> Con
 
 
 def _url(endpoint: Endpoint, environment: Mapping[str, str]) -> str:
-    url = endpoint.base_url or environment.get("OPENAI_BASE_URL") or OPENAI_URL
+    url = (endpoint.base_url or environment.get("OPENAI_BASE_URL") or OPENAI_URL).strip()
+    if found := secret_in(url):  # no sentence about this address may repeat it
+        raise ConfigError(f"endpoint {endpoint.name!r}: base_url must not hold {found}; {PUT_INTO_ENVIRONMENT}")
     if not url.startswith(("http://", "https://")):
         raise ConfigError(f"endpoint {endpoint.name!r}: base_url must begin with http:// or https://, got {url!r}")
     if not _is_address(url):
@@ -150,6 +162,10 @@ def _is_address(url: str) -> bool:
         return bool(parts.hostname and parts.hostname.encode("idna")) and parts.port != 0
     except ValueError:
         return False
+
+
+def _is_azure(url: str) -> bool:
+    return "api-version=" in urlsplit(url).query or (urlsplit(url).hostname or "").endswith(".azure.com")
 
 
 def _key(endpoint: Endpoint, url: str, environment: Mapping[str, str]) -> str:

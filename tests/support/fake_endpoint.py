@@ -136,6 +136,7 @@ REPLIES: dict[str, Callable[[Fields], bytes]] = {
     "parts": lambda fields: completion(fields, message={"content": [{"type": "text", "text": "a"}, {"text": "b"}, 3]}),
     "surrogate": lambda fields: completion(fields, "lone \ud800 half"),
     "error in 200": lambda fields: json.dumps({"error": {"message": "upstream is down", "code": 502}}).encode(),
+    "error without a code": lambda fields: json.dumps({"error": {"message": "upstream is down"}}).encode(),
     "echo": lambda fields: completion(fields, "your key is sk-secret-0123456789abcdef"),
     "invalid JSON": lambda fields: b'{"choices": [{"mess',
     "deep": lambda fields: b"[" * 100_000,
@@ -230,6 +231,7 @@ EMBEDDINGS: dict[str, Callable[[Fields], bytes]] = {
     "two rows": lambda fields: embedding(fields, data=[{"embedding": [1.0]}] * 2),
     "no data": lambda fields: embedding(fields, data=None),
     "error in 200": lambda fields: json.dumps({"error": {"message": "upstream is down", "code": 502}}).encode(),
+    "error without a code": lambda fields: json.dumps({"error": {"message": "upstream is down"}}).encode(),
     "invalid JSON": lambda fields: b'{"data": [{"embed',
 }
 REPLIES_AT = {"/v1/chat/completions": REPLIES, "/v1/responses": RESPONSES, "/v1/embeddings": EMBEDDINGS}

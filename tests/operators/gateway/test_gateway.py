@@ -39,7 +39,7 @@ def test_a_completion_says_what_came_back_and_what_it_cost() -> None:
         ("refusal", "refused", "I would rather not"),
         ("filtered", "refused", "content filter"),
         ("truncated", "truncated", "longer than max_tokens"),
-        ("error in 200", "failed", "upstream is down"),
+        ("error without a code", "failed", "upstream is down"),
         ("invalid JSON", "failed", "not JSON"),
         ("deep", "failed", "not JSON"),
         ("list", "failed", "no JSON object"),
@@ -79,7 +79,7 @@ def test_tokens_are_estimated_where_the_endpoint_does_not_count_them(script: str
     assert completion.cost_usd > 0
 
 
-@pytest.mark.parametrize("failure", ["429", "500", "503", "408"])
+@pytest.mark.parametrize("failure", ["429", "500", "503", "408", "error in 200"])
 def test_a_failed_try_is_repeated_and_free(failure: str) -> None:
     twice = one_ask(failure, failure, "ok")
     assert (twice.outcome, twice.requests) == ("ok", 3)
