@@ -198,7 +198,7 @@ def _work(ask: int, rows: dict[str, list[tuple[Any, ...]]]) -> None:
         prompt = json.dumps([["user", f"prompt {ask}"]])
         tokens = (10, 0, 5, 0.01, 2.0, 1)
         rows["completions"].append(
-            (ask, "proposal", operator, model, "made", outcome, *tokens, prompt, reply, error, called)
+            (ask, "proposal", operator, model, "made", outcome, *tokens, prompt, reply, "", error, called)
         )
     outcome = "unparsable" if failed else "ok"
     thought = f"block {ask} does not match" if failed else ""

@@ -72,7 +72,7 @@ def tell(client: duckdb.DuckDBPyConnection, one: int, best: float | None, at: st
 
 def pay(client: duckdb.DuckDBPyConnection, ask: int, usd: float, at: str) -> None:
     client.execute(
-        "INSERT INTO completions VALUES (?, 'proposal', 'diff', 'm', 'e', 'ok', 1, 0, 1, ?, 1, 1, '[]', '', '', ?)",
+        "INSERT INTO completions VALUES (?, 'proposal', 'diff', 'm', 'e', 'ok', 1, 0, 1, ?, 1, 1, '[]', '', '', '', ?)",
         [ask, usd, f"2026-01-01 {at}"],
     )
 
@@ -344,7 +344,7 @@ def test_a_run_that_told_nothing_yet_is_named_and_each_analysis_of_it_is_empty(e
 def crowd(folder: Path, count: int) -> None:
     """A lineage of so many individuals, two parents each among the 200 before, of which always 200 live."""
     evaluated = "'train', 'ok', 1, 1, 0, told_at, '', '', 'none', 0, '', 0"
-    completed = "'proposal', 'diff', model, 'e', 'ok', 1, 0, 1, 0.001, 1, 1, '[]', '', '', told_at"
+    completed = "'proposal', 'diff', model, 'e', 'ok', 1, 0, 1, 0.001, 1, 1, '[]', '', '', '', told_at"
     with making(folder) as client:
         client.execute(f"""
             INSERT INTO individuals SELECT range, range, 0, 'program', '{{}}', '', 9,

@@ -131,16 +131,17 @@ OUTCOMES: dict[Fault, tuple[str, str]] = {
     "refusal": ("refused", "ok"),
     "no_usage": ("ok", "ok"),
     "no_code": ("ok", "ok"),
-    "not_utf8": ("failed", "failed"),
+    "not_utf8": ("ok", "failed"),  # a chat completion in Latin-1 is read as Windows writes it
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_interface_has_each_fault(fault: Fault) -> None:
     spoken, vector = OUTCOMES[fault]
+    by_responses = "failed" if fault == "not_utf8" else spoken
     faults = Faults({fault: 1.0}, retry_after_seconds=0.01)
     outcomes = [by_gateway(SPOKEN, faults, api=api).outcome for api in ("chat", "responses")]
-    assert (*outcomes, by_gateway(VECTOR, faults).outcome) == (spoken, spoken, vector)
+    assert (*outcomes, by_gateway(VECTOR, faults).outcome) == (spoken, by_responses, vector)
 
 
 def test_the_gateway_gets_the_vector_that_the_server_made_and_the_digest_it_asked_by() -> None:
