@@ -23,6 +23,9 @@ from evo.protocols import Gateway
 from evo.registry import make_problem
 from evo.values import Evaluation, Part
 
+GREETING = (Message("system", "Answer briefly."), Message("user", "Reply with the word ok."))
+GREETING_TOKENS = 1024  # some models think for hundreds of tokens first
+
 
 def check(target: str, overrides: list[str]) -> bool:
     """Print what a run would do; whether it could: the seed's evaluation succeeds, and every model answers."""
@@ -73,7 +76,7 @@ async def _answering(gateway: Gateway, config: Config) -> bool:
     print()
     answering = True
     for model in config.model.shares:
-        request = Request("check", (Message("user", "Reply with the word ok."),), model, max_tokens=16)
+        request = Request("check", GREETING, model, max_tokens=GREETING_TOKENS)
         answer = await gateway.complete(request)
         answers = bool(answer.requests and not answer.error)
         how = f"answers after {answer.seconds:.2f} s" if answers else f"fails: {answer.error}"

@@ -207,10 +207,24 @@ def test_a_run_that_is_over_waits_for_no_call_that_was_not_sent(
     assert evo("replay", run).code == 0
 
 
+def test_thoughts_are_recorded_apart_and_make_no_offspring(evo: Evo, tmp_path: Path) -> None:
+    rule = find_rule("constant_jitter")
+    draft = "<think>\nFirst:\n```python\ndef answer():\n    return -1\n```\n</think>\n"
+    with ScriptedServer(lambda request, rng: draft + rule(request, rng)).in_thread() as thinking:
+        answer = evo("run", *TOY, *REWRITE, *priced(thinking), "--set", "budget.evaluations=9", "--name", "thinking")
+    assert answer.code == 0, answer.err
+    run = tmp_path / "runs/thinking"
+    thoughts, replies = open_run(run).sql("SELECT list(DISTINCT reasoning), list(reply) FROM completions").rows[0]
+    assert thoughts == ["First:\n```python\ndef answer():\n    return -1\n```"]
+    assert not any("<think>" in reply or "return -1" in reply for reply in replies)
+    assert evo("replay", run).code == 0
+
+
 @pytest.mark.parametrize(
     ("override", "complaint"),
     [
         ('model.endpoints={a: {base_url: "http://u:pw12345678@127.0.0.1:1/v1"}}', "must not hold a user or a password"),
+        ('model.endpoints={a: {base_url: "http://127.0.0.1:1/v1?key=pw12345678"}}', "must not hold a key in its query"),
         ("model.endpoints={a: {key_variable: sk-abcdef123456}}", "must name an environment variable in capitals"),
         ("model.endpoints={a: {key: sk-abcdef123456}}", "unknown key in [model.endpoints.a] 'key'; known: "),
     ],
