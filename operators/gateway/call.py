@@ -22,6 +22,10 @@ from operators.gateway.transport import HttpAnswer
 
 REASONING_BYTES = 16_384
 MOST_FITS = 2  # the room that the server's numbers leave, and half of that where it counts in another way
+LEARNT = {
+    "system": "takes no system messages; their text goes in front of the first user message",
+    "no stream": "only streams; it is asked to",
+}
 CANCELLED = EndpointReply("cancelled", error="cancelled by its caller", billing="free")
 
 _JITTER = random.Random()  # spreads retries out; decides nothing that a search sees
@@ -164,7 +168,8 @@ class Call:
         """Whether the answer shows how the next request has to differ."""
         refused = self._compatibility.learn(answer, fields)
         for name in refused:
-            self._client.warn(self._model, f"takes no {name}; it is asked without", sentence_in(answer.body))
+            sentence = LEARNT.get(name, f"takes no {name}; it is asked without")
+            self._client.warn(self._model, sentence, sentence_in(answer.body))
         most_tokens = self._compatibility.limit(answer, fields)
         if most_tokens is None or self._fits == MOST_FITS:
             return bool(refused)

@@ -82,7 +82,7 @@ class EndpointClient:
         if (model, sentence) not in self._warned:
             self._warned.add((model, sentence))
             words = f" ({said})" if said else ""
-            hidden = self.transport.hide(f"model {model} at endpoint {self.endpoint.name} {sentence}{words}")
+            hidden = self.transport.hide(f"model {model} at endpoint {self.endpoint.name}: {sentence}{words}")
             LOG.warning("%s", hidden)
 
     def price(self, model: str, output: Output) -> Price:

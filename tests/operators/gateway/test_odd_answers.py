@@ -233,7 +233,7 @@ def test_a_model_that_thinks_too_long_is_said_once(caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.WARNING, "operators.gateway"):
         completions_of(server, ASK, ASK, ASK, caps=Caps())
     said = [record.getMessage() for record in caplog.records]
-    assert said == ["model small at endpoint fake cut off at 32 tokens while thinking: raise reply_tokens"]
+    assert said == ["model small at endpoint fake: cut off at 32 tokens while thinking: raise reply_tokens"]
 
 
 def test_no_warning_holds_the_key(caplog: pytest.LogCaptureFixture) -> None:
